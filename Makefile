@@ -1,0 +1,28 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/stamp
+	$(BIN)/clew demo
+
+test: .venv/stamp
+	$(BIN)/pytest -q
+
+lint: .venv/stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: .venv/stamp
+	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+
+# Made once; again when what is to be installed changes.
+.venv/stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv dist build .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,105 @@
+"""How fast are edges? Against one plain autograd backward per row on a small model, and in rows per second on a real one.
+
+The small model is the three-layer GPT-NeoX of tests/reference with dictionaries at all ten sites; a row is one
+node at one position of one example. The plain way: one backward per row through the cut model, one example at a
+time, from the row's own value; its forward is shared by all rows of a site.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from _log import log, peak_gib, seconds
+
+import clew
+from clew.data.contrast import Contrast
+from clew.finder import module
+from clew.methods.edges import Wiring, edges
+from clew.methods.integrated_gradients_inputs import integrated_gradients_inputs
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from nodes import SITES, dictionary
+
+from tests.planted import oracle_behaviour, oracle_lens
+
+THRESHOLD = 0.15
+
+
+def small() -> tuple[float, float, int]:
+    """Seconds of ours and of the plain way for all rows above the threshold, and how many rows."""
+    lens, behaviour = oracle_lens(), oracle_behaviour()
+    contrast = Contrast(lens, behaviour)
+    (batch,) = contrast.batches
+    gradients = module("methods", "integrated_gradients").gradients
+    known = Wiring(contrast, batch, gradients, tokens=1000)
+    rows = {site: (known.effect(site).abs() > THRESHOLD).nonzero() for site in list(lens.dictionaries)[1:]}
+
+    def ours() -> None:
+        wiring = Wiring(contrast, batch, lambda *_: known.grads, tokens=1000)
+        for site, some in rows.items():
+            for chunk, leaf, grad, positions in wiring.pull_back(site, some):
+                wiring.all_weights(leaf, grad, some[chunk], positions)
+
+    def plain() -> None:
+        for site, some in rows.items():
+            cut = lens.run(batch.clean, cut=True)
+            leaves = [s for s in lens.dictionaries if s < site]
+            own, grad = lens.dictionaries[site], known.grads[site]
+            code = own.encode(cut.arrived[site])
+            error = cut.arrived[site] - own.decode(code)
+            for example, position, unit in some.tolist():
+                if unit == own.n_units:
+                    value = (error[example, position] * grad[example, position]).sum()
+                else:
+                    value = code[example, position, unit] * own.pull(grad[example, position])[unit]
+                back = torch.autograd.grad(value, [cut.values[s] for s in leaves], retain_graph=True, allow_unused=True)
+                for leaf, g in zip(leaves, back, strict=True):
+                    if g is not None:
+                        delta = known.delta(leaf)
+                        torch.cat(
+                            [lens.dictionaries[leaf].pull(g) * delta.code, (g * delta.error).sum(-1, keepdim=True)], -1
+                        )
+
+    return (*seconds(ours, plain), sum(map(len, rows.values())))
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    ours, plain, rows = small()
+    table = [("model", "rows", "CPU s", "one backward per row", "ratio", "rows/s")]
+    table.append(
+        (
+            "GPT-NeoX, 3 layers, 10 sites",
+            str(rows),
+            f"{ours:.3f}",
+            f"{plain:.3f}",
+            f"{plain / ours:.1f}",
+            f"{rows / ours:.0f}",
+        )
+    )
+    model = clew.open("smollm2-135m")
+    task = clew.Behaviour.load("agreement/across_rc", model=model, n=64).of_length(model).first(8)
+    lens = model.through(*(dictionary(s, 576) for s in SITES))
+    circuit = integrated_gradients_inputs(lens, task, steps=2)
+    nodes = circuit.top(100)
+    real, _ = seconds(lambda: edges(lens, task, nodes, gradient="attribution_patching"), lambda: None, rounds=2)
+    contrast = Contrast(lens, task)
+    (batch,) = contrast.batches
+    wiring = Wiring(contrast, batch, module("methods", "attribution_patching").gradients)
+    count = 0
+    for node in nodes:
+        column = node.unit if node.unit >= 0 else lens.dictionaries[node.site].n_units
+        count += int((wiring.effect(node.site)[:, node.position, column] != 0).sum())
+    table.append(
+        ("SmolLM2-135M, 6 residual sites, 100 nodes, 8 pairs", str(count), f"{real:.2f}", "", "", f"{count / real:.0f}")
+    )
+    log(
+        "Edges per second",
+        table,
+        f"peak memory {peak_gib():.2f} GiB; the second row includes its forwards and gradients",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""clew follows the thread through a language model: find, show, measure, name and change what causes a behaviour.
+
+The public names. Each comes from its room when it is first asked for: torch takes seconds to import, and
+`clew --help` must not wait for it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clew.circuit import Circuit as Circuit
+    from clew.circuit import Node as Node
+    from clew.data.behaviour import Behaviour as Behaviour
+    from clew.data.behaviour import Pair as Pair
+    from clew.dictionaries import Dictionary as Dictionary
+    from clew.models import EditDidNotFire as EditDidNotFire
+    from clew.models import Generation as Generation
+    from clew.models import Model as Model
+    from clew.models import Trace as Trace
+    from clew.models import open_model as open  # noqa: F401
+    from clew.report import Report as Report
+    from clew.sites import Add as Add
+    from clew.sites import Edit as Edit
+    from clew.sites import Project as Project
+    from clew.sites import Scale as Scale
+    from clew.sites import Set as Set
+    from clew.sites import Site as Site
+    from clew.sites import Where as Where
+    from clew.verbs import find as find
+    from clew.verbs import verify as verify
+
+_ROOMS = {
+    "clew.circuit": ("Circuit", "Node"),
+    "clew.data.behaviour": ("Behaviour", "Pair"),
+    "clew.dictionaries": ("Dictionary",),
+    "clew.models": ("EditDidNotFire", "Generation", "Model", "Trace", "open"),
+    "clew.report": ("Report",),
+    "clew.sites": ("Add", "Edit", "Project", "Scale", "Set", "Site", "Where"),
+    "clew.verbs": ("find", "verify"),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+__all__ = list(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'clew' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
+    value = getattr(import_module(_HOME[name]), "open_model" if name == "open" else name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]

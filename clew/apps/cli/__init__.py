@@ -1,0 +1,81 @@
+"""clew, the command: `clew find`, `clew verify`, `clew show` and the rest of this folder.
+
+The folder is the menu: every file holds one function of the file's name, and its signature is its options.
+Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 the user can mend it, 2 usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from clew.apps.cli._options import with_options
+
+
+def main(tokens: Sequence[str] | None = None) -> None:
+    """Run the command line and exit. With CLEW_DEBUG set, errors keep their traceback."""
+    sys.exit(run(sys.argv[1:] if tokens is None else list(tokens)))
+
+
+def run(tokens: list[str]) -> int:
+    """Run one command; its exit code."""
+    stderr = Console(stderr=True, highlight=False)
+    try:
+        menu(tokens)(tokens, error_console=stderr, exit_on_error=False, result_action="return_value")
+    except CycloptsError:
+        return 2  # cyclopts has said what is wrong with the usage
+    except KeyboardInterrupt:
+        stderr.print("clew: interrupted")
+        return 130
+    except BrokenPipeError:  # the reader has seen enough, as in `clew behaviours | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, KeyError, OSError, ImportError) as error:
+        if os.environ.get("CLEW_DEBUG"):
+            raise
+        stderr.print(f"clew: {_sentence(error)}", markup=False, soft_wrap=True)
+        return 1
+    return 0
+
+
+def menu(tokens: Sequence[str] = ()) -> App:
+    """The commands; the one that `tokens` calls also takes the options of the method or measure it names."""
+    app = App(
+        name="clew",
+        help="Follow the thread through a language model: find the features behind a behaviour, verify, name, edit.",
+        version=_version,
+        default_parameter=None,
+        suppress_keyboard_interrupt=False,
+    )
+    for name, command in commands().items():
+        app.command(with_options(command, tokens[1:] if tokens[:1] == [name] else None), name=name)
+    return app
+
+
+def commands() -> dict[str, Callable[..., Any]]:
+    """The function of each file of this folder, by its name."""
+    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return {name.replace("_", "-"): getattr(importlib.import_module(f"{__name__}.{name}"), name) for name in names}
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"there is no file or folder {str(error.filename)!r} (here is {str(Path.cwd())!r})"
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("clew")
+    except PackageNotFoundError:
+        return "not installed, run from its source"

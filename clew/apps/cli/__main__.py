@@ -1,0 +1,3 @@
+from clew.apps.cli import main
+
+main()

@@ -1,0 +1,108 @@
+"""Options that come from a method's or a measure's own signature: adding a file adds its options."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from cyclopts import Parameter
+
+PLAIN = (str, int, float, bool, Path, type(None))
+
+
+def options_of(folder: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark a command whose `**options` are those of the file of `folder` that its `by` names."""
+
+    def mark(command: Callable[..., Any]) -> Callable[..., Any]:
+        command.__dict__["folder"] = folder
+        return command
+
+    return mark
+
+
+def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> Callable[..., Any]:
+    """The command with the options of the function that `--by` names in `tokens` (else its default).
+
+    Without `tokens` the command is only listed, and nothing is loaded for it.
+
+    Options that a command line cannot give (functions, tensors) are left out; the command's own come first
+    where two share a name. Raises: ValueError naming the near files of the folder.
+    """
+    folder = command.__dict__.get("folder")
+    if folder is None:
+        return command
+    own = {n: p for n, p in inspect.signature(command, eval_str=True).parameters.items() if p.kind is not p.VAR_KEYWORD}
+    taken = [] if tokens is None else _taken(folder, _value_of("--by", tokens) or own["by"].default, set(own))
+
+    @wraps(command)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return command(*args, **kwargs)
+
+    called.__dict__["__signature__"] = inspect.Signature([*own.values(), *taken])
+    called.__annotations__ = {p.name: p.annotation for p in [*own.values(), *taken]}
+    return called
+
+
+def _taken(folder: str, by: str, own: set[str]) -> list[inspect.Parameter]:
+    from clew.finder import load
+
+    function = load(folder, by)
+    helps, hints = arguments(function.__doc__ or ""), typing.get_type_hints(function)
+    return [
+        p.replace(annotation=Annotated[hints[n], _parameter(hints[n], helps.get(n, ""), by)])
+        for n, p in inspect.signature(function).parameters.items()
+        if p.kind is p.KEYWORD_ONLY and n not in own and _is_plain(hints.get(n))
+    ]
+
+
+def arguments(docstring: str) -> dict[str, str]:
+    """The sentences of a docstring's "Args:" part, by argument; `a, b: ...` speaks of both."""
+    found: dict[str, str] = {}
+    part = re.search(
+        r"Args:(.*?)(?=\n\s*\n|\n\s*(?:Returns|Raises|Costs|Source|Yields|Example)\w*:|\Z)", docstring, re.DOTALL
+    )
+    for line in (part[1] if part else "").strip().splitlines():
+        start = re.match(r"\s*(\w+(?:, \w+)*): (.*)", line)
+        names = start[1].split(", ") if start else list(found)[-1:]
+        for name in names:
+            found[name] = start[2].strip() if start else f"{found[name]} {line.strip()}"
+    return found
+
+
+def _parameter(hint: Any, help: str, by: str) -> Parameter:
+    several = get_origin(hint) in (list, tuple) or get_origin(hint) is Sequence
+    return Parameter(
+        help=help, group=f"Options of {by}", negative="" if _is_optional(hint) else None, consume_multiple=several
+    )
+
+
+def _value_of(option: str, tokens: Sequence[str]) -> str | None:
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        if token == option:
+            return following
+        if token.startswith(f"{option}="):
+            return token.partition("=")[2]
+    return None
+
+
+def _is_optional(hint: Any) -> bool:
+    return type(None) in get_args(hint)
+
+
+def _is_plain(hint: Any) -> bool:
+    """True for what words on a command line can say: numbers, texts, flags, choices, and lists of them."""
+    return all(part in PLAIN or get_origin(part) is Literal for part in _parts(hint))
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    if get_origin(hint) in (Union, types.UnionType, list, tuple, Sequence):
+        for inner in get_args(hint):
+            yield from () if inner is Ellipsis else _parts(inner)
+    else:
+        yield hint

@@ -1,0 +1,121 @@
+"""clew demo: the whole thread on a real model, from a behaviour to a checked circuit and a page that shows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from clew.apps.cli._terminal import Json, say
+
+SITES = ("resid.3", "resid.7", "resid.11", "resid.15", "resid.19", "resid.23")
+SIZES = (10, 30, 100, 300, 1000)
+
+
+def demo(
+    *,
+    behaviour: str = "agreement/across_rc",
+    model: str = "smollm2-135m",
+    text: Path | None = None,
+    examples: int = 80,
+    tokens: int = 100_000,
+    out: Path = Path("clew-demo"),
+    json: Json = False,
+) -> None:
+    """Find a sparse feature circuit in a pretrained model, check it against neurons and chance, and show it.
+
+    Parameters
+    ----------
+    behaviour
+        What to explain; see `clew behaviours`.
+    model
+        What to explain it in.
+    text
+        A text file to fit the dictionaries on; the leads of 10,000 Wikipedia articles by default.
+    examples
+        Prompt pairs, half to find the circuit on and half to check it.
+    tokens
+        How much of the text to fit on.
+    out
+        The folder for the circuit, the report and the page.
+    """
+    steps = Steps()
+    with steps.take(f"opening {model}"):
+        import clew
+        from clew.data.text import read_texts, wikipedia_leads
+        from clew.explain.top_tokens import top_tokens
+        from clew.files import cache_folder
+
+        opened = clew.open(model)
+    with steps.take("dictionaries") as tell:
+        from clew.training.quick import quick_dictionaries
+
+        texts = read_texts(text) if text else wikipedia_leads()
+        dictionaries = quick_dictionaries(
+            opened, texts, sites=SITES, to=cache_folder("dictionaries"), tokens=tokens, progress=tell
+        )
+        lens, neurons = opened.through(*dictionaries), opened.neurons(*SITES)
+    with steps.take(f"prompts of {behaviour}"):
+        task = clew.Behaviour.load(behaviour, model=opened, n=4 * examples).filter(opened).first(examples)
+    with steps.take("circuit of features, by integrated gradients"):
+        found = clew.find(lens, task)
+    with steps.take("circuit of neurons, the same way"):
+        found_neurons = clew.find(neurons, task)
+    with steps.take("faithfulness on held-out prompts"):
+        report = clew.verify(lens, task, found, by="curve", sizes=SIZES, of="features", random=1)
+        report += clew.verify(neurons, task, found_neurons, by="curve", sizes=SIZES, of="neurons", random=0)
+    with steps.take("edges of the 60 strongest nodes"):
+        circuit = clew.find(lens, task, found.top(60), by="edges", examples=16)
+    with steps.take("what the units fire on"):
+        circuit = top_tokens(lens, circuit, texts, tokens=6_000)
+        circuit = circuit.with_details(
+            title=f"{behaviour.replace('_', ' ')} in {model}", tokens=words(opened, task), metric="logit difference"
+        )
+    with steps.take("page"):
+        from clew.apps.page import page
+        from clew.files import write_text
+
+        circuit.save(out / "circuit.json")
+        report.save(out / "report.json")
+        shown = write_text(out / "circuit.html", page(circuit, report))
+    note = f"{len(task)} prompt pairs; {task.note}"
+    lines = [str(report), "", note, f"{len(circuit)} nodes, {len(circuit.weight)} edges. Open {shown} in a browser"]
+    say(
+        "\n".join(lines), {"page": str(shown), "report": report.to_json(), "seconds": steps.seconds, "note": note}, json
+    )
+
+
+def words(model: Any, task: Any) -> list[str]:
+    """The tokens of the first prompt when all have one length, else nothing."""
+    batches = list(task.batches(model))
+    if not task.aligned or len({b.clean.shape[1] for b in batches}) > 1:
+        return []
+    return [model.tokenizer.decode([t]) for t in batches[0].clean[0].tolist()]
+
+
+class Steps:
+    """Says on stderr what is being done and, when it is done, how long it took."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def take(self, what: str) -> Iterator[Any]:
+        """Time a step; yields a function (what, done, of) that moves its bar."""
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        started = time.perf_counter()
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            task = progress.add_task(what, total=None)
+
+            def tell(part: str, done: int, of: int) -> None:
+                progress.update(task, description=part, completed=done, total=of)
+
+            yield tell
+        self.seconds[what] = round(time.perf_counter() - started, 1)
+        self.console.print(f"  {self.seconds[what]:7.1f} s  {what}", markup=False)

@@ -1,0 +1,35 @@
+"""clew dictionaries: what dictionaries a folder holds, and what kinds clew knows."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from clew.apps.cli._terminal import Json, say, table, working
+
+
+def dictionaries(path: Path | None = None, /, *, json: Json = False) -> None:
+    """List the dictionaries in a file or folder; without one, the formats that clew reads.
+
+    Parameters
+    ----------
+    path
+        A file or folder, in any format that clew reads.
+    """
+    from clew.finder import names
+
+    if path is None:
+        room = "clew.dictionaries.formats"
+        formats = [n for n in names(room.removeprefix("clew.")) if hasattr(import_module(f"{room}.{n}"), "matches")]
+        say(f"clew reads these formats: {', '.join(formats)}", {"formats": formats}, json)
+        return
+    import clew
+
+    with working(f"reading {path}"):
+        found = clew.Dictionary.load(path)
+    value = [
+        {"reads": str(d.reads), "writes": str(d.writes), "type": type(d).__name__, "units": d.n_units, "d_in": d.d_in}
+        for d in found
+    ]
+    rows = [(v["reads"], v["writes"], v["type"], f"{v['units']} units of width {v['d_in']}") for v in value]
+    say(table([("reads", "writes", "type", ""), *rows]), value, json)

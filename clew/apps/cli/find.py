@@ -1,0 +1,95 @@
+"""clew find: the circuit behind a behaviour."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+from clew.apps.cli._options import options_of
+from clew.apps.cli._terminal import Flag, Json, Several, aside, open_behaviour, open_lens, say, working
+
+
+@options_of("methods")
+def find(
+    model: str,
+    behaviour: str,
+    /,
+    *,
+    by: str = "integrated_gradients",
+    through: Annotated[tuple[Path, ...], Several] = (),
+    neurons: Annotated[tuple[str, ...], Several] = (),
+    heads: Flag = False,
+    circuit: Path | None = None,
+    top: int = 100,
+    out: Path = Path("circuit.json"),
+    all_examples: Flag = False,
+    examples: int | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    json: Json = False,
+    **options: Any,
+) -> None:
+    """Find the circuit behind a behaviour and save it. More options come from the method: `clew find --by NAME --help`.
+
+    Parameters
+    ----------
+    model
+        A bundled name (`clew models`), a folder, a GGUF file or a hub id.
+    behaviour
+        A bundled name (`clew behaviours`) or a file.
+    by
+        The method: a file of clew/methods.
+    through
+        Files or folders of dictionaries; without them the units are neurons.
+    neurons
+        Sites whose single coordinates are the units, such as resid.3.
+    heads
+        Let attention heads be the units.
+    circuit
+        A saved circuit whose nodes are scored or wired, for methods that take one.
+    top
+        Keep this many nodes, the strongest; 0 keeps all.
+    out
+        Where to save the circuit.
+    examples
+        How many prompt pairs at most; `clew verify` must be given the same number.
+    all_examples
+        Use every example, not only the training half; then nothing is left to verify on.
+    dtype
+        float32, float16, bfloat16 or float64.
+    device
+        Where to run: cpu, cuda, cuda:1, mps.
+    """
+    if top < 0:
+        raise ValueError(f"--top is {top}; give the number of nodes to keep, or 0 for all")
+    nodes = _nodes(by, circuit)
+    lens = open_lens(model, through=through, neurons=neurons, heads=heads, dtype=dtype, device=device)
+    import clew
+
+    task = open_behaviour(behaviour, lens, examples)
+    with working(f"{by.replace('_', ' ')} on {behaviour}"):
+        found = clew.find(lens, task, nodes, by=by, held_out=not all_examples, **options)
+    found = found.top(top) if top else found
+    found.save(out)
+    strongest = [{"address": n.address, "score": n.score, "label": n.label} for n in found.top(10)]
+    lines = [f"  {n['score']:+9.4f}  {n['address']:<22} {n['label']}".rstrip() for n in strongest]
+    summary = {"circuit": str(out), "nodes": len(found), "edges": len(found.weight), "strongest": strongest}
+    say("\n".join([f"{len(found)} nodes and {len(found.weight)} edges, saved as {out}", *lines]), summary, json)
+    if not json:
+        aside(f"next: clew verify {model} {behaviour} {out}, or clew show {out}")
+
+
+def _nodes(by: str, path: Path | None) -> Any:
+    """The circuit to start from, checked against whether the method takes one."""
+    from clew.circuit import Circuit
+    from clew.finder import load
+
+    parameter = inspect.signature(load("methods", by)).parameters.get("circuit")
+    if path is not None and parameter is None:
+        raise ValueError(f"the method {by} starts from nothing; leave --circuit {path} out")
+    if path is None and parameter is not None and parameter.default is parameter.empty:
+        raise ValueError(
+            f"the method {by} starts from a circuit; find one first, then give it as --circuit circuit.json"
+        )
+    return Circuit.load(path) if path else None

@@ -1,0 +1,281 @@
+"""A circuit: scored units, the edges between them, their labels, and where all of it came from.
+
+Columns, not objects: a circuit of a million nodes is six arrays. `circuit.nodes` gives records
+for people; `circuit["resid.3/17"]` selects; a selection makes edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from clew.files import read_json, write_json
+from clew.sites import EVERY, Edit, Scale, Set, Site, Where, near
+
+FORMAT, VERSION = "clew circuit", 1
+ERROR = -1
+"""The unit of an error node: all that the dictionary at its site leaves unexplained."""
+ANYWHERE = -1
+"""The position of a node that stands for its unit at every position."""
+OUTPUT = -1
+"""The target of an edge that ends in the metric."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One unit of one dictionary, at one position or at all of them."""
+
+    site: Site
+    unit: int
+    position: int
+    score: float
+    """Drop of the behaviour's metric when the unit takes its patch value; positive = it supports the behaviour."""
+    label: str = ""
+
+    @property
+    def address(self) -> str:
+        """`resid.3/17`, `resid.3/17@4` at position 4, `resid.3/error` for the error node."""
+        unit = "error" if self.unit == ERROR else str(self.unit)
+        return f"{self.site}/{unit}" + ("" if self.position == ANYWHERE else f"@{self.position}")
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """Nodes as columns, edges as columns; every way of finding one returns this, every measure reads it."""
+
+    sites: tuple[Site, ...]
+    """Sites of the lens, in forward order, including those without a node."""
+    units: Mapping[Site, int]
+    """How many units the dictionary at each site offers."""
+    site: np.ndarray
+    """[node] index into `sites`."""
+    unit: np.ndarray
+    """[node] unit of the dictionary there; ERROR for its error node."""
+    position: np.ndarray
+    """[node] token position; ANYWHERE when effects were summed over positions."""
+    score: np.ndarray
+    """[node] effect on the metric, see `Node.score`."""
+    patch_mean: np.ndarray
+    """[node] mean of the unit over the patch prompts; nan for error nodes."""
+    source: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[edge] index of the upstream node."""
+    target: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[edge] index of the downstream node; OUTPUT for the metric itself."""
+    weight: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """[edge] part of the target's effect that comes through the source."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Names of units, by address without position."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What a page can show: top tokens of units, the words of the template, a faithfulness curve. Plain JSON."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Model, dictionary and behaviour hashes, method and arguments, seed, versions, device, dtype, seconds."""
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def __iter__(self) -> Iterator[Node]:
+        for i in range(len(self)):
+            node = Node(self.sites[self.site[i]], int(self.unit[i]), int(self.position[i]), float(self.score[i]))
+            yield replace(node, label=self.labels.get(node.address.partition("@")[0], ""))
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All nodes as records, in the order of the columns."""
+        return list(self)
+
+    def __repr__(self) -> str:
+        return f"Circuit({len(self)} nodes, {len(self.weight)} edges, {len(self.sites)} sites)"
+
+    # Choosing.
+
+    def keep(self, chosen: np.ndarray) -> Circuit:
+        """The circuit of the chosen nodes (a mask or indices, [node]) and of the edges between them."""
+        index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        new = np.full(len(self) + 1, -2, np.int64)  # the last entry is OUTPUT seen as index -1
+        new[index] = np.arange(len(index))
+        new[-1] = OUTPUT
+        edge = (new[self.source] >= 0) & (new[self.target] != -2)
+        columns = {name: getattr(self, name)[index] for name in ("site", "unit", "position", "score", "patch_mean")}
+        edges = {"source": new[self.source[edge]], "target": new[self.target[edge]], "weight": self.weight[edge]}
+        return replace(self, **columns, **edges)
+
+    def top(self, n: int) -> Circuit:
+        """The n nodes of largest |score|, largest first; ties keep forward order."""
+        return self.keep(np.argsort(-np.abs(self.score), kind="stable")[:n])
+
+    def above(self, threshold: float) -> Circuit:
+        """The nodes with |score| > threshold."""
+        return self.keep(np.abs(self.score) > threshold)
+
+    def strongest_edges(self, n: int) -> Circuit:
+        """The same nodes with only the n edges of largest |weight|."""
+        order = np.argsort(-np.abs(self.weight), kind="stable")[:n]
+        return replace(self, source=self.source[order], target=self.target[order], weight=self.weight[order])
+
+    def labelled(self, labels: Mapping[str, str]) -> Circuit:
+        """The same circuit with these labels added; keys are addresses such as `resid.3/17`."""
+        return replace(self, labels={**self.labels, **labels})
+
+    def with_details(self, **details: Any) -> Circuit:
+        """The same circuit with more for a page to show."""
+        return replace(self, details={**self.details, **details})
+
+    def __getitem__(self, name: str) -> Circuit:
+        """Nodes by label, by address (`resid.3/17`, `resid.3/17@4`, `resid.3/error`) or by site (`resid.3`).
+
+        Raises: KeyError that lists the near labels and addresses.
+        """
+        hit = np.array([name in (n.label, n.address, n.address.partition("@")[0], str(n.site)) for n in self], bool)
+        if not name or not hit.any():
+            known = {w for n in self for w in (n.label, n.address.partition("@")[0]) if w}
+            raise KeyError(f"no node of this circuit has the label or address {name!r}; {near(name, sorted(known))}")
+        return self.keep(hit)
+
+    # Edits.
+
+    def zero(self) -> tuple[Edit, ...]:
+        """Edits that hold these units at 0 (an error node: leave its error out)."""
+        return self.scale(0.0)
+
+    def scale(self, factor: float) -> tuple[Edit, ...]:
+        """Edits that multiply these units by `factor`, where they stand."""
+        return tuple(
+            Scale(site, factor=factor, where=where, basis=basis, units=units)
+            for site, where, basis, units, _ in self._groups()
+        )
+
+    def mean(self) -> tuple[Edit, ...]:
+        """Edits that hold these units at their mean over the patch prompts."""
+        if (self.unit == ERROR).any():
+            raise ValueError("an error node has no mean of one number; select units only, or use .zero() on the error")
+        return tuple(
+            Set(site, value=torch.from_numpy(self.patch_mean[index]), where=where, basis=basis, units=units)
+            for site, where, basis, units, index in self._groups()
+        )
+
+    def _groups(self) -> Iterator[tuple[Site, Where, Any, tuple[int, ...] | None, np.ndarray]]:
+        """Nodes that one edit can serve: same site, same position, unit or error."""
+        is_error = self.unit == ERROR
+        for s, p, e in sorted(set(zip(self.site.tolist(), self.position.tolist(), is_error.tolist(), strict=True))):
+            index = np.flatnonzero((self.site == s) & (self.position == p) & (is_error == e))
+            units = None if e else tuple(int(u) for u in self.unit[index])
+            where = EVERY if p == ANYWHERE else Where.at(p)
+            yield self.sites[s], where, "error" if e else "code", units, index
+
+    # Comparing.
+
+    def keys(self) -> list[tuple[str, int, int]]:
+        """(site, unit, position) of every node: what makes two nodes of two circuits the same."""
+        names = [str(s) for s in self.sites]
+        columns = (self.site.tolist(), self.unit.tolist(), self.position.tolist())
+        return [(names[s], u, p) for s, u, p in zip(*columns, strict=True)]
+
+    def diff(self, other: Circuit) -> Difference:
+        """What two circuits share and what each has alone."""
+        mine = dict(zip(self.keys(), self.score, strict=True))
+        theirs = dict(zip(other.keys(), other.score, strict=True))
+        shared = [k for k in mine if k in theirs]
+        one, two = np.array([mine[k] for k in shared]), np.array([theirs[k] for k in shared])
+        varies = len(shared) > 1 and one.std() > 0 and two.std() > 0
+        return Difference(
+            shared=tuple(shared),
+            only_first=tuple(k for k in mine if k not in theirs),
+            only_second=tuple(k for k in theirs if k not in mine),
+            correlation=float(np.corrcoef(one, two)[0, 1]) if varies else float("nan"),
+        )
+
+    # On disk.
+
+    def save(self, path: str | Path) -> Path:
+        """Write one JSON file; `Circuit.load` gives back the same bits."""
+        return write_json(path, self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """The circuit as plain JSON, with the version of its schema."""
+        names = ("site", "unit", "position", "score", "patch_mean")
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "sites": [{"site": str(s), "units": self.units[s]} for s in self.sites],
+            "nodes": {name: _plain(getattr(self, name)) for name in names},
+            "edges": {name: _plain(getattr(self, name)) for name in ("source", "target", "weight")},
+            "labels": dict(self.labels),
+            "details": dict(self.details),
+            "provenance": dict(self.provenance),
+        }
+
+    @classmethod
+    def load(cls, path: str | Path) -> Circuit:
+        """Read what `save` wrote. Raises: ValueError naming the file and what is wrong with it."""
+        return cls.from_json(read_json(path, FORMAT), str(path))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], origin: str = "this JSON") -> Circuit:
+        """Build from plain JSON. Raises: ValueError on another schema version or columns that do not fit."""
+        if value.get("version") != VERSION:
+            raise ValueError(f"{origin} has circuit schema version {value.get('version')}; this clew reads {VERSION}")
+        try:
+            sites = tuple(Site.parse(s["site"]) for s in value["sites"])
+            units = {site: int(s["units"]) for site, s in zip(sites, value["sites"], strict=True)}
+            columns = {name: _integers(value["nodes"][name]) for name in ("site", "unit", "position")}
+            columns |= {name: _floats(value["nodes"][name]) for name in ("score", "patch_mean")}
+            columns |= {name: _integers(value["edges"][name]) for name in ("source", "target")}
+            columns |= {"weight": _floats(value["edges"]["weight"])}
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{origin} is not a whole circuit: {error!r} is missing or malformed") from error
+        for names in (("site", "unit", "position", "score", "patch_mean"), ("source", "target", "weight")):
+            sizes = {name: len(columns[name]) for name in names}
+            if len(set(sizes.values())) != 1:
+                raise ValueError(f"{origin} has columns of different lengths: {sizes}")
+        n, ends = len(columns["score"]), np.concatenate([columns["source"], columns["target"]])
+        if n and not (columns["site"].min() >= 0 and columns["site"].max() < len(sites)):
+            raise ValueError(f"{origin} has nodes at a site that it does not list ({len(sites)} are listed)")
+        if len(ends) and not (columns["source"].min() >= 0 and ends.min() >= OUTPUT and ends.max() < n):
+            raise ValueError(f"{origin} has edges to nodes that do not exist (there are {n} nodes)")
+        rest = {name: value.get(name, {}) for name in ("labels", "details", "provenance")}
+        return cls(sites, units, **columns, **rest)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two circuits held side by side; nodes are (site, unit, position)."""
+
+    shared: tuple[tuple[str, int, int], ...]
+    only_first: tuple[tuple[str, int, int], ...]
+    only_second: tuple[tuple[str, int, int], ...]
+    correlation: float
+    """Pearson correlation of the scores of shared nodes; nan when fewer than two vary."""
+
+    @property
+    def overlap(self) -> float:
+        """Shared nodes over all nodes (Jaccard); 1 for equal circuits, also for two empty ones."""
+        total = len(self.shared) + len(self.only_first) + len(self.only_second)
+        return len(self.shared) / total if total else 1.0
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.shared)} nodes shared, {len(self.only_first)} only in the first, "
+            f"{len(self.only_second)} only in the second; overlap {self.overlap:.2f}, "
+            f"correlation of shared scores {self.correlation:.2f}"
+        )
+
+
+def _plain(column: np.ndarray) -> list[Any]:
+    if column.dtype.kind == "f":
+        return [None if np.isnan(v) else v for v in column.astype(np.float64).tolist()]
+    return column.tolist()
+
+
+def _integers(values: list[int]) -> np.ndarray:
+    if any(type(v) is not int for v in values):
+        raise TypeError("a column of whole numbers")
+    return np.array(values, np.int64)
+
+
+def _floats(values: list[Any]) -> np.ndarray:
+    return np.array([np.nan if v is None else v for v in values], np.float64)

@@ -1,0 +1,11 @@
+"""Dictionaries: other bases for what flows at a site; one file per type."""
+
+from clew.dictionaries.batchtopk import BatchTopK as BatchTopK
+from clew.dictionaries.dictionary import Dictionary as Dictionary
+from clew.dictionaries.dictionary import Learned as Learned
+from clew.dictionaries.gated import Gated as Gated
+from clew.dictionaries.identity import Identity as Identity
+from clew.dictionaries.jumprelu import JumpReLU as JumpReLU
+from clew.dictionaries.partition import Partition as Partition
+from clew.dictionaries.relu import ReLU as ReLU
+from clew.dictionaries.topk import TopK as TopK

@@ -1,0 +1,115 @@
+"""dictionary_learning: ae.pt with config.json beside it, or any file of such a state dict.
+
+Matrices of torch's Linear are [out, in], so encoder.weight and decoder.weight are transposed. The
+classes differ in whether they take the decoder's bias off the input; the table says which.
+https://github.com/saprmarks/dictionary_learning
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clew.dictionaries.batchtopk import BatchTopK
+from clew.dictionaries.dictionary import Dictionary, Learned
+from clew.dictionaries.formats._tensors import checked, need, read_config, refuse
+from clew.dictionaries.formats.hooks import Ends, ends, folder_name
+from clew.dictionaries.gated import Gated
+from clew.dictionaries.jumprelu import JumpReLU
+from clew.dictionaries.relu import ReLU
+from clew.dictionaries.topk import TopK
+
+WEIGHTS, CONFIG = "ae.pt", "config.json"
+
+# Our name of each tensor: its name there. A name in the transposed form is of a torch Linear.
+LINEAR = {"W_enc": "encoder.weight", "W_dec": "decoder.weight"}
+PLAIN = {"W_enc": "W_enc", "W_dec": "W_dec", "b_enc": "b_enc", "b_dec": "b_dec", "threshold": "threshold"}
+TOPK = LINEAR | {"b_enc": "encoder.bias", "b_dec": "b_dec"}
+
+CLASSES: dict[str, tuple[type[Learned], bool, dict[str, str]]] = {
+    "AutoEncoder": (ReLU, True, LINEAR | {"b_enc": "encoder.bias", "b_dec": "bias"}),
+    "AutoEncoderNew": (ReLU, False, LINEAR | {"b_enc": "encoder.bias", "b_dec": "decoder.bias"}),
+    "GatedAutoEncoder": (
+        Gated,
+        True,
+        LINEAR | {"b_gate": "gate_bias", "b_mag": "mag_bias", "r_mag": "r_mag", "b_dec": "decoder_bias"},
+    ),
+    "AutoEncoderTopK": (TopK, True, TOPK),
+    "BatchTopKSAE": (BatchTopK, True, TOPK | {"threshold": "threshold"}),
+    "MatryoshkaBatchTopKSAE": (BatchTopK, True, PLAIN),
+    "JumpReluAutoEncoder": (JumpReLU, False, PLAIN),
+}
+"""Class name there: (our type, is the decoder's bias taken off the input, names of tensors)."""
+
+
+def matches(path: Path) -> bool:
+    """A .pt file, or a folder with ae.pt."""
+    return (path.is_file() and path.suffix in (".pt", ".pth")) or (path / WEIGHTS).is_file()
+
+
+def read(path: Path, at: Ends | None) -> list[Dictionary]:
+    """The one dictionary of a trainer's folder or of a checkpoint file.
+
+    The site comes from the config's submodule_name, else from a folder named like `resid_out_layer3`;
+    `layer` alone does not say which part of the block was meant, so it is not believed.
+    Raises: ValueError for a file that holds Python objects, for cross-coders, and for a BatchTopK
+    dictionary that was saved before it had a threshold.
+    """
+    file = path / WEIGHTS if path.is_dir() else path
+    config = next((read_config(c) for c in (file.parent / CONFIG, file.parent.parent / CONFIG) if c.is_file()), {})
+    trainer = config.get("trainer") or {}
+    tensors = checked(_read_state(file), file.name)
+    name = trainer.get("dict_class") or _guess(tensors, file.name)
+    if name not in CLASSES:
+        raise refuse("dict_class", name, list(CLASSES))
+    cls, centred, names = CLASSES[name]
+    found = dict(zip(names, need(tensors, *names.values(), file=file.name), strict=True))
+    linear = {ours for ours, theirs in names.items() if theirs in LINEAR.values()}
+    weights = {ours: t.T.contiguous() if ours in linear and t.ndim == 2 else t for ours, t in found.items()}
+    settings: dict[str, Any] = {}
+    if cls is TopK:
+        settings["k"] = int(tensors["k"] if "k" in tensors else need(trainer, "k", file=CONFIG)[0])
+    if cls is BatchTopK and bool((weights["threshold"] < 0).any()):
+        raise ValueError(
+            f"its threshold is {weights['threshold'].item()}, which means not set yet, so the code of a single token "
+            "is not defined; take a later checkpoint"
+        )
+    reads, writes = ends(at, trainer.get("submodule_name") or folder_name(file.parent))
+    meta = {"format": "dictionary_learning", "config": config}
+    return [cls(reads, writes, centred=centred, **weights, **settings, **meta)]
+
+
+def _read_state(file: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise ValueError(
+            f"{file.name} holds Python objects or is not a torch file; loading it would run code from the file, so it "
+            "is refused. Where it was made, save the tensors alone: torch.save(ae.state_dict(), ...)"
+        ) from error
+    except (RuntimeError, EOFError, zipfile.BadZipFile) as error:
+        size = file.stat().st_size
+        raise ValueError(f"{file.name} is not a whole torch file ({error}; {size} bytes); fetch it again") from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{file.name} must hold a dict of tensors, not {type(state).__name__} of other things")
+    return state
+
+
+def _guess(tensors: dict[str, Tensor], file: str) -> str:
+    """The class of a state dict that comes without a config, from its names."""
+    fits = [name for name, (_, _, names) in CLASSES.items() if set(names.values()) <= set(tensors)]
+    if "MatryoshkaBatchTopKSAE" in fits:
+        scalar = tensors["threshold"].numel() == 1
+        fits.remove("JumpReluAutoEncoder" if scalar else "MatryoshkaBatchTopKSAE")
+    if len(fits) != 1:
+        what = f"may be {' or '.join(fits)}, whose codes differ" if fits else "are of no class we know"
+        raise ValueError(
+            f"the tensors of {file} ({', '.join(sorted(tensors))}) {what}; put a {CONFIG} beside it that says "
+            f'{{"trainer": {{"dict_class": ...}}}}, one of {", ".join(CLASSES)}'
+        )
+    return fits[0]

@@ -1,0 +1,220 @@
+"""A circuit in the formats of others: networkx, GraphML, and the attribution-graph JSON of graph viewers.
+
+The attribution graph is the format of Anthropic's and Neuronpedia's viewers and of circuit-tracer:
+rows are layers, columns are token positions, links are direct effects.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node
+from clew.files import write_json, write_whole
+
+FEATURE, ERRORS = "cross layer transcoder", "mlp reconstruction error"
+"""Feature types of the format; viewers draw every feature under the first, whatever its dictionary."""
+
+
+def to_networkx(circuit: Circuit) -> Any:
+    """A networkx.DiGraph: nodes by address (`resid.3/17@4`), the metric as "output", `weight` on edges.
+
+    Raises: ImportError naming the extra when networkx is missing; ValueError if two nodes share an address.
+    """
+    try:
+        import networkx
+    except ImportError as error:
+        raise ImportError("graph exports need networkx: pip install 'clew[graphs]'") from error
+    names = [node.address for node in circuit]
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise ValueError(f"{len(twice)} addresses occur twice in this circuit, among them {twice[0]}; keep one of each")
+    graph = networkx.DiGraph(provenance=json.dumps(dict(circuit.provenance)))
+    for name, node in zip(names, circuit, strict=True):
+        layer = -1 if node.site.layer is None else node.site.layer
+        graph.add_node(
+            name, site=str(node.site), layer=layer, unit=node.unit, position=node.position, score=node.score,
+            label=node.label,
+        )  # fmt: skip
+    ends = [*names, "output"]
+    for source, target, weight in _edges(circuit):
+        graph.add_edge(ends[source], ends[target], weight=weight)
+    return graph
+
+
+def write_graphml(circuit: Circuit, path: str | Path) -> Path:
+    """Write GraphML, for Gephi, Cytoscape, yEd; the same graph as `to_networkx`."""
+    graph = to_networkx(circuit)
+    import networkx
+
+    return write_whole(path, lambda temporary: networkx.write_graphml(graph, temporary))
+
+
+def pair(layer: int, unit: int) -> int:
+    """Cantor's pairing of a layer and a unit in one integer, as schema version 1 of the format has it."""
+    return (layer + unit) * (layer + unit + 1) // 2 + unit
+
+
+def unpair(code: int) -> tuple[int, int]:
+    """The (layer, unit) behind `pair`; exact for integers of any size."""
+    diagonal = (math.isqrt(8 * code + 1) - 1) // 2
+    unit = code - diagonal * (diagonal + 1) // 2
+    return diagonal - unit, unit
+
+
+def to_attribution_graph(
+    circuit: Circuit,
+    *,
+    prompt: str,
+    tokens: Sequence[str],
+    model: str,
+    slug: str = "clew",
+    token_ids: Sequence[int] | None = None,
+    output: str = "metric",
+    output_id: int = 0,
+    probability: float = 1.0,
+) -> dict[str, Any]:
+    """The circuit as an attribution graph, ready for `json.dump`.
+
+    A node summed over positions stands at the last token. The metric is the one logit node. Node ids follow the
+    convention `layer_unit_position` where that is unique and gain the site (`3_17_4_mlp`) where it is not:
+    the format has one row per layer and its error ids, `0_layer_position`, meet those of layer-0 features.
+    `influence` is the share of the summed |score| held by the node and all stronger ones, so a viewer's slider at
+    0.8 shows the nodes that hold 80 % of it; others derive influence from the links instead. What the
+    format has no room for (the address, the score) is kept under keys that start with "clew_".
+
+    Args: tokens: decoded, one per position. token_ids: adds one embedding node per token. output: name of the
+        metric. output_id, probability: its vocabulary id and probability, when the metric is a single token's.
+    Raises: ValueError if a node stands outside `tokens`, or token_ids has another length.
+    """
+    if not tokens or int(circuit.position.max(initial=ANYWHERE)) >= len(tokens):
+        last = int(circuit.position.max(initial=0))
+        raise ValueError(f"the circuit has a node at position {last}, but {len(tokens)} tokens were given")
+    if token_ids is not None and len(token_ids) != len(tokens):
+        raise ValueError(f"{len(token_ids)} token_ids were given for {len(tokens)} tokens")
+    end = len(tokens) - 1
+    nodes = [_node(node, end) for node in circuit]
+    nodes += [_embedding(p, id, tokens[p]) for p, id in enumerate(token_ids or ())]
+    row = str(max([s.layer for s in circuit.sites if s.layer is not None], default=-1) + 2)
+    nodes.append(
+        _entry(f"{row}_{output_id}_{end}", output_id, row, end, "logit", f'Output "{output}" (p={probability:.3f})')
+        | {"token_prob": probability, "is_target_logit": True}
+    )
+    ids = _unique([(n["node_id"], n.get("clew_address", n["feature_type"])) for n in nodes])
+    for node, id in zip(nodes, ids, strict=True):
+        node["node_id"] = id
+    order = np.argsort(-np.abs(circuit.score), kind="stable")
+    held = np.cumsum(np.abs(circuit.score)[order]) / max(np.abs(circuit.score).sum(), np.finfo(float).tiny)
+    for index, share in zip(order.tolist(), held.tolist(), strict=True):
+        nodes[index]["influence"] = share
+    return {
+        "metadata": {
+            "slug": slug, "scan": model, "prompt_tokens": list(tokens), "prompt": prompt, "schema_version": 1,
+            "node_threshold": 1.0,
+            "info": {"source_urls": [], "generator": {"name": "clew", "version": _version()}},
+            "clew_provenance": dict(circuit.provenance),
+        },
+        "qParams": {"linkType": "both", "pinnedIds": [], "supernodes": [], "clerps": [], "clickedId": ""},
+        "nodes": nodes,
+        "links": [{"source": ids[s], "target": ids[t], "weight": w} for s, t, w in _edges(circuit)],
+    }  # fmt: skip
+
+
+def write_attribution_graph(circuit: Circuit, path: str | Path, **options: Any) -> Path:
+    """Write `to_attribution_graph(circuit, **options)` as JSON; without `slug`, the file's name is the slug."""
+    return write_json(path, to_attribution_graph(circuit, **{"slug": Path(path).stem, **options}))
+
+
+def read_attribution_graph(path: str | Path) -> dict[str, Any]:
+    """Read anyone's attribution graph. Its `qParams` come out as lists, also where a viewer saved URL strings.
+
+    Raises: ValueError naming the file and what is missing from it.
+    """
+    try:
+        graph = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON ({error}); an attribution graph was expected") from error
+    wanted = {"metadata": dict, "qParams": dict, "nodes": list, "links": list}
+    wrong = [k for k, kind in wanted.items() if not isinstance(graph, dict) or not isinstance(graph.get(k), kind)]
+    if wrong:
+        raise ValueError(f"{path} is not an attribution graph: {', '.join(wrong)} missing or of another type")
+    ids = [node.get("node_id") for node in graph["nodes"]]
+    if twice := [id for id, times in Counter(ids).items() if times > 1]:
+        raise ValueError(f"{path} uses the node id {twice[0]!r} for two nodes, so its links are ambiguous")
+    ends = {end for link in graph["links"] for end in (link.get("source"), link.get("target"))}
+    if lost := ends - set(ids):
+        raise ValueError(
+            f"{path} has links to {len(lost)} nodes that it does not list, among them {sorted(map(str, lost))[0]!r}"
+        )
+    return {**graph, "qParams": _lists(graph["qParams"], str(path))}
+
+
+def _lists(view: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """`pinnedIds`, `supernodes` and `clerps` as lists; a viewer's Save button writes them as it has them in its URL."""
+    plain = dict(view)
+    if isinstance(plain.get("pinnedIds"), str):
+        plain["pinnedIds"] = [id for id in plain["pinnedIds"].split(",") if id]
+    for name in ("supernodes", "clerps"):
+        if isinstance(plain.get(name), str):
+            try:
+                plain[name] = json.loads(plain[name] or "[]")
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{origin} has qParams.{name} that is neither a list nor JSON text: {error}"
+                ) from error
+    return plain
+
+
+def _node(node: Node, end: int) -> dict[str, Any]:
+    position = end if node.position == ANYWHERE else node.position
+    layer, row = node.site.layer or 0, "E" if node.site.layer is None else str(node.site.layer)
+    if node.unit == ERROR:
+        entry = _entry(f"0_{row}_{position}", -1, row, position, ERRORS, node.label or f"Error: {node.site}")
+    else:
+        id, code = f"{row}_{node.unit}_{position}", pair(layer, node.unit)
+        entry = _entry(id, code, row, position, FEATURE, node.label) | {"jsNodeId": f"{row}_{node.unit}-0"}
+    return entry | {"clew_address": node.address, "clew_score": node.score}
+
+
+def _embedding(position: int, id: int, token: str) -> dict[str, Any]:
+    return _entry(f"E_{id}_{position}", position, "E", position, "embedding", f'Emb: "{token}"')
+
+
+def _entry(id: str, feature: int, layer: str, position: int, kind: str, clerp: str) -> dict[str, Any]:
+    """One entry of `nodes` with every required field."""
+    return {
+        "node_id": id, "feature": feature, "layer": layer, "ctx_idx": position, "feature_type": kind,
+        "jsNodeId": id + "-0", "clerp": clerp, "influence": None, "activation": None, "is_target_logit": False,
+        "run_idx": 0, "reverse_ctx_idx": 0,
+    }  # fmt: skip
+
+
+def _unique(named: list[tuple[str, str]]) -> list[str]:
+    """Ids as they are where nothing shares them, else with the part of the site, else numbered."""
+    times = Counter(id for id, _ in named)
+    longer = [id if times[id] == 1 else f"{id}_{name.split('.')[0].split('/')[0]}" for id, name in named]
+    times, seen = Counter(longer), Counter[str]()
+    for i, id in enumerate(longer):
+        if times[id] > 1:
+            seen[id] += 1
+            longer[i] = f"{id}_{seen[id]}"
+    return longer
+
+
+def _edges(circuit: Circuit) -> list[tuple[int, int, float]]:
+    """(source, target, weight); OUTPUT comes out as -1, the last of a list of nodes."""
+    assert OUTPUT == -1
+    return list(zip(circuit.source.tolist(), circuit.target.tolist(), circuit.weight.tolist(), strict=True))
+
+
+def _version() -> str:
+    try:
+        return version("clew")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,71 @@
+"""Writing files whole or not at all, and reading JSON with errors that help."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def write_whole(path: str | Path, write: Callable[[Path], None]) -> Path:
+    """Call `write` with a temporary name beside `path`, then rename: a crash leaves the old file as it was.
+
+    Raises: OSError naming `path` when the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        write(Path(name))
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"{path} was not written ({error.strerror}); what stood there before is untouched"
+        ) from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return path
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    """Save `value` as JSON; floats keep every bit."""
+    text = json.dumps(value, allow_nan=False)
+    return write_whole(path, lambda temporary: _write_text(temporary, text))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Save a text file whole."""
+    return write_whole(path, lambda temporary: _write_text(temporary, text))
+
+
+def read_json(path: str | Path, format: str) -> dict[str, Any]:
+    """Read a JSON file of ours whose "format" entry must be `format`.
+
+    Raises: ValueError naming the file, what was expected and what was found.
+    """
+    path = Path(path)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON ({error}); a {format!r} file was expected") from error
+    found = value.get("format") if isinstance(value, dict) else type(value).__name__
+    if found != format:
+        raise ValueError(f'{path} is not a {format!r} file: its "format" is {found!r}')
+    return value
+
+
+def cache_folder(*parts: str) -> Path:
+    """A folder under $CLEW_CACHE (by default ~/.cache/clew), made if it is not there."""
+    root = Path(os.environ.get("CLEW_CACHE") or Path.home() / ".cache" / "clew")
+    folder = root.joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

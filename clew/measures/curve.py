@@ -1,0 +1,54 @@
+"""Curve: faithfulness and completeness of a circuit's best nodes over sizes, with random circuits beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from clew.circuit import Circuit
+from clew.data.behaviour import Behaviour
+from clew.measures.faithfulness import Ablation, Errors, Trial
+from clew.models import Model
+from clew.report import Report, Row, bootstrap
+
+
+def curve(
+    model: Model,
+    behaviour: Behaviour,
+    circuit: Circuit,
+    *,
+    sizes: Sequence[int] = (10, 30, 100, 300, 1000),
+    of: str = "features",
+    random: int = 3,
+    ablation: Ablation = "mean",
+    errors: Errors = "nodes",
+    start: int = 0,
+    held_out: bool = True,
+    seed: int = 0,
+) -> Report:
+    """Faithfulness and completeness of the n nodes of largest |score|, for each size.
+
+    Args:
+        circuit: all scored nodes, as a method returns them.
+        sizes: numbers of nodes; sizes beyond the circuit are left out.
+        of: what the nodes are, for the table: features, neurons, heads.
+        random: beside each size, the mean over this many circuits of as many nodes drawn from all scored ones.
+        ablation, errors, start, held_out, seed: as for faithfulness.
+
+    Returns: a Report with a row per measure, kind and size.
+    """
+    trial = Trial(
+        model, behaviour.test if held_out else behaviour, ablation=ablation, errors=errors, start=start, seed=seed
+    )
+    usable = [n for n in sorted(sizes) if n <= len(circuit)] or [len(circuit)]
+    rows = list(trial.rows([circuit.top(n) for n in usable], of))
+    generator = np.random.default_rng(seed)
+    for n in usable if random else []:
+        draws = [circuit.keep(generator.choice(len(circuit), n, replace=False)) for _ in range(random)]
+        for name, complement in (("faithfulness", False), ("completeness", True)):
+            metric = np.mean([trial.circuit_metric(c, complement=complement) for c in draws], axis=0)
+            share = trial.share(metric)
+            low, high = bootstrap(share, len(metric), seed=seed)
+            rows.append(Row(name, share(np.arange(len(metric))), low, high, f"random {of}", n, len(metric)))
+    return Report(f"{behaviour.name} on {model.name}: the best nodes by size", tuple(rows), trial.notes)

@@ -1,0 +1,128 @@
+"""Node effects from gradients: what every gradient method does once it has d loss / d value at each site.
+
+With x = decode(code) + error spliced in as the identity, a unit's gradient is its decoder row times
+the gradient of the stream, so all node effects of a pass are matrix products:
+effect(unit) = (grad . row) (code_other - code_clean); effect(error) = grad . (error_other - error_clean).
+Source: Marks et al. 2024 (arXiv:2403.19647), section 3.1. Our loss is minus the behaviour's metric,
+so a positive effect is a drop of the metric: the unit supports the behaviour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clew.circuit import ANYWHERE, ERROR, Circuit
+from clew.data.behaviour import Batch, Behaviour
+from clew.data.contrast import Baseline, Contrast, State
+from clew.models import Model, Trace
+from clew.sites import Site
+
+Gradients = Callable[[Contrast, Batch, Trace, Trace | None], dict[Site, Tensor]]
+"""d loss / d value at every site of the lens, [example, seq, d], from the clean and the other run."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One batch: per-example effects at one site; the last column is the error node."""
+
+    effect: Float[Tensor, "example seq unit_and_error"]
+    other: State
+    """The state that the units would take."""
+
+
+def clean_run(contrast: Contrast, batch: Batch) -> Trace:
+    """The clean pass of a batch, tied for gradients and recorded so that others can resume from it."""
+    reads = [*contrast.sites, *getattr(contrast.behaviour.metric, "reads", ())]
+    return contrast.model.run(batch.clean, read=reads, grad=True, keep=1, record=True)
+
+
+def loss(behaviour: Behaviour, trace: Trace, batch: Batch) -> Float[Tensor, ""]:
+    """Minus the metric, summed over examples, which are independent of each other."""
+    return -behaviour.metric(trace, batch).sum()
+
+
+def effects(contrast: Contrast, clean: Trace, other: Trace | None, site: Site, grad: Tensor) -> Scored:
+    """Per-example effect of every unit and of the error at one site."""
+    dictionary = contrast.model.dictionaries[site]
+    here, there = contrast.states(clean, other, site)
+    grad = grad.to(here.code.dtype)
+    units = dictionary.fold(dictionary.pull(grad) * (there.code - here.code))
+    error = (grad * (there.error - here.error)).sum(-1, keepdim=True)
+    return Scored(torch.cat([units, error], dim=-1), there)
+
+
+def score_nodes(
+    model: Model,
+    behaviour: Behaviour,
+    gradients: Gradients,
+    *,
+    baseline: Baseline | None,
+    positions: bool | None,
+    seed: int,
+) -> Circuit:
+    """Mean effect of every node over the behaviour's examples, as a circuit of all nodes that have one."""
+    contrast = Contrast(model, behaviour, baseline, seed=seed)
+    mean = Mean(contrast, positions)
+    for batch in contrast.batches:
+        clean, other = clean_run(contrast, batch), contrast.other(batch)
+        grads = gradients(contrast, batch, clean, other)
+        for site in model.dictionaries:
+            mean.add(site, effects(contrast, clean, other, site, grads[site]))
+    return mean.circuit()
+
+
+class Mean:
+    """Adds up per-example effects, site by site, into a circuit of their means."""
+
+    def __init__(self, contrast: Contrast, positions: bool | None) -> None:
+        self.contrast = contrast
+        self.keep = contrast.keeps_positions(positions)
+        self._effect: dict[Site, Tensor] = {}
+        self._code: dict[Site, Tensor] = {}
+
+    def add(self, site: Site, scored: Scored) -> None:
+        """Add one batch's effects at one site."""
+        code = self.contrast.model.dictionaries[site].fold(scored.other.code)
+        over = 0 if self.keep else (0, 1)
+        for totals, new in ((self._effect, scored.effect), (self._code, code)):
+            new = new.sum(over).reshape(-1, new.shape[-1])
+            totals[site] = totals[site] + new if site in totals else new
+
+    def circuit(self) -> Circuit:
+        """Effects averaged over examples; codes averaged over examples and, if positions are summed, positions."""
+        examples = sum(len(b.clean) for b in self.contrast.batches)
+        tokens = sum(b.clean.numel() for b in self.contrast.batches)
+        return circuit_of(
+            self.contrast.model,
+            {site: t / examples for site, t in self._effect.items()},
+            {site: t / (examples if self.keep else tokens) for site, t in self._code.items()},
+            self.keep,
+        )
+
+
+def circuit_of(model: Model, score: Mapping[Site, Tensor], mean: Mapping[Site, Tensor], positions: bool) -> Circuit:
+    """A circuit of every node whose score is not zero. score [seq or 1, unit + error], mean [seq or 1, unit]."""
+    sites = tuple(model.dictionaries)
+    columns: dict[str, list[np.ndarray]] = {n: [] for n in ("site", "unit", "position", "score", "patch_mean")}
+    for i, site in enumerate(sites):
+        dictionary = model.dictionaries[site]
+        table = score[site].clone()
+        if dictionary.exact:
+            table[:, -1] = 0  # rounding, not an error node
+        at, unit = table.nonzero(as_tuple=True)
+        is_error = unit == dictionary.n_units
+        padded = torch.cat([mean[site], torch.full_like(mean[site][:, :1], float("nan"))], dim=1)
+        columns["site"].append(np.full(len(at), i))
+        columns["unit"].append(torch.where(is_error, ERROR, unit).cpu().numpy())
+        columns["position"].append((at if positions else torch.full_like(at, ANYWHERE)).cpu().numpy())
+        columns["score"].append(table[at, unit].double().cpu().numpy())
+        columns["patch_mean"].append(padded[at, unit].double().cpu().numpy())
+    whole: dict[str, Any] = {name: np.concatenate(parts) for name, parts in columns.items()}
+    return Circuit(sites, {s: model.dictionaries[s].n_units for s in sites}, **whole)

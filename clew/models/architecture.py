@@ -1,0 +1,132 @@
+"""An architecture: one record that says where the sites of a family live in its modules.
+
+Only names and layouts, no code path: the transformers module runs unmodified. What a record claims,
+`selfcheck` proves by numbers on the model at hand.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from clew.models import architectures as folder
+from clew.sites import near
+
+Columns = Mapping[str, Tensor]
+"""For a fused projection: which of its output columns are `q`, `k` and `v`, heads side by side."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Where things are in one family. Paths are dotted; those under a block are relative to it."""
+
+    classes: tuple[str, ...]
+    """Names of the transformers classes that this record describes."""
+    tiny: Callable[[], PreTrainedModel]
+    """A small random model of the family, for the tests."""
+    blocks: str = "model.layers"
+    norm: str = "model.norm"
+    unembed: str = "lm_head"
+    attn: str = "self_attn"
+    """The attention module of a block."""
+    attn_write: str = ""
+    """The module whose output the attention adds to the stream; `attn` itself unless given."""
+    output: str = "self_attn.o_proj"
+    """The output projection; it reads the heads side by side."""
+    qkv: str | tuple[str, str, str] = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    """Three projections, or one fused projection laid out as `columns` says."""
+    columns: Callable[[Any], Columns] | None = None
+    pattern: str = "interface"
+    """Where attention probabilities are seen: `interface` of transformers, the path of a module that
+    receives them, or empty where neither exists."""
+    mlp: str = "mlp"
+    """The module whose input is what the MLP reads."""
+    mlp_write: str = ""
+    """The module whose output the MLP adds to the stream; `mlp` itself unless given."""
+    down: str = "mlp.down_proj"
+    """The MLP's output projection; it reads the neurons."""
+    heads: Callable[[Any], tuple[int, int]] = lambda c: (
+        c.num_attention_heads,
+        getattr(c, "num_key_value_heads", None) or c.num_attention_heads,
+    )
+    """Query heads and key-value heads, from the config."""
+    parallel: Callable[[Any], bool] = lambda c: False
+    """Whether attention and MLP of a block both read the block's input."""
+    understands: frozenset[str] = field(default_factory=frozenset)
+    """Config fields that may differ from their default: the record, or the module, handles them."""
+
+
+COMMON = frozenset(
+    """
+    architectures attention_dropout attn_pdrop auto_map attention_probs_dropout_prob bos_token_id chunk_size_feed_forward
+    decoder_start_token_id dropout dtype embd_pdrop embedding_dropout eos_token_id hidden_dropout hidden_size id2label
+    initializer_range intermediate_size is_decoder is_encoder_decoder label2id max_position_embeddings model_type n_embd
+    n_head n_inner n_layer n_positions num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
+    problem_type quantization_config resid_pdrop return_dict head_dim name_or_path task_specific_params tie_word_embeddings
+    tokenizer_class torch_dtype transformers_version unk_token_id use_cache vocab_size output_attentions
+    output_hidden_states layerdrop classifier_dropout hidden_act activation_function rope_theta rope_scaling
+    rope_parameters rms_norm_eps layer_norm_eps layer_norm_epsilon n_ctx sep_token_id
+    num_return_sequences prefix summary_activation summary_first_dropout summary_proj_to_labels summary_type
+    summary_use_proj gradient_checkpointing attn_implementation max_window_layers pretraining_tp
+    attribute_map base_config_key sub_configs
+    """.split()
+)
+"""Config fields that either do not change what the sites mean or that every record takes from the module."""
+
+
+def architecture_of(module: PreTrainedModel) -> Architecture:
+    """The record of a model: the file of `architectures/` that bears its config's `model_type`.
+
+    Raises: ValueError for a family without a record, or a config field that changes the computation
+    in a way the record does not know, naming the family or the fields.
+    """
+    name, family = type(module).__name__, module.config.model_type
+    families = [m.name for m in pkgutil.iter_modules(folder.__path__)]
+    if family not in families:
+        raise ValueError(
+            f"{name} is of the family {family!r}, which has no architecture record; {near(family, families)} "
+            "To add one, write one file in clew/models/architectures (docs/extend.md shows how)"
+        )
+    record = importlib.import_module(f"{folder.__name__}.{family}").ARCHITECTURE
+    if name not in record.classes:
+        raise ValueError(f"{name} is no language model that clew can run; of {family!r} it runs {record.classes}")
+    strange = unknown_fields(module.config, record)
+    if strange:
+        raise ValueError(
+            f"the config of this {name} sets {', '.join(f'{k}={v!r}' for k, v in strange.items())}, which changes the "
+            "computation in a way that clew does not know; after checking what it does to the sites, add the "
+            "field to `understands` of the record"
+        )
+    return record
+
+
+def unknown_fields(config: Any, record: Architecture) -> dict[str, Any]:
+    """Config fields that are set, differ from the class default and that nobody claims to understand."""
+    default = type(config)().to_dict()
+    unset = (None, False, [], {})
+    return {
+        key: value
+        for key, value in config.to_dict().items()
+        if not key.startswith("_")
+        and key not in COMMON | record.understands
+        and (value != default[key] if key in default else value not in unset)
+    }
+
+
+def interleaved(n_heads: int, d_head: int, order: str = "qkv") -> Columns:
+    """Fused layout [head, q k v, d_head], as in GPT-NeoX and BLOOM."""
+    columns = torch.arange(n_heads * 3 * d_head).view(n_heads, 3, d_head)
+    return {part: columns[:, i].reshape(-1) for i, part in enumerate(order)}
+
+
+def side_by_side(d_q: int, d_kv: int) -> Columns:
+    """Fused layout [all q | all k | all v], as in GPT-2."""
+    start = {"q": (0, d_q), "k": (d_q, d_q + d_kv), "v": (d_q + d_kv, d_q + 2 * d_kv)}
+    return {part: torch.arange(*ends) for part, ends in start.items()}

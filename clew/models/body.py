@@ -1,0 +1,156 @@
+"""A body: a transformers module with everything clew knows about it. Shared by all models seen in it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from clew.models.architecture import Architecture, architecture_of
+from clew.models.taps import Tap, taps_of
+from clew.sites import PARTS, Site, near
+
+NEEDS = {
+    "attn": "writes",
+    "mlp": "writes",
+    "head": "heads",
+    "neuron": "neurons",
+    "pattern": "pattern",
+    "final": "final",
+}
+"""The promise of selfcheck on which the meaning of a part rests."""
+
+
+class Body:
+    """The module, its tokenizer, its record, and where its sites are."""
+
+    def __init__(self, module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str) -> None:
+        self.module = module
+        self.name = name
+        self._tokenizer = tokenizer
+        self.record: Architecture = architecture_of(module)
+        try:
+            self.taps: dict[Site, Tap] = taps_of(module, self.record)
+        except AttributeError as error:
+            family = module.config.model_type
+            raise ValueError(f"this {family!r} model is not built as its architecture record says: {error}") from error
+        self.blocks: list[nn.Module] = list(module.get_submodule(self.record.blocks).children())
+        self.unembed: nn.Module = module.get_submodule(self.record.unembed)
+        self.n_layers = len(self.blocks)
+        self.n_heads, self.n_kv_heads = self.record.heads(module.config)
+        self.parallel = bool(self.record.parallel(module.config))
+        self.refused: dict[str, str] = {}
+        """What selfcheck found not to hold: a name and the reason in words."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Raises: ValueError when the model was opened without one."""
+        if self._tokenizer is None:
+            raise ValueError(f"{self.name} was opened without a tokenizer; pass clew.open(module, tokenizer=...)")
+        return self._tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.module.parameters()).dtype
+
+    def site(self, address: Site | str) -> Site:
+        """The site of that address. Raises: ValueError saying which sites this model has."""
+        site = Site.parse(address)
+        if site in self.taps:
+            self.require("exact")
+            self.require(NEEDS.get(site.part, "exact"))
+            return site
+        parts = sorted({s.part for s in self.taps}, key=list(PARTS).index)
+        if site.part not in parts:
+            raise ValueError(f"{self.name} has no site {str(site)!r}; {near(site.part, parts)}")
+        raise ValueError(
+            f"{str(site)!r} is not a site of {self.name} ({self.n_layers} layers: "
+            f"{site.part}.0 to {site.part}.{self.n_layers - 1})"
+        )
+
+    def require(self, promise: str) -> None:
+        """Raises: ValueError when selfcheck found that this promise does not hold for the model."""
+        if promise in self.refused:
+            raise ValueError(f"{self.name}: {self.refused[promise]} (`clew check` shows what was measured)")
+
+    @cached_property
+    def widths(self) -> dict[Site, int]:
+        """Width of every site but the patterns, read off a run on one token."""
+        seen: dict[Site, int] = {}
+
+        def watch(site: Site) -> Any:
+            def visit(x: Tensor) -> Tensor:
+                seen[site] = x.shape[-1]
+                return x
+
+            return visit
+
+        handles = [tap.attach(watch(site), 1) for site, tap in self.taps.items() if site.part != "pattern"]
+        try:
+            with torch.no_grad():
+                self.module(input_ids=torch.zeros(1, 1, dtype=torch.long, device=self.device), use_cache=False)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return seen
+
+    @cached_property
+    def block_returns_tuple(self) -> bool:
+        """Whether a block hands on a tuple (older families) or the stream itself."""
+        kinds: list[bool] = []
+
+        def look(module: nn.Module, args: Any, output: Any) -> None:
+            kinds.append(isinstance(output, tuple))
+
+        handle = self.blocks[0].register_forward_hook(look)
+        try:
+            with torch.no_grad():
+                self.module(input_ids=torch.zeros(1, 1, dtype=torch.long, device=self.device), use_cache=False)
+        finally:
+            handle.remove()
+        return kinds[0]
+
+    def mask_arguments(self, real: Tensor) -> dict[str, Tensor]:
+        """What a padded batch needs: a mask, and positions that count real tokens only. Nothing without padding."""
+        if bool(real.all()):
+            return {}
+        arguments = {"attention_mask": real.long()}
+        if "position_ids" in inspect.signature(self.module.forward).parameters:
+            arguments["position_ids"] = (real.long().cumsum(-1) - 1).clamp(min=0)
+        return arguments
+
+    def tokens(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Token ids, left padded, and which are real; special tokens as the tokenizer itself adds them."""
+        rows = [self.tokenizer(p)["input_ids"] for p in prompts]
+        longest = max(map(len, rows), default=0)
+        if not longest:
+            raise ValueError("there is nothing to run: no prompts, or only empty ones, were given")
+        ids = torch.zeros(len(rows), longest, dtype=torch.long)
+        real = torch.zeros(len(rows), longest, dtype=torch.bool)
+        for i, row in enumerate(rows):
+            if not row:
+                raise ValueError(f"prompt {i} ({prompts[i]!r}) has no tokens")
+            ids[i, longest - len(row) :] = torch.tensor(row)
+            real[i, longest - len(row) :] = True
+        return ids.to(self.device), real.to(self.device)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the weights: names, shapes and about 1,024 evenly spaced values of every tensor."""
+        digest = hashlib.sha256(type(self.module).__name__.encode())
+        for name, p in self.module.state_dict().items():
+            flat = p.detach().reshape(-1)
+            values = flat[:: max(1, len(flat) // 1024)]
+            digest.update(f"{name}{tuple(p.shape)}{p.dtype}".encode())
+            digest.update(values.float().cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]

@@ -1,0 +1,273 @@
+"""Model: a transformers model seen in some basis, with some edits in force. Never changed in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from clew.dictionaries import Dictionary, Identity, Partition
+from clew.models import attention
+from clew.models.body import Body
+from clew.models.run import Visitors, at_rest, check_receipts, forward
+from clew.models.trace import Receipt, Trace
+from clew.sites import Edit, Set, Site
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a model wrote."""
+
+    texts: tuple[str, ...]
+    """Prompt and continuation of every prompt, special tokens left out."""
+    tokens: Int[Tensor, "batch seq"]
+    receipts: tuple[Receipt, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.texts)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A view: the same module under every view, another basis and other edits in each.
+
+    A plain model is seen in neurons: one identity dictionary at each `neuron` site.
+    """
+
+    body: Body
+    lens: Mapping[Site, Dictionary] | None = None
+    """Dictionaries by the site they write; None for a plain model."""
+    edits: tuple[Edit, ...] = field(default=())
+
+    # What it is.
+
+    @property
+    def name(self) -> str:
+        return self.body.name
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.body.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        return self.body.device
+
+    @property
+    def n_layers(self) -> int:
+        return self.body.n_layers
+
+    @property
+    def dictionaries(self) -> dict[Site, Dictionary]:
+        """The basis in which methods see this model, by site in forward order."""
+        lens = replace(self, edits=()).neurons().lens if self.lens is None else self.lens
+        return dict(sorted(lens.items(), key=lambda item: item[0].order))  # type: ignore[union-attr]
+
+    def sites(self, *parts: str) -> list[Site]:
+        """All sites of these parts (of every part without arguments), in forward order."""
+        return [s for s in self.body.taps if not parts or s.part in parts]
+
+    def __repr__(self) -> str:
+        basis = "neurons" if self.lens is None else f"{len(self.lens)} dictionaries"
+        edits = f", {len(self.edits)} edits" if self.edits else ""
+        return f"Model({self.name}, {self.n_layers} layers, seen in {basis}{edits})"
+
+    # Other views.
+
+    def through(self, *dictionaries: Dictionary) -> Model:
+        """The same model seen in these dictionaries.
+
+        Raises: ValueError for a site the model does not have, a width that does not fit, two
+        dictionaries that write one site, or weights that are not numbers.
+        """
+        lens: dict[Site, Dictionary] = {}
+        for dictionary in dictionaries:
+            reads, writes = self.body.site(dictionary.reads), self.body.site(dictionary.writes)
+            for site, width in ((reads, dictionary.d_in), (writes, dictionary.d_out)):
+                if self.body.widths[site] != width:
+                    raise ValueError(
+                        f"a dictionary of width {width} cannot sit at {site}, which is {self.body.widths[site]} wide in "
+                        f"{self.name}; was it trained on another model or site?"
+                    )
+            if reads.order > writes.order:
+                raise ValueError(f"a dictionary cannot read {reads} and write {writes}, which comes before it")
+            if writes in lens:
+                raise ValueError(f"two dictionaries write {writes}; a lens has at most one per site")
+            if any(b.is_floating_point() and not bool(b.isfinite().all()) for b in dictionary.buffers()):
+                raise ValueError(f"the dictionary at {writes} holds values that are not finite numbers (NaN or inf)")
+            lens[writes] = dictionary.to(self.device)
+        self._check_kept(lens)
+        return replace(self, lens=lens)
+
+    def _check_kept(self, lens: Mapping[Site, Dictionary]) -> None:
+        """An edit of units in force means the dictionary it was made for; another would change what it does."""
+        for site in {e.at for e in self.edits if e.basis != "value"}:
+            old, new = self.dictionaries[site], lens.get(site)
+            if new is not old and (new is None or new.fingerprint != old.fingerprint):
+                raise ValueError(
+                    f"an edit of units at {site} is in force, and its units are those of the dictionary there now; "
+                    "keep that dictionary among the new ones, or choose the dictionaries first and edit then"
+                )
+
+    def neurons(self, *sites: Site | str) -> Model:
+        """The same model seen in single coordinates of these sites; MLP hidden units by default."""
+        chosen = [self.body.site(s) for s in sites] or self.sites("neuron")
+        return self.through(*(Identity(s, self.body.widths[s]) for s in chosen))
+
+    def heads(self) -> Model:
+        """The same model seen in attention heads: each head's mix of values is one unit."""
+        sites = self.sites("head")
+        d_head = self.body.widths[sites[0]] // self.body.n_heads
+        return self.through(*(Partition(s, (d_head,) * self.body.n_heads) for s in sites))
+
+    def edited(self, *edits: Edit | Iterable[Edit]) -> Model:
+        """The same model with these edits in force at every run and every generated token.
+
+        Raises: ValueError for a site the model does not have, or an edit of units at a site where
+        the model is not seen through a dictionary.
+        """
+        flat = [e for given in edits for e in ([given] if isinstance(given, Edit) else given)]
+        return replace(self, edits=(*self.edits, *self._checked(flat)))
+
+    def _checked(self, edits: Iterable[Edit]) -> list[Edit]:
+        checked = list(edits)
+        if checked:
+            self.body.require("edits")
+        for edit in checked:
+            site = self.body.site(edit.at)
+            if edit.basis != "value" and site not in self.dictionaries:
+                raise ValueError(
+                    f"this edit is written in units of a dictionary at {site}, but the model is seen through "
+                    f"{', '.join(map(str, self.dictionaries))}; use model.through(...) first"
+                )
+            if edit.units and edit.basis != "error":
+                width = self.dictionaries[site].n_units if edit.basis == "code" else self.body.widths.get(site)
+                if width is not None and max(edit.units) >= width:
+                    raise ValueError(f"the edit names unit {max(edit.units)} at {site}, which has {width} units")
+            if edit.units and edit.basis == "code" and isinstance(edit, Set) and isinstance(edit.value, Tensor):
+                units = torch.ones(self.dictionaries[site].n_units, device=self.device)
+                if edit.value.ndim and len(self.dictionaries[site].unfold(units)) != len(units):
+                    raise ValueError(
+                        f"a unit at {site} has many coordinates, so one number for each (its mean, say) cannot hold it; "
+                        "set the site itself, with basis='value'"
+                    )
+        return checked
+
+    # Running.
+
+    def tokens(self, prompts: str | Sequence[str]) -> tuple[Int[Tensor, "batch seq"], Bool[Tensor, "batch seq"]]:
+        """Token ids, left padded, and which of them are real."""
+        return self.body.tokens([prompts] if isinstance(prompts, str) else prompts)
+
+    def run(
+        self,
+        tokens: Int[Tensor, "batch seq"] | str | Sequence[str],
+        *,
+        real: Bool[Tensor, "batch seq"] | None = None,
+        read: Iterable[Site | str] = (),
+        edits: Sequence[Edit] = (),
+        grad: bool = False,
+        cut: bool = False,
+        keep: int | None = None,
+        base: Trace | None = None,
+        record: bool = False,
+    ) -> Trace:
+        """Run prompts once.
+
+        Args:
+            tokens: token ids, or prompts as text.
+            real: which tokens are not padding (left padding); all of them by default.
+            read: sites whose values the trace shall hold. With every site read, the logits are
+                bit-identical to those of the bare module.
+            edits: in force beside those of the model, after them at a site that both edit.
+            grad: tie what was read to the logits, for `trace.gradients`.
+            cut: make every site of the lens a leaf, so that gradients are local to the segment
+                between neighbouring sites; `trace.arrived` holds what came in there.
+            keep: logits of the last `keep` positions (all when None); 0 stops at the last read site.
+            base: a trace made with `record=True` of the same prompts, or of prompts of which this
+                batch is a whole number of copies, one after the other: blocks below the first site
+                that is read or edited are not run again.
+            record: keep the output of every block, to serve as a base.
+
+        Raises: ValueError naming near sites; EditDidNotFire.
+        """
+        if not isinstance(tokens, Tensor):
+            tokens, real = self.tokens(tokens)
+        tokens = tokens.to(self.device)
+        real = torch.ones_like(tokens, dtype=torch.bool) if real is None else real.to(self.device)
+        if not bool(real.all()):
+            self.body.require("padding")
+        if base is not None:
+            self.body.require("resume")
+        if keep is not None and keep < 0:
+            raise ValueError(f"keep={keep}: give the number of last positions whose logits to keep, or None for all")
+        sites = frozenset(self.body.site(s) for s in read)
+        if cut:
+            sites |= {s for d in self.dictionaries.values() for s in (d.reads, d.writes)}
+        trace = Trace(tokens, real, dictionaries=self.dictionaries)
+        visitors = Visitors(
+            self.body, self.dictionaries, trace, (*self.edits, *self._checked(edits)), sites,
+            grad=grad, cut=cut, stop=keep == 0, prompt=tokens.shape[1],
+        )  # fmt: skip
+        return forward(visitors, keep=keep, base=base, record=record)
+
+    def generate(self, prompts: str | Sequence[str], *, max_new_tokens: int = 20, **options: Any) -> Generation:
+        """Continue prompts, with the model's edits in force at every step, with or without a cache.
+
+        Args: options: as for transformers' `generate` (`do_sample`, `use_cache`, ...); greedy by default.
+        Raises: EditDidNotFire.
+        """
+        tokens, real = self.tokens(prompts)
+        if not bool(real.all()):
+            self.body.require("padding")
+        if options.get("use_cache", True):
+            self.body.require("cache")
+        for many in ("num_beams", "num_return_sequences"):
+            if (options.get(many) or 1) > 1:
+                raise ValueError(f"{many}={options[many]} is not possible here: one text is written for each prompt; "
+                                 "give a prompt several times, and do_sample=True, for several texts")  # fmt: skip
+        trace = Trace(tokens, real, dictionaries=self.dictionaries)
+        visitors = Visitors(self.body, self.dictionaries, trace, self.edits, prompt=tokens.shape[1])
+        with ExitStack() as stack:
+            stack.enter_context(at_rest(self.body.module))
+            stack.enter_context(torch.no_grad())
+            if any(s.part == "pattern" for s in visitors.sites) and self.body.record.pattern == "interface":
+                stack.enter_context(attention.patterns_visible(self.body.module))
+            stack.callback(self.body.module.register_forward_pre_hook(_follow(visitors), with_kwargs=True).remove)
+            for site in visitors.sites:
+                handle = self.body.taps[site].attach(lambda x, site=site: visitors.visit(site, x), len(tokens))
+                stack.callback(handle.remove)
+            alone = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
+            settings = alone | {"pad_token_id": self._pad_token()} | options
+            written: Any = self.body.module.generate(  # pyright: ignore[reportCallIssue]
+                input_ids=tokens, attention_mask=real.long(), max_new_tokens=max_new_tokens, **settings
+            )
+        written = getattr(written, "sequences", written)
+        check_receipts(trace)
+        rows = zip(written, real, strict=True)
+        texts = [str(self.tokenizer.decode(row[len(r) - int(r.sum()) :], skip_special_tokens=True)) for row, r in rows]
+        return Generation(tuple(texts), written, trace.receipts)
+
+    def _pad_token(self) -> int:
+        known: list[Any] = [self.tokenizer.pad_token_id, self.tokenizer.eos_token_id]
+        return next((int(token) for token in known if token is not None), 0)
+
+
+def _follow(visitors: Visitors) -> Any:
+    """A pre-hook that tells the visitors which columns a call of `generate` computes."""
+
+    def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        ids, cache = kwargs["input_ids"], kwargs.get("past_key_values")
+        visitors.offset = 0 if cache is None else int(cache.get_seq_length())
+        trace = visitors.trace
+        trace.tokens = torch.cat([trace.tokens[:, : visitors.offset], ids], dim=1)
+        new = trace.tokens.shape[1] - trace.real.shape[1]
+        trace.real = torch.cat([trace.real, trace.real.new_ones(len(ids), new)], dim=1) if new > 0 else trace.real
+
+    return hook

@@ -1,0 +1,113 @@
+"""open: a model from a bundled name, a hub id, a local folder, a GGUF file, or a module you already hold."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from clew.files import cache_folder
+from clew.models.body import Body
+from clew.models.bundled import BUNDLED, bundled_folder, convert_gguf
+from clew.models.model import Model
+from clew.models.selfcheck import known_refusals
+from clew.sites import near
+
+log = logging.getLogger("clew")
+
+
+def open_model(
+    name: str | Path | PreTrainedModel,
+    *,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> Model:
+    """Open a causal language model; the module itself is never modified.
+
+    Args:
+        name: a bundled name (`smollm2-135m`, `gemma3-270m`), a hub id, a folder, a GGUF file, or a
+            `PreTrainedModel` you hold (then also pass its `tokenizer`).
+        dtype: of the weights; float32 for bundled and GGUF models, else as saved.
+        device: where to put it; where it is, or the CPU, by default.
+
+    Raises: ValueError naming what was given and what can be opened.
+    """
+    if isinstance(name, PreTrainedModel):
+        module, label = name, name.config.name_or_path or type(name).__name__
+        module = module.to(dtype) if dtype else module  # pyright: ignore[reportCallIssue, reportArgumentType]
+    else:
+        label = str(name)
+        folder = _folder(label)
+        module, tokenizer = _load(folder, label, dtype, tokenizer)
+    if device is not None:
+        module = module.to(device)  # type: ignore[arg-type]
+    bad = next((n for n, p in module.named_parameters() if not bool(torch.isfinite(p).all())), None)
+    if bad is not None:
+        raise ValueError(
+            f"the weights of {label} hold values that are not finite numbers (NaN or inf), first in {bad!r}"
+        )
+    body = Body(module, tokenizer, label)
+    body.refused.update(known_refusals(body))
+    return Model(body)
+
+
+def _folder(name: str) -> str:
+    if name in BUNDLED:
+        if BUNDLED[name].terms:
+            log.warning(BUNDLED[name].terms)
+        return str(bundled_folder(name))
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}")
+        return str(_converted(path))
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise ValueError(f"{path} is no transformers folder: it has no config.json")
+        return str(path)
+    if path.exists() or name.count("/") > 1 or name.startswith((".", "~", "/")):
+        raise ValueError(f"{name!r} is neither a transformers folder nor a .gguf file")
+    return name
+
+
+def _converted(path: Path) -> Path:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    folder = cache_folder("models") / f"{path.stem}-{digest}"
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+            convert_gguf(path, Path(place) / "converted")
+            (Path(place) / "converted").replace(folder)
+    return folder
+
+
+def _load(
+    folder: str, name: str, dtype: torch.dtype | None, tokenizer: PreTrainedTokenizerBase | None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        module, loaded = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
+            folder, config=config, dtype=dtype or "auto", output_loading_info=True
+        )
+    except SafetensorError as error:
+        raise ValueError(f"the weights of {name} are damaged or cut short ({error}); fetch them again") from error
+    except OSError as error:
+        raise ValueError(
+            f"cannot open {name!r} as a hub id or folder ({str(error).splitlines()[0]}). Bundled models, which "
+            f"need no hub: {', '.join(BUNDLED)}; {near(name, BUNDLED)}"
+        ) from error
+    if loaded["missing_keys"]:
+        raise ValueError(
+            f"{name} lacks {len(loaded['missing_keys'])} tensors that its config asks for, first "
+            f"{min(loaded['missing_keys'])!r}; transformers would make them up at random"
+        )
+    try:
+        return module, tokenizer or AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{name} comes without a tokenizer that can be read; pass tokenizer=... to open it") from error

@@ -1,0 +1,275 @@
+"""The engine: one forward pass of an unmodified transformers module, with visitors at sites.
+
+Hooks, stubs and settings live inside `forward` and are gone when it returns, also after an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clew.dictionaries.dictionary import Dictionary
+from clew.models import attention
+from clew.models.body import Body
+from clew.models.trace import EditDidNotFire, Receipt, Trace, as_read
+from clew.sites import Edit, Site
+
+
+class _Enough(Exception):
+    """Raised by the last visitor of a run that needs no logits."""
+
+
+@dataclass
+class Visitors:
+    """What happens at the sites of one run, or of all calls of one generation."""
+
+    body: Body
+    dictionaries: dict[Site, Dictionary]
+    trace: Trace
+    edits: Sequence[Edit] = ()
+    read: frozenset[Site] = frozenset()
+    grad: bool = False
+    cut: bool = False
+    stop: bool = False
+    prompt: int = 0
+    offset: int = 0
+    """Column of the first token of the current call: > 0 in the cached calls of a generation."""
+    _reading: dict[Site, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.trace.receipts = tuple(Receipt(e) for e in self.edits)
+        self._by_site: dict[Site, list[Receipt]] = {}
+        for receipt in self.trace.receipts:
+            self._by_site.setdefault(receipt.edit.at, []).append(receipt)
+        used = [self.dictionaries[e.at] for e in self.edits if e.basis != "value"]
+        self._needed = {d.reads for d in used if d.spans_sites}
+        self._left = set(self.read)
+
+    @property
+    def sites(self) -> list[Site]:
+        """Every site to tap, in forward order."""
+        return sorted(self.read | self._by_site.keys() | self._needed)
+
+    def visit(self, site: Site, x: Tensor) -> Tensor:
+        """Edit, cut, record; return what flows on."""
+        if site in self._by_site:
+            x = self._edited(site, x, self._by_site[site])
+        if site in self._needed:
+            self._reading[site] = x
+        if site in self.read:
+            x = self._recorded(site, x)
+            self._left.discard(site)
+            if self.stop and not self._left:
+                raise _Enough
+        return x
+
+    def _recorded(self, site: Site, x: Tensor) -> Tensor:
+        if self.cut and site in self.dictionaries:
+            self.trace.arrived[site] = x
+            x = x.detach().requires_grad_()
+        elif self.cut:
+            self.trace.arrived[site] = x
+        elif self.grad and not x.requires_grad:
+            x = x.detach().requires_grad_()
+        self.trace.values[site] = x
+        return x.clone()  # the module may write into what flows on (Falcon does)
+
+    def _edited(self, site: Site, x: Tensor, receipts: list[Receipt]) -> Tensor:
+        seq = x.shape[-2] if site.part == "pattern" else x.shape[1]
+        columns = slice(self.offset, self.offset + seq)
+        before = x
+        masks = []
+        for receipt in receipts:
+            mask = receipt.edit.where.mask(self.trace.tokens, self.trace.real, self.prompt)[:, columns]
+            masks.append(mask[:, None, :, None] if site.part == "pattern" else mask[..., None])
+            receipt.calls += 1
+            receipt.fired += int(mask.sum())
+        given = [(r.edit, m) for r, m in zip(receipts, masks, strict=True)]
+        for in_units, group in groupby(given, key=lambda pair: pair[0].basis != "value"):
+            if in_units:
+                x = self._edited_in_units(site, x, list(group))
+            else:
+                for edit, mask in group:
+                    x = _apply(edit, x, mask, edit.units)
+        if x is not before:
+            moved = (x != before).flatten(2).any(-1) if site.part != "pattern" else (x != before).any(-1).any(1)
+            for receipt, mask in zip(receipts, masks, strict=True):
+                receipt.changed += int((moved & mask.reshape(moved.shape)).sum())
+        return x
+
+    def _edited_in_units(self, site: Site, y: Tensor, coded: list[tuple[Edit, Tensor]]) -> Tensor:
+        """Edits in the basis of one dictionary share one encoding: y + write(new code - code) + (new error - error)."""
+        dictionary = self.dictionaries[site]
+        x = as_read(self._reading[dictionary.reads] if dictionary.spans_sites else y, dictionary)
+        code = new = dictionary.encode(x)
+        for edit, mask in coded:
+            if edit.basis == "code":
+                new = _apply(edit, new, mask, _coordinates(dictionary, edit.units, code.device))
+        delta = dictionary.write(new - code)
+        if any(edit.basis == "error" for edit, _ in coded):
+            error = left = as_read(y, dictionary) - dictionary.decode(code)
+            for edit, mask in coded:
+                if edit.basis == "error":
+                    left = _apply(edit, left, mask, edit.units)
+            delta = delta + (left - error)
+        return y + delta.to(y.dtype)
+
+
+def _apply(edit: Edit, x: Tensor, mask: Tensor, coordinates: tuple[int, ...] | None) -> Tensor:
+    index = None if coordinates is None else torch.tensor(coordinates, device=x.device)
+    picked = x if index is None else x[..., index]
+    new = torch.where(mask, edit(picked), picked).to(x.dtype)
+    if new.shape != picked.shape:
+        name = type(edit).__name__.lower()
+        raise ValueError(f"{name} at {edit.at} made {tuple(new.shape)} of {tuple(picked.shape)}; the shape must stay")
+    return new if index is None else x.index_copy(-1, index, new)
+
+
+def _coordinates(dictionary: Dictionary, units: tuple[int, ...] | None, device: torch.device) -> tuple[int, ...] | None:
+    """Where in the code these units are: a head is a run of coordinates, other units are one each."""
+    if units is None:
+        return None
+    owner = dictionary.unfold(torch.arange(dictionary.n_units, device=device)).tolist()
+    return units if len(owner) == dictionary.n_units else tuple(i for i, unit in enumerate(owner) if unit in units)
+
+
+def forward(
+    visitors: Visitors,
+    *,
+    keep: int | None,
+    base: Trace | None = None,
+    record: bool = False,
+) -> Trace:
+    """Run the module once with the visitors in place; fills and returns their trace.
+
+    Args: keep: logits of the last `keep` positions, None for all, 0 to stop at the last read site.
+        base: a recorded trace of the same prompts (the batch may be a whole number of copies of it):
+        blocks below the first visited one are taken from it. record: keep every block's output.
+    """
+    body, trace = visitors.body, visitors.trace
+    batch = trace.tokens.shape[0]
+    with ExitStack() as stack:
+        stack.enter_context(at_rest(body.module))
+        stack.enter_context(torch.set_grad_enabled(visitors.grad or visitors.cut))
+        if any(s.part == "pattern" for s in visitors.sites) and body.record.pattern == "interface":
+            stack.enter_context(attention.patterns_visible(body.module))
+        if base is not None:
+            stack.enter_context(_resumed(body, base, _first_block(visitors.sites), trace))
+        for site in visitors.sites:
+            stack.callback(body.taps[site].attach(_bound(visitors.visit, site), batch).remove)
+        if record:
+            stack.enter_context(_recording(body, trace))
+        if keep:
+            stack.enter_context(_last_logits(body, keep))
+        try:
+            output = body.module(input_ids=trace.tokens, use_cache=False, **body.mask_arguments(trace.real))
+            trace.logits = output.logits
+        except _Enough:
+            pass
+    check_receipts(trace, stopped=trace.logits is None)
+    return trace
+
+
+def check_receipts(trace: Trace, *, stopped: bool = False) -> None:
+    """Raises: EditDidNotFire naming the edits that met no position; a `stopped` run owes nothing past its end."""
+    idle = [r for r in trace.receipts if r.fired == 0 and (r.calls or not stopped)]
+    if idle:
+        names = "; ".join(f"{type(r.edit).__name__.lower()} at {r.edit.at}, where={r.edit.where}" for r in idle)
+        raise EditDidNotFire(
+            f"{len(idle)} edit(s) never fired: {names}. The prompts have {trace.tokens.shape[1]} tokens; "
+            "check the positions or the tokens that the edit asks for"
+        )
+
+
+def _bound(visit: Callable[[Site, Tensor], Tensor], site: Site) -> Callable[[Tensor], Tensor]:
+    return lambda x: visit(site, x)
+
+
+@contextmanager
+def at_rest(module: nn.Module) -> Iterator[None]:
+    """No dropout and no weight that requires grad while inside; both settings come back afterwards."""
+    training = [m for m in module.modules() if m.training]
+    learning = [p for p in module.parameters() if p.requires_grad]
+    module.eval()
+    for p in learning:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in learning:
+            p.requires_grad_(True)
+        for m in training:
+            m.training = True
+
+
+def _first_block(sites: Sequence[Site]) -> int:
+    """The first block that must really run: the output of a block can be had without running it."""
+    needs = [0 if s.part == "embed" else (s.layer or 0) + (s.part == "resid") for s in sites if s.part != "final"]
+    return min(needs, default=0)
+
+
+@contextmanager
+def _resumed(body: Body, base: Trace, first: int, trace: Trace) -> Iterator[None]:
+    """Blocks below `first` hand on what `base` recorded, copied along the batch, instead of running."""
+    if first and first - 1 not in base.blocks:
+        raise ValueError("to resume, `base` must be a trace of a run with record=True")
+    batch = trace.tokens.shape[0]
+    copies, rest = divmod(batch, base.tokens.shape[0])
+    if rest:
+        raise ValueError(
+            f"the batch of {batch} is no whole number of copies of the base's {base.tokens.shape[0]} prompts"
+        )
+    for mine, recorded in ((trace.tokens, base.tokens), (trace.real, base.real)):
+        if not torch.equal(mine, recorded.repeat(copies, 1)):
+            raise ValueError("the prompts are not those of `base`, or not whole copies of it one after the other")
+    blocks = body.blocks[:first]
+    own = [block.__dict__.get("forward") for block in blocks]
+    for layer, block in enumerate(blocks):
+        block.forward = _stub(base.blocks[layer], copies, body.block_returns_tuple)
+    try:
+        yield
+    finally:
+        for block, forward in zip(blocks, own, strict=True):
+            if forward is None:
+                del block.forward
+            else:
+                block.forward = forward
+
+
+def _stub(output: Tensor, copies: int, as_tuple: bool) -> Callable[..., Any]:
+    def stub(*args: Any, **kwargs: Any) -> Any:
+        tiled = output.repeat(copies, *[1] * (output.ndim - 1)) if copies > 1 else output
+        return (tiled, None) if as_tuple else tiled
+
+    return stub
+
+
+@contextmanager
+def _recording(body: Body, trace: Trace) -> Iterator[None]:
+    def keep(layer: int) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            trace.blocks[layer] = (output[0] if isinstance(output, tuple) else output).detach()
+
+        return hook
+
+    handles = [block.register_forward_hook(keep(i)) for i, block in enumerate(body.blocks)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _last_logits(body: Body, keep: int) -> Iterator[None]:
+    handle = body.unembed.register_forward_pre_hook(lambda module, args: (args[0][:, -keep:], *args[1:]))
+    try:
+        yield
+    finally:
+        handle.remove()

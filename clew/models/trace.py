@@ -1,0 +1,84 @@
+"""What a run leaves: logits, what flowed at the sites that were read, gradients, receipts of edits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from clew.dictionaries.dictionary import Dictionary
+from clew.sites import Edit, Site
+
+
+class EditDidNotFire(ValueError):
+    """An edit was in force during a run and met no position: the result would be silently unedited."""
+
+
+@dataclass
+class Receipt:
+    """How often one edit was at work in a run."""
+
+    edit: Edit
+    calls: int = 0
+    """Forward calls in which its site was passed."""
+    fired: int = 0
+    """Positions at which it was applied."""
+    changed: int = 0
+    """Positions at which the stream at its site came out different."""
+
+    def __str__(self) -> str:
+        name = type(self.edit).__name__.lower()
+        return f"{name} at {self.edit.at}: {self.fired} positions in {self.calls} calls, {self.changed} changed"
+
+
+@dataclass
+class Trace:
+    """One run of a model on a batch of prompts."""
+
+    tokens: Int[Tensor, "batch seq"]
+    real: Bool[Tensor, "batch seq"]
+    """False on padding."""
+    logits: Float[Tensor, "batch keep vocab"] | None = None
+    """Of the last `keep` positions; None when the run stopped at its last read site."""
+    values: dict[Site, Tensor] = field(default_factory=dict)
+    """What flowed on from each site that was read, after edits."""
+    arrived: dict[Site, Tensor] = field(default_factory=dict)
+    """In a cut run: what arrived at each cut site, still tied to the leaves below it."""
+    blocks: dict[int, Tensor] = field(default_factory=dict)
+    """In a recorded run: the output of each block, from which another run can resume."""
+    receipts: tuple[Receipt, ...] = ()
+    dictionaries: Mapping[Site, Dictionary] = field(default_factory=dict)
+
+    def __getitem__(self, site: Site | str) -> Tensor:
+        """What flowed at a site. Raises: KeyError listing the sites that were read."""
+        site = Site.parse(site)
+        if site not in self.values:
+            raise KeyError(
+                f"{site} was not read in this run; read were {', '.join(map(str, self.values)) or 'no sites'}"
+            )
+        return self.values[site]
+
+    def code(self, site: Site | str) -> Float[Tensor, "batch seq code"]:
+        """The code of the dictionary that writes this site."""
+        dictionary = self.dictionaries[Site.parse(site)]
+        return dictionary.encode(as_read(self[dictionary.reads], dictionary))
+
+    def error(self, site: Site | str) -> Float[Tensor, "batch seq d_out"]:
+        """What the units at this site leave unexplained: value - decode(code)."""
+        dictionary = self.dictionaries[Site.parse(site)]
+        return as_read(self[dictionary.writes], dictionary) - dictionary.decode(self.code(site))
+
+    def gradients(self, loss: Float[Tensor, ""]) -> dict[Site, Tensor]:
+        """d loss / d value at every site that was read with `grad=True`; zeros where nothing depends on it."""
+        sites = list(self.values)
+        grads = torch.autograd.grad(loss, [self.values[s] for s in sites], allow_unused=True)
+        return {s: torch.zeros_like(self.values[s]) if g is None else g for s, g in zip(sites, grads, strict=True)}
+
+
+def as_read(x: Tensor, dictionary: Dictionary) -> Tensor:
+    """x in the precision of a dictionary: a half-precision model is read by a float32 dictionary."""
+    tensor = next(dictionary.buffers(), None)
+    return x if tensor is None or not tensor.is_floating_point() else x.to(tensor.dtype)

@@ -1,0 +1,107 @@
+"""A report: numbers with intervals, how they were got, and a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clew.files import read_json, write_json
+
+FORMAT, VERSION = "clew report", 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number and its 95 % bootstrap interval over examples."""
+
+    measure: str
+    """What was measured: faithfulness, completeness, ..."""
+    value: float
+    low: float
+    high: float
+    of: str = ""
+    """What it was measured on: features, neurons, heads, random, ..."""
+    nodes: int | None = None
+    """Size of the circuit."""
+    examples: int = 0
+    """Number of examples behind the number."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a measure returns."""
+
+    title: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    """Sentences a reader must know: what was ablated and how, what was left out."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, measure: str) -> Row:
+        """The first row of that measure. Raises: KeyError listing the measures."""
+        for row in self.rows:
+            if row.measure == measure:
+                return row
+        raise KeyError(f"no row {measure!r}; there are {sorted({r.measure for r in self.rows})}")
+
+    def __add__(self, other: Report) -> Report:
+        """Both reports' rows under this one's title."""
+        parts = [*self.provenance.get("parts", [dict(self.provenance)]), dict(other.provenance)]
+        return Report(self.title, self.rows + other.rows, self.notes + other.notes, {"parts": parts})
+
+    def __str__(self) -> str:
+        width = max([len(r.measure) + len(r.of) for r in self.rows], default=10) + 3
+        lines = [self.title]
+        for r in self.rows:
+            size = "" if r.nodes is None else f"{r.nodes:>7} nodes"
+            what = f"{r.measure} {r.of}".strip()
+            lines.append(f"  {what:<{width}}{size}  {r.value:7.3f}  [{r.low:.3f}, {r.high:.3f}]  n={r.examples}")
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain JSON."""
+        rows = [asdict(r) for r in self.rows]
+        clean = [{k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in r.items()} for r in rows]
+        return {
+            "format": FORMAT, "version": VERSION, "title": self.title, "rows": clean,
+            "notes": list(self.notes), "provenance": dict(self.provenance),
+        }  # fmt: skip
+
+    def save(self, path: str | Path) -> Path:
+        """Write one JSON file."""
+        return write_json(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Report:
+        """Read what `save` wrote. Raises: ValueError naming the file and what is wrong with it."""
+        value = read_json(path, FORMAT)
+        if value.get("version") != VERSION:
+            raise ValueError(f"{path} has report schema version {value.get('version')}; this clew reads {VERSION}")
+        try:
+            rows: list[dict[str, Any]] = [
+                {k: float("nan") if v is None and k != "nodes" else v for k, v in r.items()} for r in value["rows"]
+            ]
+            return cls(value["title"], tuple(Row(**r) for r in rows), tuple(value["notes"]), value["provenance"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is not a whole report: {error!r} is missing or malformed") from error
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], float], examples: int, *, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of `statistic(indices)` over resampled examples.
+
+    Args: statistic: called with [examples] indices drawn with replacement.
+    """
+    random = np.random.default_rng(seed)
+    with np.errstate(all="ignore"):
+        values = [statistic(random.integers(0, examples, examples)) for _ in range(draws)]
+    finite = np.array(values)[np.isfinite(values)]
+    if not len(finite):
+        return float("nan"), float("nan")
+    low, high = np.percentile(finite, [2.5, 97.5])
+    return float(low), float(high)

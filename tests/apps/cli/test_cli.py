@@ -1,0 +1,201 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+
+import clew
+from clew import finder
+from clew.apps.cli import _options, _terminal, commands, run
+from clew.apps.cli._options import arguments
+from clew.circuit import Circuit
+from clew.report import Report, Row
+from clew.sites import Site
+
+
+def small_circuit() -> Circuit:
+    site = Site("resid", 0)
+    index = np.arange(3)
+    columns = {"site": index * 0, "unit": index, "position": index * 0 - 1, "score": np.array([0.1, -0.5, 0.3])}
+    return Circuit((site,), {site: 8}, **columns, patch_mean=np.zeros(3), labels={"resid.0/1": "plural"})
+
+
+def typed(words: str) -> int:
+    return run(words.split())
+
+
+def steady(
+    model: object, behaviour: object, *, steps: int = 10, mode: Literal["fast", "slow"] = "fast",
+    sizes: Sequence[int] = (1, 2), exact: bool = False, rule: Callable | None = None,
+) -> Circuit:  # fmt: skip
+    """A method.
+
+    Args:
+        steps: points on the line,
+            in number.
+        mode, exact: how.
+
+    Returns: a circuit.
+    """
+    return small_circuit()
+
+
+@pytest.fixture
+def toys(monkeypatch, tmp_path):
+    """A command line whose model, behaviours, methods and measures are toys; what they were called with."""
+    calls = {}
+
+    class Task:
+        note = ""
+
+        @classmethod
+        def load(cls, name, **options):
+            calls["behaviour"] = (name, options)
+            return cls()
+
+    def find(lens, task, nodes=None, *, by, **options):
+        calls["find"] = {"lens": lens, "by": by, "nodes": nodes, **options}
+        return small_circuit()
+
+    def verify(lens, task, nodes, *, by, **options):
+        calls["verify"] = {"by": by, "nodes": len(nodes), **options}
+        return Report("toy", (Row("faithfulness", 0.5, 0.4, 0.6, "features", 3, 9),))
+
+    monkeypatch.setattr(clew, "open", lambda name, **options: f"model {name}", raising=False)
+    monkeypatch.setattr(clew, "find", find, raising=False)
+    monkeypatch.setattr(clew, "verify", verify, raising=False)
+    monkeypatch.setattr(clew, "Behaviour", Task, raising=False)
+    monkeypatch.setattr(finder, "load", lambda folder, name: steady)
+    monkeypatch.chdir(tmp_path)
+    return calls
+
+
+def test_options_come_from_the_methods_signature(toys, tmp_path):
+    words = "find tiny agreement --steps 3 --mode slow --sizes 4 5 6 --exact --examples 7 --top 2 --out c.json"
+    assert typed(words) == 0
+    given = {"steps": 3, "mode": "slow", "sizes": [4, 5, 6], "exact": True, "held_out": True}
+    assert toys["find"] == {"lens": "model tiny", "by": "integrated_gradients", "nodes": None, **given}
+    assert toys["behaviour"] == ("agreement", {"model": "model tiny", "n": 7})
+    assert len(Circuit.load(tmp_path / "c.json")) == 2
+
+
+def test_only_options_that_were_given_reach_the_method(toys):
+    assert typed("find tiny agreement") == 0
+    assert set(toys["find"]) == {"lens", "by", "nodes", "held_out"}
+
+
+@pytest.mark.parametrize("words", ["--mode loud", "--steps many", "--rule x", "--stepz 3"])
+def test_an_option_that_does_not_fit_is_a_usage_error(toys, words, capsys):
+    assert run(["find", "tiny", "agreement", *words.split()]) == 2
+    assert "find" not in toys
+    assert capsys.readouterr().out == ""
+
+
+def test_json_is_all_that_stdout_gets(toys, capsys):
+    assert typed("find tiny agreement --json --out c.json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["nodes"], said["circuit"]) == (3, "c.json")
+    assert said["strongest"][0] == {"address": "resid.0/1", "score": -0.5, "label": "plural"}
+    assert typed("verify tiny agreement c.json --json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["value"] == 0.5
+
+
+def test_verify_saves_what_show_draws(toys, tmp_path):
+    small_circuit().save("c.json")
+    assert typed("verify tiny agreement c.json --by curve --out r.json") == 0
+    assert toys["verify"] == {"by": "curve", "nodes": 3}
+    assert typed("show c.json --report r.json") == 0
+    assert "plural" in (tmp_path / "c.html").read_text()
+
+
+def test_a_users_mistake_is_one_sentence_on_stderr(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(["show", "nowhere.json"]) == 1
+    heard = capsys.readouterr()
+    assert heard.out == ""
+    assert heard.err.startswith("clew: there is no file or folder 'nowhere.json'")
+    assert "Traceback" not in heard.err
+
+
+def test_an_unknown_method_names_the_near_ones(capsys):
+    assert typed("find tiny agreement --by integrated_gradient") == 1
+    assert "did you mean 'integrated_gradients'" in capsys.readouterr().err
+
+
+def test_a_method_that_wires_a_circuit_asks_for_one(capsys):
+    assert typed("find tiny agreement --by edges") == 1
+    assert "give it as --circuit" in capsys.readouterr().err
+    assert typed("find tiny agreement --by attribution_patching --circuit c.json") == 1
+    assert "leave --circuit c.json out" in capsys.readouterr().err
+
+
+def test_a_mistake_of_ours_is_not_hidden(toys, monkeypatch):
+    monkeypatch.setattr(clew, "find", lambda *_, **__: 1 / 0, raising=False)
+    with pytest.raises(ZeroDivisionError):
+        typed("find tiny agreement")
+
+
+def test_an_interrupt_exits_130(toys, monkeypatch, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(clew, "find", stop, raising=False)
+    assert typed("find tiny agreement") == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_three_ways_to_see_a_model_are_not_mixed(toys):
+    with pytest.raises(ValueError, match="give one of them"):
+        _terminal.open_lens("tiny", neurons=["resid.0"], heads=True)
+
+
+def test_dtype_reaches_the_model(toys, monkeypatch):
+    monkeypatch.setattr(clew, "open", lambda name, **options: options, raising=False)
+    assert _terminal.open_lens("tiny", dtype="float64", device="cpu") == {"dtype": torch.float64, "device": "cpu"}
+    with pytest.raises(ValueError, match="'int8' is not a dtype"):
+        _terminal.open_lens("tiny", dtype="int8")
+
+
+def test_arguments_reads_our_docstrings():
+    assert arguments(steady.__doc__) == {"steps": "points on the line, in number.", "mode": "how.", "exact": "how."}
+    assert arguments('"""One.\n\n    Args: by: a file. seed: of chance.\n    Returns: x"""')["by"].startswith("a file.")
+
+
+def test_by_is_found_in_both_spellings():
+    for tokens in (["a", "--by", "x"], ["--by=x", "a"]):
+        assert _options._value_of("--by", tokens) == "x"
+    assert _options._value_of("--by", ["--through", "by"]) is None
+
+
+def test_the_folder_is_the_menu():
+    assert {"find", "verify", "show", "check", "models", "behaviours", "dictionaries"} <= set(commands())
+    for name, function in commands().items():
+        assert function.__name__ == name.replace("-", "_")
+        assert function.__doc__
+
+
+@pytest.mark.parametrize("command", ["models", "behaviours", "dictionaries"])
+def test_lists_come_as_json_too(command, capsys):
+    assert run([command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)
+
+
+def clew_command(*tokens: str, code: str = "from clew.apps.cli import main; main()") -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", code, *tokens], capture_output=True, text=True, check=False)
+
+
+def test_help_lists_the_commands_and_leaves_torch_alone():
+    helped = clew_command(
+        code="import sys; from clew.apps.cli import run; run(['--help']); print('torch' in sys.modules)"
+    )
+    assert "verify" in helped.stdout
+    assert helped.stdout.endswith("False\n")
+
+
+@pytest.mark.parametrize(("tokens", "code"), [(["--version"], 0), (["nonsense"], 2), (["show", "nowhere.json"], 1)])
+def test_exit_codes(tokens, code):
+    assert clew_command(*tokens).returncode == code

@@ -1,0 +1,133 @@
+"""Node methods against each other: equalities that theory promises."""
+
+import numpy as np
+import pytest
+import torch
+
+from clew import Model, find
+from clew.circuit import ERROR, Circuit
+from clew.dictionaries import ReLU
+from clew.methods.attribution_patching import attribution_patching
+from clew.methods.exact_patching import exact_patching
+from clew.methods.integrated_gradients import integrated_gradients
+from clew.methods.integrated_gradients_inputs import integrated_gradients_inputs
+from tests.planted import oracle_behaviour, oracle_lens, random_behaviour, random_dictionary, tiny_model
+
+
+def lens(scale: float = 0.3) -> Model:
+    return tiny_model("gpt_neox", scale=scale).through(
+        *[random_dictionary(s, 32, ReLU) for s in ("resid.0", "attn.1", "mlp.1", "resid.1")]
+    )
+
+
+def scores(circuit: Circuit) -> dict[tuple[str, int, int], float]:
+    return dict(zip(circuit.keys(), circuit.score.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("method", [integrated_gradients, integrated_gradients_inputs])
+def test_one_step_is_attribution_patching(method) -> None:
+    model, behaviour = lens(), random_behaviour()
+    first, second = scores(attribution_patching(model, behaviour)), scores(method(model, behaviour, steps=1))
+    assert first.keys() == second.keys()
+    assert np.allclose(list(first.values()), [second[k] for k in first], atol=1e-12)
+
+
+def test_integrated_gradients_add_up_to_patching_the_whole_site() -> None:
+    """The fundamental theorem along the line, within the error of a left Riemann sum, which falls as 1/steps."""
+    model, behaviour = lens(), random_behaviour()
+    (batch,) = behaviour.batches(model)
+    patch = model.run(batch.patch, read=["resid.0"])
+    from clew.sites import Set, Site
+
+    patched = model.run(batch.clean, edits=[Set(Site("resid", 0), value=patch["resid.0"])])
+    drop = (behaviour.metric(model.run(batch.clean), batch) - behaviour.metric(patched, batch)).mean().item()
+    gaps = []
+    for steps in (8, 64):
+        found = integrated_gradients(model, behaviour, steps=steps)
+        gaps.append(abs(found.score[found.site == 0].sum() - drop))
+    assert gaps[1] < 0.2 * gaps[0]
+    assert gaps[1] < 0.02 * abs(drop)
+
+
+def test_methods_agree_on_a_model_that_is_nearly_linear() -> None:
+    """Tiny weights make the blocks vanish beside the stream: what stays curved is the last norm."""
+    model, behaviour = lens(scale=0.02), random_behaviour()
+    exact = scores(exact_patching(model, behaviour).top(30))
+    integrated = scores(integrated_gradients(model, behaviour, steps=20))
+    assert np.corrcoef(list(exact.values()), [integrated[k] for k in exact])[0, 1] > 0.98
+
+
+def test_exact_patching_by_hand() -> None:
+    model, behaviour = lens(), random_behaviour(n=1)
+    circuit = exact_patching(model, behaviour)
+    node = next(n for n in circuit.top(5) if n.unit != ERROR)
+    (batch,) = behaviour.batches(model)
+    clean, patch = model.run(batch.clean, read=[node.site]), model.run(batch.patch, read=[node.site])
+    from clew.sites import Set, Where
+
+    value = patch.code(node.site)[0, node.position, node.unit]
+    edit = Set(node.site, value=value, where=Where.at(node.position), basis="code", units=(node.unit,))
+    drop = behaviour.metric(clean, batch) - behaviour.metric(model.run(batch.clean, edits=[edit]), batch)
+    assert node.score == pytest.approx(drop.item(), abs=1e-10)
+
+
+def test_exact_patching_scores_only_the_circuit_it_is_given() -> None:
+    model, behaviour = lens(), random_behaviour()
+    asked = attribution_patching(model, behaviour).top(7)
+    assert set(exact_patching(model, behaviour, asked).keys()) == set(asked.keys())
+
+
+def test_summed_positions_are_the_sum_of_positions() -> None:
+    model, behaviour = lens(), random_behaviour()
+    summed, placed = (scores(attribution_patching(model, behaviour, positions=p)) for p in (False, True))
+    for (site, unit, _), value in summed.items():
+        assert value == pytest.approx(sum(v for (s, u, _), v in placed.items() if (s, u) == (site, unit)), abs=1e-12)
+
+
+def test_without_patches_the_units_go_to_zero() -> None:
+    model, behaviour = oracle_lens(), oracle_behaviour(pairs=False)
+    circuit = attribution_patching(model, behaviour)
+    (batch,) = behaviour.batches(model)
+    clean = model.run(batch.clean, read=["resid.1"], grad=True)
+    grad = clean.gradients(-behaviour.metric(clean, batch).sum())
+    dictionary = model.dictionaries[circuit.sites[6]]
+    by_hand = (dictionary.pull(next(iter(grad.values()))) * -clean.code("resid.1")).mean(0)
+    for node in [n for n in circuit if str(n.site) == "resid.1" and n.unit != ERROR]:
+        assert node.score == pytest.approx(by_hand[node.position, node.unit].item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("baseline", ["mean", "resample", "zero"])
+@pytest.mark.parametrize(
+    "by", ["attribution_patching", "integrated_gradients", "integrated_gradients_inputs", "exact_patching"]
+)
+def test_every_method_takes_every_baseline(by: str, baseline: str) -> None:
+    model = tiny_model("gpt2").through(random_dictionary("resid.1", 32))
+    found = find(model, random_behaviour(), by=by, baseline=baseline, held_out=False)
+    assert len(found) and np.isfinite(found.score).all()
+
+
+def test_patch_means_are_means_of_the_patch_prompts() -> None:
+    model, behaviour = lens(), random_behaviour()
+    (batch,) = behaviour.batches(model)
+    codes = model.run(batch.patch, read=["resid.0"]).code("resid.0").mean(0)
+    for node, mean in zip(
+        attribution_patching(model, behaviour), attribution_patching(model, behaviour).patch_mean, strict=True
+    ):
+        if str(node.site) == "resid.0" and node.unit != ERROR:
+            assert mean == pytest.approx(codes[node.position, node.unit].item())
+
+
+def test_neurons_and_heads_go_the_same_way() -> None:
+    model, behaviour = tiny_model("llama"), random_behaviour()
+    neurons, heads = (attribution_patching(m, behaviour) for m in (model, model.heads()))
+    assert {s.part for s in neurons.sites} == {"neuron"} and not (neurons.unit == ERROR).any()
+    assert {s.part for s in heads.sites} == {"head"} and heads.unit.max() == 3
+    (batch,) = behaviour.batches(model)
+    clean, patch = model.run(batch.clean, read=["head.1"], grad=True), model.run(batch.patch, read=["head.1"])
+    grad = next(iter(clean.gradients(-behaviour.metric(clean, batch).sum()).values()))
+    by_hand = (grad * (patch["head.1"] - clean["head.1"])).detach().unflatten(-1, (4, -1)).sum(-1).mean(0)
+    found = torch.zeros_like(by_hand)
+    for node in heads:
+        if node.site.layer == 1:
+            found[node.position, node.unit] = node.score
+    assert torch.allclose(found, by_hand, atol=1e-12)

@@ -1,0 +1,151 @@
+"""Every architecture, and every variant of it that its config allows, keeps every promise or is refused by name."""
+
+import pytest
+import torch
+import transformers
+from transformers import PreTrainedModel
+
+from clew.models.body import Body
+from clew.models.selfcheck import SelfCheck, cached_selfcheck, known_refusals, selfcheck
+from tests.models.tiny import FAMILIES, model_of, module_of, record, sharp
+
+WIDE = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 3, "vocab_size": 97}
+LLAMA = WIDE | {"num_key_value_heads": 2, "intermediate_size": 48, "max_position_embeddings": 64}
+GPT2 = {"n_embd": 32, "n_head": 4, "n_layer": 3, "n_positions": 64, "vocab_size": 97}
+NEOX = WIDE | {"intermediate_size": 64, "max_position_embeddings": 64}
+OPT = WIDE | {"ffn_dim": 48, "word_embed_proj_dim": 32, "max_position_embeddings": 64}
+GEMMA = LLAMA | {"head_dim": 16, "sliding_window": 5, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0}
+BLOOM = {"hidden_size": 32, "n_head": 4, "n_layer": 3, "vocab_size": 97}
+
+VARIANTS = {
+    "neox sequential": ("GPTNeoX", NEOX | {"use_parallel_residual": False}),
+    "neox without biases": ("GPTNeoX", NEOX | {"attention_bias": False, "rotary_pct": 0.5}),
+    "falcon grouped": ("Falcon", WIDE | {"new_decoder_architecture": True, "num_kv_heads": 2}),
+    "falcon grouped, one norm": (
+        "Falcon", WIDE | {"new_decoder_architecture": True, "num_kv_heads": 2, "num_ln_in_parallel_attn": 1},
+    ),
+    "falcon multi head": ("Falcon", WIDE | {"multi_query": False}),
+    "falcon alibi sequential": (
+        "Falcon", WIDE | {"alibi": True, "parallel_attn": False, "multi_query": False, "bias": True},
+    ),
+    "gpt2 inverse layer": ("GPT2LMHead", GPT2 | {"scale_attn_by_inverse_layer_idx": True}),
+    "gpt2 unscaled": ("GPT2LMHead", GPT2 | {"scale_attn_weights": False}),
+    "phi with norms": ("Phi", NEOX | {"qk_layernorm": True}),
+    "olmo clipped": ("Olmo", LLAMA | {"clip_qkv": 0.3}),
+    "llama with biases": ("Llama", LLAMA | {"attention_bias": True, "mlp_bias": True}),
+    "llama with wide heads": ("Llama", LLAMA | {"head_dim": 16}),
+    "gemma2 capped": ("Gemma2", GEMMA),
+    "gemma3 capped": ("Gemma3Text", GEMMA),
+    "mistral, window below the prompt": ("Mistral", LLAMA | {"sliding_window": 3, "head_dim": 8}),
+    "qwen2 with windows": ("Qwen2", LLAMA | {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1}),
+}  # fmt: skip
+
+
+def build(kind: str, options: dict) -> PreTrainedModel:
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{kind.removesuffix('LMHead')}Config")(**options)
+    model = f"{kind}Model" if kind == "GPT2LMHead" else f"{kind.removesuffix('Text')}ForCausalLM"
+    return sharp(getattr(transformers, model)(config))
+
+
+def broken(check: SelfCheck) -> list[str]:
+    return [str(f) for f in check.findings if not f.holds]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_architecture_keeps_every_promise(family):
+    module = sharp(record(family).tiny())
+    names = [module.config._attn_implementation, "eager"]
+    for implementation in dict.fromkeys(names):
+        module.set_attn_implementation(implementation)
+        assert broken(selfcheck(Body(module, None, family))) == [], implementation
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_keeps_every_promise(name):
+    assert broken(selfcheck(Body(build(*VARIANTS[name]), None, name))) == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_are_bit_identical_with_every_site_read(family):
+    model = model_of(family)
+    tokens = torch.arange(3, 19).view(2, 8)
+    with torch.no_grad():
+        bare = model.body.module(input_ids=tokens, use_cache=False).logits
+    trace = model.run(tokens, read=model.sites())
+    assert trace.logits is not None and torch.equal(trace.logits, bare)
+    assert set(trace.values) == set(model.sites())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_keeps_the_promises(dtype):
+    for family in ("llama", "gpt2", "gpt_neox"):
+        assert broken(selfcheck(Body(record(family).tiny().eval().to(dtype), None, family))) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "field"),
+    [
+        ("OPT", OPT | {"do_layer_norm_before": False}, "do_layer_norm_before"),
+        (
+            "Bloom",
+            BLOOM | {"apply_residual_connection_post_layernorm": True},
+            "apply_residual_connection_post_layernorm",
+        ),
+        (
+            "Falcon",
+            WIDE | {"apply_residual_connection_post_layernorm": True},
+            "apply_residual_connection_post_layernorm",
+        ),
+        ("GPT2LMHead", GPT2 | {"add_cross_attention": True}, "add_cross_attention"),
+    ],
+)
+def test_a_config_field_that_nobody_understands_is_refused_by_name(kind, options, field):
+    with pytest.raises(ValueError, match=f"sets {field}=.*understands"):
+        Body(build(kind, options), None, "odd")
+
+
+def test_a_module_without_the_parts_of_its_record_is_refused():
+    with pytest.raises(ValueError, match=r"final_layer_norm"):
+        Body(build("OPT", OPT | {"_remove_final_layer_norm": True}), None, "odd")
+
+
+def test_a_stream_with_something_else_in_it_refuses_what_is_written_there():
+    module = module_of("llama")
+    layer = module.model.layers[1]
+    layer.register_forward_hook(lambda m, args, output: 1.5 * output)
+    body = Body(module, None, "odd")
+    body.refused.update({f.name: f.refused for f in selfcheck(body).findings if not f.holds})
+    assert set(body.refused) == {"writes"}
+    with pytest.raises(ValueError, match="not what joins the stream"):
+        body.site("mlp.0")
+    assert str(body.site("resid.0")) == "resid.0"
+
+
+def test_a_pattern_that_sees_the_future_is_refused():
+    body = Body(build("Gemma3Text", GEMMA | {"use_bidirectional_attention": True}), None, "odd")
+    assert {"pattern", "cache"} <= {f.name for f in selfcheck(body).findings if not f.holds}
+
+
+def test_what_is_not_a_number_does_not_hold():
+    module = module_of("bloom", torch.float64)
+    check = selfcheck(Body(module, None, "odd"))
+    assert [f.name for f in check.findings if not f.holds] == [
+        "padding"
+    ]  # masked rows of this family are nan in float64
+
+
+def test_the_same_promises_come_from_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLEW_CACHE", str(tmp_path))
+    body = Body(module_of("bloom", torch.float64), None, "odd")
+    first = cached_selfcheck(body)
+    assert cached_selfcheck(body) == first and len(list((tmp_path / "selfcheck").iterdir())) == 1
+    assert list(known_refusals(body)) == ["padding"] and not first.ok
+    assert any(line.startswith("REFUSED  left padding") for line in first.lines)
+
+
+def test_the_same_weights_under_another_config_are_checked_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLEW_CACHE", str(tmp_path))
+    for window in (3, 4):
+        cached_selfcheck(Body(build("Mistral", LLAMA | {"sliding_window": window, "head_dim": 8}), None, "m"))
+    assert len(list((tmp_path / "selfcheck").iterdir())) == 2

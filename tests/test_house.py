@@ -1,0 +1,152 @@
+"""The rules of the house, read off the source: imports point down, hooks live in models/, apps/ prints."""
+
+import ast
+import re
+from pathlib import Path
+
+HOUSE = Path(__file__).parent.parent / "clew"
+FLOORS = {
+    1: {"sites", "files", "scale", "finder"},
+    2: {"circuit", "report", "dictionaries", "exports"},
+    3: {"models"},
+    4: {"data"},
+    5: {"methods", "measures", "edits", "explain", "training"},
+    6: {"", "verbs"},
+    7: {"apps"},
+}
+FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
+
+
+def modules(house: Path) -> dict[str, ast.Module]:
+    """Every module of the house by its dotted name, parsed."""
+    found = {}
+    for path in sorted(house.rglob("*.py")):
+        parts = (house.name, *path.relative_to(house).with_suffix("").parts)
+        name = ".".join(parts).removesuffix(".__init__")
+        found[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        found[name].is_package = path.name == "__init__.py"
+    return found
+
+
+def imports(name: str, tree: ast.Module, known: set[str], *, at_import_time: bool = False) -> set[str]:
+    """The modules of the house that a module names in its import statements."""
+    body = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)] if at_import_time else ast.walk(tree)
+    found = set()
+    for node in body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            up = name.split(".")[: len(name.split(".")) - node.level + tree.is_package] if node.level else []
+            base = ".".join([*up, *filter(None, [node.module])])
+            found |= {f"{base}.{a.name}" if f"{base}.{a.name}" in known else base for a in node.names}
+    return {m for m in found if m.split(".")[0] == name.split(".")[0]}
+
+
+def room(module: str) -> str:
+    return [*module.split("."), ""][1]
+
+
+def crooked(house: Path) -> list[str]:
+    """Every arrow that does not point down, or that joins two rooms of floor 5."""
+    found, trees = [], modules(house)
+    for name, tree in trees.items():
+        for other in sorted(imports(name, tree, set(trees))):
+            mine, theirs = FLOOR[room(name)], FLOOR[room(other)]
+            if theirs > mine or (mine == theirs == 5 and room(name) != room(other)):
+                found.append(f"{name} (floor {mine}) imports {other} (floor {theirs})")
+    return found
+
+
+def circles(house: Path) -> list[str]:
+    """Modules that import one another at import time, each circle as its path."""
+    trees = modules(house)
+    arrows = {name: imports(name, tree, set(trees), at_import_time=True) for name, tree in trees.items()}
+    found, done = [], set()
+
+    def walk(name: str, path: list[str]) -> None:
+        if name in path:
+            found.append(" -> ".join([*path[path.index(name) :], name]))
+        elif name not in done:
+            for other in sorted(arrows.get(name, ())):
+                walk(other, [*path, name])
+            done.add(name)
+
+    for name in arrows:
+        walk(name, [])
+    return found
+
+
+def uses(house: Path, pattern: str, *, outside: str) -> list[str]:
+    """Names and attributes that match `pattern`, in every room but one."""
+    found = []
+    for name, tree in modules(house).items():
+        for node in ast.walk(tree):
+            word = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+            if room(name) != outside and re.fullmatch(pattern, word):
+                found.append(f"{name}:{node.lineno} {word}")
+    return found
+
+
+def test_every_room_has_a_floor():
+    assert {room(name) for name in modules(HOUSE)} <= set(FLOOR)
+
+
+def test_imports_point_down():
+    assert crooked(HOUSE) == []
+
+
+def test_no_circle():
+    assert circles(HOUSE) == []
+
+
+def test_only_models_touches_hooks():
+    assert uses(HOUSE, r".*\.register_\w*hook\w*", outside="models") == []
+
+
+def test_only_apps_prints():
+    assert uses(HOUSE, r"print|rich\.print|sys\.(stdout|stderr)", outside="apps") == []
+
+
+def test_nothing_unpickles():
+    assert uses(HOUSE, r"pickle\..*|joblib\..*", outside="nowhere") == []
+
+
+def test_one_version():
+    from clew.verbs import VERSION
+
+    assert f'version = "{VERSION}"' in (HOUSE.parent / "pyproject.toml").read_text()
+    assert f"version: {VERSION}\n" in (HOUSE.parent / "CITATION.cff").read_text()
+
+
+def small_house(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / "clew" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder / "clew"
+
+
+def test_an_upward_arrow_is_seen_wherever_it_hides(tmp_path):
+    house = small_house(tmp_path, {"sites.py": "def f():\n    from clew import models\n", "models/__init__.py": ""})
+    assert crooked(house) == ["clew.sites (floor 1) imports clew.models (floor 3)"]
+
+
+def test_an_arrow_between_two_rooms_of_floor_5_is_seen(tmp_path):
+    files = {"methods/a.py": "from ..measures.b import x\n", "measures/b.py": "from clew.measures import c\n"}
+    house = small_house(tmp_path, files | {"measures/c.py": ""})
+    assert crooked(house) == ["clew.methods.a (floor 5) imports clew.measures.b (floor 5)"]
+
+
+def test_a_circle_is_seen(tmp_path):
+    files = {
+        "data/a.py": "from clew.data import b\n",
+        "data/b.py": "import clew.data.c\n",
+        "data/c.py": "from . import a\n",
+    }
+    assert circles(small_house(tmp_path, files)) == ["clew.data.a -> clew.data.b -> clew.data.c -> clew.data.a"]
+
+
+def test_a_hook_and_a_print_are_seen(tmp_path):
+    house = small_house(tmp_path, {"data/a.py": "print(m.register_forward_hook(f))\n"})
+    assert uses(house, r".*\.register_\w*hook\w*", outside="models") == ["clew.data.a:1 m.register_forward_hook"]
+    assert uses(house, "print", outside="apps") == ["clew.data.a:1 print"]

@@ -1,0 +1,63 @@
+"""Reports: a table for people, a file for machines, an interval for every number."""
+
+import math
+
+import numpy as np
+import pytest
+
+from clew.files import write_json
+from clew.report import Report, Row, bootstrap
+
+REPORT = Report(
+    "agreement",
+    (Row("faithfulness", 0.75, 0.5, 1.0, "features", 100, 40), Row("faithfulness", math.nan, 0.0, 1.0)),
+    ("mean ablation",),
+)
+
+
+def test_the_table_by_hand():
+    lines = str(REPORT).split("\n")
+    assert lines[0] == "agreement" and lines[-1] == "  mean ablation"
+    assert lines[1].split() == ["faithfulness", "features", "100", "nodes", "0.750", "[0.500,", "1.000]", "n=40"]
+
+
+def test_a_row_by_its_measure():
+    assert REPORT["faithfulness"].value == 0.75
+    with pytest.raises(KeyError, match=r"there are \['faithfulness'\]"):
+        REPORT["completeness"]
+
+
+def test_a_report_comes_back_with_its_nans(tmp_path):
+    back = Report.load(REPORT.save(tmp_path / "r.json"))
+    assert back.rows[0] == REPORT.rows[0] and back.notes == REPORT.notes
+    assert math.isnan(back.rows[1].value) and back.rows[1].nodes is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": 7}, "version 7"),
+        ({"format": "clew circuit"}, "clew circuit"),
+        ({"rows": [{"valu": 1}]}, "not a whole report"),
+        ({"rows": 3}, "not a whole report"),
+    ],
+)
+def test_a_broken_report_is_named(tmp_path, change, words):
+    path = write_json(tmp_path / "r.json", REPORT.to_json() | change)
+    with pytest.raises(ValueError, match=rf"r\.json.*{words}"):
+        Report.load(path)
+
+
+def test_the_interval_of_a_mean_is_that_of_the_normal_law():
+    values = np.random.default_rng(1).standard_normal(400)
+    low, high = bootstrap(lambda i: float(values[i].mean()), 400)
+    spread = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - spread, abs=0.02)
+    assert high == pytest.approx(values.mean() + spread, abs=0.02)
+
+
+def test_an_interval_is_the_same_twice_and_skips_what_is_no_number():
+    values = np.array([1.0, 1.0, math.nan])
+    statistic = lambda i: float(values[i].mean())  # noqa: E731
+    assert bootstrap(statistic, 3, seed=4) == bootstrap(statistic, 3, seed=4) == (1.0, 1.0)
+    assert all(map(math.isnan, bootstrap(lambda i: math.nan, 3)))
