@@ -7,6 +7,7 @@ batches then carry that model's logits. All of these compute in float32 or bette
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -71,28 +72,26 @@ kl_divergence = _KLDivergence()
 """-KL(unedited || run) of the next token, in nats: 0 where nothing changed, else below."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class probe:
-    """A linear probe's output at the last position: weight . x + bias. In the probe's own units.
+    """A linear probe's output at the last position: weight . x + bias. In the probe's own units."""
 
-    Args: site: where it reads. weight: [d]. bias: a number.
-    """
-
-    site: Site
-    weight: Float[Tensor, " d"]
+    site: Site | str
+    """Where it reads."""
+    weight: Float[Tensor, "d"]
     bias: float = 0.0
-
-    def __init__(self, site: Site | str, weight: Float[Tensor, " d"], bias: float = 0.0) -> None:
-        for name, value in (("site", Site.parse(site)), ("weight", weight), ("bias", float(bias))):
-            object.__setattr__(self, name, value)
 
     @property
     def reads(self) -> tuple[Site, ...]:
-        return (self.site,)
+        return (Site.parse(self.site),)
 
-    def __call__(self, trace: Trace, batch: Batch) -> Float[Tensor, " batch"]:
+    def __call__(self, trace: Trace, batch: Batch) -> Float[Tensor, "batch"]:
         x = _wide(trace[self.site][:, -1])
         return x @ self.weight.to(x) + self.bias
+
+    def __repr__(self) -> str:
+        numbers = self.weight.detach().double().cpu().numpy().tobytes() + str(self.bias).encode()
+        return f"probe({self.site}, {hashlib.sha256(numbers).hexdigest()[:8]})"
 
 
 def name_of(metric: Metric) -> str:

@@ -72,7 +72,9 @@ def _folder(name: str) -> str:
             raise ValueError(f"{path} is no transformers folder: it has no config.json")
         return str(path)
     if path.exists() or name.count("/") > 1 or name.startswith((".", "~", "/")):
-        raise ValueError(f"{name!r} is neither a transformers folder nor a .gguf file")
+        raise ValueError(
+            f"{name!r} is neither a transformers folder nor a .gguf file; bundled models are {', '.join(BUNDLED)}"
+        )
     return name
 
 

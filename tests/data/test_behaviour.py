@@ -49,7 +49,9 @@ def test_a_batch_stays_under_its_budget(toy):
 
 def test_batches_name_the_pair_that_cannot_be_posed(toy):
     bad = Behaviour("bad", (*agreement().pairs[::2], ask("The boy", "near The boys", " has", " have")))
-    with pytest.raises(ValueError, match=r"pair 2 of bad: clean and patch prompt differ in length: 'The boy' has 2 tokens"):
+    with pytest.raises(
+        ValueError, match=r"pair 2 of bad: clean and patch prompt differ in length: 'The boy' has 2 tokens"
+    ):
         next(bad.batches(toy(TEXT)))
 
 

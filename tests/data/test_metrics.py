@@ -42,7 +42,9 @@ def test_sets_are_the_log_of_the_ratio_of_their_probabilities():
 
 
 def test_filling_changes_nothing():
-    assert torch.equal(logit_difference(trace(LOGITS), batch((0, -1, -1), (1, -1))), logit_difference(trace(LOGITS), batch()))
+    assert torch.equal(
+        logit_difference(trace(LOGITS), batch((0, -1, -1), (1, -1))), logit_difference(trace(LOGITS), batch())
+    )
 
 
 def test_answer_logit_and_log_probability():
@@ -78,7 +80,9 @@ def test_a_probe_reads_its_site_at_the_last_position():
     assert metric(trace(None, {Site("resid", 0): x}), batch()).item() == 12.5
 
 
-@pytest.mark.parametrize("metric", [logit_difference, answer_logit, log_probability, probability_difference, kl_divergence])
+@pytest.mark.parametrize(
+    "metric", [logit_difference, answer_logit, log_probability, probability_difference, kl_divergence]
+)
 def test_gradients_are_those_of_finite_differences(metric):
     asked = batch((0, -1), (1, 3), reference=torch.tensor([[0.3, -0.2, 0.1, 0.0]], dtype=torch.float64))
     logits = LOGITS.double().requires_grad_()
@@ -98,4 +102,5 @@ def test_a_missing_patch_answer_and_missing_logits_are_named():
 
 def test_metrics_have_names():
     assert [name_of(m) for m in (logit_difference, kl_divergence)] == ["logit_difference", "kl_divergence"]
-    assert name_of(probe("resid.0", torch.ones(2))).startswith("probe(")
+    one, same, other = (probe("resid.0", torch.full((2,), w)) for w in (1.0, 1.0, 2.0))
+    assert name_of(one) == name_of(same) != name_of(other) and name_of(one).startswith("probe(resid.0, ")

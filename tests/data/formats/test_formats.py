@@ -67,7 +67,9 @@ def test_ioi_names_come_from_the_text(tmp_path):
         '8,"Then Ann and Bob met. Ann told","Then Ann and Bob met. Cid told","Then Bob and Bob met. Bob told",1,2\n'
     )
     read = Behaviour.load(path)
-    assert read.pairs == (Pair("Then Ann and Bob met. Ann told", "Then Ann and Bob met. Cid told", (" Bob",), (" Ann",)),)
+    assert read.pairs == (
+        Pair("Then Ann and Bob met. Ann told", "Then Ann and Bob met. Cid told", (" Bob",), (" Ann",)),
+    )
     assert read.dropped == 1 and read.note.startswith("1 of 2 rows made no pair")
     assert Behaviour.load(path, patch="corrupted_hard").pairs[0].patch == "Then Ann and Bob met. Bob told"
 
@@ -145,7 +147,11 @@ def test_n_bounds_the_pairs(tmp_path):
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ('{"a": 1}\n', {}, "has columns 'a', which is none of the layouts blimp, .*; say which column is what with columns="),
+        (
+            '{"a": 1}\n',
+            {},
+            "has columns 'a', which is none of the layouts blimp, .*; say which column is what with columns=",
+        ),
         ('{"a": 1}\n', {"columns": {"clean": "a"}}, "columns must say which column holds 'answers'"),
         ('{"a": 1}\n', {"columns": {"clean": "a", "answers": "b"}}, "mine has no column 'b'; it has a"),
         ('{"a": 1}\n', {"columns": {"prompt": "a"}}, "'prompt' is no part of a pair; columns can name clean, patch"),
