@@ -14,6 +14,7 @@ import transformers
 
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
+from clew.data.metrics import name_of
 from clew.finder import load
 from clew.models import Model
 from clew.report import Report
@@ -48,12 +49,10 @@ def find(
     started = time.perf_counter()
     found = method(*given, **_checked(method, options))
     record = provenance(model, behaviour, method, options, time.perf_counter() - started)
-    kept = (
-        {"method": found.provenance["method"], "wired": record}
-        if circuit and circuit.provenance and len(found.weight)
-        else {}
-    )
-    return replace(found, provenance={**(circuit.provenance if kept and circuit else {}), **(kept or record)})
+    if found.provenance:  # the method kept the nodes it was given, and with them where they came from
+        return replace(found, provenance={**found.provenance, "wired": record})
+    words = _words(model, behaviour, found)
+    return replace(found.with_details(metric=name_of(behaviour.metric), tokens=words), provenance=record)
 
 
 def verify(
@@ -75,6 +74,16 @@ def verify(
     report = measure(model, behaviour, circuit, **_checked(measure, options))
     record = provenance(model, behaviour, measure, options, time.perf_counter() - started)
     return replace(report, provenance=record | {"circuit": dict(circuit.provenance)})
+
+
+def _words(model: Model, behaviour: Behaviour, circuit: Circuit) -> list[str]:
+    """The tokens of the first prompt where nodes have positions: the template's words."""
+    if not (circuit.position >= 0).any():
+        return []
+    prompt = behaviour.pairs[0].clean
+    if not isinstance(prompt, str):
+        return [str(token) for token in prompt]
+    return [str(model.tokenizer.decode([token])) for token in model.tokens(prompt)[0][0].tolist()]
 
 
 def _checked(function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:

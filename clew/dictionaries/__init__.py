@@ -5,6 +5,7 @@ from clew.dictionaries.dictionary import Dictionary as Dictionary
 from clew.dictionaries.dictionary import Learned as Learned
 from clew.dictionaries.gated import Gated as Gated
 from clew.dictionaries.identity import Identity as Identity
+from clew.dictionaries.itda import ITDA as ITDA
 from clew.dictionaries.jumprelu import JumpReLU as JumpReLU
 from clew.dictionaries.partition import Partition as Partition
 from clew.dictionaries.relu import ReLU as ReLU

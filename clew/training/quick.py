@@ -32,7 +32,7 @@ def quick_dictionaries(
     k: int = 16,
     tokens: int = 100_000,
     context: int = 64,
-    steps: int = 200,
+    steps: int = 400,
     batch: int = 4096,
     keep_store: bool = False,
     seed: int = 0,

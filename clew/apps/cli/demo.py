@@ -22,7 +22,7 @@ def demo(
     behaviour: str = "agreement/across_rc",
     model: str = "smollm2-135m",
     text: Path | None = None,
-    examples: int = 80,
+    examples: int = 64,
     tokens: int = 100_000,
     out: Path = Path("clew-demo"),
     json: Json = False,
@@ -70,12 +70,10 @@ def demo(
         report = clew.verify(lens, task, found, by="curve", sizes=SIZES, of="features", random=1)
         report += clew.verify(neurons, task, found_neurons, by="curve", sizes=SIZES, of="neurons", random=0)
     with steps.take("edges of the 60 strongest nodes"):
-        circuit = clew.find(lens, task, found.top(60), by="edges", examples=16)
+        circuit = clew.find(lens, task, found.top(60), by="edges", examples=8)
     with steps.take("what the units fire on"):
-        circuit = top_tokens(lens, circuit, texts, tokens=6_000)
-        circuit = circuit.with_details(
-            title=f"{behaviour.replace('_', ' ')} in {model}", tokens=words(opened, task), metric="logit difference"
-        )
+        circuit = top_tokens(lens, circuit, texts, tokens=4_000)
+        circuit = circuit.with_details(title=f"{behaviour.replace('_', ' ')} in {model}")
     with steps.take("page"):
         from clew.apps.page import page
         from clew.files import write_text
@@ -88,14 +86,6 @@ def demo(
     say(
         "\n".join(lines), {"page": str(shown), "report": report.to_json(), "seconds": steps.seconds, "note": note}, json
     )
-
-
-def words(model: Any, task: Any) -> list[str]:
-    """The tokens of the first prompt when all have one length, else nothing."""
-    batches = list(task.batches(model))
-    if not task.aligned or len({b.clean.shape[1] for b in batches}) > 1:
-        return []
-    return [model.tokenizer.decode([t]) for t in batches[0].clean[0].tolist()]
 
 
 class Steps:
