@@ -13,7 +13,8 @@ from _log import log, peak_gib, seconds
 
 import clew
 from clew.data.contrast import Contrast
-from clew.finder import module
+from clew.methods import attribution_patching as ap
+from clew.methods import integrated_gradients as ig
 from clew.methods.edges import Wiring, edges
 from clew.methods.integrated_gradients_inputs import integrated_gradients_inputs
 
@@ -30,12 +31,13 @@ def small() -> tuple[float, float, int]:
     lens, behaviour = oracle_lens(), oracle_behaviour()
     contrast = Contrast(lens, behaviour)
     (batch,) = contrast.batches
-    gradients = module("methods", "integrated_gradients").gradients
+    gradients = ig.gradients
     known = Wiring(contrast, batch, gradients, tokens=1000)
     rows = {site: (known.effect(site).abs() > THRESHOLD).nonzero() for site in list(lens.dictionaries)[1:]}
 
     def ours() -> None:
         wiring = Wiring(contrast, batch, lambda *_: known.grads, tokens=1000)
+        wiring.seat(list(rows.values()))
         for site, some in rows.items():
             for chunk, leaf, grad, positions in wiring.pull_back(site, some):
                 wiring.all_weights(leaf, grad, some[chunk], positions)
@@ -86,7 +88,7 @@ def main() -> None:
     real, _ = seconds(lambda: edges(lens, task, nodes, gradient="attribution_patching"), lambda: None, rounds=2)
     contrast = Contrast(lens, task)
     (batch,) = contrast.batches
-    wiring = Wiring(contrast, batch, module("methods", "attribution_patching").gradients)
+    wiring = Wiring(contrast, batch, ap.gradients)
     count = 0
     for node in nodes:
         column = node.unit if node.unit >= 0 else lens.dictionaries[node.site].n_units

@@ -61,7 +61,8 @@ def main() -> None:
         x = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))]
         held, x = x[:4000], x[4000:]
         print(
-            f"{'':6s}{'units':>6s}{'k':>4s}{'steps':>7s}{'fit s':>8s}{'encode us/token':>17s}{'total s':>9s}{'unexplained':>13s}"
+            f"{'':6s}{'units':>6s}{'k':>4s}{'steps':>7s}{'fit s':>8s}{'encode us/token':>17s}"
+            f"{'total s':>9s}{'unexplained':>13s}"
         )
         for k in given.k:
             for units in given.units:

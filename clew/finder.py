@@ -7,7 +7,6 @@ import pkgutil
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from clew.sites import near
@@ -39,15 +38,10 @@ def load(folder: str, name: str) -> Callable[..., Any]:
     guests = _guests(folder)
     if wanted in guests and not HERE.joinpath(*folder.split("."), f"{wanted}.py").exists():
         return guests[wanted].load()
-    function = getattr(module(folder, wanted), wanted, None)
+    function = getattr(importlib.import_module(f"clew.{folder}.{wanted}"), wanted, None)
     if not callable(function):
         raise ValueError(f"clew/{folder.replace('.', '/')}/{wanted}.py must define a function named {wanted!r}")
     return function
-
-
-def module(folder: str, name: str) -> ModuleType:
-    """The file clew/`folder`/`name`.py itself, for what it offers beside its main function."""
-    return importlib.import_module(f"clew.{folder}.{name.replace('-', '_')}")
 
 
 def _guests(folder: str) -> dict[str, EntryPoint]:

@@ -190,6 +190,10 @@ class Set(Edit):
 
     def __call__(self, x: Tensor) -> Tensor:
         value = torch.as_tensor(self.value).to(x)
+        if value.ndim > x.ndim or any(a not in (1, b) for a, b in zip(value.shape[::-1], x.shape[::-1], strict=False)):
+            raise ValueError(
+                f"a value of shape {tuple(value.shape)} cannot be set at {self.at}, where {tuple(x.shape)} flows"
+            )
         return value.expand_as(x) if self.keep is None else torch.where(self.keep.to(x.device), x, value)
 
 

@@ -45,13 +45,16 @@ def find(
     Raises: ValueError naming near methods, or the option that the method does not have.
     """
     method = load("methods", by) if isinstance(by, str) else by
-    given = (model, behaviour.train if held_out else behaviour, *(() if circuit is None else (circuit,)))
+    used = behaviour.train if held_out else behaviour
     started = time.perf_counter()
-    found = method(*given, **_checked(method, options))
-    record = provenance(model, behaviour, method, options, time.perf_counter() - started)
-    if found.provenance:  # the method kept the nodes it was given, and with them where they came from
-        return replace(found, provenance={**found.provenance, "wired": record})
-    words = _words(model, behaviour, found)
+    found = method(model, used, *(() if circuit is None else (circuit,)), **_checked(method, options))
+    record = provenance(model, used, method, options, time.perf_counter() - started)
+    if circuit is not None:
+        found = found.labelled(circuit.labels)
+        record |= {"nodes_of": dict(circuit.provenance)}
+        if found.keys() == circuit.keys() and len(found.weight):  # the nodes and scores are those of the circuit given
+            return replace(found, provenance={**circuit.provenance, "wired": record})
+    words = _words(model, used, found)
     return replace(found.with_details(metric=name_of(behaviour.metric), tokens=words), provenance=record)
 
 
@@ -72,7 +75,8 @@ def verify(
     measure = load("measures", by) if isinstance(by, str) else by
     started = time.perf_counter()
     report = measure(model, behaviour, circuit, **_checked(measure, options))
-    record = provenance(model, behaviour, measure, options, time.perf_counter() - started)
+    used = behaviour.test if options.get("held_out", True) and behaviour.part == "all" else behaviour
+    record = provenance(model, used, measure, options, time.perf_counter() - started)
     return replace(report, provenance=record | {"circuit": dict(circuit.provenance)})
 
 
@@ -106,7 +110,8 @@ def provenance(
         "weights": model.body.fingerprint,
         "dictionaries": {str(s): d.fingerprint for s, d in model.dictionaries.items()},
         "behaviour": behaviour.name,
-        "behaviour_hash": behaviour.hash,
+        "prompts": behaviour.provenance,
+        "edits": [str(edit) for edit in model.edits],
         "dtype": str(model.body.dtype).removeprefix("torch."),
         "device": str(model.device),
         "seconds": round(seconds, 3),

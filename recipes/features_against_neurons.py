@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import clew
-from clew.apps.cli.demo import SITES, SIZES
+from clew.apps.cli.demo import SIZES, sites_for
 from clew.data.text import wikipedia_leads
 from clew.files import cache_folder
 from clew.training.quick import quick_dictionaries
@@ -24,7 +24,11 @@ def study(model: clew.Model, dictionaries: list, behaviour: str, examples: int) 
     """One behaviour: features (errors as nodes, errors ablated), neurons at the same sites, heads, and random features."""
     task = clew.Behaviour.load(behaviour, model=model, n=4 * examples).filter(model)
     task = task.of_length(model).first(examples)
-    views = {"features": model.through(*dictionaries), "neurons": model.neurons(*SITES), "heads": model.heads()}
+    views = {
+        "features": model.through(*dictionaries),
+        "neurons": model.neurons(*sites_for(model)),
+        "heads": model.heads(),
+    }
     found = {of: clew.find(view, task) for of, view in views.items()}
     parts = [
         clew.verify(view, task, found[of], by="curve", sizes=SIZES, of=of, random=3 * (of == "features"))
@@ -76,7 +80,7 @@ if __name__ == "__main__":
     parser.add_argument("--tiny", action="store_true")
     tiny = parser.parse_args().tiny
     model = clew.open("smollm2-135m")
-    dictionaries = quick_dictionaries(model, wikipedia_leads(), sites=SITES, to=cache_folder("dictionaries"))
+    dictionaries = quick_dictionaries(model, wikipedia_leads(), sites=sites_for(model), to=cache_folder("dictionaries"))
     reports = {b: study(model, dictionaries, b, 16 if tiny else 80) for b in (BEHAVIOURS[:1] if tiny else BEHAVIOURS)}
     for name, report in reports.items():
         print(name, report, sep="\n", end="\n\n")

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 import clew
-from clew import Behaviour, Circuit, Dictionary, EditDidNotFire, Pair, Scale, Site, Where
+from clew import Behaviour, Circuit, Dictionary, EditDidNotFire, Pair, Scale, Set, Site, Where
 from clew.circuit import ERROR
-from clew.data.metrics import logit_difference
+from clew.data.metrics import kl_divergence, logit_difference
 from clew.data.store import record
 from clew.dictionaries import TopK
 from clew.methods.attribution_patching import attribution_patching
@@ -73,7 +73,16 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
     "edit never fires": (EditDidNotFire, "never fired: scale at resid.1.*have 2 tokens", lambda: MODEL.run(torch.tensor([[3, 4]]), edits=[Scale(Site("resid", 1), factor=0.0, where=Where("token", (9,)))])),
     "unit without lens": (ValueError, "use model.through", lambda: MODEL.edited(Scale(Site("resid", 1), factor=0.0, basis="code", units=(3,)))),
     "unit too high": (ValueError, "names unit 99 at resid.1, which has 20 units", lambda: LENS.edited(Scale(Site("resid", 1), factor=0.0, basis="code", units=(99,)))),
-    "node beyond the prompt": (ValueError, "position 99, but a prompt has 4 tokens", far_node),
+    "node beyond the prompt": (ValueError, "prompts of 4 tokens, up to 99, but these have 4; keep that length", far_node),
+    "circuit of another lens": (ValueError, "open it through the dictionaries in which the circuit was found", lambda: clew.verify(MODEL.through(random_dictionary("resid.0", 32, TopK), random_dictionary("resid.1", 32, TopK)), TASK, clew.find(LENS, TASK), held_out=False)),
+    "circuit of other sites": (ValueError, "nodes at resid.1, where 20 units stood, but the model is not seen there", lambda: clew.verify(MODEL.through(random_dictionary("resid.0", 32)), TASK, clew.find(LENS, TASK), held_out=False)),
+    "padding on the right": (ValueError, "padding must be on the left", lambda: MODEL.run(torch.ones(1, 3, dtype=torch.long), real=torch.tensor([[True, True, False]]))),
+    "a value that does not fit": (ValueError, "shape .5,. cannot be set at resid.1, where .1, 3, 32. flows", lambda: MODEL.run(torch.ones(1, 3, dtype=torch.long), edits=[Set(Site("resid", 1), value=torch.ones(5))])),
+    "another module's dtype": (ValueError, "clew does not change it", lambda: clew.open(tiny_model("llama").body.module, dtype=torch.float32)),
+    "a base of another model": (ValueError, "recorded with another model", lambda: MODEL.run(torch.ones(1, 3, dtype=torch.long), edits=[Scale(Site("resid", 1), factor=0.0)], base=tiny_model("llama", seed=3).run(torch.ones(1, 3, dtype=torch.long), record=True))),
+    "nothing to resample from": (ValueError, "no other prompt of 4 tokens", lambda: attribution_patching(LENS, random_behaviour(n=1), baseline="resample")),
+    "KL at the clean run": (ValueError, "its gradient there is 0", lambda: attribution_patching(LENS, TASK.with_metric(kl_divergence))),
+    "edges of a method without gradients": (ValueError, "has no gradients to weigh edges with", lambda: clew.find(LENS, TASK, attribution_patching(LENS, TASK).top(9), by="edges", gradient="exact_patching")),
     "empty prompt": (ValueError, "there is nothing to run", lambda: clew.open(MODEL.body.module, tokenizer=word_tokenizer()).run([])),
     "no such model": (ValueError, "smollm2-135m", lambda: clew.open("./smollm")),
     "no text": (ValueError, "nothing to record", lambda: record(clew.open(MODEL.body.module, tokenizer=word_tokenizer()), [], sites=["resid.1"], to="unused")),

@@ -20,6 +20,7 @@ from clew.data.batch import Batch as Batch
 from clew.data.batch import Encoded, Misfit, Runnable, encode, stack
 from clew.data.batch import Pair as Pair
 from clew.data.metrics import Metric, last_logits, logit_difference, name_of, probability_difference
+from clew.models import Model
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,8 @@ class Behaviour:
         if not getattr(self.metric, "reference", False):
             return batch
         with torch.no_grad():
-            return replace(batch, reference=last_logits(model.run(batch.clean, keep=1)))
+            plain = model.edited_by_nothing() if isinstance(model, Model) else model
+            return replace(batch, reference=last_logits(plain.run(batch.clean, keep=1)))
 
     def filter(self, model: Runnable, *, tokens: int = 4096) -> Behaviour:
         """The pairs that the model gets right: logit difference above 0, or, without patch answers, an answer on top."""

@@ -7,13 +7,15 @@ measures.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from clew.circuit import ANYWHERE, Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.dictionaries import Dictionary
 from clew.models import Model, Trace
@@ -34,6 +36,42 @@ class State:
         return dictionary.decode(self.code) + self.error
 
 
+BUDGET = 2**29
+"""Dense code values that one site may hold at once; with float32 and the four copies in flight, 2 GiB."""
+
+
+def batch_tokens(model: Model) -> int:
+    """How many tokens may run at once so that the widest dictionary's codes stay within the budget."""
+    widest = max(d.n_units for d in model.dictionaries.values())
+    return max(1, min(4096, BUDGET // (4 * widest)))
+
+
+def check_fits(model: Model, circuit: Circuit, lengths: Iterable[int]) -> None:
+    """Raises: ValueError when a circuit has nodes that this lens, or prompts of these lengths, do not have."""
+    for site in {circuit.sites[i] for i in circuit.site}:
+        dictionary = model.dictionaries.get(site)
+        made = circuit.provenance.get("dictionaries", {}).get(str(site))
+        if (
+            dictionary is None
+            or dictionary.n_units != circuit.units[site]
+            or made not in (None, dictionary.fingerprint)
+        ):
+            seen = "is not seen there" if dictionary is None else "is seen there through another dictionary"
+            raise ValueError(
+                f"the circuit has nodes at {site}, where {circuit.units[site]} units stood, but the model {seen}; open it "
+                "through the dictionaries in which the circuit was found"
+            )
+    lengths = set(lengths)
+    found = circuit.details.get("length")
+    last = int(circuit.position.max(initial=ANYWHERE))
+    if last != ANYWHERE and (len(lengths) > 1 or found not in (None, *lengths) or last >= min(lengths)):
+        raise ValueError(
+            f"the circuit has positions of prompts of {found or 'one length of'} tokens, up to {last}, but these have "
+            f"{' or '.join(map(str, sorted(lengths)))}; "
+            "keep that length with behaviour.of_length(model, ...), or find a circuit with positions=False"
+        )
+
+
 def read_sites(model: Model) -> list[Site]:
     """Every site that the dictionaries of the lens read or write, in forward order."""
     return sorted({s for d in model.dictionaries.values() for s in (d.reads, d.writes)})
@@ -43,7 +81,24 @@ def state(trace: Trace, site: Site) -> State:
     """The state of one site in a trace."""
     dictionary = trace.dictionaries[site]
     code = trace.code(site).detach()
-    return State(code, trace[site].detach().to(code.dtype) - dictionary.decode(code))
+    error = trace[site].detach().to(code.dtype) - dictionary.decode(code)
+    wide = torch.promote_types(code.dtype, torch.float32)  # sums over many prompts follow
+    return State(code.to(wide), error.to(wide))
+
+
+def resampled(batch: Batch, seed: int) -> Int[Tensor, "batch seq"]:
+    """Each prompt replaced by another pair's (its patch prompt where there is one), by a cyclic shift.
+
+    Raises: ValueError for a batch of one pair, which has no other.
+    """
+    source, n = batch.clean if batch.patch is None else batch.patch, len(batch.clean)
+    if n == 1:
+        raise ValueError(
+            f"there is no other prompt of {source.shape[1]} tokens to resample from; keep one length with "
+            "behaviour.of_length(model)"
+        )
+    generator = torch.Generator().manual_seed(seed + batch.index[0])
+    return source.roll(int(torch.randint(1, n, (), generator=generator)), 0)
 
 
 def zero_state(like: State) -> State:
@@ -65,7 +120,7 @@ class Contrast:
             )
         self.model, self.behaviour, self.seed = model, behaviour, seed
         self.sites = read_sites(model)
-        self.batches = list(behaviour.batches(model))
+        self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
         self._means = means(model, behaviour, of="clean") if self.baseline == "mean" else None
 
     def keeps_positions(self, positions: bool | None) -> bool:
@@ -87,10 +142,7 @@ class Contrast:
             assert batch.patch is not None
             return self.model.run(batch.patch, read=self.sites, keep=1)
         if self.baseline == "resample":
-            generator = torch.Generator().manual_seed(self.seed)
-            rows = torch.randperm(len(batch.clean), generator=generator)
-            source = batch.clean if batch.patch is None else batch.patch
-            return self.model.run(source[rows.to(source.device)], read=self.sites, keep=1)
+            return self.model.run(resampled(batch, self.seed), read=self.sites, keep=1)
         return None
 
     def states(self, clean: Trace, other: Trace | None, site: Site) -> tuple[State, State]:
@@ -115,7 +167,7 @@ def means(
     by_position = behaviour.aligned if by_position is None else by_position
     totals: dict[int, dict[Site, State]] = {}
     counts: dict[int, int] = {}
-    for batch in behaviour.batches(model):
+    for batch in behaviour.batches(model, tokens=batch_tokens(model)):
         tokens = batch.clean if of == "clean" or batch.patch is None else batch.patch
         trace = model.run(tokens, read=read_sites(model), keep=0)
         length = tokens.shape[1]

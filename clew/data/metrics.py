@@ -95,9 +95,16 @@ class probe:
 
 
 def name_of(metric: Metric) -> str:
-    """What to call a metric in provenance."""
+    """What to call a metric in provenance; a function without a name goes by a hash of its code."""
     named: Any = metric
-    return getattr(named, "__name__", None) or repr(metric)
+    name = getattr(named, "__name__", None) or repr(metric)
+    code = getattr(named, "__code__", None)
+    return f"lambda-{hash_of(code.co_code, code.co_consts)}" if name == "<lambda>" and code else name
+
+
+def hash_of(*parts: object) -> str:
+    """A short hash of anything with a repr."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
 
 
 def last_logits(trace: Trace) -> Float[Tensor, "batch vocab"]:

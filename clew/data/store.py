@@ -40,7 +40,13 @@ class Store:
     @classmethod
     def load(cls, folder: str | Path) -> Store:
         """Open what `record` wrote. Raises: ValueError naming the file and what is wrong with it."""
-        return cls(Path(folder), read_json(Path(folder) / "store.json", FORMAT))
+        store = cls(Path(folder), read_json(Path(folder) / "store.json", FORMAT))
+        if len(store.shards) != store.about["shards"]:
+            raise ValueError(
+                f"{folder} holds {len(store.shards)} of {store.about['shards']} shards; record again with the same arguments "
+                "to go on where it stopped"
+            )
+        return store
 
     @property
     def sites(self) -> list[Site]:
@@ -58,7 +64,7 @@ class Store:
         site = Site.parse(site)
         if site not in self.sites:
             raise KeyError(f"{site} was not recorded in {self.folder}; recorded were {', '.join(self.about['sites'])}")
-        return torch.cat([self._tensor(path, str(site)) for path in self.shards]).float()
+        return torch.cat([self._tensor(path, str(site)).float() for path in self.shards])
 
     @property
     def tokens(self) -> Int[Tensor, " token"]:
@@ -107,7 +113,8 @@ def record(
     about = {
         "format": FORMAT, "version": VERSION, "model": model.name, "weights": model.body.fingerprint,
         "sites": [str(s) for s in chosen], "context": context, "skip": skip,
-        "tokens": sum(len(w) - skip for w in cut), "text": hashlib.sha256(json.dumps(cut).encode()).hexdigest()[:16],
+        "tokens": sum(len(w) - skip for w in cut), "shards": -(-len(cut) // SHARD),
+        "text": hashlib.sha256(json.dumps(cut).encode()).hexdigest()[:16],
     }  # fmt: skip
     plan = folder / "store.json"
     if plan.exists() and read_json(plan, FORMAT) != about:
@@ -126,6 +133,11 @@ def record(
         if progress:
             progress(recorded, about["tokens"])
     return Store.load(folder)
+
+
+def _narrow(x: Tensor) -> Tensor:
+    """Half precision, unless a value would not fit."""
+    return x.half() if bool((x.abs() < 65_000).all()) else x.float()
 
 
 def _enough(cut: Iterator[list[int]], tokens: int, skip: int) -> Iterator[list[int]]:
@@ -154,6 +166,6 @@ def _run(model: Model, sites: list[Site], some: list[list[int]], skip: int, batc
         trace = model.run(ids, real=real, read=sites, keep=0)
         for site in sites:
             for row, i in enumerate(rows):
-                kept[str(site)][i] = trace[site][row, longest - len(some[i]) + skip :].half().cpu()
+                kept[str(site)][i] = _narrow(trace[site][row, longest - len(some[i]) + skip :]).cpu()
     ids = torch.cat([torch.tensor(w[skip:], dtype=torch.int32) for w in some])
     return {"tokens": ids, **{name: torch.cat(parts) for name, parts in kept.items()}}

@@ -84,14 +84,14 @@ def _strongest(
 
 
 def _promoted(model: Model, site: Site, units: list[int], n: int) -> list[list[str]]:
-    """The tokens whose logits a unit raises most; empty lists where the site is not as wide as the stream."""
+    """The tokens whose logits a unit raises most; empty lists where the site is not written into the stream."""
     dictionary = model.dictionaries[site]
-    if dictionary.d_out != model.body.widths[Site("embed")] or site.part in ("head", "q", "k", "v", "neuron"):
+    if site.part not in ("embed", "attn", "mlp", "resid"):
         return [[] for _ in units]
     one = torch.zeros(len(units), dictionary.n_units)
     one[torch.arange(len(units)), torch.tensor(units)] = 1
-    first = next(dictionary.buffers(), one)
-    rows = dictionary.write(dictionary.unfold(one.to(first.device, first.dtype)))
+    dtype = next((b.dtype for b in dictionary.buffers() if b.is_floating_point()), model.body.dtype)
+    rows = dictionary.write(dictionary.unfold(one.to(model.device, dtype)))
     norm = model.body.taps[Site("final")].module
     with torch.no_grad():
         logits = model.body.unembed(norm(rows.to(model.body.dtype)))

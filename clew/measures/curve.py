@@ -33,7 +33,8 @@ def curve(
         circuit: all scored nodes, as a method returns them.
         sizes: numbers of nodes; sizes beyond the circuit are left out.
         of: what the nodes are, for the table: features, neurons, heads.
-        random: beside each size, the mean over this many circuits of as many nodes drawn from all scored ones.
+        random: beside each size, the mean over this many circuits of as many nodes drawn from those of `circuit`,
+            so give all scored nodes; there is none beside the size of the whole circuit.
         ablation, errors, start, held_out, seed: as for faithfulness.
 
     Returns: a Report with a row per measure, kind and size.
@@ -41,10 +42,12 @@ def curve(
     trial = Trial(
         model, behaviour.test if held_out else behaviour, ablation=ablation, errors=errors, start=start, seed=seed
     )
+    if min(sizes, default=0) < 1:
+        raise ValueError(f"sizes are numbers of nodes, from 1 on; {list(sizes)} were given")
     usable = [n for n in sorted(sizes) if n <= len(circuit)] or [len(circuit)]
     rows = list(trial.rows([circuit.top(n) for n in usable], of))
     generator = np.random.default_rng(seed)
-    for n in usable if random else []:
+    for n in [n for n in usable if n < len(circuit)] if random else []:
         draws = [circuit.keep(generator.choice(len(circuit), n, replace=False)) for _ in range(random)]
         for name, complement in (("faithfulness", False), ("completeness", True)):
             metric = np.mean([trial.circuit_metric(c, complement=complement) for c in draws], axis=0)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from clew.circuit import ANYWHERE, ERROR, Circuit
 from clew.data.behaviour import Batch, Behaviour
-from clew.data.contrast import State, means, read_sites, state, zero_state
-from clew.models import Model
+from clew.data.contrast import batch_tokens, check_fits, means, read_sites, resampled, state
+from clew.models import Model, Trace
 from clew.report import Report, Row, bootstrap
 from clew.sites import Edit, Set, Site
 
@@ -72,11 +72,18 @@ class Trial:
             raise ValueError(
                 f"with start={start} no site of the lens is left to ablate; {model.name} has {model.n_layers} layers"
             )
-        self.batches = list(behaviour.batches(model))
+        self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
         self._mean = means(model, behaviour, of="patch") if ablation == "mean" else None
-        self._instead: list[dict[Site, State]] = [self._other_states(b) for b in self.batches]
+        self._other = (
+            [self._other_run(b) for b in self.batches] if ablation == "resample" else [None] * len(self.batches)
+        )
         self.whole = self.metric(None)
         self.empty = self.metric(lambda site, unit, length: torch.zeros(length, unit + 1, dtype=torch.bool))
+        if abs(self.whole.mean() - self.empty.mean()) < 1e-12:
+            raise ValueError(
+                f"ablating every node at {len(self.sites)} sites leaves the metric at {self.whole.mean():.4g}, so shares of "
+                "its change mean nothing; another ablation, metric or set of sites is needed"
+            )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -84,41 +91,43 @@ class Trial:
         return (f"{self.ablation} ablation at {len(self.sites)} sites, {error}; {len(self.whole)} prompts; "
                 f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",)  # fmt: skip
 
-    def _other_states(self, batch: Batch) -> dict[Site, State]:
+    def _other_run(self, batch: Batch) -> Trace:
+        return self.model.run(resampled(batch, self.seed), read=read_sites(self.model), keep=0)
+
+    def _instead(self, batch: Batch, other: Trace | None, site: Site) -> tuple[Tensor | float, Tensor | float]:
+        """What the code and the error become where they are ablated."""
         if self._mean is not None:
-            return self._mean[batch.clean.shape[1]]
-        tokens = batch.clean if batch.patch is None else batch.patch
-        if self.ablation == "resample":
-            rows = torch.randperm(len(tokens), generator=torch.Generator().manual_seed(self.seed))
-            tokens = tokens[rows.to(tokens.device)]
-        trace = self.model.run(tokens, read=read_sites(self.model), keep=0)
-        states = {site: state(trace, site) for site in self.sites}
-        return states if self.ablation == "resample" else {site: zero_state(s) for site, s in states.items()}
+            mean = self._mean[batch.clean.shape[1]][site]
+            return mean.code, mean.error
+        if other is None:
+            return 0.0, 0.0
+        there = state(other, site)
+        return there.code, there.error
 
     def metric(self, keep: Callable[[Site, int, int], Tensor] | None) -> np.ndarray:
         """Metric of every prompt with all nodes ablated but those that `keep(site, n_units, seq)`, [seq, unit + 1], holds."""
         values: list[Tensor] = []
-        for batch, instead in zip(self.batches, self._instead, strict=True):
-            edits = [] if keep is None else list(self._edits(batch, instead, keep))
+        for batch, other in zip(self.batches, self._other, strict=True):
+            edits = [] if keep is None else list(self._edits(batch, other, keep))
             reads = getattr(self.behaviour.metric, "reads", ())
             run = self.model.run(batch.clean, read=reads, edits=edits, keep=1)
             values.append(self.behaviour.metric(run, batch).detach())
-        return torch.cat(values).double().cpu().numpy()
+        return torch.cat(values).cpu().double().numpy()
 
-    def _edits(
-        self, batch: Batch, instead: dict[Site, State], keep: Callable[[Site, int, int], Tensor]
-    ) -> Iterator[Edit]:
+    def _edits(self, batch: Batch, other: Trace | None, keep: Callable[[Site, int, int], Tensor]) -> Iterator[Edit]:
         for site in self.sites:
             dictionary = self.model.dictionaries[site]
             mask = keep(site, dictionary.n_units, batch.clean.shape[1]).to(batch.clean.device)
-            yield Set(site, value=instead[site].code, keep=dictionary.unfold(mask[:, :-1]), basis="code")
+            code, left = self._instead(batch, other, site)
+            yield Set(site, value=code, keep=dictionary.unfold(mask[:, :-1]), basis="code")
             if self.errors == "keep" or dictionary.exact:
                 continue
             error = mask[:, -1:] if self.errors == "nodes" else torch.zeros_like(mask[:, -1:])
-            yield Set(site, value=instead[site].error, keep=error, basis="error")
+            yield Set(site, value=left, keep=error, basis="error")
 
     def circuit_metric(self, circuit: Circuit, *, complement: bool = False) -> np.ndarray:
         """Metric of every prompt with only the circuit in place, or with only the rest of the model."""
+        check_fits(self.model, circuit, {b.clean.shape[1] for b in self.batches})
         return self.metric(lambda site, units, length: _mask(circuit, site, units, length) ^ complement)
 
     def share(self, metric: np.ndarray) -> Callable[[np.ndarray], float]:
@@ -138,17 +147,13 @@ class Trial:
 
 
 def _mask(circuit: Circuit, site: Site, units: int, length: int) -> Tensor:
-    """Which (position, unit or error) the circuit holds at a site. Raises: ValueError for a position the prompts lack."""
+    """Which (position, unit or error) the circuit holds at a site."""
     mask = torch.zeros(length, units + 1, dtype=torch.bool)
     if site not in circuit.sites:
         return mask
     here = np.flatnonzero(circuit.site == circuit.sites.index(site))
     unit = torch.from_numpy(np.where(circuit.unit[here] == ERROR, units, circuit.unit[here]))
     position = torch.from_numpy(circuit.position[here])
-    if len(here) and int(unit.max()) > units:
-        raise ValueError(f"the circuit names unit {int(unit.max())} at {site}, where the lens has {units} units")
-    if len(here) and int(position.max()) >= length:
-        raise ValueError(f"the circuit has a node at position {int(position.max())}, but a prompt has {length} tokens")
     everywhere = position == ANYWHERE
     mask[:, unit[everywhere]] = True
     mask[position[~everywhere], unit[~everywhere]] = True

@@ -99,12 +99,13 @@ class Mean:
         """Effects averaged over examples; codes averaged over examples and, if positions are summed, positions."""
         examples = sum(len(b.clean) for b in self.contrast.batches)
         tokens = sum(b.clean.numel() for b in self.contrast.batches)
-        return circuit_of(
+        found = circuit_of(
             self.contrast.model,
             {site: t / examples for site, t in self._effect.items()},
             {site: t / (examples if self.keep else tokens) for site, t in self._code.items()},
             self.keep,
         )
+        return found.with_details(length=self.contrast.batches[0].clean.shape[1]) if self.keep else found
 
 
 def circuit_of(model: Model, score: Mapping[Site, Tensor], mean: Mapping[Site, Tensor], positions: bool) -> Circuit:

@@ -9,6 +9,7 @@ from torch import Tensor
 from clew.circuit import Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import Baseline, Contrast
+from clew.data.metrics import name_of
 from clew.methods._nodes import loss, score_nodes
 from clew.models import Model, Trace
 from clew.sites import Site
@@ -33,6 +34,10 @@ def attribution_patching(
     Returns: a Circuit of all nodes with an effect; scores in units of the metric, averaged over examples.
     Costs: two forwards and one backward to activations.
     """
+    if getattr(behaviour.metric, "reference", False):
+        raise ValueError(
+            f"{name_of(behaviour.metric)} compares with the clean run, so its gradient there is 0; use integrated_gradients"
+        )
     return score_nodes(model, behaviour, gradients, baseline=baseline, positions=positions, seed=seed)
 
 

@@ -13,9 +13,12 @@ position. Several copies of the batch are run side by side, and all rows are con
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,13 +27,16 @@ from torch import Tensor
 
 from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.data.behaviour import Batch, Behaviour
-from clew.data.contrast import Baseline, Contrast, State
+from clew.data.contrast import Baseline, Contrast, State, check_fits
 from clew.dictionaries import Dictionary
-from clew.finder import module
+from clew.finder import load
 from clew.methods._nodes import Gradients, clean_run, effects
-from clew.models import Model, Trace
+from clew.models import Model
 from clew.models.trace import as_read
 from clew.sites import Site
+
+MOST = 20_000
+"""More nodes than this have too many pairs for one table."""
 
 
 def edges(
@@ -43,57 +49,80 @@ def edges(
     baseline: Baseline | None = None,
     examples: int | None = 32,
     tokens: int = 1024,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Circuit:
     """The circuit with an edge between any two of its nodes of which one reads the other.
 
     Args:
-        gradient: the method whose gradients weigh the downstream node; the one that found the circuit by default.
+        gradient: the method whose gradients weigh the downstream node; the one that found the circuit, with its
+            options, by default, and attribution patching where that has none (exact patching).
         threshold: leave out a downstream node in an example, and at a position, where its own |effect| is not
             above this. The reference implementation uses its node threshold here; 0 keeps all.
-        baseline, seed: as for attribution patching.
+        baseline: the other state of the sources; that of the circuit by default. seed: for resample, likewise.
         examples: use this many examples of the behaviour (all when None).
         tokens: size of the batch in which copies of the examples are run side by side.
 
     Returns: the same nodes with edges; the weights into a node add up to the part of its effect that comes through
-    the circuit. Edges into the metric carry the node's own score, from the last sites on each path.
+    the circuit. Edges into the metric carry what reaches it without passing another site of the lens: a node's whole
+    score where nothing else reads it.
+    Raises: ValueError for a circuit of another lens or of prompts of another length, or more than 20,000 nodes.
     """
+    if len(circuit) > MOST:
+        raise ValueError(f"{len(circuit)} nodes have too many pairs to wire; take circuit.top({MOST}) or fewer")
+    made = circuit.provenance.get("options", {})
     some = behaviour if examples is None else behaviour.first(examples)
-    contrast = Contrast(model, some, baseline, seed=seed)
-    by = gradient or circuit.provenance.get("method", "attribution_patching")
-    gradients = cast(Gradients, module("methods", by).gradients)
-    placed = bool((circuit.position != ANYWHERE).any())
-    weight = np.zeros((len(circuit), len(circuit)))
-    reaches = np.zeros(len(circuit), bool)
-    for batch in contrast.batches:
-        wiring = Wiring(contrast, batch, gradients, tokens)
-        for target_site in wiring.model.dictionaries:
-            targets = _nodes(circuit, target_site)
-            if not len(targets):
-                continue
-            rows, node = _rows(
-                circuit, targets, wiring.effect(target_site), threshold, placed, wiring.dictionary(target_site)
-            )
-            for chunk, leaf, grad, positions in wiring.pull_back(target_site, rows):
-                sources = _nodes(circuit, leaf)
-                if len(sources):
-                    values = wiring.contract(leaf, grad, rows[chunk], positions, circuit, sources, placed)
-                    np.add.at(weight, (sources[None, :], targets[node[chunk].cpu().numpy()][:, None]), values)
-        for site in wiring.sites_before_output():
-            reaches[_nodes(circuit, site)] = True
-    weight /= sum(len(b.clean) for b in contrast.batches)
-    return _with_edges(circuit, weight, reaches)
-
-
-def _with_edges(circuit: Circuit, weight: np.ndarray, reaches: np.ndarray) -> Circuit:
-    source, target = np.nonzero(weight)
-    last = np.flatnonzero(reaches)
-    return replace(
-        circuit,
-        source=np.concatenate([source, last]).astype(np.int64),
-        target=np.concatenate([target, np.full(len(last), OUTPUT)]).astype(np.int64),
-        weight=np.concatenate([weight[source, target], circuit.score[last]]),
+    contrast = Contrast(
+        model, some, baseline or made.get("baseline"), seed=made.get("seed", 0) if seed is None else seed
     )
+    check_fits(model, circuit, {b.clean.shape[1] for b in contrast.batches})
+    gradients = _gradients(gradient or circuit.provenance.get("method", "attribution_patching"), gradient is None, made)
+    weight = np.zeros((len(circuit), len(circuit) + 1))  # the last column is the metric
+    for batch in contrast.batches:
+        _wire(Wiring(contrast, batch, gradients, tokens), circuit, threshold, weight)
+    weight /= sum(len(b.clean) for b in contrast.batches)
+    source, target = np.nonzero(weight)
+    strength = weight[source, target]
+    return replace(circuit, source=source, target=np.where(target == len(circuit), OUTPUT, target), weight=strength)
+
+
+def _gradients(method: str, made_it: bool, options: Mapping[str, Any]) -> Gradients:
+    """The gradients of a method; with the options it was called with where it found the circuit."""
+    file = sys.modules[load("methods", method).__module__]
+    if not hasattr(file, "gradients"):
+        if not made_it:
+            raise ValueError(f"{method} has no gradients to weigh edges with; integrated_gradients has")
+        file = sys.modules[load("methods", "attribution_patching").__module__]
+    known = inspect.signature(file.gradients).parameters
+    return partial(file.gradients, **{k: v for k, v in options.items() if made_it and k in known})
+
+
+def _wire(wiring: Wiring, circuit: Circuit, threshold: float, weight: np.ndarray) -> None:
+    """Add one batch's edges, [source, target or metric]."""
+    placed, read_on = bool((circuit.position != ANYWHERE).any()), set()
+    rows = {}
+    for site in wiring.model.dictionaries:
+        nodes = _nodes(circuit, site)
+        if len(nodes):
+            rows[site] = (
+                nodes,
+                *_rows(circuit, nodes, wiring.effect(site), threshold, placed, wiring.dictionary(site)),
+            )
+    wiring.seat([some for _, some, _ in rows.values()])
+    for site, (targets, some, node) in rows.items():
+        for chunk, leaf, grad, positions in wiring.pull_back(site, some):
+            read_on.add(leaf)
+            sources = _nodes(circuit, leaf)
+            if len(sources):
+                values = wiring.contract(leaf, grad, some[chunk], positions, circuit, sources, placed)
+                np.add.at(weight, (sources[None, :], targets[node[chunk].cpu().numpy()][:, None]), values)
+    for leaf, grad in wiring.into_the_metric().items():
+        nodes = _nodes(circuit, leaf)
+        if leaf not in read_on:
+            weight[nodes, -1] += circuit.score[nodes] * len(grad)
+            continue
+        every = torch.arange(len(grad), device=grad.device)
+        values = wiring.contract(leaf, grad, torch.stack([every, every, every], dim=1), None, circuit, nodes, placed)
+        weight[nodes, -1] += values.sum(0)
 
 
 def _nodes(circuit: Circuit, site: Site) -> np.ndarray:
@@ -130,9 +159,15 @@ class Wiring:
         self.clean = clean_run(self.contrast, self.batch)
         self.other = self.contrast.other(self.batch)
         self.grads = self.gradients(self.contrast, self.batch, self.clean, self.other)
-        self.copies = max(1, self.tokens // self.batch.clean.numel())
-        self.cut: Trace = self.model.run(self.batch.repeat(self.copies).clean, cut=True, keep=1)
         self._delta: dict[Site, State] = {}
+        self.copies, self.cut = 0, self.clean
+
+    def seat(self, rows: Sequence[Int[Tensor, "_ 3"]]) -> None:
+        """Make the cut run, in as many copies as these rows can use and the budget allows."""
+        wanted = max((int(_turn(r[:, 0]).max()) + 1 for r in rows if len(r)), default=1)
+        self.copies = max(1, min(wanted, self.tokens // self.batch.clean.numel()))
+        reads = getattr(self.contrast.behaviour.metric, "reads", ())
+        self.cut = self.model.run(self.batch.repeat(self.copies).clean, cut=True, read=reads, keep=1)
 
     def dictionary(self, site: Site) -> Dictionary:
         return self.model.dictionaries[site]
@@ -169,7 +204,8 @@ class Wiring:
             at = (turn[chunk] - first) * examples + rows[chunk, 0]
             outputs, cotangents = [], []
             for end, cotangent in self._cotangents(site, dictionary, rows[chunk]):
-                arrived = self.cut.arrived[end]
+                # What a transcoder reads may be a lens site itself, and then it is a leaf.
+                arrived = self.cut.arrived[end] if end == site else self.cut.values[end]
                 if arrived.requires_grad:
                     full = torch.zeros_like(arrived).index_put(
                         (at, rows[chunk, 1]), cotangent.to(arrived.dtype), accumulate=True
@@ -225,11 +261,11 @@ class Wiring:
         unit = np.where(circuit.unit[sources] == ERROR, n_units, circuit.unit[sources])
         values = values[..., torch.from_numpy(unit).to(values.device)]
         if not placed:
-            return values.sum(1).double().cpu().numpy()
+            return values.sum(1).cpu().double().numpy()
         wanted = torch.from_numpy(circuit.position[sources]).to(values.device)
         if positions is not None:
-            return (values[:, 0] * (positions[:, None] == wanted)).double().cpu().numpy()
-        return values[:, wanted, torch.arange(len(wanted))].double().cpu().numpy()
+            return (values[:, 0] * (positions[:, None] == wanted)).cpu().double().numpy()
+        return values[:, wanted, torch.arange(len(wanted))].cpu().double().numpy()
 
     def all_weights(
         self, leaf: Site, grad: Float[Tensor, "row seq d"], rows: Int[Tensor, "row 3"], positions: Tensor | None
@@ -244,12 +280,13 @@ class Wiring:
         units = dictionary.fold(dictionary.pull(grad) * code)
         return torch.cat([units, (grad * error).sum(-1, keepdim=True)], dim=-1)
 
-    def sites_before_output(self) -> list[Site]:
-        """Lens sites that the metric reads without another lens site in between."""
+    def into_the_metric(self) -> dict[Site, Float[Tensor, "example seq d"]]:
+        """d loss / d value at every site that the metric reads without another lens site in between."""
         loss = -self.contrast.behaviour.metric(self.cut, self.batch.repeat(self.copies)).sum()
         leaves = list(self.model.dictionaries)
         grads = torch.autograd.grad(loss, [self.cut.values[s] for s in leaves], allow_unused=True, retain_graph=True)
-        return [s for s, g in zip(leaves, grads, strict=True) if g is not None and bool(g.any())]
+        examples = len(self.batch.clean)
+        return {s: g[:examples] for s, g in zip(leaves, grads, strict=True) if g is not None}
 
 
 def _turn(seats: Int[Tensor, " row"]) -> Int[Tensor, " row"]:

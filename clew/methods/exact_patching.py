@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clew.circuit import ANYWHERE, ERROR, Circuit
 from clew.data.behaviour import Batch, Behaviour
-from clew.data.contrast import Baseline, Contrast, State
+from clew.data.contrast import Baseline, Contrast, State, check_fits
 from clew.dictionaries import Dictionary
 from clew.methods._nodes import Mean, Scored, clean_run
 from clew.models import Model, Trace
@@ -41,6 +41,8 @@ def exact_patching(
     Costs: two forwards, and one forward of the blocks above its site for every node and position.
     """
     contrast = Contrast(model, behaviour, baseline, seed=seed)
+    if circuit is not None:
+        check_fits(model, circuit, {b.clean.shape[1] for b in contrast.batches})
     mean = Mean(contrast, positions)
     for batch in contrast.batches:
         clean, other = clean_run(contrast, batch), contrast.other(batch)

@@ -56,11 +56,11 @@ def _along(
 ) -> Tensor:
     start = clean[site].detach()
     end = other[site] if other is not None else contrast.states(clean, None, site)[1].value(clean.dictionaries[site])
-    alphas = torch.arange(steps, dtype=start.dtype, device=start.device) / steps
+    alphas = torch.arange(steps, dtype=torch.float64) / steps
     total = torch.zeros_like(start)
     for chunk in alphas.split(max(1, tokens // batch.clean.numel())):
         copies = batch.repeat(len(chunk))
-        line = torch.cat([torch.lerp(start, end.to(start.dtype), a) for a in chunk])
+        line = torch.cat([torch.lerp(start, end.to(start.dtype), a) for a in chunk.tolist()])
         reads = [site, *getattr(contrast.behaviour.metric, "reads", ())]
         run = contrast.model.run(copies.clean, read=reads, edits=[Set(site, value=line)], grad=True, keep=1, base=clean)
         grad = run.gradients(loss(contrast.behaviour, run, copies))[site]

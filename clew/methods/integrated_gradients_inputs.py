@@ -53,11 +53,11 @@ def gradients(
     end = torch.zeros_like(start)
     if other is not None:
         end = contrast.model.run(other.tokens, read=[EMBED], keep=0)[EMBED]
-    alphas = torch.arange(steps, dtype=start.dtype, device=start.device) / steps
+    alphas = torch.arange(steps, dtype=torch.float64) / steps
     total: dict[Site, Tensor] = {}
     for chunk in alphas.split(max(1, tokens // batch.clean.numel())):
         copies = batch.repeat(len(chunk))
-        path = torch.cat([torch.lerp(start, end, a) for a in chunk])
+        path = torch.cat([torch.lerp(start, end, a) for a in chunk.tolist()])
         reads = [*contrast.sites, *getattr(contrast.behaviour.metric, "reads", ())]
         run = contrast.model.run(copies.clean, read=reads, edits=[Set(EMBED, value=path)], grad=True, keep=1)
         for site, grad in run.gradients(loss(contrast.behaviour, run, copies)).items():

@@ -146,11 +146,17 @@ class Body:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the weights: names, shapes and about 1,024 evenly spaced values of every tensor."""
+        """A hash of the weights: names, shapes and about 1,024 evenly spaced values, sum and norm of every tensor."""
         digest = hashlib.sha256(type(self.module).__name__.encode())
         for name, p in self.module.state_dict().items():
             flat = p.detach().reshape(-1)
             values = flat[:: max(1, len(flat) // 1024)]
             digest.update(f"{name}{tuple(p.shape)}{p.dtype}".encode())
             digest.update(values.float().cpu().numpy().tobytes())
+            sums = (
+                (flat.sum(dtype=torch.float64), torch.linalg.vector_norm(flat, dtype=torch.float64))
+                if len(flat)
+                else ()
+            )
+            digest.update(repr([float(s) for s in sums]).encode())
         return digest.hexdigest()[:16]

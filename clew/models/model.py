@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -101,7 +102,8 @@ class Model:
                 raise ValueError(f"two dictionaries write {writes}; a lens has at most one per site")
             if any(b.is_floating_point() and not bool(b.isfinite().all()) for b in dictionary.buffers()):
                 raise ValueError(f"the dictionary at {writes} holds values that are not finite numbers (NaN or inf)")
-            lens[writes] = dictionary.to(self.device)
+            there = next((b.device for b in dictionary.buffers()), self.device)
+            lens[writes] = dictionary if there == self.device else copy.deepcopy(dictionary).to(self.device)
         self._check_kept(lens)
         return replace(self, lens=lens)
 
@@ -118,6 +120,10 @@ class Model:
     def neurons(self, *sites: Site | str) -> Model:
         """The same model seen in single coordinates of these sites; MLP hidden units by default."""
         chosen = [self.body.site(s) for s in sites] or self.sites("neuron")
+        if any(s.part == "pattern" for s in chosen):
+            raise ValueError(
+                "the width of a pattern is the length of the prompt, so it has no neurons; use model.heads()"
+            )
         return self.through(*(Identity(s, self.body.widths[s]) for s in chosen))
 
     def heads(self) -> Model:
@@ -134,6 +140,10 @@ class Model:
         """
         flat = [e for given in edits for e in ([given] if isinstance(given, Edit) else given)]
         return replace(self, edits=(*self.edits, *self._checked(flat)))
+
+    def edited_by_nothing(self) -> Model:
+        """The same view without any edit in force."""
+        return replace(self, edits=())
 
     def _checked(self, edits: Iterable[Edit]) -> list[Edit]:
         checked = list(edits)
@@ -199,10 +209,14 @@ class Model:
         """
         if not isinstance(tokens, Tensor):
             tokens, real = self.tokens(tokens)
+        if tokens.ndim != 2 or tokens.is_floating_point() or not tokens.numel():
+            raise ValueError(f"tokens must be ids [batch, seq]; these are {tuple(tokens.shape)} of {tokens.dtype}")
         tokens = tokens.to(self.device)
         real = torch.ones_like(tokens, dtype=torch.bool) if real is None else real.to(self.device)
         if not bool(real.all()):
             self.body.require("padding")
+            if bool((real[:, :-1] & ~real[:, 1:]).any()) or not bool(real[:, -1].all()):
+                raise ValueError("padding must be on the left: the answer is read at the last position of every prompt")
         if base is not None:
             self.body.require("resume")
         if keep is not None and keep < 0:

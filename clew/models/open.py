@@ -40,13 +40,17 @@ def open_model(
     """
     if isinstance(name, PreTrainedModel):
         module, label = name, name.config.name_or_path or type(name).__name__
-        module = module.to(dtype) if dtype else module  # pyright: ignore[reportCallIssue, reportArgumentType]
+        here = next(module.parameters())
+        if dtype not in (None, here.dtype) or (device is not None and torch.device(device) != here.device):
+            raise ValueError(
+                f"the module you hold is {here.dtype} on {here.device}, and clew does not change it; call module.to(...) "
+                "yourself, or open it by name"
+            )
     else:
         label = str(name)
         folder = _folder(label)
         module, tokenizer = _load(folder, label, dtype, tokenizer)
-    if device is not None:
-        module = module.to(device)  # type: ignore[arg-type]
+        module = module if device is None else module.to(device)  # type: ignore[arg-type]
     bad = next((n for n, p in module.named_parameters() if not bool(torch.isfinite(p).all())), None)
     if bad is not None:
         raise ValueError(

@@ -153,6 +153,7 @@ def forward(
         blocks below the first visited one are taken from it. record: keep every block's output.
     """
     body, trace = visitors.body, visitors.trace
+    trace.module = body.module
     batch = trace.tokens.shape[0]
     with ExitStack() as stack:
         stack.enter_context(at_rest(body.module))
@@ -228,6 +229,12 @@ def _resumed(body: Body, base: Trace, first: int, trace: Trace) -> Iterator[None
     for mine, recorded in ((trace.tokens, base.tokens), (trace.real, base.real)):
         if not torch.equal(mine, recorded.repeat(copies, 1)):
             raise ValueError("the prompts are not those of `base`, or not whole copies of it one after the other")
+    below = [e for e in (r.edit for r in trace.receipts) if _first_block([e.at]) <= first - 1]
+    if (
+        base.module is not body.module
+        or [r.edit for r in base.receipts if _first_block([r.edit.at]) <= first - 1] != below
+    ):
+        raise ValueError("`base` was recorded with another model, or with other edits below the block to resume from")
     blocks = body.blocks[:first]
     own = [block.__dict__.get("forward") for block in blocks]
     for layer, block in enumerate(blocks):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from clew.dictionaries.dictionary import Dictionary
 from clew.sites import Edit, Site
@@ -51,6 +51,8 @@ class Trace:
     """In a recorded run: the output of each block, from which another run can resume."""
     receipts: tuple[Receipt, ...] = ()
     dictionaries: Mapping[Site, Dictionary] = field(default_factory=dict)
+    module: nn.Module | None = None
+    """What ran."""
 
     def __getitem__(self, site: Site | str) -> Tensor:
         """What flowed at a site. Raises: KeyError listing the sites that were read."""

@@ -34,7 +34,6 @@ def quick_dictionaries(
     context: int = 64,
     steps: int = 400,
     batch: int = 4096,
-    keep_store: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Dictionary]:
@@ -45,7 +44,6 @@ def quick_dictionaries(
         sites: all recorded in one pass of the model.
         to: a folder; each setting and text gets a folder of its own in it.
         units, k, steps, batch, seed: as for `topk`. tokens, context: as for `record`.
-        keep_store: leave the recorded activations on disk.
         progress: called with (what is being done, done, of).
 
     Returns: the dictionaries in forward order; `meta` says how each was fitted.
@@ -60,7 +58,8 @@ def quick_dictionaries(
     files = {site: folder / f"{site}.safetensors" for site in chosen}
     missing = [site for site in chosen if not files[site].exists()]
     if missing:
-        store = _recorded(model, texts, chosen, folder / "store", tokens, context, progress)
+        wanted = hashlib.sha256(" ".join(map(str, missing)).encode()).hexdigest()[:12]
+        store = _recorded(model, texts, missing, folder / f"store-{wanted}", tokens, context, progress)
         for site in missing:
             fitted = topk(
                 store[site], reads=site, units=units, k=k, steps=steps, batch=batch, seed=seed,
@@ -68,8 +67,8 @@ def quick_dictionaries(
             )  # fmt: skip
             fitted.meta |= how | {"model": model.name, "recorded": len(store)}
             fitted.save(files[site])
-        if not keep_store:
-            shutil.rmtree(store.folder)
+        for used in folder.glob("store-*"):
+            shutil.rmtree(used)
     return [d for site in chosen for d in Dictionary.load(files[site])]
 
 

@@ -86,7 +86,7 @@ class Fit:
         self.W_enc, self.k = self.W_dec.clone(), k
         self.b_enc, self.b_dec = x.new_zeros(units), x.new_zeros(x.shape[1])
         self.variance = float((x - x.mean(0)).square().sum(1).mean())
-        self.idle = torch.zeros(units, dtype=torch.long)
+        self.idle = torch.zeros(units, dtype=torch.long, device=x.device)
         # With W_enc = s W_dec the reconstruction is s times that of s = 1, so the best s is a ratio.
         value, index, _ = self.code(x[:2048])
         made = F.embedding_bag(index, self.W_dec, per_sample_weights=value, mode="sum")
@@ -153,7 +153,7 @@ class Fit:
         units = len(self.W_dec)
         unit, order = index.flatten().sort()
         token = order // index.shape[1]
-        start = torch.searchsorted(unit, torch.arange(units))
+        start = torch.searchsorted(unit, torch.arange(units, device=unit.device))
         on_value = on_value.flatten()
         on_dec = F.embedding_bag(token, on_made, start, mode="sum", per_sample_weights=value.flatten()[order])
         on_enc = F.embedding_bag(token, x - self.b_dec, start, mode="sum", per_sample_weights=on_value[order])

@@ -12,7 +12,8 @@ from clew.data.text import read_texts, sentences, windows
 from tests.models.tiny import model_of
 
 TEXTS = [
-    "the nurse said that she was not very good . The old king and the red queen said that he was good . The doctor said of the man ."
+    "the nurse said that she was not very good . The old king and the red queen said that he was good . "
+    "The doctor said of the man ."
 ] * 3 + ["the queen said ."]
 
 

@@ -93,7 +93,8 @@ def test_errors_kept_and_removed_bracket_errors_as_nodes() -> None:
     all_errors = all_errors.keep(all_errors.unit == ERROR)
     joined = clew.Circuit(
         circuit.sites, circuit.units,
-        *(np.concatenate([getattr(units, n), getattr(all_errors, n)]) for n in ("site", "unit", "position", "score", "patch_mean")),
+        *(np.concatenate([getattr(c, n) for c in (units, all_errors)]) for n in
+          ("site", "unit", "position", "score", "patch_mean")),
     )  # fmt: skip
     kept, removed = (trial(model, behaviour, errors=e).circuit_metric(circuit) for e in ("keep", "remove"))
     assert np.allclose(kept, trial(model, behaviour).circuit_metric(joined), atol=1e-10)

@@ -9,7 +9,7 @@ from clew import Circuit, Model, find
 from clew.circuit import OUTPUT
 from clew.data.contrast import Contrast
 from clew.dictionaries import Identity, JumpReLU, Partition, ReLU, TopK
-from clew.finder import module
+from clew.methods import integrated_gradients as ig
 from clew.methods.edges import Wiring, mixes_positions
 from clew.methods.integrated_gradients import integrated_gradients
 from clew.sites import Set, Site
@@ -46,6 +46,9 @@ LENSES = {
     "transcoders": lens_of(
         "gpt2", ("resid.0", ReLU), ("mlp_in.1", ReLU, "mlp.1"), ("resid.1", ReLU), ("mlp_in.2", JumpReLU, "mlp.2")
     ),
+    "transcoder on a site of its own": lens_of(
+        "gpt2", ("resid.0", ReLU), ("mlp_in.1", ReLU), ("mlp_in.1", ReLU, "mlp.1"), ("resid.1", ReLU)
+    ),
     "neurons and queries": lens_of(
         "opt", ("head.1", Partition), *[(s, Identity) for s in ("neuron.0", "neuron.1", "q.2")], ("mlp.2", ReLU)
     ),
@@ -70,7 +73,7 @@ def test_edges_are_derivatives(name: str) -> None:
     lens = LENSES[name]
     contrast = Contrast(lens, random_behaviour())
     (batch,) = contrast.batches
-    wiring = Wiring(contrast, batch, module("methods", "integrated_gradients").gradients, tokens=48)
+    wiring = Wiring(contrast, batch, ig.gradients, tokens=48)
     order = list(lens.dictionaries)
     largest = 0.0
     for site in order[1:]:
@@ -99,6 +102,7 @@ def tables(wiring: Wiring, site: Site, rows: Tensor) -> dict[Site, Tensor]:
         for s, d in lens.dictionaries.items()
         if s < site
     }
+    wiring.seat([rows])
     for chunk, leaf, grad, positions in wiring.pull_back(site, rows):
         weights = wiring.all_weights(leaf, grad, rows[chunk], positions)
         if positions is None:
@@ -154,7 +158,7 @@ def test_edges_into_a_node_add_up_to_its_rows(positions: bool) -> None:
     wired = find(lens, behaviour, circuit, by="edges", gradient="integrated_gradients", held_out=False, examples=None)
     contrast = Contrast(lens, behaviour)
     (batch,) = contrast.batches
-    wiring = Wiring(contrast, batch, module("methods", "integrated_gradients").gradients, tokens=48)
+    wiring = Wiring(contrast, batch, ig.gradients, tokens=48)
     node = int(np.flatnonzero((wired.site == 3) & (np.abs(wired.score) > 1e-3))[0])
     seats = (wiring.effect(Site("resid", 0))[..., wired.unit[node]] != 0).nonzero()
     if positions:
@@ -170,10 +174,34 @@ def test_edges_into_the_metric_carry_the_scores_of_the_last_sites() -> None:
     into = wired.target == OUTPUT
     assert into.any()
     assert {str(wired.sites[i]) for i in wired.site[wired.source[into]]} == {"resid.2"}
-    assert np.array_equal(wired.weight[into], wired.score[wired.source[into]])
+    assert np.allclose(wired.weight[into], wired.score[wired.source[into]], atol=1e-12)
 
 
 def test_edges_keep_the_nodes() -> None:
     lens, behaviour = LENSES["far apart"], random_behaviour()
     circuit: Circuit = integrated_gradients(lens, behaviour).top(10)
     assert find(lens, behaviour, circuit, by="edges", held_out=False).keys() == circuit.keys()
+
+
+def test_what_flows_out_of_a_node_is_its_first_order_effect() -> None:
+    """In sequential blocks the attention is read by the MLP and by the metric; its score must not be counted twice."""
+    lens = lens_of("gpt_neox", ("attn.2", ReLU), ("mlp.2", ReLU), use_parallel_residual=False)
+    behaviour = random_behaviour()
+    circuit = find(lens, behaviour, by="attribution_patching", held_out=False)
+    wired = find(lens, behaviour, circuit, by="edges", held_out=False, examples=None)
+    for site in (0, 1):
+        out = sum(wired.weight[(wired.site[wired.source] == site)])
+        assert out == pytest.approx(circuit.score[circuit.site == site].sum(), abs=1e-9)
+
+
+def test_edges_use_the_options_that_found_the_circuit() -> None:
+    lens, behaviour = LENSES["far apart"], random_behaviour()
+    options = {"baseline": "zero", "steps": 3}
+    circuit = find(lens, behaviour, by="integrated_gradients", held_out=False, **options).top(20)
+    by_itself = find(lens, behaviour, circuit, by="edges", held_out=False)
+    by_hand = find(
+        lens, behaviour, circuit, by="edges", held_out=False, baseline="zero", gradient="integrated_gradients"
+    )
+    assert len(by_itself.weight) and by_itself.provenance["wired"]["method"] == "edges"
+    assert not np.array_equal(by_itself.weight, by_hand.weight)  # ten steps there
+    assert np.corrcoef(by_itself.weight, by_hand.weight)[0, 1] > 0.9

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from clew.data.contrast import Contrast
-from clew.finder import module
 from clew.measures.faithfulness import Trial
+from clew.methods import attribution_patching as ap
+from clew.methods import integrated_gradients as ig
 from clew.methods._nodes import clean_run, effects
 from clew.methods.edges import Wiring
 from clew.methods.integrated_gradients import integrated_gradients
@@ -41,7 +42,9 @@ def test_node_effects(site: str, method: str, key: str) -> None:
     contrast = Contrast(oracle_lens(), oracle_behaviour())
     (batch,) = contrast.batches
     clean, other = clean_run(contrast, batch), contrast.other(batch)
-    grad = module("methods", method).gradients(contrast, batch, clean, other)[Site.parse(site)]
+    grad = {"attribution_patching": ap, "integrated_gradients": ig}[method].gradients(contrast, batch, clean, other)[
+        Site.parse(site)
+    ]
     effect = effects(contrast, clean, other, Site.parse(site), grad).effect
     assert close(effect[..., :-1], oracle()[f"{key}/effect/{named(site)}/act"])
     assert close(effect[..., -1:], oracle()[f"{key}/effect/{named(site)}/resc"])
@@ -52,7 +55,7 @@ def test_gradients_and_deltas_of_the_path(site: str) -> None:
     contrast = Contrast(oracle_lens(), oracle_behaviour())
     (batch,) = contrast.batches
     clean, other = clean_run(contrast, batch), contrast.other(batch)
-    grad = module("methods", "integrated_gradients").gradients(contrast, batch, clean, other)[Site.parse(site)]
+    grad = ig.gradients(contrast, batch, clean, other)[Site.parse(site)]
     here, there = contrast.states(clean, other, Site.parse(site))
     name = named(site)
     # The reference differentiates patch minus clean answer; our loss is minus the metric, clean minus patch: the same.
@@ -72,12 +75,13 @@ def test_total_effect() -> None:
 def test_every_edge_of_every_row() -> None:
     contrast = Contrast(oracle_lens(), oracle_behaviour())
     (batch,) = contrast.batches
-    wiring = Wiring(contrast, batch, module("methods", "integrated_gradients").gradients, tokens=400)
+    wiring = Wiring(contrast, batch, ig.gradients, tokens=400)
     wanted = {
         k.removeprefix("corrected/par/pair/edges_T0.15/raw/"): v for k, v in oracle().items() if "edges_T0.15" in k
     }
-    for target in ORACLE_SITES[1:]:
-        rows = (wiring.effect(Site.parse(target)).abs() > 0.15).nonzero()
+    every = {target: (wiring.effect(Site.parse(target)).abs() > 0.15).nonzero() for target in ORACLE_SITES[1:]}
+    wiring.seat(list(every.values()))
+    for target, rows in every.items():
         found: dict[Site, Tensor] = {}
         for chunk, leaf, grad, positions in wiring.pull_back(Site.parse(target), rows):
             table = found.setdefault(leaf, torch.zeros(len(rows), 5, 65, dtype=torch.float64))

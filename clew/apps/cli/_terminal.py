@@ -21,6 +21,9 @@ Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Several = Parameter(consume_multiple=True, negative="", show_default=False)
 
 
+METRICS = ("logit_difference", "answer_logit", "log_probability", "probability_difference", "kl_divergence")
+
+
 def say(text: str, value: Any, json_wanted: bool) -> None:
     """Print the result for people, or `value` for machines."""
     print(json.dumps(value, allow_nan=False) if json_wanted else text, file=sys.stdout)
@@ -70,11 +73,17 @@ def open_lens(
         return opened.heads() if heads else opened
 
 
-def open_behaviour(name: str, lens: Any, examples: int | None) -> Any:
+def open_behaviour(name: str, lens: Any, examples: int | None, metric: str | None = None) -> Any:
     """The behaviour that the user named, as far as this model's tokenizer can pose it; says what fell out."""
     import clew
+    from clew.data import metrics
 
     task = clew.Behaviour.load(name, model=lens, **({"n": examples} if examples else {}))
+    if metric is not None:
+        wanted = metric.replace("-", "_")
+        if wanted not in METRICS:
+            raise ValueError(f"{metric!r} is no metric; choose one of {', '.join(METRICS)}")
+        task = task.with_metric(getattr(metrics, wanted))
     if task.note:
         aside(task.note)
     return task

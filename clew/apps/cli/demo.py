@@ -13,7 +13,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from clew.apps.cli._terminal import Json, say
 
-SITES = ("resid.3", "resid.7", "resid.11", "resid.15", "resid.19", "resid.23")
 SIZES = (10, 30, 100, 300, 1000)
 
 
@@ -56,10 +55,11 @@ def demo(
         from clew.training.quick import quick_dictionaries
 
         texts = read_texts(text) if text else wikipedia_leads()
+        sites = sites_for(opened)
         dictionaries = quick_dictionaries(
-            opened, texts, sites=SITES, to=cache_folder("dictionaries"), tokens=tokens, progress=tell
+            opened, texts, sites=sites, to=cache_folder("dictionaries"), tokens=tokens, progress=tell
         )
-        lens, neurons = opened.through(*dictionaries), opened.neurons(*SITES)
+        lens, neurons = opened.through(*dictionaries), opened.neurons(*sites)
     with steps.take(f"prompts of {behaviour}"):
         task = clew.Behaviour.load(behaviour, model=opened, n=4 * examples).filter(opened).first(examples)
     with steps.take("circuit of features, by integrated gradients"):
@@ -67,7 +67,7 @@ def demo(
     with steps.take("circuit of neurons, the same way"):
         found_neurons = clew.find(neurons, task)
     with steps.take("faithfulness on held-out prompts"):
-        report = clew.verify(lens, task, found, by="curve", sizes=SIZES, of="features", random=1)
+        report = clew.verify(lens, task, found, by="curve", sizes=SIZES, of="features", random=2)
         report += clew.verify(neurons, task, found_neurons, by="curve", sizes=SIZES, of="neurons", random=0)
     with steps.take("edges of the 60 strongest nodes"):
         circuit = clew.find(lens, task, found.top(60), by="edges", examples=8)
@@ -86,6 +86,11 @@ def demo(
     say(
         "\n".join(lines), {"page": str(shown), "report": report.to_json(), "seconds": steps.seconds, "note": note}, json
     )
+
+
+def sites_for(model: Any) -> list[str]:
+    """Six residual sites, evenly spread over the lower four fifths: above, little is left to decide."""
+    return [f"resid.{round(model.n_layers * (4 * i + 4) / 30) - 1}" for i in range(6)]
 
 
 class Steps:

@@ -25,6 +25,7 @@ def find(
     out: Path = Path("circuit.json"),
     all_examples: Flag = False,
     examples: int | None = None,
+    metric: str | None = None,
     dtype: str | None = None,
     device: str | None = None,
     json: Json = False,
@@ -54,6 +55,9 @@ def find(
         Where to save the circuit.
     examples
         How many prompt pairs at most; `clew verify` must be given the same number.
+    metric
+        What is measured on the answer: logit_difference, answer_logit, log_probability, probability_difference or
+        kl_divergence; that of the behaviour by default.
     all_examples
         Use every example, not only the training half; then nothing is left to verify on.
     dtype
@@ -67,7 +71,7 @@ def find(
     lens = open_lens(model, through=through, neurons=neurons, heads=heads, dtype=dtype, device=device)
     import clew
 
-    task = open_behaviour(behaviour, lens, examples)
+    task = open_behaviour(behaviour, lens, examples, metric)
     with working(f"{by.replace('_', ' ')} on {behaviour}"):
         found = clew.find(lens, task, nodes, by=by, held_out=not all_examples, **options)
     found = found.top(top) if top else found

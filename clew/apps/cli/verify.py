@@ -21,6 +21,7 @@ def verify(
     neurons: Annotated[tuple[str, ...], Several] = (),
     heads: Flag = False,
     examples: int | None = None,
+    metric: str | None = None,
     out: Path | None = None,
     dtype: str | None = None,
     device: str | None = None,
@@ -47,6 +48,9 @@ def verify(
         Its units are attention heads.
     examples
         How many prompt pairs at most; the same number as `clew find` was given.
+    metric
+        What is measured on the answer: logit_difference, answer_logit, log_probability, probability_difference or
+        kl_divergence; that of the behaviour by default.
     out
         Save the report here, for `clew show --report`.
     dtype
@@ -60,7 +64,7 @@ def verify(
     lens = open_lens(model, through=through, neurons=neurons, heads=heads, dtype=dtype, device=device)
     import clew
 
-    task = open_behaviour(behaviour, lens, examples)
+    task = open_behaviour(behaviour, lens, examples, metric)
     with working(f"{by.replace('_', ' ')} of {circuit} on {behaviour}"):
         report = clew.verify(lens, task, nodes, by=by, **options)
     if out:
