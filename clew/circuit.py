@@ -89,7 +89,7 @@ class Circuit:
         return list(self)
 
     def __repr__(self) -> str:
-        return f"Circuit({len(self)} nodes, {len(self.weight)} edges, {len(self.sites)} sites)"
+        return f"Circuit({len(self)} node{'s' * (len(self) != 1)}, {len(self.weight)} edges, lens of {len(self.sites)} sites)"
 
     # Choosing.
 
@@ -118,8 +118,29 @@ class Circuit:
         return replace(self, source=self.source[order], target=self.target[order], weight=self.weight[order])
 
     def labelled(self, labels: Mapping[str, str]) -> Circuit:
-        """The same circuit with these labels added; keys are addresses such as `resid.3/17`."""
-        return replace(self, labels={**self.labels, **labels})
+        """The same circuit with these labels added; keys are addresses such as `resid.3/17`, a position is left off.
+
+        Raises: KeyError for an address that no node has.
+        """
+        given = {address.partition("@")[0]: label for address, label in labels.items()}
+        known = {n.address.partition("@")[0] for n in self}
+        for address in given:
+            if address not in known:
+                raise KeyError(f"no node of this circuit has the address {address!r}; {near(address, sorted(known))}")
+        return replace(self, labels={**self.labels, **given})
+
+    def everywhere(self) -> Circuit:
+        """Its units without their positions, scores summed, so that edits made of it act at every position."""
+        sums: dict[tuple[int, int], list[float]] = {}
+        for s, u, score, mean in zip(self.site, self.unit, self.score, self.patch_mean, strict=True):
+            sums.setdefault((int(s), int(u)), []).append(float(score))
+            sums[int(s), int(u)].append(float(mean))
+        keys, values = np.array(list(sums), np.int64).reshape(-1, 2), list(sums.values())
+        return replace(
+            self, site=keys[:, 0], unit=keys[:, 1], position=np.full(len(keys), ANYWHERE),
+            score=np.array([sum(v[::2]) for v in values]), patch_mean=np.array([np.mean(v[1::2]) for v in values]),
+            source=np.zeros(0, np.int64), target=np.zeros(0, np.int64), weight=np.zeros(0),
+        )  # fmt: skip
 
     def with_details(self, **details: Any) -> Circuit:
         """The same circuit with more for a page to show."""
@@ -152,7 +173,10 @@ class Circuit:
     def mean(self) -> tuple[Edit, ...]:
         """Edits that hold these units at their mean over the patch prompts."""
         if (self.unit == ERROR).any():
-            raise ValueError("an error node has no mean of one number; select units only, or use .zero() on the error")
+            raise ValueError(
+                "an error node has no mean of one number; keep units only with circuit.keep(circuit.unit >= 0), or "
+                "use .zero()"
+            )
         return tuple(
             Set(site, value=torch.from_numpy(self.patch_mean[index]), where=where, basis=basis, units=units)
             for site, where, basis, units, index in self._groups()
@@ -271,7 +295,7 @@ def _plain(column: np.ndarray) -> list[Any]:
     return column.tolist()
 
 
-def _integers(values: list[int]) -> np.ndarray:
+def _integers(values: list[Any]) -> np.ndarray:
     if any(type(v) is not int for v in values):
         raise TypeError("a column of whole numbers")
     return np.array(values, np.int64)

@@ -71,9 +71,9 @@ def unpair(code: int) -> tuple[int, int]:
 def to_attribution_graph(
     circuit: Circuit,
     *,
-    prompt: str,
-    tokens: Sequence[str],
-    model: str,
+    prompt: str = "",
+    tokens: Sequence[str] = (),
+    model: str = "",
     slug: str = "clew",
     token_ids: Sequence[int] | None = None,
     output: str = "metric",
@@ -89,10 +89,15 @@ def to_attribution_graph(
     0.8 shows the nodes that hold 80 % of it; others derive influence from the links instead. What the
     format has no room for (the address, the score) is kept under keys that start with "clew_".
 
-    Args: tokens: decoded, one per position. token_ids: adds one embedding node per token. output: name of the
+    Args: tokens: decoded, one per position; `prompt`, `tokens` and `model` are those of the circuit's details and
+        provenance by default. token_ids: adds one embedding node per token. output: name of the
         metric. output_id, probability: its vocabulary id and probability, when the metric is a single token's.
     Raises: ValueError if a node stands outside `tokens`, or token_ids has another length.
     """
+    tokens = (
+        tokens or circuit.details.get("tokens") or (["(all positions)"] if not (circuit.position >= 0).any() else [])
+    )
+    prompt, model = prompt or "".join(tokens), model or str(circuit.provenance.get("model", "model"))
     if not tokens or int(circuit.position.max(initial=ANYWHERE)) >= len(tokens):
         last = int(circuit.position.max(initial=0))
         raise ValueError(f"the circuit has a node at position {last}, but {len(tokens)} tokens were given")

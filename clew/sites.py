@@ -159,6 +159,7 @@ class Edit(ABC):
     units: tuple[int, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "at", Site.parse(self.at))  # an address in words will do
         if self.basis not in get_args(Basis):
             raise ValueError(f"an edit has no basis {self.basis!r}; {near(self.basis, get_args(Basis))}")
         units = self.units

@@ -4,7 +4,7 @@ Claim: at equal node count, sparse features carry far more of a behaviour than n
 (mean of four agreement structures): features .60 and neurons .02 at 100 nodes, .93 and .32 at 1000.
 Here: SmolLM2-135M, dictionaries of about ten minutes, six residual sites, three behaviours.
 Minutes: about 12 the first time on two quiet cores, about 6 after that. `--tiny` takes one behaviour and few prompts.
-Writes docs/features_against_neurons.json and .svg.
+Writes docs/results/: the reports, features_against_neurons.svg and .md.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 import clew
 from clew.apps.cli.demo import SIZES, sites_for
 from clew.data.text import wikipedia_leads
-from clew.files import cache_folder
+from clew.files import cache_folder, write_text
 from clew.training.quick import quick_dictionaries
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -48,6 +48,27 @@ def study(model: clew.Model, dictionaries: list, behaviour: str, examples: int) 
         )
     )
     return sum(parts[1:], parts[0])
+
+
+def table(reports: dict[str, clew.Report]) -> str:
+    """Markdown: a table per behaviour, faithfulness and completeness with intervals."""
+    parts = []
+    for name, report in reports.items():
+        sizes = sorted({r.nodes for r in report.rows if r.nodes})
+        lines = [
+            f"### {name}",
+            "",
+            report.notes[0].partition(" at ")[0] + ", " + report.notes[0].partition("; ")[2],
+            "",
+        ]
+        lines += ["| nodes | " + " | ".join(map(str, sizes)) + " |", "|---" * (len(sizes) + 1) + "|"]
+        for measure in ("faithfulness", "completeness"):
+            for of in dict.fromkeys(r.of for r in report.rows):
+                row = {r.nodes: r for r in report.rows if (r.measure, r.of) == (measure, of)}
+                cells = [f"{row[n].value:.2f} [{row[n].low:.2f}, {row[n].high:.2f}]" if n in row else "" for n in sizes]
+                lines.append(f"| {measure}, {of} | " + " | ".join(cells) + " |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
 
 
 def draw(reports: dict[str, clew.Report], path: Path) -> None:
@@ -88,3 +109,4 @@ if __name__ == "__main__":
             report.save(DOCS / "results" / f"{name.replace('/', '_')}.json")
     if not tiny:
         draw(reports, DOCS / "results" / "features_against_neurons.svg")
+        write_text(DOCS / "results" / "features_against_neurons.md", table(reports))

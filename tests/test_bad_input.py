@@ -172,7 +172,8 @@ def test_an_error_node_has_no_mean() -> None:
 
 
 def test_an_unknown_label() -> None:
-    circuit = attribution_patching(LENS, TASK).top(3).labelled({"resid.0/3": "plural nouns"})
+    circuit = attribution_patching(LENS, TASK).top(3)
+    circuit = circuit.labelled({circuit.nodes[0].address: "plural nouns"})
     with pytest.raises(KeyError, match="no node of this circuit has the label or address 'plural noun'"):
         circuit["plural noun"]
 

@@ -22,12 +22,17 @@ class Pair:
 
     clean: str | tuple[int, ...]
     patch: str | tuple[int, ...] | None
-    answers: tuple[str, ...] | tuple[int, ...]
+    answers: str | tuple[str, ...] | tuple[int, ...]
     """What may follow `clean`, with its own leading space: prompt and answer are joined as they stand."""
-    patch_answers: tuple[str, ...] | tuple[int, ...] = ()
+    patch_answers: str | tuple[str, ...] | tuple[int, ...] = ()
     """What may follow `patch` and must not follow `clean`."""
     case: str = ""
     """A subset to report apart, such as "singular_plural"."""
+
+    def __post_init__(self) -> None:
+        for name in ("answers", "patch_answers"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, (getattr(self, name),))
 
 
 @dataclass(frozen=True, eq=False)

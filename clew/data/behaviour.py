@@ -19,7 +19,7 @@ from clew import finder
 from clew.data.batch import Batch as Batch
 from clew.data.batch import Encoded, Misfit, Runnable, encode, stack
 from clew.data.batch import Pair as Pair
-from clew.data.metrics import Metric, last_logits, logit_difference, name_of, probability_difference
+from clew.data.metrics import Metric, last_logits, logit_difference, metric_named, name_of, probability_difference
 from clew.models import Model
 
 
@@ -140,9 +140,9 @@ class Behaviour:
         train = round(n * self.split / len(self))
         return self._keep([*range(train), *range(self.split, self.split + n - train)])
 
-    def with_metric(self, metric: Metric) -> Behaviour:
-        """The same pairs, measured otherwise."""
-        return replace(self, metric=metric)
+    def with_metric(self, metric: Metric | str) -> Behaviour:
+        """The same pairs, measured otherwise: by a function, or one of clew.data.metrics by name."""
+        return replace(self, metric=metric if callable(metric) else metric_named(metric))
 
     def _keep(self, index: Sequence[int], why: str = "") -> Behaviour:
         """The pairs at `index` (ascending); the others fall out, and are counted if `why` says why."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clew.data.batch import Batch
 from clew.models.trace import Trace
-from clew.sites import Site
+from clew.sites import Site, near
 
 Metric = Callable[[Trace, Batch], Tensor]
 
@@ -130,3 +130,20 @@ def _pool(scores: Float[Tensor, "batch vocab"], ids: Int[Tensor, "batch answer"]
     """log-sum-exp over each row's ids. With one id it is that id's score, bit for bit."""
     chosen = scores.gather(1, ids.clamp_min(0)).masked_fill(ids < 0, -torch.inf)
     return chosen.logsumexp(1)
+
+
+METRICS: dict[str, Metric] = {
+    "logit_difference": logit_difference,
+    "answer_logit": answer_logit,
+    "log_probability": log_probability,
+    "probability_difference": probability_difference,
+    "kl_divergence": kl_divergence,
+}
+
+
+def metric_named(name: str) -> Metric:
+    """The metric of that name. Raises: ValueError listing the near ones."""
+    wanted = name.replace("-", "_")
+    if wanted not in METRICS:
+        raise ValueError(f"{name!r} is no metric; {near(wanted, METRICS)}")
+    return METRICS[wanted]

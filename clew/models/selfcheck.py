@@ -145,7 +145,7 @@ def _findings(body: Body, tokens: Tensor) -> Iterator[Finding]:
     )  # fmt: skip
     yield _finding(
         "edits", "an edit at each kind of site changes the logits, and an edit by nothing does not",
-        _edit_gap(body, tokens, bare), 0.0, "Edits at some site do not reach the logits",
+        _edit_gap(body, tokens), 0.0, "Edits at some site do not reach the logits",
     )  # fmt: skip
 
     half = body.n_layers // 2
@@ -169,10 +169,12 @@ def _findings(body: Body, tokens: Tensor) -> Iterator[Finding]:
     yield Finding("clean", "no hook, stub or setting is left behind", left == 0, float(left), "A hook was left behind")
 
 
-def _run(body: Body, tokens: Tensor, read: list[Site] | None = None, edits: Any = (), **rest: Any) -> Trace:
+def _run(
+    body: Body, tokens: Tensor, read: list[Site] | None = None, edits: Any = (), keep: int | None = None, **rest: Any
+) -> Trace:
     trace = Trace(tokens, torch.ones_like(tokens, dtype=torch.bool))
     visitors = Visitors(body, {}, trace, edits, frozenset(read or ()), prompt=tokens.shape[1])
-    return forward(visitors, keep=None, **rest)
+    return forward(visitors, keep=keep, **rest)
 
 
 def _finding(name: str, promise: str, measured: float, allowed: float, refused: str) -> Finding:
@@ -223,21 +225,23 @@ def _pattern_gap(body: Body, trace: Trace, layer: int) -> float:
     return _worst([future, rows, _gap(mixed, trace[Site("head", layer)])])
 
 
-def _edit_gap(body: Body, tokens: Tensor, bare: Tensor) -> float:
+def _edit_gap(body: Body, tokens: Tensor) -> float:
     """0 when an edit at every part of the first block is felt and an empty edit is not; else 1."""
+    bare = _last_logits(body, tokens)
     for site in (s for s in body.taps if s.layer in (None, 0)):
         # Not a scaling: some families norm queries and keys, which would undo it.
         felt = Scale(site, factor=0.5)
         if site.part != "pattern":
             felt = Add(site, vector=torch.linspace(-3, 3, body.widths[site]))
         empty = Scale(site, factor=1.0)
-        if torch.equal(_logits(body, tokens, felt), bare) or not torch.equal(_logits(body, tokens, empty), bare):
+        felt_none = torch.equal(_last_logits(body, tokens, felt), bare)
+        if felt_none or not torch.equal(_last_logits(body, tokens, empty), bare):
             return 1.0
     return 0.0
 
 
-def _logits(body: Body, tokens: Tensor, edit: Edit) -> Tensor:
-    logits = _run(body, tokens, edits=[edit]).logits
+def _last_logits(body: Body, tokens: Tensor, *edits: Edit) -> Tensor:
+    logits = _run(body, tokens, edits=edits, keep=1).logits
     assert logits is not None
     return logits
 

@@ -78,7 +78,10 @@ def arguments(docstring: str) -> dict[str, str]:
 def _parameter(hint: Any, help: str, by: str) -> Parameter:
     several = get_origin(hint) in (list, tuple) or get_origin(hint) is Sequence
     return Parameter(
-        help=help, group=f"Options of {by}", negative="" if _is_optional(hint) else None, consume_multiple=several
+        help=help,
+        group=f"Options of {by}",
+        negative="" if _is_optional(hint) and bool not in get_args(hint) else None,
+        consume_multiple=several,
     )
 
 

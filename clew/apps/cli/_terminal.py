@@ -21,9 +21,6 @@ Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Several = Parameter(consume_multiple=True, negative="", show_default=False)
 
 
-METRICS = ("logit_difference", "answer_logit", "log_probability", "probability_difference", "kl_divergence")
-
-
 def say(text: str, value: Any, json_wanted: bool) -> None:
     """Print the result for people, or `value` for machines."""
     print(json.dumps(value, allow_nan=False) if json_wanted else text, file=sys.stdout)
@@ -58,12 +55,14 @@ def open_lens(
     if (bool(through) + bool(neurons) + heads) > 1:
         raise ValueError("--through, --neurons and --heads are three ways to see a model; give one of them")
     import torch
+    import transformers
 
     import clew
 
     types = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
     if dtype is not None and dtype not in types:
         raise ValueError(f"{dtype!r} is not a dtype that clew runs in; use one of {', '.join(types)}")
+    transformers.utils.logging.disable_progress_bar()
     with working(f"opening {model}"):
         opened = clew.open(model, dtype=types[dtype] if dtype else None, device=device)
         if through:
@@ -73,17 +72,15 @@ def open_lens(
         return opened.heads() if heads else opened
 
 
-def open_behaviour(name: str, lens: Any, examples: int | None, metric: str | None = None) -> Any:
+def open_behaviour(name: str, lens: Any, examples: int | None, metric: str | None, all_pairs: bool) -> Any:
     """The behaviour that the user named, as far as this model's tokenizer can pose it; says what fell out."""
     import clew
-    from clew.data import metrics
 
     task = clew.Behaviour.load(name, model=lens, **({"n": examples} if examples else {}))
-    if metric is not None:
-        wanted = metric.replace("-", "_")
-        if wanted not in METRICS:
-            raise ValueError(f"{metric!r} is no metric; choose one of {', '.join(METRICS)}")
-        task = task.with_metric(getattr(metrics, wanted))
+    task = task if metric is None else task.with_metric(metric)
+    if not all_pairs:
+        with working("keeping the pairs that the model gets right"):
+            task = task.filter(lens)
     if task.note:
         aside(task.note)
     return task

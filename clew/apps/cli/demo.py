@@ -45,11 +45,14 @@ def demo(
     """
     steps = Steps()
     with steps.take(f"opening {model}"):
+        import transformers
+
         import clew
         from clew.data.text import read_texts, wikipedia_leads
         from clew.explain.top_tokens import top_tokens
         from clew.files import cache_folder
 
+        transformers.utils.logging.disable_progress_bar()
         opened = clew.open(model)
     with steps.take("dictionaries") as tell:
         from clew.training.quick import quick_dictionaries

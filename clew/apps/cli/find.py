@@ -26,6 +26,7 @@ def find(
     all_examples: Flag = False,
     examples: int | None = None,
     metric: str | None = None,
+    all_pairs: Flag = False,
     dtype: str | None = None,
     device: str | None = None,
     json: Json = False,
@@ -54,10 +55,12 @@ def find(
     out
         Where to save the circuit.
     examples
-        How many prompt pairs at most; `clew verify` must be given the same number.
+        How many prompt pairs at most; give `clew verify` the same number.
     metric
         What is measured on the answer: logit_difference, answer_logit, log_probability, probability_difference or
         kl_divergence; that of the behaviour by default.
+    all_pairs
+        Also use the pairs that the model gets wrong; they are left out by default.
     all_examples
         Use every example, not only the training half; then nothing is left to verify on.
     dtype
@@ -71,7 +74,7 @@ def find(
     lens = open_lens(model, through=through, neurons=neurons, heads=heads, dtype=dtype, device=device)
     import clew
 
-    task = open_behaviour(behaviour, lens, examples, metric)
+    task = open_behaviour(behaviour, lens, examples, metric, all_pairs)
     with working(f"{by.replace('_', ' ')} on {behaviour}"):
         found = clew.find(lens, task, nodes, by=by, held_out=not all_examples, **options)
     found = found.top(top) if top else found
@@ -81,7 +84,14 @@ def find(
     summary = {"circuit": str(out), "nodes": len(found), "edges": len(found.weight), "strongest": strongest}
     say("\n".join([f"{len(found)} nodes and {len(found.weight)} edges, saved as {out}", *lines]), summary, json)
     if not json:
-        aside(f"next: clew verify {model} {behaviour} {out}, or clew show {out}")
+        given = (
+            [f"--through {p}" for p in through]
+            + [f"--neurons {' '.join(neurons)}"] * bool(neurons)
+            + ["--heads"] * heads
+        )
+        given += [f"--examples {examples}"] * (examples is not None) + [f"--metric {metric}"] * (metric is not None)
+        given += ["--all-pairs"] * all_pairs
+        aside(f"next: {' '.join(['clew verify', model, behaviour, str(out), *given])}, or clew show {out}")
 
 
 def _nodes(by: str, path: Path | None) -> Any:

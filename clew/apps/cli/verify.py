@@ -22,6 +22,7 @@ def verify(
     heads: Flag = False,
     examples: int | None = None,
     metric: str | None = None,
+    all_pairs: Flag = False,
     out: Path | None = None,
     dtype: str | None = None,
     device: str | None = None,
@@ -51,6 +52,8 @@ def verify(
     metric
         What is measured on the answer: logit_difference, answer_logit, log_probability, probability_difference or
         kl_divergence; that of the behaviour by default.
+    all_pairs
+        Also use the pairs that the model gets wrong; they are left out by default.
     out
         Save the report here, for `clew show --report`.
     dtype
@@ -64,7 +67,7 @@ def verify(
     lens = open_lens(model, through=through, neurons=neurons, heads=heads, dtype=dtype, device=device)
     import clew
 
-    task = open_behaviour(behaviour, lens, examples, metric)
+    task = open_behaviour(behaviour, lens, examples, metric, all_pairs)
     with working(f"{by.replace('_', ' ')} of {circuit} on {behaviour}"):
         report = clew.verify(lens, task, nodes, by=by, **options)
     if out:
