@@ -17,7 +17,8 @@ from clew.files import cache_folder, write_text
 from clew.training.quick import quick_dictionaries
 
 DOCS = Path(__file__).parent.parent / "docs"
-BEHAVIOURS = ("agreement/simple", "agreement/across_rc", "ioi")
+BEHAVIOURS = {"agreement/simple": 80, "agreement/across_rc": 80, "ioi/one_template": 40}
+"""And how many prompt pairs, half to find on and half to judge on."""
 
 
 def study(model: clew.Model, dictionaries: list, behaviour: str, examples: int) -> clew.Report:
@@ -29,9 +30,11 @@ def study(model: clew.Model, dictionaries: list, behaviour: str, examples: int) 
         "neurons": model.neurons(*sites_for(model)),
         "heads": model.heads(),
     }
-    found = {of: clew.find(view, task) for of, view in views.items()}
+    # Thirty sites one by one are dear, and heads are few: they are ranked along one path for all sites.
+    by = {"features": "integrated_gradients", "neurons": "integrated_gradients", "heads": "integrated_gradients_inputs"}
+    found = {of: clew.find(view, task, by=by[of]) for of, view in views.items()}
     parts = [
-        clew.verify(view, task, found[of], by="curve", sizes=SIZES, of=of, random=3 * (of == "features"))
+        clew.verify(view, task, found[of], by="curve", sizes=SIZES, of=of, random=2 * (of == "features"))
         for of, view in views.items()
     ]
     bare = found["features"].keep(found["features"].unit >= 0)
@@ -102,11 +105,12 @@ if __name__ == "__main__":
     tiny = parser.parse_args().tiny
     model = clew.open("smollm2-135m")
     dictionaries = quick_dictionaries(model, wikipedia_leads(), sites=sites_for(model), to=cache_folder("dictionaries"))
-    reports = {b: study(model, dictionaries, b, 16 if tiny else 80) for b in (BEHAVIOURS[:1] if tiny else BEHAVIOURS)}
-    for name, report in reports.items():
-        print(name, report, sep="\n", end="\n\n")
+    reports = {}
+    for name, pairs in list(BEHAVIOURS.items())[: 1 if tiny else None]:
+        reports[name] = study(model, dictionaries, name, 16 if tiny else pairs)
+        print(name, reports[name], sep="\n", end="\n\n", flush=True)
         if not tiny:
-            report.save(DOCS / "results" / f"{name.replace('/', '_')}.json")
+            reports[name].save(DOCS / "results" / f"{name.replace('/', '_')}.json")
     if not tiny:
         draw(reports, DOCS / "results" / "features_against_neurons.svg")
         write_text(DOCS / "results" / "features_against_neurons.md", table(reports))

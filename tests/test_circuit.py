@@ -8,7 +8,7 @@ import torch
 
 from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.files import write_json
-from clew.sites import Site
+from clew.sites import EVERY, Site
 
 A, B = Site("resid", 0), Site("mlp", 1)
 
@@ -190,3 +190,22 @@ def test_provenance_and_details_come_back(tmp_path):
     c = circuit().with_details(curve=[[1, 0.5]], words={"a": None})
     assert Circuit.load(c.save(tmp_path / "c.json")).details == c.details
     assert json.loads((tmp_path / "c.json").read_text())["version"] == 1
+
+
+def test_everywhere_sums_positions_and_edits_act_at_all_of_them() -> None:
+    units, positions = np.array([4, 4, 9]), np.array([1, 3, 1])
+    where = {"site": np.zeros(3, np.int64), "unit": units, "position": positions}
+    placed = Circuit((A,), {A: 20}, **where, score=np.array([1.0, 2.0, -4.0]), patch_mean=np.array([0.2, 0.4, 1.0]))
+    summed = placed.everywhere()
+    assert summed.keys() == [("resid.0", 4, -1), ("resid.0", 9, -1)]
+    assert summed.score.tolist() == [3.0, -4.0] and summed.patch_mean == pytest.approx([0.3, 1.0])
+    (edit,) = summed.zero()
+    assert edit.where == EVERY and edit.units == (4, 9)
+
+
+def test_a_label_is_for_the_unit_at_every_position() -> None:
+    one = np.zeros(1, np.int64)
+    c = Circuit((A,), {A: 20}, site=one, unit=one + 4, position=one + 2, score=one * 1.0, patch_mean=one * 1.0)
+    assert c.labelled({"resid.0/4@2": "plural"})["plural"].nodes[0].label == "plural"
+    with pytest.raises(KeyError, match="no node of this circuit has the address 'resid.0/5'"):
+        c.labelled({"resid.0/5": "plural"})

@@ -41,7 +41,7 @@ def open_model(
     if isinstance(name, PreTrainedModel):
         module, label = name, name.config.name_or_path or type(name).__name__
         here = next(module.parameters())
-        if dtype not in (None, here.dtype) or (device is not None and torch.device(device) != here.device):
+        if dtype not in (None, here.dtype) or (device is not None and torch.device(device).type != here.device.type):
             raise ValueError(
                 f"the module you hold is {here.dtype} on {here.device}, and clew does not change it; call module.to(...) "
                 "yourself, or open it by name"

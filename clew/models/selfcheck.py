@@ -12,6 +12,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -79,7 +80,8 @@ def cached_selfcheck(body: Body) -> SelfCheck:
     attention = body.module.config._attn_implementation
     config = json.dumps({k: v for k, v in body.module.config.to_dict().items() if "name" not in k}, default=str)
     shape = hashlib.sha256(config.encode()).hexdigest()[:8]  # the same weights under another config are another model
-    versions = f"{transformers.__version__}-{torch.__version__}"
+    checks = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]  # what is promised may change with clew
+    versions = f"{transformers.__version__}-{torch.__version__}-{checks}"
     setting = f"{body.fingerprint}-{shape}-{body.dtype}-{body.device.type}-{attention}-{versions}"
     path = cache_folder("selfcheck") / f"{setting.replace('torch.', '')}.json"
     if path.exists():

@@ -9,6 +9,7 @@ from clew.data.metrics import (
     kl_divergence,
     log_probability,
     logit_difference,
+    metric_named,
     name_of,
     probability_difference,
     probe,
@@ -104,3 +105,9 @@ def test_metrics_have_names():
     assert [name_of(m) for m in (logit_difference, kl_divergence)] == ["logit_difference", "kl_divergence"]
     one, same, other = (probe("resid.0", torch.full((2,), w)) for w in (1.0, 1.0, 2.0))
     assert name_of(one) == name_of(same) != name_of(other) and name_of(one).startswith("probe(resid.0, ")
+
+
+def test_metrics_by_name() -> None:
+    assert metric_named("log-probability") is log_probability
+    with pytest.raises(ValueError, match="did you mean 'log_probability'"):
+        metric_named("log_probabilty")
