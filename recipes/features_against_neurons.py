@@ -2,9 +2,10 @@
 
 Claim: at equal node count, sparse features carry far more of a behaviour than neurons. Published for Pythia-70M
 (mean of four agreement structures): features .60 and neurons .02 at 100 nodes, .93 and .32 at 1000.
-Here: SmolLM2-135M, dictionaries of about ten minutes, six residual sites, three behaviours.
-Minutes: about 12 the first time on two quiet cores, about 6 after that. `--tiny` takes one behaviour and few prompts.
-Writes docs/results/: the reports, features_against_neurons.svg and .md.
+Here: SmolLM2-135M, dictionaries of about ten minutes, six residual sites, three behaviours; at 100 nodes .79 and .82 for the two
+agreements, neurons .27 and .17.
+Minutes: about 15 the first time on two quiet cores, about 6 after that. `--tiny` takes one behaviour and few prompts.
+Writes docs/results/: the reports and the plot; prints the table that docs/results.md holds.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 import clew
 from clew.apps.cli.demo import SIZES, sites_for
 from clew.data.text import wikipedia_leads
-from clew.files import cache_folder, write_text
+from clew.files import cache_folder
 from clew.training.quick import quick_dictionaries
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -113,4 +114,4 @@ if __name__ == "__main__":
             reports[name].save(DOCS / "results" / f"{name.replace('/', '_')}.json")
     if not tiny:
         draw(reports, DOCS / "results" / "features_against_neurons.svg")
-        write_text(DOCS / "results" / "features_against_neurons.md", table(reports))
+        print(table(reports))
