@@ -55,7 +55,9 @@ def find(
         if found.keys() == circuit.keys() and len(found.weight):  # the nodes and scores are those of the circuit given
             return replace(found, provenance={**circuit.provenance, "wired": record})
     words = _words(model, used, found)
-    return replace(found.with_details(metric=name_of(behaviour.metric), tokens=words), provenance=record)
+    return replace(
+        found.with_details(metric=name_of(behaviour.metric).replace("_", " "), tokens=words), provenance=record
+    )
 
 
 def verify(
