@@ -1,8 +1,8 @@
 """Do SAELens and clew compute the same code from the same folder? Both ways: our writer, and our reader.
 
 Environment: python 3.11, torch 2.13.0 on a CPU, sae-lens 6.54.12; a venv of its own, since sae-lens brings
-many packages:  python -m venv /tmp/saelens && /tmp/saelens/bin/pip install torch==2.13.0 sae-lens==6.54.12
-Run:            PYTHONPATH=. /tmp/saelens/bin/python bench/saelens_parity.py        (10 s)
+many packages:  python -m venv saelens-env && saelens-env/bin/pip install torch==2.13.0 sae-lens==6.54.12
+Run:            PYTHONPATH=. saelens-env/bin/python bench/saelens_parity.py        (10 s)
 
 d 64, 512 units, 1000 rows of float32. A difference is the largest |ours - theirs| over all codes or
 reconstructions.

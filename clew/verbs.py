@@ -50,10 +50,10 @@ def find(
     found = method(model, used, *(() if circuit is None else (circuit,)), **_checked(method, options))
     record = provenance(model, used, method, options, time.perf_counter() - started)
     if circuit is not None:
-        found = found.labelled(circuit.labels)
-        record |= {"nodes_of": dict(circuit.provenance)}
+        found = replace(found, labels=circuit.labels)  # also of units that are no node now
         if found.keys() == circuit.keys() and len(found.weight):  # the nodes and scores are those of the circuit given
             return replace(found, provenance={**circuit.provenance, "wired": record})
+        record |= {"nodes_of": dict(circuit.provenance)}
     words = _words(model, used, found)
     return replace(
         found.with_details(metric=name_of(behaviour.metric).replace("_", " "), tokens=words), provenance=record
@@ -110,7 +110,7 @@ def provenance(
         "options": {n: _plain(v) for n, v in {**defaults, **options}.items()},
         "model": model.name,
         "weights": model.body.fingerprint,
-        "dictionaries": {str(s): d.fingerprint for s, d in model.dictionaries.items()},
+        "dictionaries": dict(model.fingerprints),
         "behaviour": behaviour.name,
         "prompts": behaviour.provenance,
         "edits": [str(edit) for edit in model.edits],

@@ -228,7 +228,7 @@ class Behaviour:
         if not getattr(self.metric, "reference", False):
             return batch
         with torch.no_grad():
-            plain = model.edited_by_nothing() if isinstance(model, Model) else model
+            plain = replace(model, edits=()) if isinstance(model, Model) else model
             return replace(batch, reference=last_logits(plain.run(batch.clean, keep=1)))
 
     def filter(self, model: Runnable, *, tokens: int = 4096) -> Behaviour:

@@ -54,7 +54,7 @@ def check_fits(model: Model, circuit: Circuit, lengths: Iterable[int]) -> None:
         if (
             dictionary is None
             or dictionary.n_units != circuit.units[site]
-            or made not in (None, dictionary.fingerprint)
+            or made not in (None, model.fingerprints[str(site)])
         ):
             seen = "is not seen there" if dictionary is None else "is seen there through another dictionary"
             raise ValueError(

@@ -153,10 +153,7 @@ class Body:
             values = flat[:: max(1, len(flat) // 1024)]
             digest.update(f"{name}{tuple(p.shape)}{p.dtype}".encode())
             digest.update(values.float().cpu().numpy().tobytes())
-            sums = (
-                (flat.sum(dtype=torch.float64), torch.linalg.vector_norm(flat, dtype=torch.float64))
-                if len(flat)
-                else ()
-            )
-            digest.update(repr([float(s) for s in sums]).encode())
+            digest.update(repr(float(flat.sum(dtype=torch.float64))).encode())
+            if p.is_floating_point():
+                digest.update(repr(float(torch.linalg.vector_norm(flat, dtype=torch.float64))).encode())
         return digest.hexdigest()[:16]

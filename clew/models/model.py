@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -69,6 +70,11 @@ class Model:
         """The basis in which methods see this model, by site in forward order."""
         lens = replace(self, edits=()).neurons().lens if self.lens is None else self.lens
         return dict(sorted(lens.items(), key=lambda item: item[0].order))  # type: ignore[union-attr]
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """A hash of each dictionary of this view, by the site it writes; hashed once, for it reads every value."""
+        return {str(site): dictionary.fingerprint for site, dictionary in self.dictionaries.items()}
 
     def sites(self, *parts: str) -> list[Site]:
         """All sites of these parts (of every part without arguments), in forward order."""
@@ -140,10 +146,6 @@ class Model:
         """
         flat = [e for given in edits for e in ([given] if isinstance(given, Edit) else given)]
         return replace(self, edits=(*self.edits, *self._checked(flat)))
-
-    def edited_by_nothing(self) -> Model:
-        """The same view without any edit in force."""
-        return replace(self, edits=())
 
     def _checked(self, edits: Iterable[Edit]) -> list[Edit]:
         checked = list(edits)

@@ -229,11 +229,8 @@ def _resumed(body: Body, base: Trace, first: int, trace: Trace) -> Iterator[None
     for mine, recorded in ((trace.tokens, base.tokens), (trace.real, base.real)):
         if not torch.equal(mine, recorded.repeat(copies, 1)):
             raise ValueError("the prompts are not those of `base`, or not whole copies of it one after the other")
-    below = [e for e in (r.edit for r in trace.receipts) if _first_block([e.at]) <= first - 1]
-    if (
-        base.module is not body.module
-        or [r.edit for r in base.receipts if _first_block([r.edit.at]) <= first - 1] != below
-    ):
+    mine, recorded = ([r.edit for r in t.receipts if _first_block([r.edit.at]) < first] for t in (trace, base))
+    if base.module is not body.module or mine != recorded:
         raise ValueError("`base` was recorded with another model, or with other edits below the block to resume from")
     blocks = body.blocks[:first]
     own = [block.__dict__.get("forward") for block in blocks]

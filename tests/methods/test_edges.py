@@ -205,3 +205,13 @@ def test_edges_use_the_options_that_found_the_circuit() -> None:
     assert len(by_itself.weight) and by_itself.provenance["wired"]["method"] == "edges"
     assert not np.array_equal(by_itself.weight, by_hand.weight)  # ten steps there
     assert np.corrcoef(by_itself.weight, by_hand.weight)[0, 1] > 0.9
+
+
+def test_labels_of_units_that_were_cut_away_do_not_stop_the_wiring() -> None:
+    lens, behaviour = LENSES["far apart"], random_behaviour()
+    circuit = find(lens, behaviour, by="attribution_patching", held_out=False)
+    few = circuit.keep(np.arange(len(circuit)) < 5)
+    gone = next(n for n in circuit if n.address.partition("@")[0] not in {k.address.partition("@")[0] for k in few})
+    labels = circuit.labelled({gone.address: "gone"}).keep(np.arange(len(circuit)) < 5)
+    for by in ("edges", "exact_patching"):
+        assert "gone" in find(lens, behaviour, labels, by=by, held_out=False).labels.values()
