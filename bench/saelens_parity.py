@@ -2,14 +2,17 @@
 
 Environment: python 3.11, torch 2.13.0 on a CPU, sae-lens 6.54.12; a venv of its own, since sae-lens brings
 many packages:  python -m venv saelens-env && saelens-env/bin/pip install torch==2.13.0 sae-lens==6.54.12
-Run:            PYTHONPATH=. saelens-env/bin/python bench/saelens_parity.py        (10 s)
+Run:            PYTHONPATH=. saelens-env/bin/python bench/saelens_parity.py        (25 s)
 
 d 64, 512 units, 1000 rows of float32. A difference is the largest |ours - theirs| over all codes or
 reconstructions.
 
-Found: 0 for standard, topk, jumprelu, batchtopk (written as jumprelu), all four transcoders, the folded
-scale and the BatchTopK checkpoint. 3e-6 for gated, where we scale the pre-activation and SAELens the
-encoder, and 2e-6 for topk ranked by decoder norm, where we fold the norm and SAELens multiplies.
+Found: 0 for standard, topk, abstopk, jumprelu, batchtopk (written as jumprelu), all four transcoders written
+and read, the folded scale, and the BatchTopK and Matryoshka checkpoints, also when written again. 2e-6 to 3e-6
+for gated, where we scale the pre-activation and SAELens the encoder; for topk and abstopk ranked by decoder norm,
+where we fold the norm and SAELens multiplies; and for a centred transcoder, which SAELens does not have, so that
+b_dec goes into b_enc. 0 too for Llama Scope, its R1 distillates and mwhanna's transcoders, hand-made files through
+SAELens' own loaders; there with sparsity_include_decoder_norm off, because SAELens does not look at it.
 """
 
 import json
@@ -19,10 +22,11 @@ from pathlib import Path
 
 import sae_lens
 import torch
+from sae_lens.loading import pretrained_sae_loaders as loaders
 from sae_lens.registry import get_sae_class
 from safetensors.torch import save_file
 
-from clew.dictionaries import BatchTopK, Dictionary, Gated, JumpReLU, ReLU, TopK
+from clew.dictionaries import AbsTopK, BatchTopK, Dictionary, Gated, JumpReLU, ReLU, TopK
 
 D, UNITS, ROWS, K = 64, 512, 1000, 16
 torch.set_num_threads(1)
@@ -55,7 +59,14 @@ def written(folder: Path, x: torch.Tensor) -> None:
         "jumprelu": JumpReLU("attn.3", threshold=half + w["b_enc"], centred=False, **w),
         "gated": Gated("head.3", centred=True, **weights("b_gate", "b_mag", "r_mag")),
         "batchtopk": BatchTopK("embed", threshold=torch.tensor(0.5), centred=True, **w),
+        "abstopk": AbsTopK("resid.3", k=K, centred=True, **w),
     }
+    ends, skip = ("mlp_in.3", "mlp.3"), torch.randn(D, D, generator=torch.Generator().manual_seed(3)) * D**-0.5
+    for name, more in {"": {}, "skip_": {"W_skip": skip}}.items():
+        ours[f"{name}transcoder"] = ReLU(*ends, centred=False, **w, **more)
+        ours[f"jumprelu_{name}transcoder"] = JumpReLU(*ends, threshold=half, centred=False, **w, **more)
+    ours["transcoder, centred"] = ReLU(*ends, centred=True, **w)
+    ours["batchtopk transcoder"] = BatchTopK(*ends, threshold=torch.tensor(0.5), centred=False, **w)
     for name, dictionary in ours.items():
         dictionary.save(folder / name, format="saelens")
         theirs = sae_lens.SAE.load_from_disk(folder / name)
@@ -69,6 +80,8 @@ def read(folder: Path, x: torch.Tensor) -> None:
         "gated": {},
         "topk": {"k": K, "rescale_acts_by_decoder_norm": False},
         "topk rescaled": {"k": K, "rescale_acts_by_decoder_norm": True},
+        "abstopk": {"k": K, "rescale_acts_by_decoder_norm": False},
+        "abstopk rescaled": {"k": K, "rescale_acts_by_decoder_norm": True},
         "jumprelu": {},
         "transcoder": transcoder,
         "skip_transcoder": transcoder,
@@ -109,17 +122,65 @@ def scaled(folder: Path, x: torch.Tensor) -> None:
 
 
 def trained(folder: Path, x: torch.Tensor) -> None:
-    """A training checkpoint of BatchTopK against the jumprelu that SAELens makes of it."""
+    """Training checkpoints of BatchTopK and of Matryoshka against the jumprelu that SAELens makes of them."""
     config = {"architecture": "jumprelu", "d_in": D, "d_sae": UNITS, "dtype": "float32", "device": "cpu"}
     config |= {"metadata": {"sae_lens_version": sae_lens.__version__, "hook_name": "blocks.3.hook_resid_post"}}
-    for name, threshold in {"jumprelu": torch.full((UNITS,), 0.5), "batchtopk": torch.tensor(0.5).double()}.items():
-        (folder / f"checkpoint {name}").mkdir()
-        (folder / f"checkpoint {name}" / "cfg.json").write_text(json.dumps(config | {"architecture": name}))
+    half = torch.tensor(0.5).double()
+    kept = {"jumprelu": torch.full((UNITS,), 0.5), "batchtopk": half, "matryoshka_batchtopk": half}
+    for name, threshold in kept.items():
+        place = folder / f"checkpoint {name}"
+        place.mkdir()
+        (place / "cfg.json").write_text(json.dumps(config | {"architecture": name}))
         key = "threshold" if name == "jumprelu" else "topk_threshold"
-        save_file(weights("b_enc") | {key: threshold}, folder / f"checkpoint {name}" / "sae_weights.safetensors")
-    (ours,) = Dictionary.load(folder / "checkpoint batchtopk")
+        save_file(weights("b_enc") | {key: threshold}, place / "sae_weights.safetensors")
     theirs = sae_lens.SAE.load_from_disk(folder / "checkpoint jumprelu")
-    print(f"read     {'batchtopk checkpoint':26} {type(ours).__name__:26} {difference(ours, theirs, x)}")
+    for name in ("batchtopk", "matryoshka_batchtopk"):
+        (ours,) = Dictionary.load(folder / f"checkpoint {name}")
+        print(f"read     {name + ' checkpoint':31} {type(ours).__name__:21} {difference(ours, theirs, x)}")
+        ours.save(folder / f"again {name}", format="saelens")
+        again = sae_lens.SAE.load_from_disk(folder / f"again {name}")
+        learnt = again.cfg.metadata.training_architecture
+        print(f"written  {name + ' checkpoint':31} {learnt:21} {difference(ours, again, x)}")
+
+
+def published(folder: Path, x: torch.Tensor) -> None:
+    """Hand-made files in three publishers' layouts, through SAELens' own loaders for them and through ours."""
+    w, hook = weights("b_enc", "log_jumprelu_threshold"), "blocks.3.hook_resid_post"
+    turned = {"encoder.weight": w["W_enc"].T, "decoder.weight": w["W_dec"].T, "encoder.bias": w["b_enc"]}
+    turned = {n: t.contiguous() for n, t in turned.items()} | {"decoder.bias": w["b_dec"]}
+    config = {"d_model": D, "d_sae": UNITS, "expansion_factor": UNITS // D, "hook_point_in": hook, "act_fn": "jumprelu"}
+    norm, scope, distill = 3.0, folder / "L3R-8x", folder / "L3R"
+    (scope / "checkpoints").mkdir(parents=True)
+    average = {"dataset_average_activation_norm": {"in": norm, "out": norm}, "sparsity_include_decoder_norm": False}
+    (scope / "hyperparams.json").write_text(json.dumps(config | average | {"jump_relu_threshold": 0.1}))
+    save_file(turned, scope / "checkpoints" / "final.safetensors")
+    distill.mkdir()
+    (distill / "config.json").write_text(json.dumps(config | average))
+    per_unit = {"log_jumprelu_threshold": w["log_jumprelu_threshold"]}
+    save_file(turned | per_unit, distill / "sae_weights.safetensors")
+    transcoders = folder / "transcoders"
+    transcoders.mkdir()
+    plain = {"W_enc": w["W_enc"].T.contiguous()} | {n: w[n] for n in ("W_dec", "b_enc", "b_dec")}
+    save_file(plain, transcoders / "layer_3.safetensors")
+    sizes = {"d_model": D, "d_feature": UNITS, "batch_size": 8}
+    (transcoders / "wandb-config.yaml").write_text("".join(f"{n}:\n  value: {v}\n" for n, v in sizes.items()))
+    (transcoders / "config.yaml").write_text("model_name: Qwen/Qwen3-4B\n")
+    loaders.hf_hub_download = lambda repo_id="", filename="", subfolder=None, **_: str(
+        folder / (transcoders.name if repo_id == "transcoders" else "") / (subfolder or "") / filename
+    )
+    for name, load, repo, sae, opened in (
+        ("llama_scope", loaders.llama_scope_sae_huggingface_loader, "", scope.name, scope),
+        ("llama_scope_r1_distill", loaders.llama_scope_r1_distill_sae_huggingface_loader, "", distill.name, distill),
+        ("mwhanna", loaders.mwhanna_transcoder_huggingface_loader, "transcoders", "layer_3.safetensors", transcoders),
+    ):
+        settings, tensors, _ = load(repo, sae, cfg_overrides={"dtype": "float32"})
+        kind, their_config = get_sae_class(settings["architecture"])
+        theirs = kind(their_config.from_dict(settings))
+        theirs.load_state_dict(tensors)
+        if opened != transcoders:
+            theirs.fold_activation_norm_scaling_factor(D**0.5 / norm)
+        (ours,) = Dictionary.load(opened)
+        print(f"read     {name:26} {type(ours).__name__:26} {difference(ours, theirs, x)}")
 
 
 if __name__ == "__main__":
@@ -127,5 +188,5 @@ if __name__ == "__main__":
     rows = torch.randn(ROWS, D, generator=torch.Generator().manual_seed(2))
     print(f"sae-lens {sae_lens.__version__}, torch {torch.__version__}, {UNITS} units of {D} dimensions, {ROWS} rows")
     with tempfile.TemporaryDirectory() as name:
-        for check in (written, read, scaled, trained):
+        for check in (written, read, scaled, trained, published):
             check(Path(name), rows)

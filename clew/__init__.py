@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from clew.circuit import Node as Node
     from clew.data.behaviour import Behaviour as Behaviour
     from clew.data.behaviour import Pair as Pair
+    from clew.data.store import Store as Store
+    from clew.data.store import record as record
     from clew.dictionaries import Dictionary as Dictionary
     from clew.models import EditDidNotFire as EditDidNotFire
     from clew.models import Generation as Generation
@@ -26,16 +28,20 @@ if TYPE_CHECKING:
     from clew.sites import Set as Set
     from clew.sites import Site as Site
     from clew.sites import Where as Where
+    from clew.training import Plan as Plan
+    from clew.training import train as train
     from clew.verbs import find as find
     from clew.verbs import verify as verify
 
 _ROOMS = {
     "clew.circuit": ("Circuit", "Node"),
     "clew.data.behaviour": ("Behaviour", "Pair"),
+    "clew.data.store": ("Store", "record"),
     "clew.dictionaries": ("Dictionary",),
     "clew.models": ("EditDidNotFire", "Generation", "Model", "Trace", "open"),
     "clew.report": ("Report",),
     "clew.sites": ("Add", "Edit", "Project", "Scale", "Set", "Site", "Where"),
+    "clew.training": ("Plan", "train"),
     "clew.verbs": ("find", "verify"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

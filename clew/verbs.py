@@ -1,4 +1,7 @@
-"""find and verify: the method or measure by its name, and what it was called with written into what it returns."""
+"""find and verify: the method or measure by its name, and what it was called with written into what it returns.
+
+record and train need no such wrapper: they are where they are written (clew/data/store.py, clew/training/_loop.py).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import inspect
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
@@ -14,7 +17,10 @@ import transformers
 
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
+from clew.data.labelled import Labelled
 from clew.data.metrics import name_of
+from clew.data.windows import Windows
+from clew.dictionaries import Dictionary
 from clew.finder import load
 from clew.models import Model
 from clew.report import Report
@@ -62,24 +68,61 @@ def find(
 
 def verify(
     model: Model,
-    behaviour: Behaviour,
-    circuit: Circuit,
+    evidence: Behaviour | Windows | Labelled,
+    claim: Circuit | Dictionary,
     *,
-    by: str | Callable[..., Report] = "faithfulness",
+    by: str | Callable[..., Report] | None = None,
     **options: Any,
 ) -> Report:
-    """Measure a circuit on the behaviour's held-out half.
+    """Measure a circuit on the behaviour's held-out half, or a dictionary on text.
 
-    Args: by: a file of clew/measures, or a function of the same shape. options: as in its signature.
+    Args:
+        evidence: a Behaviour for a circuit; for a dictionary Windows of text that it was not fitted on, or Labelled
+            texts, as the measure's signature says.
+        claim: what is measured.
+        by: a file of clew/measures, or a function of the same shape; `faithfulness` for a circuit and
+            `dictionary_fit` for a dictionary by default.
+        options: as in its signature.
+
     Returns: a Report with intervals and provenance.
-    Raises: ValueError naming near measures, or the option that the measure does not have.
+    Raises: ValueError naming near measures, the option that the measure does not have, or evidence that does not
+    go with it.
     """
+    by = by or ("faithfulness" if isinstance(claim, Circuit) else "dictionary_fit")
     measure = load("measures", by) if isinstance(by, str) else by
+    _fits_together(measure, evidence, claim)
     started = time.perf_counter()
-    report = measure(model, behaviour, circuit, **_checked(measure, options))
-    used = behaviour.test if options.get("held_out", True) and behaviour.part == "all" else behaviour
+    report = measure(model, evidence, claim, **_checked(measure, options))
+    used = evidence
+    if isinstance(evidence, Behaviour) and options.get("held_out", True) and evidence.part == "all":
+        used = evidence.test
     record = provenance(model, used, measure, options, time.perf_counter() - started)
-    return replace(report, provenance=record | {"circuit": dict(circuit.provenance)})
+    record |= {"circuit": dict(claim.provenance)} if isinstance(claim, Circuit) else {"dictionary": _card(claim)}
+    return replace(report, provenance={**report.provenance, **record})
+
+
+def _fits_together(measure: Callable[..., Report], evidence: object, claim: object) -> None:
+    """Refuse a dictionary where a circuit is measured, text where a behaviour is needed, and so on."""
+    if not isinstance(evidence, (Behaviour, Windows, Labelled)):
+        raise ValueError(
+            f"verify measures on a Behaviour, Windows or Labelled, not on a {type(evidence).__name__}; "
+            f"call {measure.__name__} itself for anything else"
+        )
+    hints = list(get_type_hints(measure).values())
+    for given, hint in zip((evidence, claim), hints[1:3], strict=False):
+        if isinstance(hint, type) and not isinstance(given, hint):
+            raise ValueError(
+                f"{measure.__name__} measures a {hints[2].__name__} on {hints[1].__name__}; "
+                f"a {type(claim).__name__} and {type(evidence).__name__} were given"
+            )
+
+
+def _card(dictionary: Dictionary) -> dict[str, Any]:
+    """What identifies a dictionary."""
+    return {
+        "kind": dictionary.kind, "reads": str(dictionary.reads), "writes": str(dictionary.writes),
+        "units": dictionary.n_units, "fingerprint": dictionary.fingerprint, "meta": dictionary.meta,
+    }  # fmt: skip
 
 
 def _words(model: Model, behaviour: Behaviour, circuit: Circuit) -> list[str]:
@@ -97,22 +140,34 @@ def _checked(function: Callable[..., Any], options: dict[str, Any]) -> dict[str,
     unknown = [name for name in options if name not in known]
     if unknown:
         raise ValueError(f"{function.__name__} has no option {unknown[0]!r}; it takes {', '.join(known)}")
+    empty = inspect.Parameter.empty
+    if missing := [n for n in known if inspect.signature(function).parameters[n].default is empty and n not in options]:
+        raise ValueError(f"{function.__name__} needs {missing[0]}=, which was not given")
     return options
 
 
 def provenance(
-    model: Model, behaviour: Behaviour, function: Callable[..., Any], options: dict[str, Any], seconds: float
+    model: Model,
+    evidence: Behaviour | Windows | Labelled,
+    function: Callable[..., Any],
+    options: dict[str, Any],
+    seconds: float,
 ) -> dict[str, Any]:
     """What a stranger needs to get the same numbers again."""
     defaults = {n: p.default for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    if isinstance(evidence, Behaviour):
+        shown: dict[str, Any] = {"behaviour": evidence.name, "prompts": evidence.provenance}
+    elif isinstance(evidence, Windows):
+        shown = {"text": dict(evidence.policy)}
+    else:
+        shown = {"labelled": evidence.name, "texts": evidence.hash}
     return {
         "method": function.__name__,
         "options": {n: _plain(v) for n, v in {**defaults, **options}.items()},
         "model": model.name,
         "weights": model.body.fingerprint,
         "dictionaries": dict(model.fingerprints),
-        "behaviour": behaviour.name,
-        "prompts": behaviour.provenance,
+        **shown,
         "edits": [str(edit) for edit in model.edits],
         "dtype": str(model.body.dtype).removeprefix("torch."),
         "device": str(model.device),

@@ -13,9 +13,6 @@ from pathlib import Path
 
 import clew
 from clew.apps.cli.demo import SIZES, sites_for
-from clew.data.text import wikipedia_leads
-from clew.files import cache_folder
-from clew.training.quick import quick_dictionaries
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEHAVIOURS = {"agreement/simple": 80, "agreement/across_rc": 80, "ioi/one_template": 40}
@@ -105,7 +102,7 @@ if __name__ == "__main__":
     parser.add_argument("--tiny", action="store_true")
     tiny = parser.parse_args().tiny
     model = clew.open("smollm2-135m")
-    dictionaries = quick_dictionaries(model, wikipedia_leads(), sites=sites_for(model), to=cache_folder("dictionaries"))
+    dictionaries = [d for d in clew.Dictionary.load("smollm2-135m") if str(d.reads) in sites_for(model)]
     reports = {}
     for name, pairs in list(BEHAVIOURS.items())[: 1 if tiny else None]:
         reports[name] = study(model, dictionaries, name, 16 if tiny else pairs)

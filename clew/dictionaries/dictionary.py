@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clew.report import Report
 from clew.sites import Site
 
 
@@ -30,6 +32,9 @@ class Dictionary(nn.Module, ABC):
 
     exact: ClassVar[bool] = False
     """True where decode(encode(x)) is x by construction, so that there is no error node."""
+
+    joint: ClassVar[bool] = False
+    """True where x and y are several sites side by side, as for a crosscoder: no one place of a run holds them."""
 
     def __init__(self, reads: Site | str, writes: Site | str | None = None, **meta: Any) -> None:
         super().__init__()
@@ -91,7 +96,7 @@ class Dictionary(nn.Module, ABC):
         digest = hashlib.sha256(f"{self.kind} {self.reads} {self.writes} {self.n_units}".encode())
         for name, tensor in self.named_buffers():
             digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
 
     @property
@@ -103,7 +108,7 @@ class Dictionary(nn.Module, ABC):
 
     @staticmethod
     def load(path: str | Path, *, at: Site | str | None = None) -> list[Dictionary]:
-        """The dictionaries in a file or folder, in forward order; every published format we know is tried.
+        """The dictionaries in a file, a folder or a bundled pack, in forward order; every format we know is tried.
 
         A folder that holds none itself may hold folders that do. `at` is needed where the file does not
         say at which site it was trained, and wins where it does: `resid.3`, or `mlp_in.3 -> mlp.3` for a
@@ -115,10 +120,29 @@ class Dictionary(nn.Module, ABC):
         return load(path, at)
 
     def save(self, path: str | Path, *, format: str = "clew") -> Path:
-        """Write one file (`clew`, whose name must end in .safetensors) or one folder (`saelens`)."""
+        """Write one file (`clew`, .safetensors; `pack`, .pack.safetensors) or one folder (`saelens`, `sparsify`)."""
         from clew.dictionaries.loading import save
 
         return save(self, path, format)
+
+    @staticmethod
+    def from_pretrained(
+        repo_id: str, *, pattern: str | None = None, revision: str | None = None, at: Site | str | None = None
+    ) -> list[Dictionary]:
+        """The dictionaries of a repository on the Hugging Face hub; see `clew.dictionaries.hub.from_pretrained`."""
+        from clew.dictionaries.hub import from_pretrained
+
+        return from_pretrained(repo_id, pattern=pattern, revision=revision, at=at)
+
+    @staticmethod
+    def push_to_hub(
+        dictionaries: Dictionary | Sequence[Dictionary], repo_id: str, *, report: Report | None = None,
+        private: bool = False, token: str | None = None,
+    ) -> str:  # fmt: skip
+        """Upload dictionaries with a model card; returns the address. See `clew.dictionaries.hub.push_to_hub`."""
+        from clew.dictionaries.hub import push_to_hub
+
+        return push_to_hub(dictionaries, repo_id, report=report, private=private, token=token)
 
     def extra_repr(self) -> str:
         sites = f"{self.reads}" if not self.spans_sites else f"{self.reads} -> {self.writes}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,15 +14,18 @@ from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats.hooks import Ends
 from clew.sites import Site, near
 
+PACKS = Path(__file__).parent.parent / "packs"
+"""Dictionaries that come with clew: a folder for each name."""
+
+HUB_ID = r"[\w-][\w.-]*/[\w.-]+"
+
 DEPTH = 3
 """How far below the folder that the user names I look for dictionaries."""
 
 
 def load(path: str | Path, at: Site | str | None = None) -> list[Dictionary]:
     """See `Dictionary.load`."""
-    path, sites = Path(path).expanduser(), _ends(at)
-    if not path.exists():
-        raise ValueError(f"there is no file or folder {str(path)!r} (here is {str(Path.cwd())!r})")
+    path, sites = _found(str(path)), _ends(at)
     found = [dictionary for place, format in _places(path, DEPTH) for dictionary in _read(place, format, sites)]
     if not found:
         inside = sorted(p.name for p in path.iterdir()) if path.is_dir() else [f"a file of {path.stat().st_size} bytes"]
@@ -43,6 +47,23 @@ def save(dictionary: Dictionary, path: str | Path, format: str = "clew") -> Path
     path = Path(path).expanduser()
     writers[format].write(dictionary, path)
     return path
+
+
+def bundled() -> list[str]:
+    """Names of the packs that come with clew."""
+    return sorted(p.name for p in PACKS.glob("*") if any(p.glob("*.safetensors")))
+
+
+def _found(name: str) -> Path:
+    """A path, or the folder of a bundled pack."""
+    path, packs = Path(name).expanduser(), bundled()
+    if path.exists():
+        return path
+    if name not in packs:
+        ours = f"; bundled with clew: {', '.join(packs)}" if packs else ""
+        hub = f"; Dictionary.from_pretrained({name!r}) fetches it from the hub" if re.fullmatch(HUB_ID, name) else ""
+        raise ValueError(f"there is no file or folder {name!r} (here is {str(Path.cwd())!r}){ours}{hub}")
+    return PACKS / name
 
 
 def _formats() -> dict[str, ModuleType]:

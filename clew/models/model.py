@@ -91,10 +91,16 @@ class Model:
         """The same model seen in these dictionaries.
 
         Raises: ValueError for a site the model does not have, a width that does not fit, two
-        dictionaries that write one site, or weights that are not numbers.
+        dictionaries that write one site, one that reads several sites, or weights that are not numbers.
         """
         lens: dict[Site, Dictionary] = {}
         for dictionary in dictionaries:
+            if dictionary.joint:
+                raise ValueError(
+                    f"a {dictionary.kind} ({dictionary.extra_repr()}) reads several sites side by side, and a model is "
+                    "seen through dictionaries that read one; encode what was recorded at its sites, and steer or "
+                    "compare by one site's share of it: crosscoder.at(site), cross_layer_transcoder.layer(number)"
+                )
             reads, writes = self.body.site(dictionary.reads), self.body.site(dictionary.writes)
             for site, width in ((reads, dictionary.d_in), (writes, dictionary.d_out)):
                 if self.body.widths[site] != width:

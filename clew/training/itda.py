@@ -2,71 +2,111 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.dictionaries.itda import ITDA, pursue, values
+from clew.dictionaries import ITDA
+from clew.dictionaries.itda import pursue, values
 from clew.sites import Site
-from clew.training.loop import Progress, batches
+from clew.training import _processes
+from clew.training._objective import Moment, Objective, Scaling
 
 SAME = 0.999
 """Two activations with a cosine above this are one atom."""
 
 
-def itda(
-    x: Float[Tensor, "token d_in"] | Iterable[Tensor],
-    *,
-    reads: Site | str,
-    units: int,
-    k: int,
-    steps: int,
-    batch: int = 512,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> ITDA:
-    """Go through activations once and keep those that the atoms so far explain worst.
+def itda(*, units: int, k: int, tau: float | None = None) -> Objective:
+    """Activations that the atoms so far explain worst become atoms; nothing is learnt by gradient.
 
     Args:
-        x: activations, or an iterable of batches of them (then each is one step, and `batch` is not used).
-        steps: batches to look at; each adds its share of the `units`.
-        progress: called with (step, steps, mean unexplained fraction of this batch's activations).
+        k: rounds of matching pursuit.
+        tau: without it, every batch gives its share of the `units`, its worst rows. With it, as in the paper: rows are
+            brought to length one, and all whose mean squared error per coordinate exceeds tau are added, up to `units`.
 
-    Returns: an ITDA dictionary in the units of x, of at most `units` atoms (fewer if the stream ends early or
-    all is explained). Differs from the paper: a fixed number of worst activations is added per batch instead of
-    all above a threshold, so that the size is known beforehand, and activations are centred.
-    Raises: ValueError when k or the sizes do not fit.
+    Give about as many steps as one pass through the source takes. The result has at most `units` atoms: fewer if all
+    is explained. Differs from the paper: the fixed share is the default, so that the size is known beforehand, and
+    activations are centred. Raises: ValueError when k or tau does not fit.
     """
-    if not 1 <= k <= units:
-        raise ValueError(f"k is {k}; it must lie between 1 and the number of units, {units}")
-    data = batches(x, batch, seed)
-    atoms, gram = data.first.new_empty(0, data.first.shape[1]), data.first.new_empty(0, 0)
-    for step, some in enumerate(itertools.islice(data, steps), 1):
-        wanted = units * step // steps - len(atoms)
-        rows = F.normalize(some, dim=1)
-        left = rows if not len(atoms) else rows - _explained(rows, atoms, gram, k)
-        worst = left.square().sum(1)
+    return Collector(units, k, tau)
+
+
+class Collector(Objective):
+    """`atoms` [atom, d] of length one and their products `gram`, in `state`: both grow."""
+
+    gathers = True
+
+    def __init__(self, units: int, k: int, tau: float | None) -> None:
+        super().__init__(lr=0.0)
+        if not 1 <= k <= units:
+            raise ValueError(f"k is {k}; it must lie between 1 and the number of units, {units}")
+        self.units, self.k, self.tau = units, k, tau
+        self.candidates: list[Tensor] = []
+        """This step's rows that may become atoms, with what is left of them as a last column."""
+
+    def start(self, x: Float[Tensor, "row d"], y: Float[Tensor, "row d"], g: torch.Generator) -> None:
+        if self.tau is not None and not 0 < self.tau < 1 / x.shape[1]:
+            raise ValueError(
+                f"tau is {self.tau}; a row of length one in {x.shape[1]} dimensions has at most a mean squared error of "
+                f"{1 / x.shape[1]:.3g}, so choose a number between 0 and that"
+            )
+        self.state = {"atoms": x.new_empty(0, x.shape[1]), "gram": x.new_empty(0, 0)}
+        self.state["variance"] = (x - x.mean(0)).square().sum(1).mean()
+
+    def wanted(self, now: Moment) -> int:
+        """How many atoms may be added at this step."""
+        upto = self.units if self.tau is not None else self.units * now.step // now.steps
+        return upto - len(self.state["atoms"])
+
+    @torch.no_grad()
+    def loss(self, x: Float[Tensor, "row d"], y: Float[Tensor, "row d"], now: Moment) -> Float[Tensor, ""]:
+        """The unexplained share of variance; the rows with the most left are kept in mind for `settle`."""
+        length = x.norm(dim=1)
+        rows = F.normalize(x, dim=1)
+        left = (rows - self.explained(rows)).square().sum(1)
         # An activation that is an atom already leaves nothing, so only this batch's rows must be compared.
-        new = _distinct(rows[worst.argsort(descending=True)[: 2 * wanted]])[:wanted]
+        most = 2 * self.wanted(now)
+        worst = left.argsort(descending=True)[:most]
+        worst = worst[left[worst] > (self.tau or 0.0) * x.shape[1]]
+        self.candidates.append(torch.cat([rows[worst], left[worst, None]], dim=1))
+        unexplained = (left * length.square()).mean() / self.state["variance"]
+        self.told = {"l0": float(min(self.k, len(self.state["atoms"]))), "unexplained": float(unexplained)}
+        return unexplained
+
+    def explained(self, rows: Float[Tensor, "row d"]) -> Float[Tensor, "row d"]:
+        """What matching pursuit makes of rows."""
+        atoms, gram = self.state["atoms"], self.state["gram"]
+        if not len(atoms):
+            return torch.zeros_like(rows)
+        products = rows @ atoms.T
+        picked = pursue(products, gram, self.k)
+        return F.embedding_bag(picked, atoms, per_sample_weights=values(products, gram, picked), mode="sum")
+
+    def settle(self, now: Moment) -> None:
+        """Add the worst rows of the step, those of all processes, each direction once."""
+        atoms, gram = self.state["atoms"], self.state["gram"]
+        found, self.candidates = _processes.gather(torch.cat(self.candidates)), []
+        worst = found[:, -1].argsort(descending=True)[: 2 * self.wanted(now)]
+        new = distinct(found[worst, :-1])[: self.wanted(now)]
         across = atoms @ new.T
         gram = torch.cat([torch.cat([gram, across], 1), torch.cat([across.T, new @ new.T], 1)])
-        atoms = torch.cat([atoms, new])
-        if progress:
-            progress(step, steps, float(worst.mean()))
-    return ITDA(reads, atoms=atoms, b_dec=data.centre, k=min(k, len(atoms)), seed=seed)
+        self.state |= {"atoms": torch.cat([atoms, new]), "gram": gram}
+
+    @torch.no_grad()
+    def reconstruct(self, x: Float[Tensor, "row d"]) -> Float[Tensor, "row d"]:
+        length = x.norm(dim=1, keepdim=True)
+        return length * self.explained(F.normalize(x, dim=1))
+
+    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> ITDA:
+        atoms = self.state["atoms"]
+        return ITDA(reads[0], atoms=atoms, b_dec=x.centre, k=min(self.k, len(atoms)), **meta)
 
 
-def _explained(rows: Tensor, atoms: Tensor, gram: Tensor, k: int) -> Float[Tensor, "token d"]:
-    products = rows @ atoms.T
-    picked = pursue(products, gram, k)
-    return F.embedding_bag(picked, atoms, per_sample_weights=values(products, gram, picked), mode="sum")
-
-
-def _distinct(rows: Float[Tensor, "token d"]) -> Float[Tensor, "some d"]:
+def distinct(rows: Float[Tensor, "row d"]) -> Float[Tensor, "some d"]:
     """Without those that point where an earlier one points."""
     alike = (rows @ rows.T).abs() > SAME
     return rows[~alike.tril(-1).any(dim=1)]

@@ -6,9 +6,10 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cyclopts import Parameter
@@ -16,11 +17,17 @@ from cyclopts import Parameter
 PLAIN = (str, int, float, bool, Path, type(None))
 
 
-def options_of(folder: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Mark a command whose `**options` are those of the file of `folder` that its `by` names."""
+def options_of(
+    folder: str, instead: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark a command whose `**options` are those of the file of `folder` that its `by` names.
+
+    Args: instead: what `by` is by default when a certain option is given, as in {"--dictionary": "dictionary_fit"}; the
+        empty name where that option leaves nothing for `by` to say.
+    """
 
     def mark(command: Callable[..., Any]) -> Callable[..., Any]:
-        command.__dict__["folder"] = folder
+        command.__dict__["folder"], command.__dict__["instead"] = folder, instead
         return command
 
     return mark
@@ -38,11 +45,16 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
     if folder is None:
         return command
     own = {n: p for n, p in inspect.signature(command, eval_str=True).parameters.items() if p.kind is not p.VAR_KEYWORD}
-    taken = [] if tokens is None else _taken(folder, _value_of("--by", tokens) or own["by"].default, set(own))
+    taken: list[inspect.Parameter] = []
+    if tokens is not None:
+        default = next((by for o, by in command.__dict__["instead"].items() if _value_of(o, tokens)), own["by"].default)
+        own["by"] = own["by"].replace(default=default)
+        by = _value_of("--by", tokens) or default
+        taken = _taken(folder, by, set(own)) if by else []
 
     @wraps(command)
     def called(*args: Any, **kwargs: Any) -> Any:
-        return command(*args, **kwargs)
+        return command(*args, **{"by": own["by"].default, **kwargs})
 
     called.__dict__["__signature__"] = inspect.Signature([*own.values(), *taken])
     called.__annotations__ = {p.name: p.annotation for p in [*own.values(), *taken]}

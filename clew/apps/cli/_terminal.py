@@ -6,15 +6,24 @@ Models and behaviours are typed as Any here: their classes come with torch, whic
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 Json = Annotated[bool, Parameter(negative="", show_default=False, help="Write JSON, and nothing else, to stdout.")]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
@@ -47,6 +56,17 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, in a terminal only; yields what moves it."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (*columns, TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, of: progress.update(task, completed=done, total=of)
+
+
 def open_lens(
     model: str, *, through: Sequence[Path] = (), neurons: Sequence[str] = (), heads: bool = False,
     dtype: str | None = None, device: str | None = None,
@@ -59,6 +79,8 @@ def open_lens(
 
     import clew
 
+    if device == "cuda" and "LOCAL_RANK" in os.environ:  # each of torchrun's processes has a GPU of its own
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
     types = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
     if dtype is not None and dtype not in types:
         raise ValueError(f"{dtype!r} is not a dtype that clew runs in; use one of {', '.join(types)}")

@@ -50,18 +50,12 @@ def demo(
         import clew
         from clew.data.text import read_texts, wikipedia_leads
         from clew.explain.top_tokens import top_tokens
-        from clew.files import cache_folder
 
         transformers.utils.logging.disable_progress_bar()
         opened = clew.open(model)
     with steps.take("dictionaries") as tell:
-        from clew.training.quick import quick_dictionaries
-
-        texts = read_texts(text) if text else wikipedia_leads()
         sites = sites_for(opened)
-        dictionaries = quick_dictionaries(
-            opened, texts, sites=sites, to=cache_folder("dictionaries"), tokens=tokens, progress=tell
-        )
+        dictionaries = dictionaries_for(opened, sites, text, tokens, tell)
         lens, neurons = opened.through(*dictionaries), opened.neurons(*sites)
     with steps.take(f"prompts of {behaviour}"):
         task = clew.Behaviour.load(behaviour, model=opened, n=4 * examples).filter(opened).first(examples)
@@ -75,6 +69,7 @@ def demo(
     with steps.take("edges of the 60 strongest nodes"):
         circuit = clew.find(lens, task, found.top(60), by="edges", examples=8)
     with steps.take("what the units fire on"):
+        texts = read_texts(text) if text else wikipedia_leads()
         circuit = top_tokens(lens, circuit, texts, tokens=4_000)
         circuit = circuit.with_details(title=f"{behaviour.replace('_', ' ')} in {model}")
     with steps.take("page"):
@@ -88,6 +83,30 @@ def demo(
     lines = [str(report), "", note, f"{len(circuit)} nodes, {len(circuit.weight)} edges. Open {shown} in a browser"]
     say(
         "\n".join(lines), {"page": str(shown), "report": report.to_json(), "seconds": steps.seconds, "note": note}, json
+    )
+
+
+def dictionaries_for(model: Any, sites: list[str], text: Path | None, tokens: int, tell: Any) -> list[Any]:
+    """Those that clew ships for the model, unless a text is given or there are none; then fitted ones, from the cache."""
+    import clew
+    from clew.data.text import read_texts, shuffled_texts, wikipedia_leads
+    from clew.data.windows import cut
+    from clew.dictionaries.loading import bundled
+    from clew.files import cache_folder
+
+    if text is None and model.name in bundled():
+        wanted = {str(site) for site in sites}
+        return [d for d in clew.Dictionary.load(model.name) if str(d.reads) in wanted]
+    texts = shuffled_texts(read_texts(text) if text else wikipedia_leads())
+    windows = cut(texts, model.tokenizer, limit=tokens)
+    folder = cache_folder("dictionaries", f"{model.body.fingerprint}-{windows.policy['hash']}")
+    plans = [clew.Plan("topk", site, options={"units": 2304, "k": 16}) for site in sites]
+    store = clew.record(
+        model, windows, sites=sites, to=folder / "store", dtype="int8",
+        progress=lambda *n: tell("recording activations", *n),
+    )  # fmt: skip
+    return clew.train(
+        store, plans, to=folder, steps=400, progress=lambda step, of, _: tell("learning dictionaries", step, of)
     )
 
 

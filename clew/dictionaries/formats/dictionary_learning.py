@@ -7,17 +7,15 @@ https://github.com/saprmarks/dictionary_learning
 
 from __future__ import annotations
 
-import zipfile
+import re
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from clew.dictionaries.batchtopk import BatchTopK
 from clew.dictionaries.dictionary import Dictionary, Learned
-from clew.dictionaries.formats._tensors import checked, need, read_config, refuse
+from clew.dictionaries.formats._tensors import checked, need, read_config, read_torch, refuse
 from clew.dictionaries.formats.hooks import Ends, ends, folder_name
 from clew.dictionaries.gated import Gated
 from clew.dictionaries.jumprelu import JumpReLU
@@ -48,8 +46,13 @@ CLASSES: dict[str, tuple[type[Learned], bool, dict[str, str]]] = {
 
 
 def matches(path: Path) -> bool:
-    """A .pt file, or a folder with ae.pt."""
-    return (path.is_file() and path.suffix in (".pt", ".pth")) or (path / WEIGHTS).is_file()
+    """A folder with ae.pt, or a .pt file that is called so or stands by the config of a trainer."""
+    if not path.is_file():
+        return (path / WEIGHTS).is_file()
+    if path.suffix not in (".pt", ".pth"):
+        return False
+    trained = any('"trainer"' in config.read_text(errors="replace") for config in _configs(path))
+    return trained or bool(re.fullmatch(r"ae(_\d+)?", path.stem))
 
 
 def read(path: Path, at: Ends | None) -> list[Dictionary]:
@@ -61,7 +64,7 @@ def read(path: Path, at: Ends | None) -> list[Dictionary]:
     dictionary that was saved before it had a threshold.
     """
     file = path / WEIGHTS if path.is_dir() else path
-    config = next((read_config(c) for c in (file.parent / CONFIG, file.parent.parent / CONFIG) if c.is_file()), {})
+    config = next((read_config(c) for c in _configs(file)), {})
     trainer = config.get("trainer") or {}
     tensors = checked(_read_state(file), file.name)
     name = trainer.get("dict_class") or _guess(tensors, file.name)
@@ -84,17 +87,12 @@ def read(path: Path, at: Ends | None) -> list[Dictionary]:
     return [cls(reads, writes, centred=centred, **weights, **settings, **meta)]
 
 
+def _configs(file: Path) -> list[Path]:
+    return [c for c in (file.parent / CONFIG, file.parent.parent / CONFIG) if c.is_file()]
+
+
 def _read_state(file: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise ValueError(
-            f"{file.name} holds Python objects or is not a torch file; loading it would run code from the file, so it "
-            "is refused. Where it was made, save the tensors alone: torch.save(ae.state_dict(), ...)"
-        ) from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        size = file.stat().st_size
-        raise ValueError(f"{file.name} is not a whole torch file ({error}; {size} bytes); fetch it again") from error
+    state = read_torch(file)
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{file.name} must hold a dict of tensors, not {type(state).__name__} of other things")
     return state

@@ -6,6 +6,7 @@ taken off the input. Lieberum et al. 2024, arXiv:2408.05147.
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -19,6 +20,14 @@ from clew.dictionaries.formats.hooks import Ends, ends
 from clew.dictionaries.jumprelu import JumpReLU
 
 FIRST, SECOND, CONFIG = "params.npz", "params.safetensors", "config.json"
+
+FOLDERS = {
+    "resid_post": ("output", None),
+    "attn_out": ("self_attn.o_proj.input", None),
+    "mlp_out": ("post_feedforward_layernorm.output", None),
+    "transcoder": ("pre_feedforward_layernorm.output", "post_feedforward_layernorm.output"),
+}
+"""Folders of the second series, as in resid_post/layer_12_width_16k_l0_small: what is read and what is written."""
 
 
 def matches(path: Path) -> bool:
@@ -48,15 +57,29 @@ def read(path: Path, at: Ends | None) -> list[Dictionary]:
     if weights["W_dec"].ndim == 3:
         shape = tuple(weights["W_dec"].shape)
         raise ValueError(f"w_dec in {file} has shape {shape}: it writes many layers; a dictionary of ours writes one")
-    outward = config.get("hf_hook_point_out")
-    spans = outward is not None if config else at is not None and at[0] != at[1]
-    reads, writes = ends(at, config.get("hf_hook_point_in"), outward, spans=spans)
+    inward, outward = _hooks(path, config)
+    spans = outward not in (None, inward) if inward else at is not None and at[0] != at[1]
+    reads, writes = ends(at, inward, outward, spans=spans)
     if writes.part == "embed" and not config:
         root = weights["W_enc"].shape[0] ** 0.5
         weights["W_enc"], weights["W_dec"] = weights["W_enc"] / root, weights["W_dec"] * root
         weights["b_dec"] = weights["b_dec"] * root
     meta = {"format": "gemma_scope", "config": config}
     return [JumpReLU(reads, writes, centred=False, W_skip=tensors.get("affine_skip_connection"), **weights, **meta)]
+
+
+def _hooks(path: Path, config: dict[str, str]) -> tuple[str | None, str | None]:
+    """The modules it reads and writes: from its config, or where that is missing from the second series' folders."""
+    if config:
+        return config.get("hf_hook_point_in"), config.get("hf_hook_point_out")
+    if not (path / SECOND).is_file():
+        return None, None
+    layer, folder = re.match(r"layer_(\d+)_", path.absolute().name), path.absolute().parent.name
+    part = next((part for part in FOLDERS if folder.startswith(part)), None)
+    if layer is None or part is None:
+        return None, None
+    inward, outward = FOLDERS[part]
+    return f"model.layers.{layer[1]}.{inward}", outward and f"model.layers.{layer[1]}.{outward}"
 
 
 def _read_npz(file: Path) -> dict[str, Tensor]:

@@ -22,6 +22,8 @@ DIALECTS: dict[str, str] = {
     r"blocks\.(\d+)\.hook_mlp_out": "mlp",
     r"blocks\.(\d+)\.attn\.hook_z": "head",
     r"blocks\.(\d+)\.mlp\.hook_post": "neuron",
+    r"blocks\.(\d+)\.mlp\.hook_in": "mlp_in",
+    r"blocks\.(\d+)\.mlp\.hook_out": "mlp",
     r"blocks\.(\d+)\.ln1\.hook_normalized": "attn_in",
     r"blocks\.(\d+)\.ln2\.hook_normalized": "mlp_in",
     # Folders and submodule names of dictionary_learning.
@@ -39,11 +41,22 @@ DIALECTS: dict[str, str] = {
     r"(?:\w+\.)*layers\.(\d+)\.post_feedforward_layernorm\.output": "mlp",
 }
 
+BESIDE = {
+    "ln1.hook_normalized": "is the stream before the gain of its norm, our attn_in is after it; unless the gain is 1, "
+    "divide the rows of W_enc by it",
+    "ln2.hook_normalized": "is the stream before the gain of its norm, our mlp_in is after it; unless the gain is 1, "
+    "divide the rows of W_enc by it",
+    "mlp.hook_out": "is what the MLP writes before the norm that follows it in some families (Gemma 2 and 3), our mlp "
+    "is after that norm; in other families the two are one",
+}
+"""Hooks that are not quite at the site we give for them: the difference."""
+
 SAELENS = {
     "resid": "blocks.{}.hook_resid_post",
     "attn": "blocks.{}.hook_attn_out",
     "mlp": "blocks.{}.hook_mlp_out",
     "head": "blocks.{}.attn.hook_z",
+    "mlp_in": "blocks.{}.mlp.hook_in",
     "neuron": "blocks.{}.mlp.hook_post",
 }
 
@@ -56,13 +69,9 @@ def site(name: str) -> Site | None:
             layer = int(found[1]) if found.groups() else None
             if part == BEFORE:
                 return before(layer or 0)
-            if name.endswith("hook_normalized"):
-                # TransformerLens hooks the norm between its division and its gain; our mlp_in is after the gain.
-                warnings.warn(
-                    f"{name} is the stream before the gain of its norm, {part}.{layer} is after it; "
-                    "unless the gain is 1, divide the rows of W_enc by it",
-                    stacklevel=2,
-                )
+            for ending, difference in BESIDE.items():
+                if name.endswith(ending):
+                    warnings.warn(f"{ending} {difference}", stacklevel=2)
             return Site(part, layer)
     return None
 

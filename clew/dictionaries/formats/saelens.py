@@ -1,5 +1,7 @@
 """SAELens: a folder with cfg.json and sae_weights.safetensors. Read since version 1, written as version 6.
 
+A dictionary that spans sites is a transcoder there, and names the hook it writes in its metadata.
+
 W_enc [d_in, unit] and W_dec [unit, d_out] are laid out as ours; W_skip [d_out, d_in] is transposed.
 The code that we return is the one SAELens returns: scales of activations and of decoder rows are folded.
 """
@@ -14,9 +16,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from clew.dictionaries.abstopk import AbsTopK
 from clew.dictionaries.batchtopk import BatchTopK
 from clew.dictionaries.dictionary import Dictionary, Learned
-from clew.dictionaries.formats._tensors import checked, need, read_config, read_safetensors, refuse
+from clew.dictionaries.formats._tensors import bias, checked, need, read_config, read_safetensors, refuse
 from clew.dictionaries.formats.hooks import Ends, ends, saelens_name
 from clew.dictionaries.gated import Gated
 from clew.dictionaries.jumprelu import JumpReLU
@@ -29,6 +32,7 @@ TYPES: dict[str, type[Learned]] = {
     "standard": ReLU,
     "gated": Gated,
     "topk": TopK,
+    "abstopk": AbsTopK,
     "jumprelu": JumpReLU,
     "batchtopk": BatchTopK,
     "matryoshka_batchtopk": BatchTopK,
@@ -40,6 +44,7 @@ TYPES: dict[str, type[Learned]] = {
 TENSORS: dict[type[Learned], list[str]] = {
     ReLU: ["b_enc"],
     TopK: ["b_enc"],
+    AbsTopK: ["b_enc"],
     Gated: ["b_gate", "b_mag", "r_mag"],
     JumpReLU: ["b_enc", "threshold"],
     BatchTopK: ["b_enc", "threshold"],
@@ -53,14 +58,14 @@ WRITTEN_FOR = "6.54.12"
 
 
 def matches(path: Path) -> bool:
-    """A folder with weights under SAELens' name."""
-    return (path / WEIGHTS).is_file()
+    """A folder with weights under SAELens' name; with config.json in place of cfg.json it is llamascopium's."""
+    return (path / WEIGHTS).is_file() and ((path / CONFIG).is_file() or not (path / "config.json").is_file())
 
 
 def read(path: Path, at: Ends | None) -> list[Dictionary]:
     """The one dictionary of a folder.
 
-    Raises: ValueError for architectures that we do not have (temporal, matching_pursuit, abstopk), for
+    Raises: ValueError for architectures that we do not have (temporal, matching_pursuit), for
     normalised activations whose scale is not in the folder, and for the SAE of a single attention head.
     """
     if not (path / CONFIG).is_file():
@@ -77,7 +82,7 @@ def read(path: Path, at: Ends | None) -> list[Dictionary]:
     scale, rescaled = _scale(path, config), bool(config.get("rescale_acts_by_decoder_norm"))
     if scale != 1 and spans:
         raise ValueError(f"it is a transcoder of activations scaled by {scale}; the scale of its output is not known")
-    settings = {"k": int(need(config, "k", file=CONFIG)[0])} if cls is TopK else {}
+    settings = {"k": int(need(config, "k", file=CONFIG)[0])} if cls in (TopK, AbsTopK) else {}
     reads, writes = ends(at, config.get("hook_name"), config.get("hook_name_out"), spans=spans)
     centred = not spans and bool(config.get("apply_b_dec_to_input", True))
     meta = {"format": "saelens", "config": published}
@@ -91,29 +96,30 @@ def write(dictionary: Dictionary, path: Path) -> None:
 
     Raises: ValueError for types and sites that SAELens does not have.
     """
-    architecture = "jumprelu" if isinstance(dictionary, BatchTopK) else _architecture(dictionary)
-    if architecture is None or not isinstance(dictionary, Learned) or dictionary.spans_sites:
-        what = f"{dictionary.kind} dictionary that reads {dictionary.reads} and writes {dictionary.writes}"
-        raise ValueError(f"SAELens is not written for a {what}; save it with format='clew'")
-    if dictionary.W_skip is not None:
-        raise ValueError("SAELens has no skip connection within one site; save it with format='clew'")
-    tensors = dict(dictionary.state_dict())
+    if not isinstance(dictionary, Learned) or type(dictionary) not in TENSORS:
+        raise _unwritten(dictionary)
+    architecture = _architecture(dictionary)
+    tensors = {name: t for name, t in dictionary.state_dict().items() if name != "W_skip"}
+    if not isinstance(dictionary, Gated):
+        tensors["b_enc"] = bias(dictionary, centred=dictionary.centred and not dictionary.spans_sites)
     if isinstance(dictionary, BatchTopK):
         tensors["threshold"] = dictionary.threshold.expand(dictionary.n_units)
-    if not isinstance(dictionary, Gated):
-        tensors.setdefault("b_enc", torch.zeros_like(dictionary.W_enc[0]))
+    if dictionary.W_skip is not None:
+        tensors["W_skip"] = dictionary.W_skip.T
     config = {
         "architecture": architecture,
         "d_in": dictionary.d_in,
         "d_sae": dictionary.n_units,
         "dtype": str(dictionary.W_enc.dtype).removeprefix("torch."),
         "device": "cpu",
-        "apply_b_dec_to_input": dictionary.centred,
+        "apply_b_dec_to_input": dictionary.centred and not dictionary.spans_sites,
         "normalize_activations": "none",
         "reshape_activations": "hook_z" if dictionary.reads.part == "head" else "none",
         "metadata": _metadata(dictionary),
     }
-    if isinstance(dictionary, TopK):
+    if dictionary.spans_sites:
+        config["d_out"] = dictionary.d_out
+    if isinstance(dictionary, TopK | AbsTopK):
         config |= {"k": dictionary.k, "rescale_acts_by_decoder_norm": False}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # The config comes last: until it stands there, the folder is not taken for a whole one.
@@ -121,16 +127,37 @@ def write(dictionary: Dictionary, path: Path) -> None:
     write_text(path / CONFIG, json.dumps(config, indent=2))
 
 
-def _architecture(dictionary: Dictionary) -> str | None:
-    return next((name for name, cls in TYPES.items() if type(dictionary) is cls), None)
+def _architecture(dictionary: Learned) -> str:
+    """What SAELens calls this type. Raises: ValueError where it has none."""
+    kind = next(name for name, cls in TYPES.items() if type(dictionary) is cls)
+    kind = "jumprelu" if kind == "batchtopk" else kind
+    if not dictionary.spans_sites:
+        if dictionary.W_skip is not None:
+            raise ValueError("SAELens has no skip connection within one site; save it with format='clew'")
+        return kind
+    if kind not in ("standard", "jumprelu"):
+        raise _unwritten(dictionary)
+    skip = "" if dictionary.W_skip is None else "skip_"
+    return f"{skip}transcoder" if kind == "standard" else f"jumprelu_{skip}transcoder"
+
+
+def _unwritten(dictionary: Dictionary) -> ValueError:
+    what = f"{dictionary.kind} dictionary that reads {dictionary.reads} and writes {dictionary.writes}"
+    return ValueError(f"SAELens is not written for a {what}; save it with format='clew'")
 
 
 def _metadata(dictionary: Learned) -> dict[str, Any]:
     published = dictionary.meta.get("config", {})
-    kept = published.get("metadata", {}) if isinstance(published, dict) else {}
-    unknown = {"model_name": dictionary.meta.get("model"), "context_size": None, "prepend_bos": None}
-    hook = {"hook_name": saelens_name(dictionary.writes), "hook_head_index": None}
-    return unknown | kept | hook | {"sae_lens_version": WRITTEN_FOR}
+    published = published if isinstance(published, dict) else {}
+    known = {"model_name": dictionary.meta.get("model"), "context_size": None, "prepend_bos": None}
+    known |= published.get("metadata") or {}
+    hook = {"hook_name": saelens_name(dictionary.reads), "hook_head_index": None}
+    if dictionary.spans_sites:
+        hook["hook_name_out"] = saelens_name(dictionary.writes)
+    if isinstance(dictionary, BatchTopK):
+        learnt = published.get("architecture")
+        hook["training_architecture"] = learnt if TYPES.get(str(learnt)) is BatchTopK else "batchtopk"
+    return known | hook | {"sae_lens_version": WRITTEN_FOR}
 
 
 def _flat(published: dict[str, Any]) -> dict[str, Any]:

@@ -6,15 +6,21 @@ unless it is a transcoder. https://github.com/EleutherAI/sparsify
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from safetensors.torch import save_file
+
 from clew.dictionaries.dictionary import Dictionary
-from clew.dictionaries.formats._tensors import checked, need, read_config, read_safetensors, refuse
+from clew.dictionaries.formats._tensors import bias, checked, need, read_config, read_safetensors, refuse
 from clew.dictionaries.formats.hooks import Ends, before, ends, folder_name, site
 from clew.dictionaries.topk import TopK
+from clew.files import write_text, write_whole
 from clew.sites import Site
 
 WEIGHTS, CONFIG = "sae.safetensors", "cfg.json"
+MODULES = {"embed": "embed", "resid": "layers.{}", "attn": "layers.{}.self_attn", "mlp": "layers.{}.mlp"}
+"""The module whose output each part is; the model's own path to it may be longer."""
 
 
 def matches(path: Path) -> bool:
@@ -54,6 +60,44 @@ def read(path: Path, at: Ends | None) -> list[Dictionary]:
             config=config,
         )
     ]
+
+
+def write(dictionary: Dictionary, path: Path) -> None:
+    """Save to a folder that sparsify's `SparseCoder.load_from_disk` opens; its name says the module, as in `layers.3.mlp`.
+
+    The code is the same up to rounding: sparsify takes b_dec off the input of an autoencoder and not of a transcoder,
+    so where ours does otherwise the difference goes into encoder.bias.
+    Raises: ValueError for types and sites that sparsify does not have, and for a folder named after another module.
+    """
+    if not isinstance(dictionary, TopK) or dictionary.d_in != dictionary.d_out:
+        what = f"{dictionary.kind} dictionary from {dictionary.d_in} to {dictionary.d_out} dimensions"
+        raise ValueError(f"sparsify has topk dictionaries of one width, no {what}; save it with format='clew'")
+    transcode, sites = dictionary.spans_sites, (dictionary.reads, dictionary.writes)
+    module = MODULES.get(dictionary.writes.part, "").format(dictionary.writes.layer)
+    if not module or _ends(site(module), transcode) != sites:
+        raise ValueError(f"sparsify has no module that reads {sites[0]} and writes {sites[1]}; save with format='clew'")
+    named = folder_name(path)
+    if named is None or _ends(site(named), transcode) != sites:
+        right = str(path.parent / module)
+        raise ValueError(f"sparsify names the folder after the module: {right!r}, not {path.name!r}")
+    rows = dictionary.W_dec.float().norm(dim=1)
+    config = {
+        "activation": "topk", "expansion_factor": max(1, dictionary.n_units // dictionary.d_in),
+        "normalize_decoder": bool(((rows - 1).abs() < 1e-3).all()), "num_latents": dictionary.n_units,
+        "k": dictionary.k, "multi_topk": False, "skip_connection": dictionary.W_skip is not None,
+        "transcode": transcode, "d_in": dictionary.d_in,
+    }  # fmt: skip
+    tensors = {
+        "encoder.weight": dictionary.W_enc.T,
+        "encoder.bias": bias(dictionary, centred=not transcode),
+        "W_dec": dictionary.W_dec,
+        "b_dec": dictionary.b_dec,
+    }
+    if dictionary.W_skip is not None:
+        tensors["W_skip"] = dictionary.W_skip.T
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_whole(path / WEIGHTS, lambda temporary: save_file(tensors, temporary))
+    write_text(path / CONFIG, json.dumps(config, indent=2))
 
 
 def _ends(module: Site | None, transcode: bool) -> Ends:

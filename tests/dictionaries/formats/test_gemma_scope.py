@@ -50,6 +50,29 @@ def test_the_second_series_says_its_hooks(tmp_path, weights, x):
     torch.testing.assert_close(made.reconstruct(x), f @ w["W_dec"] + w["b_dec"] + x @ w["W_skip"])
 
 
+def test_an_autoencoder_that_names_its_hook_twice_is_no_transcoder(tmp_path, weights):
+    hooks = dict.fromkeys(("hf_hook_point_in", "hf_hook_point_out"), "model.layers.5.output")
+    folder = second(tmp_path, weights("b_enc", "threshold"), **hooks)
+    assert not Dictionary.load(folder)[0].spans_sites
+    assert str(Dictionary.load(folder, at="resid.6")[0].writes) == "resid.6"
+
+
+@pytest.mark.parametrize(
+    ("folder", "sites"),
+    [
+        ("resid_post_all/layer_12_width_16k_l0_small", ("resid.12", "resid.12")),
+        ("attn_out/layer_7_width_16k_l0_big", ("head.7", "head.7")),
+        ("mlp_out/layer_7_width_16k_l0_big", ("mlp.7", "mlp.7")),
+        ("transcoder_all/layer_7_width_16k_l0_big_affine", ("mlp_in.7", "mlp.7")),
+    ],
+)
+def test_without_a_config_the_second_series_says_its_hooks_in_its_folders(tmp_path, weights, folder, sites):
+    (tmp_path / folder).mkdir(parents=True)
+    (second(tmp_path / folder, weights("b_enc", "threshold")) / "config.json").unlink()
+    (made,) = Dictionary.load(tmp_path / folder)
+    assert (str(made.reads), str(made.writes)) == sites
+
+
 def test_a_cross_layer_transcoder_is_refused(tmp_path, weights):
     w = weights("b_enc", "threshold")
     w["W_dec"] = w["W_dec"][:, None].expand(7, 3, 4).contiguous()

@@ -14,6 +14,7 @@ from clew.sites import Site
         ("blocks.3.hook_mlp_out", "mlp.3"),
         ("blocks.3.attn.hook_z", "head.3"),
         ("blocks.3.mlp.hook_post", "neuron.3"),
+        ("blocks.3.mlp.hook_in", "mlp_in.3"),
         ("resid_out_layer3", "resid.3"),
         ("resid_post_layer_12", "resid.12"),
         ("attn_out_layer0", "attn.0"),
@@ -36,11 +37,16 @@ def test_other_names_are_not_guessed(name):
 
 
 def test_a_hook_before_the_gain_of_its_norm_warns():
-    with pytest.warns(UserWarning, match=r"mlp_in\.3 is after it"):
+    with pytest.warns(UserWarning, match="our mlp_in is after it"):
         assert site("blocks.3.ln2.hook_normalized") == Site("mlp_in", 3)
 
 
-@pytest.mark.parametrize("address", ["embed", "resid.3", "attn.3", "mlp.3", "head.3", "neuron.3"])
+def test_a_hook_before_the_norm_that_follows_the_mlp_warns():
+    with pytest.warns(UserWarning, match="our mlp is after that norm"):
+        assert site("blocks.3.mlp.hook_out") == Site("mlp", 3)
+
+
+@pytest.mark.parametrize("address", ["embed", "resid.3", "attn.3", "mlp.3", "head.3", "neuron.3", "mlp_in.3"])
 def test_what_we_write_we_read(address):
     assert site(saelens_name(Site.parse(address))) == Site.parse(address)
 

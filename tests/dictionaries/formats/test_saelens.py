@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from clew.dictionaries import BatchTopK, Dictionary, Gated, Identity, JumpReLU, ReLU, TopK
+from clew.dictionaries import AbsTopK, BatchTopK, Dictionary, Gated, Identity, JumpReLU, ReLU, TopK
 from clew.sites import Site
 
 
@@ -62,6 +62,16 @@ def test_topk_ranks_by_decoder_norm_when_told_to(tmp_path, weights, x):
     made = opened(tmp_path, w, architecture="topk", k=2, rescale_acts_by_decoder_norm=True)
     torch.testing.assert_close(made.encode(x), kept * p.relu())
     torch.testing.assert_close(made.reconstruct(x), (kept * p.relu() / norm) @ w["W_dec"] + w["b_dec"])
+
+
+def test_abstopk_keeps_signs_and_ranks_sizes(tmp_path, weights, x):
+    w = weights("b_enc")
+    norm = w["W_dec"].norm(dim=1)
+    p = ((x - w["b_dec"]) @ w["W_enc"] + w["b_enc"]) * norm
+    kept = torch.zeros_like(p).scatter(1, p.abs().topk(2).indices, 1)
+    made = opened(tmp_path, w, architecture="abstopk", k=2, rescale_acts_by_decoder_norm=True)
+    torch.testing.assert_close(made.encode(x), kept * p)
+    assert (made.encode(x) < 0).any()
 
 
 def test_batchtopk_in_training_has_one_threshold(tmp_path, weights, x):
@@ -129,7 +139,7 @@ def test_a_flat_config_of_old_versions(tmp_path, weights, x):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"architecture": "abstopk"}, "architecture 'abstopk' cannot be read; did you mean 'topk'"),
+        ({"architecture": "abtopk"}, "architecture 'abtopk' cannot be read; did you mean 'abstopk'"),
         ({"architecture": "temporal"}, "architecture 'temporal' cannot be read"),
         ({"normalize_activations": "layer_norm"}, "normalised by 'layer_norm'"),
         ({"activation_fn": "tanh-relu"}, "activation function 'tanh-relu' cannot be read"),
@@ -173,14 +183,20 @@ def writable(weights):
     yield JumpReLU("head.3", threshold=w["b_enc"].abs(), centred=False, **w)
     yield Gated("attn.3", centred=True, **weights("b_gate", "b_mag", "r_mag"))
     yield BatchTopK("neuron.3", threshold=torch.tensor(0.5).double(), centred=True, **w)
+    yield AbsTopK("resid.3", k=2, centred=False, **w)
+    skip = {"W_skip": torch.arange(16.0, dtype=torch.float64).reshape(4, 4), "centred": False}
+    yield ReLU("mlp_in.3", "mlp.3", centred=False, **w)
+    yield ReLU("mlp_in.3", "mlp.3", **skip, **w)
+    yield JumpReLU("mlp_in.3", "mlp.3", threshold=w["b_enc"].abs(), centred=False, **w)
+    yield JumpReLU("mlp_in.3", "mlp.3", threshold=w["b_enc"].abs(), **skip, **w)
 
 
-@pytest.mark.parametrize("i", range(6))
+@pytest.mark.parametrize("i", range(11))
 def test_what_is_written_gives_the_same_codes(tmp_path, weights, x, i):
     made = list(writable(weights))[i]
     made.save(tmp_path / "out", format="saelens")
     (back,) = Dictionary.load(tmp_path / "out")
-    assert back.reads == back.writes == made.reads
+    assert (back.reads, back.writes) == (made.reads, made.writes)
     assert torch.equal(back.encode(x), made.encode(x)) and torch.equal(back.reconstruct(x), made.reconstruct(x))
 
 
@@ -189,6 +205,37 @@ def test_batchtopk_is_written_as_jumprelu(tmp_path, weights):
     config = json.loads((tmp_path / "cfg.json").read_text())
     assert (config["architecture"], config["metadata"]["hook_name"]) == ("jumprelu", "blocks.3.mlp.hook_post")
     assert load_file(tmp_path / "sae_weights.safetensors")["threshold"].tolist() == [0.5] * 7
+
+
+@pytest.mark.parametrize("i", range(7, 11))
+def test_a_transcoder_names_both_hooks_and_turns_its_skip(tmp_path, weights, i):
+    made = list(writable(weights))[i]
+    made.save(tmp_path, format="saelens")
+    config = json.loads((tmp_path / "cfg.json").read_text())
+    kinds = ["transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder"]
+    assert (config["architecture"], config["d_out"], config["apply_b_dec_to_input"]) == (kinds[i - 7], 4, False)
+    assert config["metadata"]["hook_name"] == "blocks.3.mlp.hook_in"
+    assert config["metadata"]["hook_name_out"] == "blocks.3.hook_mlp_out"
+    held = load_file(tmp_path / "sae_weights.safetensors")
+    assert "W_skip" not in held or torch.equal(held["W_skip"], made.W_skip.T)
+
+
+def test_a_transcoder_that_centres_is_written_with_another_bias(tmp_path, weights, x):
+    made = ReLU("mlp_in.3", "mlp.3", centred=True, **weights("b_enc"))
+    made.save(tmp_path, format="saelens")
+    (back,) = Dictionary.load(tmp_path)
+    assert not back.centred
+    torch.testing.assert_close(back.encode(x), made.encode(x))
+
+
+def test_a_matryoshka_checkpoint_is_written_as_jumprelu_that_says_so(tmp_path, weights, x):
+    held = weights("b_enc") | {"topk_threshold": torch.tensor(0.8, dtype=torch.float64)}
+    made = opened(tmp_path / "in", held, architecture="matryoshka_batchtopk")
+    made.save(tmp_path / "out", format="saelens")
+    config = json.loads((tmp_path / "out" / "cfg.json").read_text())
+    assert config["architecture"] == "jumprelu"
+    assert config["metadata"]["training_architecture"] == "matryoshka_batchtopk"
+    assert torch.equal(Dictionary.load(tmp_path / "out")[0].encode(x), made.encode(x))
 
 
 def test_metadata_of_a_published_dictionary_is_kept(tmp_path, weights):
@@ -200,12 +247,12 @@ def test_metadata_of_a_published_dictionary_is_kept(tmp_path, weights):
 
 def test_what_saelens_does_not_have_is_refused(tmp_path, weights):
     w = weights("b_enc")
-    with pytest.raises(ValueError, match=r"relu dictionary that reads mlp_in\.1 and writes mlp\.1"):
-        ReLU("mlp_in.1", "mlp.1", centred=False, **w).save(tmp_path, format="saelens")
+    with pytest.raises(ValueError, match=r"topk dictionary that reads mlp_in\.1 and writes mlp\.1"):
+        TopK("mlp_in.1", "mlp.1", k=2, centred=False, **w).save(tmp_path, format="saelens")
     with pytest.raises(ValueError, match="identity dictionary"):
         Identity("resid.0", 4).save(tmp_path, format="saelens")
-    with pytest.raises(ValueError, match=r"no hook for mlp_in\.1"):
-        ReLU("mlp_in.1", centred=False, **w).save(tmp_path, format="saelens")
+    with pytest.raises(ValueError, match=r"no hook for attn_in\.1"):
+        ReLU("attn_in.1", centred=False, **w).save(tmp_path, format="saelens")
     with pytest.raises(ValueError, match="no skip connection"):
         ReLU("mlp.1", centred=False, W_skip=torch.eye(4), **w).save(tmp_path, format="saelens")
     assert list(tmp_path.iterdir()) == []

@@ -2,9 +2,9 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from clew.dictionaries import Dictionary
+from clew.dictionaries import Dictionary, ReLU, TopK
 
 
 def published(folder, w, **config):
@@ -65,3 +65,46 @@ def test_groupmax_and_missing_tensors_are_refused(tmp_path, weights):
     (folder / "cfg.json").unlink()
     with pytest.raises(ValueError, match=r"no cfg\.json beside it"):
         Dictionary.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("folder", "reads", "writes", "centred"),
+    [
+        ("layers.10", "resid.10", "resid.10", True),
+        ("layers.10", "resid.10", "resid.10", False),
+        ("model.layers.3.mlp", "mlp_in.3", "mlp.3", False),
+        ("layers.3.self_attn", "attn_in.3", "attn.3", True),
+        ("layers.0", "embed", "resid.0", False),
+    ],
+)
+def test_what_is_written_gives_the_same_codes(tmp_path, weights, x, folder, reads, writes, centred):
+    skip = torch.arange(16.0, dtype=torch.float64).reshape(4, 4) if reads != writes else None
+    made = TopK(reads, writes, k=2, centred=centred, W_skip=skip, **weights("b_enc"))
+    made.save(tmp_path / folder, format="sparsify")
+    (back,) = Dictionary.load(tmp_path / folder)
+    assert (back.reads, back.writes, back.k) == (made.reads, made.writes, 2)
+    torch.testing.assert_close(back.encode(x), made.encode(x))
+    torch.testing.assert_close(back.reconstruct(x), made.reconstruct(x))
+
+
+def test_the_written_folder_is_laid_out_as_published(tmp_path, weights):
+    w = weights("b_enc")
+    TopK("resid.1", k=3, centred=True, **w).save(tmp_path / "layers.1", format="sparsify")
+    held = load_file(tmp_path / "layers.1" / "sae.safetensors")
+    assert torch.equal(held["encoder.weight"], w["W_enc"].T) and torch.equal(held["W_dec"], w["W_dec"])
+    assert torch.equal(held["encoder.bias"], w["b_enc"])
+    config = json.loads((tmp_path / "layers.1" / "cfg.json").read_text())
+    assert (config["k"], config["num_latents"], config["d_in"], config["transcode"]) == (3, 7, 4, False)
+
+
+def test_what_sparsify_does_not_have_is_refused(tmp_path, weights):
+    w = weights("b_enc") | {"centred": False}
+    with pytest.raises(ValueError, match="topk dictionaries of one width, no relu dictionary"):
+        ReLU("resid.1", **w).save(tmp_path / "layers.1", format="sparsify")
+    with pytest.raises(ValueError, match=r"no module that reads neuron\.1"):
+        TopK("neuron.1", k=2, **w).save(tmp_path / "layers.1", format="sparsify")
+    with pytest.raises(ValueError, match=r"after the module: '.*layers\.1', not 'layers\.2'"):
+        TopK("resid.1", k=2, **w).save(tmp_path / "layers.2", format="sparsify")
+    with pytest.raises(ValueError, match=r"layers\.1', not 'mine'"):
+        TopK("resid.1", k=2, **w).save(tmp_path / "mine", format="sparsify")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,158 @@
+"""Labelled texts: what a measure needs that asks whether units know a property people have a word for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import floor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from clew.sites import near
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question with a yes or a no: is this text of the class?"""
+
+    labelling: str
+    name: str
+    """The class that counts as yes."""
+    index: tuple[int, ...]
+    """The texts to which the question applies."""
+    positive: Bool[np.ndarray, " example"]
+    """The answer for each of them."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Texts, and for each labelling one class per text.
+
+    >>> Labelled("two", ("a dog", "a rose"), {"kind": ("animal", "plant")}).classes("kind")
+    ('animal', 'plant')
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    labels: Mapping[str, tuple[str, ...]]
+    """One or more labellings; "" where a labelling does not apply to a text (a name has no tense)."""
+    position: int | None = None
+    """The token that is labelled, -1 for the last one; None where it is the text as a whole."""
+
+    def __post_init__(self) -> None:
+        if not self.texts or not self.labels:
+            raise ValueError(
+                f"{self.name} has {len(self.texts)} texts and {len(self.labels)} labellings; give some of each"
+            )
+        for labelling, labels in self.labels.items():
+            if len(labels) != len(self.texts):
+                raise ValueError(f"{self.name} has {len(self.texts)} texts but {len(labels)} labels of {labelling!r}")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, labelling: str) -> tuple[str, ...]:
+        """The labels of one labelling. Raises: ValueError naming the labellings there are."""
+        if labelling not in self.labels:
+            raise ValueError(f"{self.name} has no labelling {labelling!r}; {near(labelling, self.labels)}")
+        return self.labels[labelling]
+
+    def classes(self, labelling: str) -> tuple[str, ...]:
+        """The classes of a labelling, sorted."""
+        return tuple(sorted(set(self[labelling]) - {""}))
+
+    def tasks(self, labelling: str) -> Iterator[Task]:
+        """One class against the rest, for each class; a single task where there are two classes.
+
+        Raises: ValueError when there is only one class.
+        """
+        labels, classes = np.array(self[labelling]), self.classes(labelling)
+        if len(classes) < 2:
+            raise ValueError(
+                f"the labelling {labelling!r} of {self.name} has the classes {classes}; it takes two to tell apart"
+            )
+        index = np.flatnonzero(labels != "")
+        for name in classes[: 1 if len(classes) == 2 else None]:
+            yield Task(labelling, name, tuple(index.tolist()), labels[index] == name)
+
+    def pick(self, index: Sequence[int]) -> Labelled:
+        """Only these texts, in this order."""
+        labels = {labelling: tuple(labels[i] for i in index) for labelling, labels in self.labels.items()}
+        return replace(self, texts=tuple(self.texts[i] for i in index), labels=labels)
+
+    def halves(self, fraction: float = 0.7, seed: int = 0) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Which texts are to learn from and which to judge on: `fraction` and the rest, of every combination of labels.
+
+        Raises: ValueError for a fraction that leaves one side empty, or a text that occurs twice.
+        """
+        if again := [text for text, times in Counter(self.texts).items() if times > 1]:
+            raise ValueError(f"{self.name} holds {again[0]!r} more than once, so the two sides would share texts")
+        rng, rows = random.Random(seed), list(zip(*self.labels.values(), strict=True))
+        order = rng.sample(range(len(self)), len(self))
+        order.sort(key=lambda i: rows[i])
+        start = rng.random()
+        learn = [floor((at + 1) * fraction + start) > floor(at * fraction + start) for at in range(len(order))]
+        sides = tuple(
+            tuple(sorted(i for i, ours in zip(order, learn, strict=True) if ours is side)) for side in (True, False)
+        )
+        if not all(sides):
+            raise ValueError(
+                f"fraction={fraction} of {len(self)} texts leaves {[len(s) for s in sides]}; both sides need some"
+            )
+        return sides[0], sides[1]
+
+    def split(self, fraction: float = 0.7, seed: int = 0) -> tuple[Labelled, Labelled]:
+        """(to learn from, to judge on), as `halves` says."""
+        learn, judge = self.halves(fraction, seed)
+        return self.pick(learn), self.pick(judge)
+
+    @property
+    def hash(self) -> str:
+        """A hash of the texts, the labels and the position."""
+        return hashlib.sha256(json.dumps([self.texts, dict(self.labels), self.position]).encode()).hexdigest()[:16]
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, labels: Sequence[str], text: str = "text", position: int | None = None
+    ) -> Labelled:
+        """Texts of a file of JSON lines.
+
+        Args: labels: the columns that hold a class; an empty or missing value means that it does not apply.
+            text: the column that holds the text.
+        Raises: ValueError naming the line, what was expected there and what was found.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ValueError(f"there is no file {path} of labelled texts")
+        rows = [
+            _row(path, at, line)
+            for at, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+            if line.strip()
+        ]
+        columns = {column for row in rows for column in row}
+        for column in (text, *labels):
+            if column not in columns:
+                raise ValueError(f"{path} has no column {column!r}; {near(column, sorted(columns))}")
+        if bare := [at for at, row in enumerate(rows, 1) if not isinstance(row.get(text), str)]:
+            raise ValueError(f"row {bare[0]} of {path} has no text in the column {text!r}")
+        told = {label: tuple("" if row.get(label) is None else str(row[label]) for row in rows) for label in labels}
+        return cls(path.stem, tuple(row[text] for row in rows), told, position)
+
+
+def _row(path: Path, at: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {at} of {path} is not JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise ValueError(
+            f"line {at} of {path} holds {type(row).__name__}; an object with one entry per column was expected"
+        )
+    return row

@@ -1,0 +1,130 @@
+"""State dicts on their own, .pt or .pth, without a config: what their tensors are called says whose they are.
+
+Goodfire, DeepSeek-R1 (by Goodfire too), Qwen-Scope, OpenAI, and saev, whose file begins with a line of JSON. Whatever
+else a lone file holds is tried as a class of dictionary_learning. The site is in the file's name, or in `at`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clew.dictionaries.batchtopk import BatchTopK
+from clew.dictionaries.dictionary import Dictionary, Learned
+from clew.dictionaries.formats import dictionary_learning
+from clew.dictionaries.formats._tensors import need, pick, read_torch, refuse
+from clew.dictionaries.formats.hooks import Ends, ends, folder_name
+from clew.dictionaries.jumprelu import JumpReLU
+from clew.dictionaries.relu import ReLU
+from clew.dictionaries.topk import TopK
+
+QWEN = r"layer(\d+)\.sae\.pt"
+NAMED = rf"{QWEN}|.*-SAE-l(\d+)\.pth?|sae\.pt"
+"""Names under which such files are published; the number is a block, whose output is meant."""
+
+
+class Layout(NamedTuple):
+    """How one publisher lays out a dictionary."""
+
+    type: type[Learned]
+    centred: bool
+    names: dict[str, str]
+    turned: str = "W_enc W_dec"
+    also: frozenset[str] = frozenset()
+    """Tensors that the code does not depend on."""
+
+
+PLAIN = {name: name for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
+LINEAR = {"W_enc": "encoder.weight", "b_enc": "encoder.bias", "W_dec": "decoder.weight", "b_dec": "decoder.bias"}
+OPENAI = {"W_enc": "encoder.weight", "b_enc": "latent_bias", "W_dec": "decoder.weight", "b_dec": "pre_bias"}
+STATISTICS = frozenset({"stats_last_nonzero", "latents_activation_frequency", "latents_mean_square"})
+
+
+LAYOUTS = {
+    "goodfire": Layout(ReLU, False, {ours: theirs.replace(".", "_linear.") for ours, theirs in LINEAR.items()}),
+    "deepseek_r1": Layout(ReLU, False, LINEAR),
+    "qwen_scope": Layout(TopK, False, PLAIN),
+    "openai": Layout(ReLU, True, OPENAI, also=STATISTICS),
+    "openai_topk": Layout(TopK, True, OPENAI | {"k": "k"}, also=STATISTICS),
+}
+
+
+def matches(path: Path) -> bool:
+    """A .pt or .pth file that is not dictionary_learning's, or a folder with a file under a published name."""
+    if path.is_file():
+        return path.suffix in (".pt", ".pth") and not dictionary_learning.matches(path)
+    return path.is_dir() and not dictionary_learning.matches(path) and bool(_files(path))
+
+
+def read(path: Path, at: Ends | None) -> list[Dictionary]:
+    """The dictionary of a file, or of each file with a published name in a folder.
+
+    Raises: ValueError for OpenAI's top-k autoencoders, which normalise every activation; for Qwen-Scope outside a folder
+    that says how many units stay active (L0_50); for BatchTopK without a threshold.
+    """
+    return [d for file in ([path] if path.is_file() else _files(path)) for d in _read(file, at)]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file() and re.fullmatch(NAMED, file.name))
+
+
+def _read(file: Path, at: Ends | None) -> list[Dictionary]:
+    with file.open("rb") as opened:
+        if opened.peek(1)[:1] == b"{":
+            return [_saev(file, opened.readline(), at)]
+    state = read_torch(file)
+    state = state if isinstance(state, dict) else {}
+    if state.pop("activation", "ReLU") == "TopK":
+        raise ValueError(
+            "OpenAI's top-k autoencoders shift and scale every activation to mean 0 and deviation 1 before encoding, "
+            "which is not linear in the stream, so a dictionary of ours cannot hold them; their ReLU ones can be read"
+        )
+    state.pop("activation_state_dict", None)
+    name = next((n for n, layout in LAYOUTS.items() if set(layout.names.values()) == set(state) - layout.also), None)
+    if name is None or (name == "qwen_scope" and not re.fullmatch(QWEN, file.name)):
+        return dictionary_learning.read(file, at)
+    layout = LAYOUTS[name]
+    weights: dict[str, Any] = dict(pick(state, layout.names, file.name, turned=layout.turned))
+    if layout.type is TopK:
+        weights["k"] = int(weights["k"]) if "k" in weights else _k(file)
+    reads, writes = ends(at, _hook(file))
+    return [layout.type(reads, writes, centred=layout.centred, **weights, format=name)]
+
+
+def _hook(file: Path) -> str | None:
+    found = re.fullmatch(NAMED, file.name)
+    layer = found and (found[1] or found[2])
+    return f"blocks.{layer}.hook_resid_post" if layer else folder_name(file.absolute().parent)
+
+
+def _k(file: Path) -> int:
+    found = re.findall(r"L0_(\d+)", str(file.absolute()))
+    if not found:
+        raise ValueError(
+            f"{file.name} does not say how many units stay active at a position; keep it in a folder whose name does, "
+            "as the published one: SAE-Res-Qwen3-1.7B-Base-W32K-L0_50"
+        )
+    return int(found[-1])
+
+
+def _saev(file: Path, first: bytes, at: Ends | None) -> Dictionary:
+    """saev: W_enc [d, unit], nothing taken off the input; the header says the activation. Negative top-k values are cut."""
+    config = json.loads(first)
+    state = read_torch(file, skip=len(first))
+    cfg = need(config, "cfg", file=f"the first line of {file.name}")[0]
+    activation = cfg.get("activation") or {}
+    name, k = activation.get("cls", config.get("cls", "Relu")), (activation.get("params") or cfg).get("top_k")
+    weights: dict[str, Any] = dict(pick(state, PLAIN, file.name))
+    cls: type[Learned] = ReLU
+    if "activation.threshold" in state:
+        threshold = pick(state, {"threshold": "activation.threshold"}, file.name)["threshold"].to(weights["b_enc"])
+        cls, weights["threshold"] = BatchTopK if threshold.numel() == 1 else JumpReLU, threshold
+    elif name == "TopK" and k:
+        cls, weights["k"] = TopK, int(k)
+    elif name != "Relu":
+        raise refuse("the activation", name, ["Relu", "TopK", "BatchTopK with a threshold"])
+    reads, writes = ends(at, _hook(file))
+    return cls(reads, writes, centred=False, **weights, format="saev", config=config)

@@ -1,0 +1,40 @@
+"""verify: the evidence and the claim decide which measure, and are written into the report."""
+
+import pytest
+import torch
+
+import clew
+from clew.data.windows import cut
+from clew.dictionaries import Identity
+from tests.models.tiny import model_of
+
+
+def test_a_dictionary_is_measured_on_windows_and_named_in_the_report() -> None:
+    model = model_of()
+    windows = cut(["the old king said that he was good .", "a man said so ."], model.tokenizer)
+    exact = Identity("resid.1", model.body.widths[clew.Site.parse("resid.1")])
+    report = clew.verify(model, windows, exact)
+    assert report["FVU"].value == 0 and report["loss recovered"].value == 1
+    assert report.provenance["method"] == "dictionary_fit"
+    assert report.provenance["dictionary"]["fingerprint"] == exact.fingerprint
+    assert report.provenance["text"] == dict(windows.policy)
+
+
+def test_evidence_that_does_not_go_with_the_claim_is_refused() -> None:
+    model = model_of()
+    windows = cut(["the old king said that he was good ."], model.tokenizer)
+    exact = Identity("resid.1", 16)
+    with pytest.raises(ValueError, match="faithfulness measures a Circuit on Behaviour; a Identity and Windows"):
+        clew.verify(model, windows, exact, by="faithfulness")
+    with pytest.raises(ValueError, match="dictionary_probing measures a Dictionary on Labelled"):
+        clew.verify(model, windows, exact, by="dictionary_probing")
+
+
+def test_from_a_text_to_a_measured_dictionary_in_four_lines(tmp_path) -> None:
+    model = model_of()
+    texts = ["the nurse said that she was old . the king was red and the queen said so ."] * 40
+    store = clew.record(model, texts, sites=["resid.1"], to=tmp_path / "s", tokens=500)
+    plan = clew.Plan("topk", "resid.1", options={"units": 12, "k": 3})
+    (made,) = clew.train(store, [plan], steps=20, batch=100, to=tmp_path / "d")
+    assert torch.allclose(clew.Dictionary.load(tmp_path / "d")[0].W_dec, made.W_dec)
+    assert 0 < clew.verify(model, cut(texts[:5], model.tokenizer), made)["FVU"].value < 1
