@@ -25,7 +25,8 @@ from clew.data.windows import cut
 PACK = Path(__file__).parent.parent / "clew" / "packs" / "smollm2-135m"
 CHARACTERS = {"openstax": 750_000, "standardebooks": 800_000, "wiki_vital": 1_150_000}
 """How much of each source."""
-UNITS, K, BATCH = 1536, 32, 4096
+TEXT = "OpenStax textbooks (CC BY 4.0), Standard Ebooks novels (US public domain), leads of English Wikipedia (CC BY-SA 4.0)"
+UNITS, K, BATCH = 1536, 16, 4096
 """30 sites of 1,536 units are 53 MB with a byte per weight."""
 
 
@@ -88,6 +89,7 @@ def main() -> None:
             ),
         )  # fmt: skip
         for dictionary in dictionaries:
+            dictionary.meta["text"] = TEXT
             dictionary.save(pack / f"{dictionary.reads}.pack.safetensors", format="pack")
         print(f"{len(dictionaries)} dictionaries, {sum(p.stat().st_size for p in pack.glob('*.pack.*')) / 1e6:.1f} MB")
 

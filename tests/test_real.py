@@ -66,3 +66,18 @@ def test_a_head_that_moves_names(smollm: clew.Model) -> None:
         model = edited.edited(Scale(Site("head", 23), factor=factor, basis="code", units=(4,)))
         values.append(sum(float(task.metric(model.run(b.clean, keep=1), b).sum()) for b in task.batches(smollm)))
     assert sorted(values) in (values, values[::-1]) and abs(values[2] - values[0]) > 0.5
+
+
+def test_the_pack_explains_every_residual_site_with_sixteen_units(smollm: clew.Model) -> None:
+    pack = clew.Dictionary.load("smollm2-135m")
+    assert [str(d.reads) for d in pack] == [f"resid.{n}" for n in range(30)]
+    text = (
+        "The girl who feeds the horses at the farm was born in a small village near the sea. She has read every book "
+        "about animals that her teachers could find, and on Sundays she walks to the market with her brother."
+    )
+    trace = smollm.run(text, read=[d.reads for d in pack], keep=0)
+    for one in pack:
+        x = trace[one.reads][0, 1:]
+        left = (one.reconstruct(x) - x).square().sum() / (x - x.mean(0)).square().sum()
+        assert left < 0.5, one.reads
+        assert (one.encode(x) != 0).sum(1).max() <= 16
