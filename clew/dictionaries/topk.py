@@ -10,10 +10,8 @@ from clew.dictionaries.dictionary import Learned
 from clew.sites import Site
 
 
-class TopK(Learned):
-    """At most k units are active at a position."""
-
-    kind = "topk"
+class FixedK(Learned):
+    """At most k units are active at a position; subclasses say which."""
 
     def __init__(self, reads: Site | str, writes: Site | str | None = None, *, k: int, **rest: Any) -> None:
         super().__init__(reads, writes, **rest)
@@ -21,11 +19,17 @@ class TopK(Learned):
             raise ValueError(f"k is {k}, but the dictionary at {self.writes} has {self.n_units} units")
         self.k = k
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        return super().settings | {"k": self.k}
+
+
+class TopK(FixedK):
+    """The largest pre-activations, rectified."""
+
+    kind = "topk"
+
     def encode(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch unit"]:
         p = self.preactivation(x)
         value, index = p.topk(self.k, dim=-1, sorted=False)
         return torch.zeros_like(p).scatter(-1, index, value.relu())
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return super().settings | {"k": self.k}

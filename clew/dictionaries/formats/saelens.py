@@ -24,7 +24,7 @@ from clew.dictionaries.formats.hooks import Ends, ends, saelens_name
 from clew.dictionaries.gated import Gated
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
-from clew.dictionaries.topk import TopK
+from clew.dictionaries.topk import FixedK, TopK
 from clew.files import write_text, write_whole
 
 WEIGHTS, CONFIG, SCALER = "sae_weights.safetensors", "cfg.json", "activation_scaler.json"
@@ -119,7 +119,7 @@ def write(dictionary: Dictionary, path: Path) -> None:
     }
     if dictionary.spans_sites:
         config["d_out"] = dictionary.d_out
-    if isinstance(dictionary, TopK | AbsTopK):
+    if isinstance(dictionary, FixedK):
         config |= {"k": dictionary.k, "rescale_acts_by_decoder_norm": False}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # The config comes last: until it stands there, the folder is not taken for a whole one.
