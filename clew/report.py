@@ -59,7 +59,8 @@ class Report:
         for r in self.rows:
             size = "" if r.nodes is None else f"{r.nodes:>7} nodes"
             what = f"{r.measure} {r.of}".strip()
-            lines.append(f"  {what:<{width}}{size}  {r.value:7.3f}  [{r.low:.3f}, {r.high:.3f}]  n={r.examples}")
+            interval = "" if np.isnan(r.low) else f"  [{r.low:.3f}, {r.high:.3f}]  n={r.examples}"
+            lines.append(f"  {what:<{width}}{size}  {r.value:7.3f}{interval}")
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     def to_json(self) -> dict[str, Any]:

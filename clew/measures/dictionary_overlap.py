@@ -186,7 +186,7 @@ def _firing_rows(text: Text, notes: list[str]) -> Iterator[Row]:
         return
     for way, (one, two) in {"this in the other": text.sides, "the other in this": text.sides[::-1]}.items():
         by, values = firing_jaccard(one.codes, two.codes, text.document)
-        yield by.row("firing Jaccard", values, way)
+        yield by.row("firing Jaccard", values, way, centred=True)  # resamples repeat documents, as for dead units
 
 
 def _stitched_rows(text: Text, ridge: float, seed: int, notes: list[str]) -> Iterator[Row]:

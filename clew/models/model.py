@@ -98,8 +98,8 @@ class Model:
             if dictionary.joint:
                 raise ValueError(
                     f"a {dictionary.kind} ({dictionary.extra_repr()}) reads several sites side by side, and a model is "
-                    "seen through dictionaries that read one; encode what was recorded at its sites, and steer or "
-                    "compare by one site's share of it: crosscoder.at(site), cross_layer_transcoder.layer(number)"
+                    "seen through dictionaries that read one; encode what was recorded at its sites, side by side. "
+                    "cross_layer_transcoder.layer(number) is one layer's own transcoder, which reads one site"
                 )
             reads, writes = self.body.site(dictionary.reads), self.body.site(dictionary.writes)
             for site, width in ((reads, dictionary.d_in), (writes, dictionary.d_out)):

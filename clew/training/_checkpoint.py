@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from clew.training._fit import Fit
 from clew.training._plan import Plan
 
 FORMAT, VERSION = "clew training", 1
+FLUSH = 5.0
+"""Seconds between writes of the log."""
 
 
 class Run:
@@ -38,6 +41,7 @@ class Run:
             {"format": FORMAT, "version": VERSION, "plans": [p.plain() for p in plans], **how},
         )
         self.lines: list[str] = []
+        self.flushed = time.monotonic()
         if self.folder is None:
             return
         plan = self.folder / "run.json"
@@ -118,7 +122,7 @@ class Run:
         if self.folder is None or _processes.rank():
             return
         self.lines += [json.dumps({"step": step, "name": f.plan.title, **f.log}) for f in fits]
-        if len(self.lines) >= 1000:
+        if time.monotonic() - self.flushed > FLUSH:
             self._flush()
 
     def _flush(self) -> int:
@@ -126,7 +130,7 @@ class Run:
         assert self.folder is not None
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in self.lines)
-            self.lines = []
+            self.lines, self.flushed = [], time.monotonic()
             return file.tell()
 
     def finish(self, dictionaries: list[Dictionary]) -> list[Dictionary]:

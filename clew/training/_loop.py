@@ -17,6 +17,7 @@ from clew.training._batches import Batch, Batches, Cursor
 from clew.training._checkpoint import Run
 from clew.training._fast_forward import FastForward
 from clew.training._fit import Fit
+from clew.training._interrupt import Interrupt
 from clew.training._objective import Moment
 from clew.training._plan import Plan
 
@@ -73,8 +74,8 @@ def train(
     fits = [Fit(plan, batches.scalings) for plan in plans]
     forward = FastForward(fast_forward, batches.first, batch) if fast_forward else None
     at, begin = run.resume(fits) or _start(fits, batches.first)
-    saved = time.monotonic()
-    for step, cursor, some in batches.after(at, begin, steps):
+    saved, interrupt = time.monotonic(), Interrupt()
+    for step, cursor, some in interrupt.between(batches.after(at, begin, steps)):
         now = Moment(step, steps)
         for fit in fits:
             before = forward.before(fit, now) if forward else None
@@ -84,7 +85,8 @@ def train(
         run.log(step, fits)
         if progress:
             progress(step, steps, _mean([fit.log for fit in fits]))
-        if _processes.largest(int(time.monotonic() - saved > save_every)) and step < steps:
+        due = interrupt.asked or time.monotonic() - saved > save_every
+        if _processes.largest(int(due)) and step < steps:
             run.save(step, cursor, fits)
             saved = time.monotonic()
     return run.finish([fit.finished(how) for fit in fits])
@@ -107,6 +109,8 @@ def _check(source: Source, plans: Sequence[Plan]) -> None:
     held = set(source.sites)
     for site in {s for plan in plans for s in (*plan.inputs, *plan.outputs)} - held:
         raise ValueError(f"{site} is not among the activations given; there are {', '.join(map(str, sorted(held)))}")
+    for plan in plans:
+        plan.made()  # says what is wrong with it before anything is written or read
     titles = [plan.title for plan in plans]
     if len(set(titles)) < len(titles):
         raise ValueError(f"two plans would write the same file: {sorted(titles)}; give one a `name` or another `seed`")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from clew.finder import load
-from clew.sites import Site
+from clew.sites import Site, near
 from clew.training._objective import Objective
 
 
@@ -50,7 +51,15 @@ class Plan:
 
     def made(self) -> Objective:
         """A new objective. Raises: ValueError when sites and objective do not go together."""
-        objective = (load("training", self.by) if isinstance(self.by, str) else self.by)(**self.options)
+        make = load("training", self.by) if isinstance(self.by, str) else self.by
+        known = inspect.signature(make).parameters
+        for name in self.options:
+            if name not in known:
+                raise ValueError(f"{self.objective} has no option {name!r}; {near(name, list(known))}")
+        for name, parameter in known.items():
+            if parameter.default is parameter.empty and name not in self.options:
+                raise ValueError(f"{self.objective} needs the option {name!r}; it takes {', '.join(known)}")
+        objective = make(**self.options)
         if not objective.several and len(self.inputs) + len(self.outputs) > 2:
             raise ValueError(
                 f"{self.objective} reads one site; {len(self.inputs)} were given: {list(map(str, self.inputs))}"

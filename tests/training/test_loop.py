@@ -125,6 +125,29 @@ def test_a_killed_run_goes_on_to_the_same_losses_and_weights(tmp_path: Path) -> 
             assert one.read_bytes() == two.read_bytes(), name  # every loss of every step
 
 
+def test_an_interrupted_run_saves_and_goes_on(tmp_path: Path) -> None:
+    x = {"resid.1": rows(500)[0]}
+
+    def interrupt(step: int, steps: int, told: dict[str, float]) -> None:
+        if step == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(x, [PLAN], steps=20, batch=100, to=tmp_path / "one", progress=interrupt)
+    assert [p.name for p in (tmp_path / "one").glob("checkpoint-*")] == ["checkpoint-7"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    (resumed,) = train(x, [PLAN], steps=20, batch=100, to=tmp_path / "one")
+    (whole,) = train(x, [PLAN], steps=20, batch=100)
+    assert resumed.fingerprint == whole.fingerprint
+
+
+def test_a_mistake_leaves_nothing_behind(tmp_path: Path) -> None:
+    for options in ({"units": 24, "k": 30}, {"unit": 24, "k": 3}, {"units": 24}):
+        with pytest.raises(ValueError, match=r"k is 30|no option 'unit'|needs the option 'k'"):
+            train({"resid.1": rows(500)[0]}, [Plan("topk", "resid.1", options=options)], steps=2, to=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_another_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     x = {"resid.1": rows(500)[0]}
     train(x, [PLAN], steps=2, batch=100, to=tmp_path)

@@ -79,7 +79,7 @@ def record(
         Where to run: cpu, cuda, cuda:1, mps.
     """
     if not texts:
-        raise ValueError("name a text to record: a file, a folder, wikipedia, or hub:OWNER/NAME")
+        raise ValueError("name a text to record, before --sites: a file, a folder, wikipedia, or hub:OWNER/NAME")
     if roles and not chat:
         raise ValueError("--roles is about conversations; give --chat with it")
     opened = open_lens(model, dtype=run_dtype, device=device)

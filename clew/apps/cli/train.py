@@ -57,7 +57,7 @@ def train(
         How many units; several numbers make several dictionaries.
     plans
         A JSON file of any mix: [{"by": "topk", "reads": "resid.3", "options": {"units": 4608, "k": 32}}, ...], with
-        "writes", "seed" and "name" where they are wanted. Then --sites, --by and the objective's options are left out.
+        "writes", "seed" and "name" where they are wanted; "reads" is a list for a crosscoder. Then --sites, --by and the objective's options are left out.
     to
         The folder for the dictionaries, log.jsonl and checkpoints.
     steps
@@ -121,7 +121,7 @@ def train(
                 fast_forward=fast_forward, progress=told,
             )  # fmt: skip
         except KeyboardInterrupt:
-            aside(f"checkpoints stay in {to}; the same command goes on where the last one stands")
+            aside(f"what was learnt so far is saved in {to}; the same command goes on from there")
             raise
     if int(os.environ.get("RANK", "0")):
         return  # the first process speaks for all
@@ -133,7 +133,11 @@ def train(
         f"  {v['file']}  {v['units']} units, {v.get('l0', 0):.1f} active, {v.get('unexplained', v['loss']):.3f} unexplained"
         for v in value
     ]
-    say("\n".join([f"{len(made)} dictionaries in {to}", *lines]), {"folder": str(to), "dictionaries": value}, json)
+    say(
+        "\n".join([f"{len(made)} {'dictionary' if len(made) == 1 else 'dictionaries'} in {to}", *lines]),
+        {"folder": str(to), "dictionaries": value},
+        json,
+    )
 
 
 def _plans(path: Path) -> list[Any]:

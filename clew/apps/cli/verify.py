@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from clew.apps.cli._options import options_of
-from clew.apps.cli._terminal import Flag, Json, Several, open_behaviour, open_lens, say, working
+from clew.apps.cli._terminal import Flag, Json, Several, aside, open_behaviour, open_lens, say, working
 from clew.files import write_json
 
 
@@ -95,7 +95,10 @@ def verify(
         if other:
             import clew
 
-            (options["other"],) = clew.Dictionary.load(other)
+            found = clew.Dictionary.load(other)
+            if len(found) > 1:
+                raise ValueError(f"--other compares with one dictionary and {other} holds {len(found)}; name one file")
+            options["other"] = found[0]
         reports = _dictionaries(lens, dictionary, by, text, tokens, context, options)
         if html:
             from clew.apps.page.dictionary import dictionary_page
@@ -134,6 +137,9 @@ def _dictionaries(
     evidence = _evidence(lens, by, text, tokens, context)
     reports: dict[str, Any] = {}
     for one in found:
+        if one.joint:
+            aside(f"left out: the {one.kind} at {one.writes} reads several sites, and these measures read one")
+            continue
         name = f"{one.writes} {one.kind} {one.n_units}"
         name = name if name not in reports else f"{name} ({one.fingerprint})"
         with working(f"{by.replace('_', ' ')} of {name}"):
@@ -178,5 +184,8 @@ def _labelled(lens: Any, name: str, path: Path) -> Any:
         try:
             first = jsonlib.loads(next(iter(file), "{}"))
         except jsonlib.JSONDecodeError as error:
-            raise ValueError(f"{path} is no file of JSON lines: {error}") from error
+            raise ValueError(
+                f'{path} is no file of JSON lines ({error}); a line looks like {{"text": "...", "label": "..."}}. '
+                f"Or name what clew generates: {', '.join(generated)}"
+            ) from error
     return Labelled.load(path, labels=[column for column in first if column != "text"])
