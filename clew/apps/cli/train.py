@@ -57,7 +57,8 @@ def train(
         How many units; several numbers make several dictionaries.
     plans
         A JSON file of any mix: [{"by": "topk", "reads": "resid.3", "options": {"units": 4608, "k": 32}}, ...], with
-        "writes", "seed" and "name" where they are wanted; "reads" is a list for a crosscoder. Then --sites, --by and the objective's options are left out.
+        "writes", "seed" and "name" where they are wanted; "reads" is a list for a crosscoder. Then --sites, --by and
+        the objective's options are left out.
     to
         The folder for the dictionaries, log.jsonl and checkpoints.
     steps
@@ -133,11 +134,8 @@ def train(
         f"  {v['file']}  {v['units']} units, {v.get('l0', 0):.1f} active, {v.get('unexplained', v['loss']):.3f} unexplained"
         for v in value
     ]
-    say(
-        "\n".join([f"{len(made)} {'dictionary' if len(made) == 1 else 'dictionaries'} in {to}", *lines]),
-        {"folder": str(to), "dictionaries": value},
-        json,
-    )
+    what = "dictionary" if len(made) == 1 else "dictionaries"
+    say(f"{len(made)} {what} in {to}\n" + "\n".join(lines), {"folder": str(to), "dictionaries": value}, json)
 
 
 def _plans(path: Path) -> list[Any]:
