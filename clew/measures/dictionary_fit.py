@@ -57,7 +57,7 @@ def dictionary_fit(model: Model, windows: Windows, dictionary: Dictionary, *, ou
         f"{int(sums['n'][0])} positions of {len(fit)} documents; spliced and ablated at these only, and the loss is that "
         f"of the {int(loss.sums()['n'][0])} tokens that follow one",
         "MSE is the squared length of the error, summed over the site's coordinates",
-        "dead and density: on this text; their intervals are the spread of resamples about the value",
+        "dead and density: on this text; their intervals, and those of FVU, are the spread of resamples about the value",
     ]
     if len(fit) < 2:
         notes.append("one document only: the intervals say nothing")
@@ -90,13 +90,15 @@ def _fit_rows(fit: Documents, sums: Sums, outlier: float) -> Iterator[Row]:
     large = size > outlier * np.median(size, axis=1, keepdims=True)
     rest = ~large[0]
     yield fit.row("L0", sums.mean("l0"))
-    yield fit.row("FVU", ratio(error.sum(1), spread.sum(1)))
-    yield fit.row("FVU", ratio(error[:, rest].sum(1), spread[:, rest].sum(1)), "without outlier dimensions")
+    yield fit.row("FVU", ratio(error.sum(1), spread.sum(1)), centred=True)
+    yield fit.row(
+        "FVU", ratio(error[:, rest].sum(1), spread[:, rest].sum(1)), "without outlier dimensions", centred=True
+    )
     middle = y / n[:, None]
     for name in (c for c in CLASSES if f"n {c}" in sums):
         total, count = sums[f"y {name}"], sums[f"n {name}"]
         about = sums[f"y2 {name}"] - 2 * (middle * total).sum(1) + count * (middle**2).sum(1)
-        yield fit.row("FVU", ratio(sums[f"e {name}"], about), f"{name} tokens")
+        yield fit.row("FVU", ratio(sums[f"e {name}"], about), f"{name} tokens", centred=True)
     yield fit.row("uncentred FVU", ratio(error.sum(1), y2.sum(1)))
     yield fit.row("MSE", ratio(error.sum(1), n))
     yield fit.row("cosine", sums.mean("cosine"))
