@@ -19,8 +19,11 @@ class Interrupt:
 
     def between(self, steps: Iterable[T]) -> Iterator[T]:
         """The steps; after the one in which an interrupt came, KeyboardInterrupt."""
-        mine = threading.current_thread() is threading.main_thread()
-        before = signal.signal(signal.SIGINT, self._note) if mine else None
+        before = signal.getsignal(signal.SIGINT)
+        # Only the main thread may ask; a process that was started to ignore interrupts goes on ignoring them.
+        mine = threading.current_thread() is threading.main_thread() and before is not signal.SIG_IGN
+        if mine:
+            signal.signal(signal.SIGINT, self._note)
         try:
             for step in steps:
                 yield step

@@ -125,8 +125,10 @@ def test_a_killed_run_goes_on_to_the_same_losses_and_weights(tmp_path: Path) -> 
             assert one.read_bytes() == two.read_bytes(), name  # every loss of every step
 
 
-def test_an_interrupted_run_saves_and_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_run_saves_and_goes_on(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     x = {"resid.1": rows(500)[0]}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
 
     def interrupt(step: int, steps: int, told: dict[str, float]) -> None:
         if step == 7:
