@@ -36,25 +36,21 @@ class Run:
 
     def __init__(self, to: str | Path | None, how: Mapping[str, Any], plans: Sequence[Plan]) -> None:
         self.folder = None if to is None else Path(to)
-        self.plans, self.about = (
-            plans,
-            {"format": FORMAT, "version": VERSION, "plans": [p.plain() for p in plans], **how},
-        )
+        self.plans = plans
+        about = {"format": FORMAT, "version": VERSION, "plans": [p.plain() for p in plans], **how}
         self.lines: list[str] = []
         self.flushed = time.monotonic()
         if self.folder is None:
             return
         plan = self.folder / "run.json"
         if plan.exists():
-            held = read_json(plan, FORMAT)
-            if differing := [
-                k for k in sorted({*held, *self.about}) if held.get(k) != json.loads(json.dumps(self.about)).get(k)
-            ]:
+            held, wanted = read_json(plan, FORMAT), json.loads(json.dumps(about))
+            if differing := [k for k in sorted({*held, *wanted}) if held.get(k) != wanted.get(k)]:
                 raise ValueError(
                     f"{self.folder} holds another run, with other {', '.join(differing)}; choose another folder or remove it"
                 )
         elif _processes.rank() == 0:
-            write_json(plan, self.about)
+            write_json(plan, about)
 
     def _files(self, folder: Path) -> list[Path]:
         return [folder / f"{plan.title}.safetensors" for plan in self.plans]
@@ -103,10 +99,11 @@ class Run:
     def resume(self, fits: Sequence[Fit]) -> tuple[int, Cursor] | None:
         """Bring the fits to where the newest checkpoint stands; the step, and the cursor of the batches."""
         found = self._checkpoints()
-        self._forget(read_json(found[-1] / "checkpoint.json", FORMAT)["log"] if found else 0)
         if not found:
+            self._forget(0)
             return None
         state = read_json(found[-1] / "checkpoint.json", FORMAT)
+        self._forget(state["log"])
         for number, fit in enumerate(fits):
             _restore(fit, found[-1] / _part(number, fit))
         return state["step"], (state["cursor"][0], state["cursor"][1])

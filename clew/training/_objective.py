@@ -177,7 +177,11 @@ class Coder(Objective):
     def code(self, x: Float[Tensor, "row d_in"]) -> Float[Tensor, "row unit"]:
         """All pre-activations, dense."""
         t = self.matrices
-        return torch.addmm(t["b_enc"], x - t["b_dec"] if self.centred else x, t["W_enc"].T)
+        return torch.addmm(t["b_enc"], self.shifted(x), t["W_enc"].T)
+
+    def shifted(self, x: Float[Tensor, "row d_in"]) -> Float[Tensor, "row d_in"]:
+        """What the encoder reads: x without b_dec where one site is read and written."""
+        return x - self.matrices["b_dec"] if self.centred else x
 
     def unexplained(self, error: Float[Tensor, "row d_out"]) -> Float[Tensor, ""]:
         """Mean squared error as a share of the variance of what is written."""
@@ -205,7 +209,7 @@ class Coder(Objective):
         if not len(dead):
             return 0.0
         t, most, left = self.matrices, left.shape[1] // 2, left.detach()
-        code = torch.addmm(t["b_enc"][dead], x - t["b_dec"] if self.centred else x, t["W_enc"][dead].T)
+        code = torch.addmm(t["b_enc"][dead], self.shifted(x), t["W_enc"][dead].T)
         if len(dead) > most:
             best = self.strength(code.detach()).topk(most, dim=1, sorted=False).indices
             code = torch.zeros_like(code).scatter(1, best, code.gather(1, best))

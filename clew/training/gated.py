@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from clew.dictionaries import Dictionary, Gated
 from clew.sites import Site
-from clew.training._gates import GateCoder, Readings, check
+from clew.training._gates import GateCoder, Readings
 from clew.training._objective import Decoder, Moment, Scaling
+from clew.training.relu import ReLUCoder
 
 
 def gated(
@@ -31,18 +32,11 @@ def gated(
     return GatedCoder(units, penalty, warm_up=warm_up, lr=lr, decoder=decoder, dead_after=dead_after)
 
 
-class GatedCoder(GateCoder):
+class GatedCoder(ReLUCoder):
     """`b_enc` is the gate's bias; `r_mag`, `b_mag` [unit] make the magnitude of the same reading."""
-
-    def __init__(self, units: int, penalty: float, **rest: Any) -> None:
-        super().__init__(units, **rest)
-        self.penalty = check("penalty", penalty)
 
     def further(self, x: Float[Tensor, "row d_in"]) -> None:
         self.tensors |= {"r_mag": x.new_zeros(self.units), "b_mag": x.new_zeros(self.units)}
-
-    def open(self, raw: Float[Tensor, "row unit"], x: Float[Tensor, "row d_in"]) -> Bool[Tensor, "row unit"]:
-        return raw > 0
 
     def value(self, r: Readings) -> Tensor:
         t = self.tensors

@@ -68,7 +68,7 @@ class TopKCoder(Coder):
             if self.settings["half"] is None:
                 self.settings["half"] = half_pays(t["W_enc"])
             half = self.settings["half"]
-            raw = all_products(x if shift is None else x - shift, t["W_enc"], t["b_enc"], half=half)
+            raw = all_products(self.shifted(x), t["W_enc"], t["b_enc"], half=half)
             active = self.choose(raw, now)
         value = read(x, t["W_enc"], t["b_enc"], shift, active, None if half else raw)
         return active, self.shape(value)
