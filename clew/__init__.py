@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clew.report import Report as Report
     from clew.sites import Add as Add
     from clew.sites import Edit as Edit
+    from clew.sites import Mix as Mix
     from clew.sites import Project as Project
     from clew.sites import Scale as Scale
     from clew.sites import Set as Set
@@ -40,7 +41,7 @@ _ROOMS = {
     "clew.dictionaries": ("Dictionary",),
     "clew.models": ("EditDidNotFire", "Generation", "Model", "Trace", "open"),
     "clew.report": ("Report",),
-    "clew.sites": ("Add", "Edit", "Project", "Scale", "Set", "Site", "Where"),
+    "clew.sites": ("Add", "Edit", "Mix", "Project", "Scale", "Set", "Site", "Where"),
     "clew.training": ("Plan", "train"),
     "clew.verbs": ("find", "verify"),
 }

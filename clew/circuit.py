@@ -24,6 +24,10 @@ ANYWHERE = -1
 """The position of a node that stands for its unit at every position."""
 OUTPUT = -1
 """The target of an edge that ends in the metric."""
+NODE_COLUMNS = ("site", "unit", "position", "score", "patch_mean", "score_error")
+EDGE_COLUMNS = ("source", "target", "weight", "weight_error")
+OPTIONAL = ("score_error", "weight_error")
+"""Columns that older files do not have; nan then."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,22 @@ class Circuit:
     """[edge] index of the downstream node; OUTPUT for the metric itself."""
     weight: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """[edge] part of the target's effect that comes through the source."""
+    score_error: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """[node] standard error of `score` over examples; nan where it is not known."""
+    weight_error: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """[edge] standard error of `weight` over examples; nan where it is not known."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Names of units, by address without position."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What a page can show: top tokens of units, the words of the template, a faithfulness curve. Plain JSON."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Model, dictionary and behaviour hashes, method and arguments, seed, versions, device, dtype, seconds."""
+
+    def __post_init__(self) -> None:
+        for error, column in zip(OPTIONAL, (self.score, self.weight), strict=True):
+            if len(getattr(self, error)) != len(column):
+                assert len(getattr(self, error)) == 0, f"{error} has another length than its column"
+                object.__setattr__(self, error, np.full(len(column), np.nan))
 
     def __len__(self) -> int:
         return len(self.score)
@@ -100,9 +114,9 @@ class Circuit:
         new[index] = np.arange(len(index))
         new[-1] = OUTPUT
         edge = (new[self.source] >= 0) & (new[self.target] != -2)
-        columns = {name: getattr(self, name)[index] for name in ("site", "unit", "position", "score", "patch_mean")}
-        edges = {"source": new[self.source[edge]], "target": new[self.target[edge]], "weight": self.weight[edge]}
-        return replace(self, **columns, **edges)
+        columns = {name: getattr(self, name)[index] for name in NODE_COLUMNS}
+        edges = {name: getattr(self, name)[edge] for name in EDGE_COLUMNS}
+        return replace(self, **columns, **edges | {end: new[edges[end]] for end in ("source", "target")})
 
     def top(self, n: int) -> Circuit:
         """The n nodes of largest |score|, largest first; ties keep forward order."""
@@ -114,8 +128,11 @@ class Circuit:
 
     def strongest_edges(self, n: int) -> Circuit:
         """The same nodes with only the n edges of largest |weight|."""
-        order = np.argsort(-np.abs(self.weight), kind="stable")[:n]
-        return replace(self, source=self.source[order], target=self.target[order], weight=self.weight[order])
+        return self.keep_edges(np.argsort(-np.abs(self.weight), kind="stable")[:n])
+
+    def keep_edges(self, chosen: np.ndarray) -> Circuit:
+        """The same nodes with only the chosen edges (a mask or indices, [edge])."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in EDGE_COLUMNS})
 
     def labelled(self, labels: Mapping[str, str]) -> Circuit:
         """The same circuit with these labels added; keys are addresses such as `resid.3/17`, a position is left off.
@@ -140,6 +157,7 @@ class Circuit:
             self, site=keys[:, 0], unit=keys[:, 1], position=np.full(len(keys), ANYWHERE),
             score=np.array([sum(v[::2]) for v in values]), patch_mean=np.array([np.mean(v[1::2]) for v in values]),
             source=np.zeros(0, np.int64), target=np.zeros(0, np.int64), weight=np.zeros(0),
+            score_error=np.zeros(0), weight_error=np.zeros(0),
         )  # fmt: skip
 
     def with_details(self, **details: Any) -> Circuit:
@@ -221,13 +239,12 @@ class Circuit:
 
     def to_json(self) -> dict[str, Any]:
         """The circuit as plain JSON, with the version of its schema."""
-        names = ("site", "unit", "position", "score", "patch_mean")
         return {
             "format": FORMAT,
             "version": VERSION,
             "sites": [{"site": str(s), "units": self.units[s]} for s in self.sites],
-            "nodes": {name: _plain(getattr(self, name)) for name in names},
-            "edges": {name: _plain(getattr(self, name)) for name in ("source", "target", "weight")},
+            "nodes": {name: _plain(getattr(self, name)) for name in NODE_COLUMNS},
+            "edges": {name: _plain(getattr(self, name)) for name in EDGE_COLUMNS},
             "labels": dict(self.labels),
             "details": dict(self.details),
             "provenance": dict(self.provenance),
@@ -250,10 +267,12 @@ class Circuit:
             columns |= {name: _floats(value["nodes"][name]) for name in ("score", "patch_mean")}
             columns |= {name: _integers(value["edges"][name]) for name in ("source", "target")}
             columns |= {"weight": _floats(value["edges"]["weight"])}
+            tables = {"score_error": value["nodes"], "weight_error": value["edges"]}
+            columns |= {name: _floats(table[name]) for name, table in tables.items() if name in table}
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"{origin} is not a whole circuit: {error!r} is missing or malformed") from error
-        for names in (("site", "unit", "position", "score", "patch_mean"), ("source", "target", "weight")):
-            sizes = {name: len(columns[name]) for name in names}
+        for names in (NODE_COLUMNS, EDGE_COLUMNS):
+            sizes = {name: len(columns[name]) for name in names if name in columns}
             if len(set(sizes.values())) != 1:
                 raise ValueError(f"{origin} has columns of different lengths: {sizes}")
         n, ends = len(columns["score"]), np.concatenate([columns["source"], columns["target"]])

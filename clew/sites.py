@@ -199,6 +199,18 @@ class Set(Edit):
 
 
 @dataclass(frozen=True, eq=False)
+class Mix(Edit):
+    """weight * x + (1 - weight) * value: a mask between 0 and 1 through which gradients reach both."""
+
+    value: Tensor | float = field(kw_only=True)
+    weight: Tensor | float = field(kw_only=True)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        weight = torch.as_tensor(self.weight).to(x)
+        return weight * x + (1 - weight) * torch.as_tensor(self.value).to(x)
+
+
+@dataclass(frozen=True, eq=False)
 class Scale(Edit):
     """factor * x: clamping a feature off (0), damping or boosting it."""
 

@@ -9,7 +9,7 @@ section 4. At each site, in forward order, what flows there then, ablations belo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from clew.models import Model, Trace
 from clew.report import Report, Row, bootstrap
 from clew.sites import Edit, Set, Site
 
-Ablation = Literal["mean", "zero", "resample"]
+Ablation = Literal["mean", "zero", "resample", "patch"]
 Errors = Literal["nodes", "keep", "remove"]
 
 
@@ -41,8 +41,8 @@ def faithfulness(
 
     Args:
         ablation: what a node outside the circuit becomes: its "mean" over the patch prompts (clean ones where there
-            are none), at each position where the behaviour is aligned, else over all; "zero"; or its value on
-            another example ("resample", drawn by `seed`).
+            are none), at each position where the behaviour is aligned, else over all; "zero"; its value on another
+            example ("resample", drawn by `seed`); or its value on the pair's own patch prompt ("patch", as in MIB).
         errors: error nodes are in or out like other "nodes"; "keep" leaves all as they are, "remove" ablates all.
         start: sites of layers below this one, and the embedding, are left alone.
         held_out: measure on the behaviour's test half; False measures on all that is given.
@@ -62,8 +62,10 @@ class Trial:
     def __init__(
         self, model: Model, behaviour: Behaviour, *, ablation: Ablation, errors: Errors, start: int, seed: int
     ) -> None:
-        if ablation not in ("mean", "zero", "resample"):
-            raise ValueError(f"ablation={ablation!r} is unknown; choose mean, zero or resample")
+        if ablation not in get_args(Ablation):
+            raise ValueError(f"ablation={ablation!r} is unknown; choose {', '.join(get_args(Ablation))}")
+        if ablation == "patch" and behaviour.baseline != "patch":
+            raise ValueError(f"{behaviour.name} has no patch prompts; choose ablation='mean', 'zero' or 'resample'")
         if errors not in ("nodes", "keep", "remove"):
             raise ValueError(f"errors={errors!r} is unknown; choose nodes, keep or remove")
         self.model, self.behaviour, self.ablation, self.errors, self.seed = model, behaviour, ablation, errors, seed
@@ -75,7 +77,9 @@ class Trial:
         self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
         self._mean = means(model, behaviour, of="patch") if ablation == "mean" else None
         self._other = (
-            [self._other_run(b) for b in self.batches] if ablation == "resample" else [None] * len(self.batches)
+            [self._other_run(b) for b in self.batches]
+            if ablation in ("resample", "patch")
+            else [None] * len(self.batches)
         )
         self.whole = self.metric(None)
         self.empty = self.metric(lambda site, unit, length: torch.zeros(length, unit + 1, dtype=torch.bool))
@@ -92,7 +96,9 @@ class Trial:
                 f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",)  # fmt: skip
 
     def _other_run(self, batch: Batch) -> Trace:
-        return self.model.run(resampled(batch, self.seed), read=read_sites(self.model), keep=0)
+        tokens = batch.patch if self.ablation == "patch" else resampled(batch, self.seed)
+        assert tokens is not None
+        return self.model.run(tokens, read=read_sites(self.model), keep=0)
 
     def _instead(self, batch: Batch, other: Trace | None, site: Site) -> tuple[Tensor | float, Tensor | float]:
         """What the code and the error become where they are ablated."""

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.circuit import ANYWHERE, ERROR, Circuit
+from clew.circuit import ANYWHERE, ERROR, NODE_COLUMNS, Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import Baseline, Contrast, State
 from clew.models import Model, Trace
@@ -85,33 +85,53 @@ class Mean:
         self.contrast = contrast
         self.keep = contrast.keeps_positions(positions)
         self._effect: dict[Site, Tensor] = {}
+        self._square: dict[Site, Tensor] = {}
         self._code: dict[Site, Tensor] = {}
 
     def add(self, site: Site, scored: Scored) -> None:
         """Add one batch's effects at one site."""
         code = self.contrast.model.dictionaries[site].fold(scored.other.code)
         over = 0 if self.keep else (0, 1)
-        for totals, new in ((self._effect, scored.effect), (self._code, code)):
-            new = new.sum(over).reshape(-1, new.shape[-1])
+        of_example = scored.effect if self.keep else scored.effect.sum(1)
+        for totals, new in ((self._effect, of_example), (self._square, of_example**2), (self._code, code)):
+            new = new.sum(over if totals is self._code else 0).reshape(-1, new.shape[-1])
             totals[site] = totals[site] + new if site in totals else new
 
     def circuit(self) -> Circuit:
         """Effects averaged over examples; codes averaged over examples and, if positions are summed, positions."""
         examples = sum(len(b.clean) for b in self.contrast.batches)
         tokens = sum(b.clean.numel() for b in self.contrast.batches)
+        mean = {site: t / examples for site, t in self._effect.items()}
         found = circuit_of(
             self.contrast.model,
-            {site: t / examples for site, t in self._effect.items()},
+            mean,
             {site: t / (examples if self.keep else tokens) for site, t in self._code.items()},
             self.keep,
+            {site: standard_error(mean[site], t / examples, examples) for site, t in self._square.items()},
         )
         return found.with_details(length=self.contrast.batches[0].clean.shape[1]) if self.keep else found
 
 
-def circuit_of(model: Model, score: Mapping[Site, Tensor], mean: Mapping[Site, Tensor], positions: bool) -> Circuit:
-    """A circuit of every node whose score is not zero. score [seq or 1, unit + error], mean [seq or 1, unit]."""
+def standard_error(mean: Tensor, square: Tensor, examples: int) -> Tensor:
+    """Of a mean over examples, from it and the mean of squares; nan for a single example."""
+    variance = (square - mean**2).clamp_min(0)
+    return (variance / (examples - 1)).sqrt() if examples > 1 else torch.full_like(mean, float("nan"))
+
+
+def circuit_of(
+    model: Model,
+    score: Mapping[Site, Tensor],
+    mean: Mapping[Site, Tensor],
+    positions: bool,
+    error: Mapping[Site, Tensor] | None = None,
+) -> Circuit:
+    """A circuit of every node whose score is not zero.
+
+    Args: score: [seq or 1, unit + error]. mean: of the units in the other state, [seq or 1, unit]. error: the
+        standard errors of the scores.
+    """
     sites = tuple(model.dictionaries)
-    columns: dict[str, list[np.ndarray]] = {n: [] for n in ("site", "unit", "position", "score", "patch_mean")}
+    columns: dict[str, list[np.ndarray]] = {n: [] for n in NODE_COLUMNS}
     for i, site in enumerate(sites):
         dictionary = model.dictionaries[site]
         table = score[site].clone()
@@ -125,5 +145,7 @@ def circuit_of(model: Model, score: Mapping[Site, Tensor], mean: Mapping[Site, T
         columns["position"].append((at if positions else torch.full_like(at, ANYWHERE)).cpu().numpy())
         columns["score"].append(table[at, unit].double().cpu().numpy())
         columns["patch_mean"].append(padded[at, unit].double().cpu().numpy())
+        spread = torch.full_like(table, float("nan")) if error is None else error[site]
+        columns["score_error"].append(spread[at, unit].double().cpu().numpy())
     whole: dict[str, Any] = {name: np.concatenate(parts) for name, parts in columns.items()}
     return Circuit(sites, {s: model.dictionaries[s].n_units for s in sites}, **whole)

@@ -82,7 +82,8 @@ def edges(
     weight /= sum(len(b.clean) for b in contrast.batches)
     source, target = np.nonzero(weight)
     strength = weight[source, target]
-    return replace(circuit, source=source, target=np.where(target == len(circuit), OUTPUT, target), weight=strength)
+    into = np.where(target == len(circuit), OUTPUT, target)
+    return replace(circuit, source=source, target=into, weight=strength, weight_error=np.zeros(0))
 
 
 def _gradients(method: str, made_it: bool, options: Mapping[str, Any]) -> Gradients:

@@ -144,6 +144,12 @@ class Model:
         d_head = self.body.widths[sites[0]] // self.body.n_heads
         return self.through(*(Partition(s, (d_head,) * self.body.n_heads) for s in sites))
 
+    def components(self) -> Model:
+        """The same model seen in what writes into its stream: the embedding, every head, every MLP; a unit each."""
+        heads = self.heads().dictionaries.values()
+        whole = [Partition(s, (self.body.widths[s],)) for s in self.sites("embed", "mlp")]
+        return self.through(*heads, *whole)
+
     def edited(self, *edits: Edit | Iterable[Edit]) -> Model:
         """The same model with these edits in force at every run and every generated token.
 
