@@ -218,18 +218,11 @@ class Circuit:
         return [(names[s], u, p) for s, u, p in zip(*columns, strict=True)]
 
     def diff(self, other: Circuit) -> Difference:
-        """What two circuits share and what each has alone."""
-        mine = dict(zip(self.keys(), self.score, strict=True))
-        theirs = dict(zip(other.keys(), other.score, strict=True))
-        shared = [k for k in mine if k in theirs]
-        one, two = np.array([mine[k] for k in shared]), np.array([theirs[k] for k in shared])
-        varies = len(shared) > 1 and one.std() > 0 and two.std() > 0
-        return Difference(
-            shared=tuple(shared),
-            only_first=tuple(k for k in mine if k not in theirs),
-            only_second=tuple(k for k in theirs if k not in mine),
-            correlation=float(np.corrcoef(one, two)[0, 1]) if varies else float("nan"),
-        )
+        """What two circuits share and what each has alone: nodes and edges."""
+        mine, theirs = self.keys(), other.keys()
+        nodes = _compare(dict(zip(mine, self.score, strict=True)), dict(zip(theirs, other.score, strict=True)))
+        edges = _compare(_edges(self, mine), _edges(other, theirs))
+        return Difference(*nodes, *edges)
 
     # On disk.
 
@@ -252,8 +245,14 @@ class Circuit:
 
     @classmethod
     def load(cls, path: str | Path) -> Circuit:
-        """Read what `save` wrote. Raises: ValueError naming the file and what is wrong with it."""
-        return cls.from_json(read_json(path, FORMAT), str(path))
+        """Read what `save` wrote, or a circuit of MIB (`clew.mib`).
+
+        Raises: ValueError naming the file and what is wrong with it.
+        """
+        from clew.mib import KEYS, from_mib
+
+        value = read_json(path, FORMAT, or_with=KEYS)
+        return cls.from_json(value, str(path)) if "format" in value else from_mib(value, origin=str(path))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], origin: str = "this JSON") -> Circuit:
@@ -284,28 +283,71 @@ class Circuit:
         return cls(sites, units, **columns, **rest)
 
 
+NodeKey = tuple[str, int, int]
+"""(site, unit, position) of a node; of the metric, ("metric", OUTPUT, ANYWHERE)."""
+EdgeKey = tuple[NodeKey, NodeKey]
+"""Both ends of an edge."""
+
+
 @dataclass(frozen=True)
 class Difference:
-    """Two circuits held side by side; nodes are (site, unit, position)."""
+    """Two circuits held side by side: what they share and what each has alone, in the order of its columns."""
 
-    shared: tuple[tuple[str, int, int], ...]
-    only_first: tuple[tuple[str, int, int], ...]
-    only_second: tuple[tuple[str, int, int], ...]
+    shared: tuple[NodeKey, ...]
+    only_first: tuple[NodeKey, ...]
+    only_second: tuple[NodeKey, ...]
     correlation: float
     """Pearson correlation of the scores of shared nodes; nan when fewer than two vary."""
+    shared_edges: tuple[EdgeKey, ...]
+    only_first_edges: tuple[EdgeKey, ...]
+    only_second_edges: tuple[EdgeKey, ...]
+    edge_correlation: float
+    """Pearson correlation of the weights of shared edges; nan when fewer than two vary."""
 
     @property
     def overlap(self) -> float:
         """Shared nodes over all nodes (Jaccard); 1 for equal circuits, also for two empty ones."""
-        total = len(self.shared) + len(self.only_first) + len(self.only_second)
-        return len(self.shared) / total if total else 1.0
+        return _overlap(self.shared, self.only_first, self.only_second)
+
+    @property
+    def edge_overlap(self) -> float:
+        """Shared edges over all edges (Jaccard); 1 for two circuits without edges."""
+        return _overlap(self.shared_edges, self.only_first_edges, self.only_second_edges)
 
     def __str__(self) -> str:
-        return (
+        nodes = (
             f"{len(self.shared)} nodes shared, {len(self.only_first)} only in the first, "
             f"{len(self.only_second)} only in the second; overlap {self.overlap:.2f}, "
             f"correlation of shared scores {self.correlation:.2f}"
         )
+        if not (self.shared_edges or self.only_first_edges or self.only_second_edges):
+            return nodes
+        return (
+            f"{nodes}\n{len(self.shared_edges)} edges shared, {len(self.only_first_edges)} only in the first, "
+            f"{len(self.only_second_edges)} only in the second; overlap {self.edge_overlap:.2f}, "
+            f"correlation of shared weights {self.edge_correlation:.2f}"
+        )
+
+
+def _edges(circuit: Circuit, keys: list[NodeKey]) -> dict[EdgeKey, float]:
+    """Weights of a circuit's edges by their ends."""
+    ends = [*keys, ("metric", OUTPUT, ANYWHERE)]  # OUTPUT is the last index
+    columns = (circuit.source.tolist(), circuit.target.tolist(), circuit.weight.tolist())
+    return {(ends[source], ends[target]): weight for source, target, weight in zip(*columns, strict=True)}
+
+
+def _compare(mine: Mapping[Any, float], theirs: Mapping[Any, float]) -> tuple[Any, Any, Any, float]:
+    """The keys that both have, that each has alone, and the correlation of what the shared ones hold."""
+    shared = tuple(k for k in mine if k in theirs)
+    one, two = np.array([mine[k] for k in shared]), np.array([theirs[k] for k in shared])
+    varies = len(shared) > 1 and one.std() > 0 and two.std() > 0
+    correlation = float(np.corrcoef(one, two)[0, 1]) if varies else float("nan")
+    return shared, tuple(k for k in mine if k not in theirs), tuple(k for k in theirs if k not in mine), correlation
+
+
+def _overlap(shared: tuple[Any, ...], *alone: tuple[Any, ...]) -> float:
+    total = len(shared) + sum(map(len, alone))
+    return len(shared) / total if total else 1.0
 
 
 def _plain(column: np.ndarray) -> list[Any]:

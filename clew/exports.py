@@ -1,4 +1,4 @@
-"""A circuit in the formats of others: networkx, GraphML, and the attribution-graph JSON of graph viewers.
+"""A circuit in the formats of others: networkx, GraphML, MIB, and the attribution-graph JSON of graph viewers.
 
 The attribution graph is the format of Anthropic's and Neuronpedia's viewers and of circuit-tracer:
 rows are layers, columns are token positions, links are direct effects.
@@ -18,6 +18,7 @@ import numpy as np
 
 from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node
 from clew.files import write_json, write_whole
+from clew.mib import write_mib as write_mib
 
 FEATURE, ERRORS = "cross layer transcoder", "mlp reconstruction error"
 """Feature types of the format; viewers draw every feature under the first, whatever its dictionary."""
@@ -82,11 +83,12 @@ def to_attribution_graph(
 ) -> dict[str, Any]:
     """The circuit as an attribution graph, ready for `json.dump`.
 
-    A node summed over positions stands at the last token. The metric is the one logit node. Node ids follow the
+    A node summed over positions stands at the last token. The metric is the one logit node, unless the logits are nodes
+    themselves (at `final`; `attribution_graph` makes them) and nothing ends in the metric. Node ids follow the
     convention `layer_unit_position` where that is unique and gain the site (`3_17_4_mlp`) where it is not:
     the format has one row per layer and its error ids, `0_layer_position`, meet those of layer-0 features.
-    `influence` is the share of the summed |score| held by the node and all stronger ones, so a viewer's slider at
-    0.8 shows the nodes that hold 80 % of it; others derive influence from the links instead. What the
+    `influence` is the share of all influence (of the summed |score| where the circuit's details hold none) that the
+    node and all stronger ones have, so a viewer's slider at 0.8 shows the nodes that hold 80 % of it. What the
     format has no room for (the address, the score) is kept under keys that start with "clew_".
 
     Args: tokens: decoded, one per position; `prompt`, `tokens` and `model` are those of the circuit's details and
@@ -104,18 +106,18 @@ def to_attribution_graph(
     if token_ids is not None and len(token_ids) != len(tokens):
         raise ValueError(f"{len(token_ids)} token_ids were given for {len(tokens)} tokens")
     end = len(tokens) - 1
-    nodes = [_node(node, end) for node in circuit]
-    nodes += [_embedding(p, id, tokens[p]) for p, id in enumerate(token_ids or ())]
     row = str(max([s.layer for s in circuit.sites if s.layer is not None], default=-1) + 2)
-    nodes.append(
-        _entry(f"{row}_{output_id}_{end}", output_id, row, end, "logit", f'Output "{output}" (p={probability:.3f})')
-        | {"token_prob": probability, "is_target_logit": True}
-    )
+    nodes = [_node(node, end, row, circuit.details) for node in circuit]
+    nodes += [_embedding(p, id, tokens[p]) for p, id in enumerate(token_ids or ())]
+    if (circuit.target == OUTPUT).any() or not any(n["feature_type"] == "logit" for n in nodes):
+        nodes.append(_logit(row, output_id, end, output, probability))
     ids = _unique([(n["node_id"], n.get("clew_address", n["feature_type"])) for n in nodes])
     for node, id in zip(nodes, ids, strict=True):
         node["node_id"] = id
-    order = np.argsort(-np.abs(circuit.score), kind="stable")
-    held = np.cumsum(np.abs(circuit.score)[order]) / max(np.abs(circuit.score).sum(), np.finfo(float).tiny)
+    known = circuit.details.get("influence")
+    size = np.array([known.get(n.address, 0.0) for n in circuit]) if known else np.abs(circuit.score)
+    order = np.argsort(-size, kind="stable")
+    held = np.cumsum(size[order]) / max(size.sum(), np.finfo(float).tiny)
     for index, share in zip(order.tolist(), held.tolist(), strict=True):
         nodes[index]["influence"] = share
     return {
@@ -176,15 +178,27 @@ def _lists(view: Mapping[str, Any], origin: str) -> dict[str, Any]:
     return plain
 
 
-def _node(node: Node, end: int) -> dict[str, Any]:
+def _node(node: Node, end: int, last_row: str, details: Mapping[str, Any]) -> dict[str, Any]:
     position = end if node.position == ANYWHERE else node.position
+    own = {"clew_address": node.address, "clew_score": node.score}
+    own |= {"activation": details["activation"].get(node.address)} if "activation" in details else {}
+    if node.site.part == "embed" and "token_ids" in details:
+        return _embedding(position, node.unit, node.label) | own
+    if node.site.part == "final":
+        chance = {entry["id"]: entry["probability"] for entry in details.get("logits", ())}
+        return _logit(last_row, node.unit, position, node.label, chance.get(node.unit, 0.0)) | own
     layer, row = node.site.layer or 0, "E" if node.site.layer is None else str(node.site.layer)
     if node.unit == ERROR:
         entry = _entry(f"0_{row}_{position}", -1, row, position, ERRORS, node.label or f"Error: {node.site}")
     else:
         id, code = f"{row}_{node.unit}_{position}", pair(layer, node.unit)
         entry = _entry(id, code, row, position, FEATURE, node.label) | {"jsNodeId": f"{row}_{node.unit}-0"}
-    return entry | {"clew_address": node.address, "clew_score": node.score}
+    return entry | own
+
+
+def _logit(row: str, id: int, position: int, word: str, probability: float) -> dict[str, Any]:
+    entry = _entry(f"{row}_{id}_{position}", id, row, position, "logit", f'Output "{word}" (p={probability:.3f})')
+    return entry | {"token_prob": probability, "is_target_logit": True}
 
 
 def _embedding(position: int, id: int, token: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,10 @@ def write_text(path: str | Path, text: str) -> Path:
     return write_whole(path, lambda temporary: _write_text(temporary, text))
 
 
-def read_json(path: str | Path, format: str) -> dict[str, Any]:
+def read_json(path: str | Path, format: str, *, or_with: Collection[str] = ()) -> dict[str, Any]:
     """Read a JSON file of ours whose "format" entry must be `format`.
 
+    Args: or_with: entries of another format that the caller reads as well; a file that has them all will do.
     Raises: ValueError naming the file, what was expected and what was found.
     """
     path = Path(path)
@@ -58,7 +59,7 @@ def read_json(path: str | Path, format: str) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON ({error}); a {format!r} file was expected") from error
     found = value.get("format") if isinstance(value, dict) else type(value).__name__
-    if found != format:
+    if found != format and not (or_with and isinstance(value, dict) and value.keys() >= set(or_with)):
         raise ValueError(f'{path} is not a {format!r} file: its "format" is {found!r}')
     return value
 

@@ -26,9 +26,11 @@ class Row:
     of: str = ""
     """What it was measured on: features, neurons, heads, random, ..."""
     nodes: int | None = None
-    """Size of the circuit."""
+    """Size of the circuit, in nodes or in what `unit` says."""
     examples: int = 0
     """Number of examples behind the number."""
+    unit: str = "node"
+    """What `nodes` counts: nodes, or edges where edges are judged."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Report:
         width = max([len(r.measure) + len(r.of) for r in self.rows], default=10) + 3
         lines = [self.title]
         for r in self.rows:
-            size = "" if r.nodes is None else f"{r.nodes:>7} nodes"
+            size = "" if r.nodes is None else f"{r.nodes:>7} {r.unit}s"
             what = f"{r.measure} {r.of}".strip()
             interval = "" if np.isnan(r.low) else f"  [{r.low:.3f}, {r.high:.3f}]  n={r.examples}"
             lines.append(f"  {what:<{width}}{size}  {r.value:7.3f}{interval}")

@@ -1,6 +1,7 @@
 """Circuits: choosing, editing, comparing, and coming back from disk bit for bit."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,6 +111,23 @@ def test_diff_and_overlap_by_hand():
     assert ("resid.0", ERROR, ANYWHERE) in d.only_first
     back = two.diff(one)
     assert back.only_second == d.only_first and back.overlap == 0.5
+
+
+def test_diff_compares_edges_by_their_ends():
+    one = circuit()
+    other = one.keep(np.array([3, 2, 1, 0])).keep_edges(np.array([0, 1, 2]))
+    other = replace(other, weight=other.weight * np.array([2.0, 2.0, -1.0]))
+    d = one.diff(other)
+    a, error, b = ("resid.0", 3, ANYWHERE), ("resid.0", ERROR, ANYWHERE), ("mlp.1", 7, 2)
+    assert d.shared_edges == ((a, b), (error, b), (b, ("metric", OUTPUT, ANYWHERE))) and d.edge_overlap == 3 / 4
+    assert d.only_first_edges == ((a, ("mlp.1", 7, ANYWHERE)),) and d.only_second_edges == ()
+    assert d.edge_correlation == pytest.approx(np.corrcoef([0.4, -3, 1], [0.8, -6, -1])[0, 1])
+    assert "3 edges shared, 1 only in the first, 0 only in the second; overlap 0.75" in str(d)
+
+
+def test_of_circuits_without_edges_none_is_spoken_of():
+    d = circuit().keep_edges(np.zeros(0, np.int64)).diff(circuit().keep_edges(np.zeros(0, np.int64)))
+    assert d.edge_overlap == 1 and np.isnan(d.edge_correlation) and "edges" not in str(d)
 
 
 def test_a_circuit_equals_itself_and_empty_circuits_are_equal():

@@ -179,6 +179,16 @@ class Behaviour:
         shortest = min(len(e.clean) for e in encoded if isinstance(e, Encoded))
         return bound.of_length(model, shortest)
 
+    def repaired(self, model: Any) -> Behaviour:
+        """Pairs of unequal token length made to fit by one other word, where that is safe; see `clew.data.repair`.
+
+        Args: model: a model or a tokenizer.
+        Raises: ValueError if no pair is left.
+        """
+        from clew.data.repair import repair
+
+        return repair(self, model)
+
     def of_length(self, model: Any, length: int | None = None) -> Behaviour:
         """The pairs whose prompts have `length` tokens; by default the length that most have.
 

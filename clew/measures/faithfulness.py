@@ -1,29 +1,20 @@
 """Faithfulness and completeness: how much of a behaviour a circuit carries, and how much is left without it.
 
 F(C) = (m(C) - m(empty)) / (m(M) - m(empty)), m the mean metric over held-out prompts; m(C) runs the model with
-every node outside C ablated, m(empty) with every node ablated, m(M) untouched. Completeness is F(M without C);
-a circuit that holds everything leaves 0. Source: Wang et al. 2023 and Marks et al. 2024 (arXiv:2403.19647),
-section 4. At each site, in forward order, what flows there then, ablations below included, is encoded anew.
+everything outside C ablated, m(empty) with everything ablated, m(M) untouched. Completeness is F(M without C);
+a circuit that holds everything leaves 0. Source: Wang et al. 2023 and Marks et al. 2024 (arXiv:2403.19647), section
+4; for edges, which hand on what their source wrote on the patch prompt when they are cut, MIB (arXiv:2504.13151).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, get_args
-
-import numpy as np
-import torch
-from torch import Tensor
-
-from clew.circuit import ANYWHERE, ERROR, Circuit
-from clew.data.behaviour import Batch, Behaviour
-from clew.data.contrast import batch_tokens, check_fits, means, read_sites, resampled, state
-from clew.models import Model, Trace
-from clew.report import Report, Row, bootstrap
-from clew.sites import Edit, Set, Site
-
-Ablation = Literal["mean", "zero", "resample", "patch"]
-Errors = Literal["nodes", "keep", "remove"]
+from clew.circuit import Circuit
+from clew.data.behaviour import Behaviour
+from clew.measures._nodes import Ablation, Errors
+from clew.measures._nodes import Trial as Trial
+from clew.measures._trials import trial_of
+from clew.models import Model
+from clew.report import Report
 
 
 def faithfulness(
@@ -31,7 +22,7 @@ def faithfulness(
     behaviour: Behaviour,
     circuit: Circuit,
     *,
-    ablation: Ablation = "mean",
+    ablation: Ablation | None = None,
     errors: Errors = "nodes",
     start: int = 0,
     held_out: bool = True,
@@ -40,127 +31,18 @@ def faithfulness(
     """Faithfulness and completeness of a circuit, with bootstrap intervals over prompts.
 
     Args:
+        circuit: nodes of the lens, or a wired circuit of components, which is then judged by its edges.
         ablation: what a node outside the circuit becomes: its "mean" over the patch prompts (clean ones where there
             are none), at each position where the behaviour is aligned, else over all; "zero"; its value on another
             example ("resample", drawn by `seed`); or its value on the pair's own patch prompt ("patch", as in MIB).
+            Mean by default for nodes; for edges there is "patch" alone.
         errors: error nodes are in or out like other "nodes"; "keep" leaves all as they are, "remove" ablates all.
         start: sites of layers below this one, and the embedding, are left alone.
         held_out: measure on the behaviour's test half; False measures on all that is given.
 
     Returns: a Report with the rows faithfulness and completeness. Costs: four forwards per batch, and those of the mean.
     """
-    trial = Trial(
-        model, behaviour.test if held_out else behaviour, ablation=ablation, errors=errors, start=start, seed=seed
-    )
-    rows = trial.rows([circuit])
-    return Report(f"{behaviour.name}: {len(circuit)} nodes on {model.name}", tuple(rows), trial.notes)
-
-
-class Trial:
-    """A model, some prompts and a way to ablate: measures any number of circuits against the same two ends."""
-
-    def __init__(
-        self, model: Model, behaviour: Behaviour, *, ablation: Ablation, errors: Errors, start: int, seed: int
-    ) -> None:
-        if ablation not in get_args(Ablation):
-            raise ValueError(f"ablation={ablation!r} is unknown; choose {', '.join(get_args(Ablation))}")
-        if ablation == "patch" and behaviour.baseline != "patch":
-            raise ValueError(f"{behaviour.name} has no patch prompts; choose ablation='mean', 'zero' or 'resample'")
-        if errors not in ("nodes", "keep", "remove"):
-            raise ValueError(f"errors={errors!r} is unknown; choose nodes, keep or remove")
-        self.model, self.behaviour, self.ablation, self.errors, self.seed = model, behaviour, ablation, errors, seed
-        self.sites = [s for s in model.dictionaries if s.layer is None or s.layer >= start if s.part != "embed"]
-        if not self.sites:
-            raise ValueError(
-                f"with start={start} no site of the lens is left to ablate; {model.name} has {model.n_layers} layers"
-            )
-        self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
-        self._mean = means(model, behaviour, of="patch") if ablation == "mean" else None
-        self._other = (
-            [self._other_run(b) for b in self.batches]
-            if ablation in ("resample", "patch")
-            else [None] * len(self.batches)
-        )
-        self.whole = self.metric(None)
-        self.empty = self.metric(lambda site, unit, length: torch.zeros(length, unit + 1, dtype=torch.bool))
-        if abs(self.whole.mean() - self.empty.mean()) < 1e-12:
-            raise ValueError(
-                f"ablating every node at {len(self.sites)} sites leaves the metric at {self.whole.mean():.4g}, so shares of "
-                "its change mean nothing; another ablation, metric or set of sites is needed"
-            )
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        error = {"nodes": "errors are nodes", "keep": "errors kept", "remove": "errors ablated"}[self.errors]
-        return (f"{self.ablation} ablation at {len(self.sites)} sites, {error}; {len(self.whole)} prompts; "
-                f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",)  # fmt: skip
-
-    def _other_run(self, batch: Batch) -> Trace:
-        tokens = batch.patch if self.ablation == "patch" else resampled(batch, self.seed)
-        assert tokens is not None
-        return self.model.run(tokens, read=read_sites(self.model), keep=0)
-
-    def _instead(self, batch: Batch, other: Trace | None, site: Site) -> tuple[Tensor | float, Tensor | float]:
-        """What the code and the error become where they are ablated."""
-        if self._mean is not None:
-            mean = self._mean[batch.clean.shape[1]][site]
-            return mean.code, mean.error
-        if other is None:
-            return 0.0, 0.0
-        there = state(other, site)
-        return there.code, there.error
-
-    def metric(self, keep: Callable[[Site, int, int], Tensor] | None) -> np.ndarray:
-        """Metric of every prompt with all nodes ablated but those that `keep(site, n_units, seq)`, [seq, unit + 1], holds."""
-        values: list[Tensor] = []
-        for batch, other in zip(self.batches, self._other, strict=True):
-            edits = [] if keep is None else list(self._edits(batch, other, keep))
-            reads = getattr(self.behaviour.metric, "reads", ())
-            run = self.model.run(batch.clean, read=reads, edits=edits, keep=1)
-            values.append(self.behaviour.metric(run, batch).detach())
-        return torch.cat(values).cpu().double().numpy()
-
-    def _edits(self, batch: Batch, other: Trace | None, keep: Callable[[Site, int, int], Tensor]) -> Iterator[Edit]:
-        for site in self.sites:
-            dictionary = self.model.dictionaries[site]
-            mask = keep(site, dictionary.n_units, batch.clean.shape[1]).to(batch.clean.device)
-            code, left = self._instead(batch, other, site)
-            yield Set(site, value=code, keep=dictionary.unfold(mask[:, :-1]), basis="code")
-            if self.errors == "keep" or dictionary.exact:
-                continue
-            error = mask[:, -1:] if self.errors == "nodes" else torch.zeros_like(mask[:, -1:])
-            yield Set(site, value=left, keep=error, basis="error")
-
-    def circuit_metric(self, circuit: Circuit, *, complement: bool = False) -> np.ndarray:
-        """Metric of every prompt with only the circuit in place, or with only the rest of the model."""
-        check_fits(self.model, circuit, {b.clean.shape[1] for b in self.batches})
-        return self.metric(lambda site, units, length: _mask(circuit, site, units, length) ^ complement)
-
-    def share(self, metric: np.ndarray) -> Callable[[np.ndarray], float]:
-        """(m - m(empty)) / (m(M) - m(empty)) over some examples."""
-        return lambda i: float(
-            (metric[i].mean() - self.empty[i].mean()) / (self.whole[i].mean() - self.empty[i].mean())
-        )
-
-    def rows(self, circuits: Sequence[Circuit], of: str = "") -> Iterator[Row]:
-        """Faithfulness and completeness of each circuit."""
-        n = len(self.whole)
-        for circuit in circuits:
-            for name, complement in (("faithfulness", False), ("completeness", True)):
-                share = self.share(self.circuit_metric(circuit, complement=complement))
-                low, high = bootstrap(share, n, seed=self.seed)
-                yield Row(name, share(np.arange(n)), low, high, of, len(circuit), n)
-
-
-def _mask(circuit: Circuit, site: Site, units: int, length: int) -> Tensor:
-    """Which (position, unit or error) the circuit holds at a site."""
-    mask = torch.zeros(length, units + 1, dtype=torch.bool)
-    if site not in circuit.sites:
-        return mask
-    here = np.flatnonzero(circuit.site == circuit.sites.index(site))
-    unit = torch.from_numpy(np.where(circuit.unit[here] == ERROR, units, circuit.unit[here]))
-    position = torch.from_numpy(circuit.position[here])
-    everywhere = position == ANYWHERE
-    mask[:, unit[everywhere]] = True
-    mask[position[~everywhere], unit[~everywhere]] = True
-    return mask
+    used = behaviour.test if held_out else behaviour
+    trial = trial_of(model, used, circuit, ablation=ablation, errors=errors, start=start, seed=seed)
+    size = f"{trial.size(circuit)} {trial.unit}s"
+    return Report(f"{behaviour.name}: {size} on {model.name}", tuple(trial.rows([circuit])), trial.notes)

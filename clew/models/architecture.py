@@ -34,6 +34,8 @@ class Architecture:
     blocks: str = "model.layers"
     norm: str = "model.norm"
     unembed: str = "lm_head"
+    attn_norm: str | Callable[[Any], str] = "input_layernorm"
+    """The norm between the stream and the attention; from the config where it depends on it."""
     attn: str = "self_attn"
     """The attention module of a block."""
     attn_write: str = ""
@@ -46,6 +48,8 @@ class Architecture:
     pattern: str = "interface"
     """Where attention probabilities are seen: `interface` of transformers, the path of a module that
     receives them, or empty where neither exists."""
+    mlp_norm: str | Callable[[Any], str] = "post_attention_layernorm"
+    """The norm between the stream and the MLP."""
     mlp: str = "mlp"
     """The module whose input is what the MLP reads."""
     mlp_write: str = ""

@@ -8,8 +8,9 @@ of Vaswani et al. 2017 with the scale, mask and soft cap that the model passes t
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,25 +19,61 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+Look = Callable[[Tensor, Tensor, Tensor | None, float], None]
+"""Called with queries [batch, head, seq, d_head] and keys (one per key-value head) as they are multiplied, that is
+rotated and normed; the mask, if there is one; and the factor on their product."""
+
 _watchers: dict[nn.Module, list[Callable[[Tensor], Tensor]]] = {}
+_lookers: dict[nn.Module, list[Look]] = {}
+_apart: dict[nn.Module, list[Shared]] = {}
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Keys and values of one attention call, shared and as each query head gets them, [batch, head, seq, d_head]."""
+
+    key: Tensor
+    value: Tensor
+    keys: Tensor
+    """One for each query head; a gradient here is that head's share."""
+    values: Tensor
 
 
 class Handle:
     """Removes one watcher, as a hook's handle does."""
 
-    def __init__(self, module: nn.Module, visit: Callable[[Tensor], Tensor]) -> None:
-        self.module, self.visit = module, visit
+    def __init__(self, table: dict[nn.Module, list[Any]], module: nn.Module, visit: Callable[..., Any]) -> None:
+        self.table, self.module, self.visit = table, module, visit
+        table.setdefault(module, []).append(visit)
 
     def remove(self) -> None:
-        _watchers[self.module].remove(self.visit)
-        if not _watchers[self.module]:
-            del _watchers[self.module]
+        self.table[self.module].remove(self.visit)
+        if not self.table[self.module]:
+            del self.table[self.module]
 
 
 def watch(module: nn.Module, visit: Callable[[Tensor], Tensor]) -> Handle:
     """Let `visit` see, and replace, the pattern [batch, head, query, key] of one attention module."""
-    _watchers.setdefault(module, []).append(visit)
-    return Handle(module, visit)
+    return Handle(_watchers, module, visit)
+
+
+def look(module: nn.Module, see: Look) -> Handle:
+    """Let `see` look at the queries and keys of one attention module, in runs in which a pattern is read."""
+    return Handle(_lookers, module, see)
+
+
+@contextmanager
+def heads_apart(module: PreTrainedModel, owners: Sequence[nn.Module]) -> Iterator[list[Shared]]:
+    """While inside, every call hands each query head a copy of its shared key and value; yields them, call by call."""
+    seen: list[Shared] = []
+    for owner in owners:
+        _apart[owner] = seen
+    try:
+        with patterns_visible(module):
+            yield seen
+    finally:
+        for owner in owners:
+            del _apart[owner]
 
 
 @contextmanager
@@ -65,14 +102,22 @@ def _attend(
     own = module.config._attn_implementation.removeprefix("clew_")  # type: ignore[union-attr]
     eager: Any = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
     attend = ALL_ATTENTION_FUNCTIONS.get_interface(own, eager)
-    out, _ = attend(module, query, key, value, mask, scaling=scaling, **rest)
+    factor = query.shape[-1] ** -0.5 if scaling is None else scaling
+    for see in _lookers.get(module, ()):
+        see(query, key, mask, factor)
+    groups = query.shape[1] // key.shape[1]
+    if module in _apart:
+        copies = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+        _apart[module].append(Shared(key, value, *copies))
+        key, value, groups = *copies, 1
+        with _ungrouped(module):
+            out, _ = attend(module, query, key, value, mask, scaling=scaling, **rest)
+    else:
+        out, _ = attend(module, query, key, value, mask, scaling=scaling, **rest)
     if module not in _watchers:
         return out, None
-    groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    pattern = new = _pattern(
-        query, key, mask, query.shape[-1] ** -0.5 if scaling is None else scaling, rest.get("softcap")
-    )
+    pattern = new = _pattern(query, key, mask, factor, rest.get("softcap"))
     for visit in _watchers[module]:
         new = visit(new)
     mixed = (new @ value).transpose(1, 2)
@@ -80,6 +125,17 @@ def _attend(
     # goes through the pattern.
     moved = (new != pattern).any(-1).transpose(1, 2).unsqueeze(-1)
     return torch.where(moved, mixed, out.detach() + (mixed - mixed.detach()) if mixed.requires_grad else out), None
+
+
+@contextmanager
+def _ungrouped(module: nn.Module) -> Iterator[None]:
+    """The implementations repeat keys as often as the module says; these are repeated already."""
+    own = module.num_key_value_groups
+    vars(module)["num_key_value_groups"] = 1
+    try:
+        yield
+    finally:
+        vars(module)["num_key_value_groups"] = own
 
 
 def _pattern(query: Tensor, key: Tensor, mask: Tensor | None, scaling: float, softcap: float | None) -> Tensor:

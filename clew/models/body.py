@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -78,6 +79,11 @@ class Body:
             f"{site.part}.0 to {site.part}.{self.n_layers - 1})"
         )
 
+    @cached_property
+    def attentions(self) -> list[nn.Module]:
+        """The module of each block that calls the attention: the owner of its output projection."""
+        return [block.get_submodule(self.record.output.rpartition(".")[0]) for block in self.blocks]
+
     def require(self, promise: str) -> None:
         """Raises: ValueError when selfcheck found that this promise does not hold for the model."""
         if promise in self.refused:
@@ -146,14 +152,19 @@ class Body:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the weights: names, shapes and about 1,024 evenly spaced values, sum and norm of every tensor."""
+        """A hash of the weights: of every tensor name, shape, about 1,024 evenly spaced values, sum and sum of squares."""
         digest = hashlib.sha256(type(self.module).__name__.encode())
         for name, p in self.module.state_dict().items():
             flat = p.detach().reshape(-1)
             values = flat[:: max(1, len(flat) // 1024)]
             digest.update(f"{name}{tuple(p.shape)}{p.dtype}".encode())
             digest.update(values.float().cpu().numpy().tobytes())
-            digest.update(repr(float(flat.sum(dtype=torch.float64))).encode())
-            if p.is_floating_point():
-                digest.update(repr(float(torch.linalg.vector_norm(flat, dtype=torch.float64))).encode())
+            sums = torch.tensor([_sums(part) for part in flat.split(1 << 20)], dtype=torch.float64)
+            digest.update(repr([math.fsum(column) for column in sums.T.tolist()]).encode())
         return digest.hexdigest()[:16]
+
+
+def _sums(x: Tensor) -> tuple[float, float]:
+    """Sum and sum of squares of some values, in float64."""
+    wide = x.double()
+    return float(wide.sum()), float(wide @ wide)

@@ -198,6 +198,7 @@ class Model:
         edits: Sequence[Edit] = (),
         grad: bool = False,
         cut: bool = False,
+        frozen: bool = False,
         keep: int | None = None,
         base: Trace | None = None,
         record: bool = False,
@@ -213,6 +214,9 @@ class Model:
             grad: tie what was read to the logits, for `trace.gradients`.
             cut: make every site of the lens a leaf, so that gradients are local to the segment
                 between neighbouring sites; `trace.arrived` holds what came in there.
+            frozen: hold attention patterns, norm scales and MLP writes still for the gradient, so that it sees a
+                linear map from `embed` and each `mlp` to every other site, up to `final` (a cap on the logits is
+                no part of it); with `grad`, an `mlp` that is read is a leaf.
             keep: logits of the last `keep` positions (all when None); 0 stops at the last read site.
             base: a trace made with `record=True` of the same prompts, or of prompts of which this
                 batch is a whole number of copies, one after the other: blocks below the first site
@@ -241,7 +245,7 @@ class Model:
         trace = Trace(tokens, real, dictionaries=self.dictionaries)
         visitors = Visitors(
             self.body, self.dictionaries, trace, (*self.edits, *self._checked(edits)), sites,
-            grad=grad, cut=cut, stop=keep == 0, prompt=tokens.shape[1],
+            grad=grad, cut=cut, stop=keep == 0, frozen=frozen, prompt=tokens.shape[1],
         )  # fmt: skip
         return forward(visitors, keep=keep, base=base, record=record)
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from clew.dictionaries.dictionary import Dictionary
 from clew.models import attention
 from clew.models.body import Body
+from clew.models.frozen import held_sites, norms_held
 from clew.models.trace import EditDidNotFire, Receipt, Trace, as_read
 from clew.sites import Edit, Site
 
@@ -37,6 +38,7 @@ class Visitors:
     grad: bool = False
     cut: bool = False
     stop: bool = False
+    frozen: bool = False
     prompt: int = 0
     offset: int = 0
     """Column of the first token of the current call: > 0 in the cached calls of a generation."""
@@ -49,17 +51,20 @@ class Visitors:
             self._by_site.setdefault(receipt.edit.at, []).append(receipt)
         used = [self.dictionaries[e.at] for e in self.edits if e.basis != "value"]
         self._needed = {d.reads for d in used if d.spans_sites}
+        self._held = held_sites(self.body) if self.frozen else set()
         self._left = set(self.read)
 
     @property
     def sites(self) -> list[Site]:
         """Every site to tap, in forward order."""
-        return sorted(self.read | self._by_site.keys() | self._needed)
+        return sorted(self.read | self._by_site.keys() | self._needed | self._held)
 
     def visit(self, site: Site, x: Tensor) -> Tensor:
-        """Edit, cut, record; return what flows on."""
+        """Edit, hold, cut, record; return what flows on."""
         if site in self._by_site:
             x = self._edited(site, x, self._by_site[site])
+        if site in self._held:
+            x = x.detach()
         if site in self._needed:
             self._reading[site] = x
         if site in self.read:
@@ -75,8 +80,8 @@ class Visitors:
             x = x.detach().requires_grad_()
         elif self.cut:
             self.trace.arrived[site] = x
-        elif self.grad and not x.requires_grad:
-            x = x.detach().requires_grad_()
+        elif self.grad:  # a tensor of its own, for two sites may be fed by one (a norm that attention and MLP share)
+            x = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
         self.trace.values[site] = x
         return x.clone()  # the module may write into what flows on (Falcon does)
 
@@ -162,6 +167,8 @@ def forward(
             stack.enter_context(attention.patterns_visible(body.module))
         if base is not None:
             stack.enter_context(_resumed(body, base, _first_block(visitors.sites), trace))
+        if visitors.frozen:  # before the taps, which then see what the held norms hand on
+            stack.enter_context(norms_held(body))
         for site in visitors.sites:
             stack.callback(body.taps[site].attach(_bound(visitors.visit, site), batch).remove)
         if record:

@@ -38,7 +38,8 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
 
     Without `tokens` the command is only listed, and nothing is loaded for it.
 
-    Options that a command line cannot give (functions, tensors) are left out; the command's own come first
+    A circuit is given by its file and a model by its name; what a command line cannot give (functions, tensors) is left
+    out; the command's own come first
     where two share a name. Raises: ValueError naming the near files of the folder.
     """
     folder = command.__dict__.get("folder")
@@ -52,9 +53,13 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
         by = _value_of("--by", tokens) or default
         taken = _taken(folder, by, set(own)) if by else []
 
+    loaders = {p.name: loader for p in taken if (loader := _loader(get_args(p.annotation)[0]))}
+    taken = [_by_name(p) if p.name in loaders else p for p in taken]
+
     @wraps(command)
     def called(*args: Any, **kwargs: Any) -> Any:
-        return command(*args, **{"by": own["by"].default, **kwargs})
+        loaded = {n: loaders[n](v) if n in loaders and v is not None else v for n, v in kwargs.items()}
+        return command(*args, **{"by": own["by"].default, **loaded})
 
     called.__dict__["__signature__"] = inspect.Signature([*own.values(), *taken])
     called.__annotations__ = {p.name: p.annotation for p in [*own.values(), *taken]}
@@ -69,8 +74,21 @@ def _taken(folder: str, by: str, own: set[str]) -> list[inspect.Parameter]:
     return [
         p.replace(annotation=Annotated[hints[n], _parameter(hints[n], helps.get(n, ""), by)])
         for n, p in inspect.signature(function).parameters.items()
-        if p.kind is p.KEYWORD_ONLY and n not in own and _is_plain(hints.get(n))
+        if p.kind is p.KEYWORD_ONLY and n not in own and (_is_plain(hints.get(n)) or _loader(hints.get(n)))
     ]
+
+
+def _loader(hint: Any) -> Callable[[str], Any] | None:
+    """What makes of a word on the command line a circuit (its file) or a model (its name); None for other types."""
+    names = {getattr(part, "__name__", "") for part in _parts(hint)}
+    import clew
+
+    return clew.Circuit.load if "Circuit" in names else clew.open if "Model" in names else None
+
+
+def _by_name(parameter: inspect.Parameter) -> inspect.Parameter:
+    hint, more = get_args(parameter.annotation)
+    return parameter.replace(annotation=Annotated[str | None if _is_optional(hint) else str, more])
 
 
 def arguments(docstring: str) -> dict[str, str]:

@@ -69,11 +69,11 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def open_lens(
     model: str, *, through: Sequence[Path] = (), neurons: Sequence[str] = (), heads: bool = False,
-    dtype: str | None = None, device: str | None = None,
+    components: bool = False, dtype: str | None = None, device: str | None = None,
 ) -> Any:  # fmt: skip
     """The model that the user named, in the basis that the user asked for."""
-    if (bool(through) + bool(neurons) + heads) > 1:
-        raise ValueError("--through, --neurons and --heads are three ways to see a model; give one of them")
+    if (bool(through) + bool(neurons) + heads + components) > 1:
+        raise ValueError("--through, --neurons, --heads and --components are ways to see a model; give one of them")
     import torch
     import transformers
 
@@ -91,6 +91,8 @@ def open_lens(
             return opened.through(*(d for path in through for d in clew.Dictionary.load(path)))
         if neurons:
             return opened.neurons(*neurons)
+        if components:
+            return opened.components()
         return opened.heads() if heads else opened
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,8 +22,12 @@ def find(
     through: Annotated[tuple[Path, ...], Several] = (),
     neurons: Annotated[tuple[str, ...], Several] = (),
     heads: Flag = False,
+    components: Flag = False,
     circuit: Path | None = None,
     top: int = 100,
+    select: str = "top",
+    rho: float = 0.5,
+    significant: float | None = None,
     out: Path = Path("circuit.json"),
     all_examples: Flag = False,
     examples: int | None = None,
@@ -48,10 +54,18 @@ def find(
         Sites whose single coordinates are the units, such as resid.3.
     heads
         Let attention heads be the units.
+    components
+        Let the embedding, heads and MLPs be the units.
     circuit
         A saved circuit whose nodes are scored or wired, for methods that take one.
     top
-        Keep this many nodes, the strongest; 0 keeps all.
+        Keep this many nodes, or edges of a search over components; 0 keeps all.
+    select
+        How they are chosen: top, ratio, greedy, ilp (a file of clew/selection).
+    rho
+        For `ratio`: the share that is chosen by largest positive score.
+    significant
+        First leave out what does not keep its sign over the prompts with this confidence, such as .95.
     out
         Where to save the circuit.
     examples
@@ -69,17 +83,23 @@ def find(
         Where to run: cpu, cuda, cuda:1, mps.
     """
     if top < 0:
-        raise ValueError(f"--top is {top}; give the number of nodes to keep, or 0 for all")
+        raise ValueError(f"--top is {top}; give the number of nodes or edges to keep, or 0 for all")
     nodes = _nodes(by, circuit)
-    lens = open_lens(model, through=through, neurons=neurons, heads=heads, dtype=dtype, device=device)
+    choose = _selection(select, rho)
+    view: dict[str, Any] = {"through": through, "neurons": neurons, "heads": heads, "components": components}
+    lens = open_lens(model, **view, dtype=dtype, device=device)
     import clew
 
     task = open_behaviour(behaviour, lens, examples, metric, all_pairs)
     with working(f"{by.replace('_', ' ')} on {behaviour}"):
         found = clew.find(lens, task, nodes, by=by, held_out=not all_examples, **options)
-    found = found.top(top) if top else found
+    if significant is not None:
+        from clew.finder import load
+
+        found = load("selection", "bootstrap")(found, confidence=significant)
+    found = choose(found, top) if top else found
     found.save(out)
-    strongest = [{"address": n.address, "score": n.score, "label": n.label} for n in found.top(10)]
+    strongest = _strongest(found)
     lines = [f"  {n['score']:+9.4f}  {n['address']:<22} {n['label']}".rstrip() for n in strongest]
     summary = {"circuit": str(out), "nodes": len(found), "edges": len(found.weight), "strongest": strongest}
     say("\n".join([f"{len(found)} nodes and {len(found.weight)} edges, saved as {out}", *lines]), summary, json)
@@ -88,10 +108,39 @@ def find(
             [f"--through {p}" for p in through]
             + [f"--neurons {' '.join(neurons)}"] * bool(neurons)
             + ["--heads"] * heads
+            + ["--components"] * components
         )
         given += [f"--examples {examples}"] * (examples is not None) + [f"--metric {metric}"] * (metric is not None)
         given += ["--all-pairs"] * all_pairs
         aside(f"next: {' '.join(['clew verify', model, behaviour, str(out), *given])}, or clew show {out}")
+
+
+def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
+    """How to choose n: nodes of a circuit of a lens, edges of one of components."""
+    from clew.finder import load
+
+    select = partial(load("selection", name), **({"rho": rho} if name == "ratio" else {}))
+
+    def choose(found: Any, n: int) -> Any:
+        from clew.models.components import is_component_graph
+
+        return found.top(n) if name == "top" and not is_component_graph(found) else select(found, n)
+
+    return choose
+
+
+def _strongest(found: Any) -> list[dict[str, Any]]:
+    """Ten nodes, or ten edges where components are wired."""
+    from clew.models.components import is_component_graph
+
+    if not is_component_graph(found):
+        return [{"address": n.address, "score": n.score, "label": n.label} for n in found.top(10)]
+    some, nodes = found.strongest_edges(10), found.nodes
+    ends = zip(some.source.tolist(), some.target.tolist(), some.weight.tolist(), strict=True)
+    return [
+        {"address": f"{nodes[u].address} -> {'logits' if v < 0 else nodes[v].address}", "score": w, "label": ""}
+        for u, v, w in ends
+    ]
 
 
 def _nodes(by: str, path: Path | None) -> Any:

@@ -28,6 +28,7 @@ def verify(
     through: Annotated[tuple[Path, ...], Several] = (),
     neurons: Annotated[tuple[str, ...], Several] = (),
     heads: Flag = False,
+    components: Flag = False,
     examples: int | None = None,
     metric: str | None = None,
     all_pairs: Flag = False,
@@ -63,7 +64,7 @@ def verify(
     context
         Longest window of the text in tokens.
     other
-        For dictionary_overlap, the dictionary to compare with.
+        What to compare with: a dictionary for dictionary_overlap, a circuit for reuse.
     html
         Write a page of the dictionaries' measures here.
     through
@@ -72,6 +73,8 @@ def verify(
         The sites whose coordinates are its units.
     heads
         Its units are attention heads.
+    components
+        Its units are the embedding, heads and MLPs. A circuit of edges between these needs no such word.
     examples
         How many prompt pairs at most; the same number as `clew find` was given.
     metric
@@ -87,7 +90,7 @@ def verify(
         Where to run: cpu, cuda, cuda:1, mps.
     """
     if dictionary:
-        if behaviour or circuit or through or neurons or heads:
+        if behaviour or circuit or through or neurons or heads or components:
             raise ValueError(
                 "--dictionary is measured on --text; leave behaviour, circuit and the view of the model out"
             )
@@ -108,14 +111,16 @@ def verify(
         shown = "\n\n".join(f"{name}: {report}" for name, report in reports.items())
         value: dict[str, Any] = {name: report.to_json() for name, report in reports.items()}
     else:
-        if html or other or text:
-            raise ValueError("--html, --other and --text are about dictionaries; name them by --dictionary")
+        if html or text:
+            raise ValueError("--html and --text are about dictionaries; name them by --dictionary")
         if behaviour is None or circuit is None:
             raise ValueError("give a behaviour and a circuit, or --dictionary and --text")
         from clew.circuit import Circuit
 
         nodes = Circuit.load(circuit)
-        lens = open_lens(model, through=through, neurons=neurons, heads=heads, dtype=dtype, device=device)
+        options |= {"other": Circuit.load(other)} if other else {}
+        view: dict[str, Any] = {"through": through, "neurons": neurons, "heads": heads, "components": components}
+        lens = open_lens(model, **view, dtype=dtype, device=device)
         import clew
 
         task = open_behaviour(behaviour, lens, examples, metric, all_pairs)

@@ -23,6 +23,8 @@ def tiny() -> CodeGenForCausalLM:
 ARCHITECTURE = Architecture(
     classes=("CodeGenForCausalLM",),
     tiny=tiny,
+    attn_norm="ln_1",
+    mlp_norm="ln_1",
     blocks="transformer.h",
     norm="transformer.ln_f",
     attn="attn",

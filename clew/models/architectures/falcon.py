@@ -1,5 +1,7 @@
 """Falcon: parallel or sequential blocks; one key-value head, several, or one per head, in one fused projection."""
 
+from collections.abc import Callable
+
 import torch
 from transformers import FalconConfig, FalconForCausalLM
 
@@ -21,6 +23,18 @@ def columns(config: FalconConfig) -> Columns:
     return {"q": group[:, :-2].reshape(-1), "k": group[:, -2].reshape(-1), "v": group[:, -1].reshape(-1)}
 
 
+def norms(reader: str) -> Callable[[FalconConfig], str]:
+    """The norm before the attention or the MLP: one each, or one for both."""
+
+    def of(config: FalconConfig) -> str:
+        if config.new_decoder_architecture and config.num_ln_in_parallel_attn != 1:
+            return f"ln_{reader}"
+        shared = reader == "attn" or config.new_decoder_architecture or config.parallel_attn
+        return "input_layernorm" if shared else "post_attention_layernorm"
+
+    return of
+
+
 def tiny() -> FalconForCausalLM:
     return FalconForCausalLM(FalconConfig(vocab_size=97, hidden_size=32, num_attention_heads=4, num_hidden_layers=3))
 
@@ -28,6 +42,8 @@ def tiny() -> FalconForCausalLM:
 ARCHITECTURE = Architecture(
     classes=("FalconForCausalLM",),
     tiny=tiny,
+    attn_norm=norms("attn"),
+    mlp_norm=norms("mlp"),
     blocks="transformer.h",
     norm="transformer.ln_f",
     attn="self_attention",

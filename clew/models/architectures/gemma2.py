@@ -21,6 +21,7 @@ def tiny() -> Gemma2ForCausalLM:
 ARCHITECTURE = Architecture(
     classes=("Gemma2ForCausalLM",),
     tiny=tiny,
+    mlp_norm="pre_feedforward_layernorm",
     attn_write="post_attention_layernorm",
     mlp_write="post_feedforward_layernorm",
     understands=frozenset(

@@ -25,6 +25,7 @@ def tiny() -> Gemma3ForCausalLM:
 ARCHITECTURE = Architecture(
     classes=("Gemma3ForCausalLM",),
     tiny=tiny,
+    mlp_norm=GEMMA2.mlp_norm,
     attn_write=GEMMA2.attn_write,
     mlp_write=GEMMA2.mlp_write,
     understands=GEMMA2.understands | {"rope_local_base_freq", "sliding_window_pattern", "_sliding_window_pattern"},

@@ -12,6 +12,8 @@ def tiny() -> GPT2LMHeadModel:
 ARCHITECTURE = Architecture(
     classes=("GPT2LMHeadModel",),
     tiny=tiny,
+    attn_norm="ln_1",
+    mlp_norm="ln_2",
     blocks="transformer.h",
     norm="transformer.ln_f",
     attn="attn",

@@ -20,6 +20,8 @@ def tiny() -> GPTNeoForCausalLM:
 ARCHITECTURE = Architecture(
     classes=("GPTNeoForCausalLM",),
     tiny=tiny,
+    attn_norm="ln_1",
+    mlp_norm="ln_2",
     blocks="transformer.h",
     norm="transformer.ln_f",
     attn="attn",

@@ -12,6 +12,8 @@ def tiny() -> GPTJForCausalLM:
 ARCHITECTURE = Architecture(
     classes=("GPTJForCausalLM",),
     tiny=tiny,
+    attn_norm="ln_1",
+    mlp_norm="ln_1",
     blocks="transformer.h",
     norm="transformer.ln_f",
     attn="attn",

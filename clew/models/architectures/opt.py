@@ -21,6 +21,8 @@ def tiny() -> OPTForCausalLM:
 ARCHITECTURE = Architecture(
     classes=("OPTForCausalLM",),
     tiny=tiny,
+    attn_norm="self_attn_layer_norm",
+    mlp_norm="final_layer_norm",
     blocks="model.decoder.layers",
     norm="model.decoder.final_layer_norm",
     output="self_attn.out_proj",

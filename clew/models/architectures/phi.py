@@ -20,6 +20,7 @@ def tiny() -> PhiForCausalLM:
 ARCHITECTURE = Architecture(
     classes=("PhiForCausalLM",),
     tiny=tiny,
+    mlp_norm="input_layernorm",
     norm="model.final_layernorm",
     output="self_attn.dense",
     down="mlp.fc2",

@@ -1,0 +1,174 @@
+"""Masks that are learned: how they are drawn, what it costs to leave them on, and the loop that learns them.
+
+Hard concrete (Louizos et al. 2018, arXiv:1712.01312): with u uniform on (0, 1) and T the temperature,
+s = sigmoid((log u/(1-u) + log_alpha) / T) and z = clamp(1.2 s - 0.1, 0, 1), so that z is exactly 0 or 1 with a
+chance that has a closed form, and gradients reach log_alpha in between. How many masks stay on is held to a target by
+a price that rises while too many are on (Edge Pruning: Bhaskar et al. 2024, arXiv:2406.16778, section 3).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clew.circuit import Circuit
+
+STRETCH = 0.1
+"""How far a mask is drawn beyond 0 and 1 before it is cut off there."""
+SHORTEST = 1e-6
+"""How near to 0 and 1 the uniform draws come."""
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Called with (step, steps, numbers of the step)."""
+
+
+class Stopped(KeyboardInterrupt):
+    """An interrupted search. Nothing is lost: `circuit` is what it had learned by then."""
+
+    def __init__(self, message: str, circuit: Circuit) -> None:
+        super().__init__(message)
+        self.circuit = circuit
+
+
+class Masked(ABC):
+    """A model whose parts take another state as far as their masks are off: what a search learns from."""
+
+    def __init__(self, batches: int, items: int, like: Tensor, seed: int) -> None:
+        if not items:
+            raise ValueError("there is nothing to mask: no part of the model differs between its two states")
+        self.batches, self.items, self.like = batches, items, like
+        self._random = torch.Generator().manual_seed(seed)
+        self._order: list[int] = []
+
+    @abstractmethod
+    def losses(self, batch: int, mask: Float[Tensor, "sample item"]) -> Float[Tensor, "sample example"]:
+        """The loss of every example of one batch under each sample of the masks."""
+
+    @abstractmethod
+    def circuit(self, score: Float[Tensor, " item"]) -> Circuit:
+        """All items with these scores."""
+
+    def loss(self, mask: Float[Tensor, "sample item"]) -> Float[Tensor, " sample"]:
+        """Mean loss on the next batch; every batch comes once in a round, in a seeded order."""
+        self._order = self._order or torch.randperm(self.batches, generator=self._random).tolist()
+        return self.losses(self._order.pop(), mask).mean(1)
+
+    def whole_loss(self, mask: Float[Tensor, " item"]) -> float:
+        """Mean loss over all examples under one mask."""
+        with torch.no_grad():
+            found = [self.losses(batch, mask.to(self.like)[None])[0] for batch in range(self.batches)]
+        return float(torch.cat(found).mean())
+
+    def kept(self, score: Float[Tensor, " item"], keep: int) -> Circuit:
+        """The circuit of all items, with what the `keep` best alone leave of the behaviour in its details."""
+        best = torch.zeros_like(score)
+        best[score.argsort(descending=True, stable=True)[:keep]] = 1
+        masks = {"items": self.items, "keep": keep, "loss": self.whole_loss(best)}
+        return self.circuit(score).with_details(masks=masks)
+
+
+def hard_concrete_sample(
+    u: Float[Tensor, "*sample item"], log_alpha: Float[Tensor, " item"], temperature: float = 2 / 3
+) -> Float[Tensor, "*sample item"]:
+    """Masks in [0, 1] from uniform draws `u`; many of them are exactly 0 or 1."""
+    s = ((u.logit() + log_alpha) / temperature).sigmoid()
+    return (s * (1 + 2 * STRETCH) - STRETCH).clamp(0, 1)
+
+
+def settled(log_alpha: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """The masks without noise."""
+    return (log_alpha.sigmoid() * (1 + 2 * STRETCH) - STRETCH).clamp(0, 1)
+
+
+def chance_on(log_alpha: Float[Tensor, "*any"], temperature: float = 2 / 3) -> Float[Tensor, "*any"]:
+    """P(z > 0), in closed form: sigmoid(log_alpha + T log 11). Its sum is the expected number of masks that are on."""
+    return (log_alpha + temperature * math.log((1 + STRETCH) / STRETCH)).sigmoid()
+
+
+def count(keep: float | int, items: int) -> int:
+    """How many items are to stay. Raises: ValueError for a number that is no share and no count of them."""
+    wanted = round(keep * items) if 0 < keep < 1 else int(keep)
+    if (wanted != keep and keep >= 1) or not 0 < keep <= items:
+        raise ValueError(f"keep={keep}: give how many of the {items} items shall stay, or which share of them")
+    return max(1, wanted)
+
+
+def loop(
+    steps: int, step: Callable[[int], dict[str, float]], learned: Callable[[], Circuit], progress: Progress | None
+) -> None:
+    """Call `step` so many times; the numbers it returns, "loss" among them, go to `progress`.
+
+    Raises: Stopped, with the circuit so far, at an interrupt; ValueError for a loss that is not finite.
+    """
+    done = 0
+    try:
+        for done in range(steps):
+            numbers = step(done)
+            if not math.isfinite(numbers["loss"]):
+                raise ValueError(f"the loss is {numbers['loss']} at step {done}; try a smaller lr, or float32 weights")
+            if progress:
+                progress(done + 1, steps, numbers)
+    except KeyboardInterrupt as interrupt:
+        said = f"stopped after {done} of {steps} steps; what was learned is in `.circuit` of this exception"
+        raise Stopped(said, learned()) from interrupt
+
+
+def learn(
+    masked: Masked,
+    *,
+    keep: float | int,
+    steps: int,
+    lr: float,
+    price_lr: float,
+    start: float,
+    temperature: float,
+    warmup: float,
+    seed: int,
+    progress: Progress | None,
+) -> tuple[Circuit, Float[Tensor, " item"]]:
+    """Hard-concrete masks that keep the loss low while only `keep` items are on.
+
+    With `over` the share of masks that are on (in expectation) beyond what is allowed, the loss is
+    loss(masks) + items (a over + b over^2), and after every step a and b climb by price_lr times over and over^2, in
+    units of what one of `keep` items is worth on average: (loss with all off - loss with all on) / keep. The share
+    allowed falls from 1 to `keep` over the first `warmup` of the steps. Differs from Edge Pruning in those units, so
+    that the same rates serve any metric and number of items: a price far above what items are worth drowns the loss, and
+    with it the ranking. Prices climb by plain gradient ascent, and a never falls below 0: nothing is paid for being on.
+
+    Returns: a Circuit of all items, scored by their chance to be on, and log_alpha, [item].
+    """
+    if steps < 1 or not 0 <= warmup <= 1 or temperature <= 0:
+        raise ValueError(f"steps={steps}, warmup={warmup}, temperature={temperature}: give at least one step, a warmup "
+                         "from 0 to 1 and a temperature above 0")  # fmt: skip
+    wanted = count(keep, masked.items)
+    random = torch.Generator(masked.like.device).manual_seed(seed)
+    draw = {"generator": random, "dtype": masked.like.dtype, "device": masked.like.device}
+    log_alpha = start + 0.01 * torch.randn(masked.items, **draw)
+    log_alpha.requires_grad_()
+    adam = torch.optim.Adam([log_alpha], lr=lr)
+    ends = [masked.whole_loss(torch.full_like(log_alpha.detach(), end)) for end in (0, 1)]
+    worth = abs(ends[0] - ends[1]) / wanted
+    price = [0.0, 0.0]
+
+    def step(i: int) -> dict[str, float]:
+        allowed = 1 - (1 - wanted / masked.items) * min(1.0, (i + 1) / max(1.0, warmup * steps))
+        u = torch.rand(1, masked.items, **draw).clamp(SHORTEST, 1 - SHORTEST)
+        loss = masked.loss(hard_concrete_sample(u, log_alpha, temperature)).mean()
+        over = chance_on(log_alpha, temperature).mean() - allowed
+        total = loss + masked.items * (price[0] * over + price[1] * over**2)
+        (log_alpha.grad,) = torch.autograd.grad(total, [log_alpha])
+        adam.step()
+        beyond = float(over.detach())
+        price[0] = max(0.0, price[0] + price_lr * worth * beyond)
+        price[1] += price_lr * worth * beyond**2
+        return {"loss": float(loss.detach()), "on": allowed + beyond, "allowed": allowed, "price": price[0]}
+
+    def score() -> Tensor:
+        return chance_on(log_alpha.detach().double(), temperature)
+
+    loop(steps, step, lambda: masked.circuit(score()), progress)
+    return masked.kept(score(), wanted), log_alpha.detach()

@@ -1,0 +1,41 @@
+"""Exact edge patching: run the model once for every edge, with that edge alone handing on the patch prompt.
+
+What the gradient searches approximate. Source: path patching of single edges (Goldowsky-Dill et al. 2023,
+arXiv:2304.05969); "EActP" in MIB (arXiv:2504.13151). Dear: give it a circuit to score, or a small model.
+"""
+
+import torch
+
+from clew.circuit import Circuit
+from clew.data.behaviour import Behaviour
+from clew.methods._nodes import standard_error
+from clew.methods._patching import edge_list, one_by_one, patchings
+from clew.models import Model
+from clew.models.components import Components
+
+
+def exact_edge_patching(
+    model: Model, behaviour: Behaviour, circuit: Circuit | None = None, *, tokens: int = 4096
+) -> Circuit:
+    """Drop of the metric when one edge hands on what its source writes on the pair's patch prompt.
+
+    Args:
+        circuit: score only its edges; every edge of the component graph without it.
+        tokens: how many run at once, as copies of the prompts, each with another edge cut.
+
+    Returns: a Circuit of the scored edges, with standard errors; scores in units of the metric.
+    Costs: two forwards, and for every edge one forward of the blocks from its reader on.
+    """
+    graph = Components(model.body)
+    wanted = graph.legal if circuit is None else graph.keep(circuit)
+    total, square = torch.zeros(2, *wanted.shape, dtype=torch.float64)
+    examples = 0
+    for patching in patchings(model, behaviour, graph):
+        for edges in edge_list(wanted).split(patching.copies(tokens)):
+            drop = patching.drops(one_by_one(edges, wanted), tokens, graph.legal).double().cpu()
+            total[edges[:, 0], edges[:, 1]] += drop.sum(1)
+            square[edges[:, 0], edges[:, 1]] += (drop**2).sum(1)
+        examples += len(patching.batch)
+    mean = total / examples
+    found = graph.circuit(mean, standard_error(mean, square / examples, examples))
+    return found.keep_edges(wanted[graph.legal].numpy())
