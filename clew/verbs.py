@@ -31,7 +31,7 @@ VERSION = "0.1.0"
 
 def find(
     model: Model,
-    behaviour: Behaviour,
+    behaviour: Behaviour | Windows,
     circuit: Circuit | None = None,
     *,
     by: str | Callable[..., Circuit] = "integrated_gradients",
@@ -43,7 +43,7 @@ def find(
 
     Args:
         model: seen through dictionaries, or plain, that is in neurons.
-        behaviour: what to explain.
+        behaviour: what to explain; text, as Windows, for a method that learns from text (`bigram_subnetwork`).
         circuit: nodes to score or to wire, for methods that take one (`edges`, `exact_patching`).
         by: a file of clew/methods, or a function of the same shape.
         held_out: use the behaviour's training half, so that `verify` can judge on the other; False uses all of it.
@@ -55,10 +55,12 @@ def find(
     Raises: ValueError naming near methods, or the option that the method does not have.
     """
     method = load("methods", by) if isinstance(by, str) else by
-    used = behaviour.train if held_out else behaviour
+    used = behaviour.train if held_out and isinstance(behaviour, Behaviour) else behaviour
     started = time.perf_counter()
     found = method(model, used, *(() if circuit is None else (circuit,)), **_checked(method, options))
     record = provenance(model, used, method, options, time.perf_counter() - started)
+    if isinstance(used, Windows):
+        return replace(found, provenance=record)
     if tried and len(found.weight) and "attention" not in found.details:  # a query-key graph predicts no metric
         found = with_predicted_effects(model, used.first(8), found, nodes=tried)
     if circuit is not None:
@@ -67,10 +69,8 @@ def find(
         if found.keys() == circuit.keys() and len(found.weight):  # the nodes and scores are those of the circuit given
             return replace(found, provenance={**circuit.provenance, "wired": record})
         record |= {"nodes_of": dict(circuit.provenance)}
-    words = _words(model, used, found)
-    return replace(
-        found.with_details(metric=name_of(behaviour.metric).replace("_", " "), tokens=words), provenance=record
-    )
+    words = found.details.get("tokens") or _words(model, used, found)
+    return replace(found.with_details(metric=name_of(used.metric).replace("_", " "), tokens=words), provenance=record)
 
 
 def verify(

@@ -69,6 +69,9 @@ class EdgeTrial(Judge):
     def size(self, circuit: Circuit) -> int:
         return len(circuit.weight)
 
+    def total(self, circuit: Circuit) -> int:
+        return self.graph.n_edges
+
     def largest(self, circuit: Circuit, n: int) -> Circuit:
         return circuit.strongest_edges(n)
 

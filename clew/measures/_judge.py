@@ -37,6 +37,10 @@ class Judge(ABC):
     def size(self, circuit: Circuit) -> int:
         """How many nodes, or edges, a circuit holds."""
 
+    def total(self, circuit: Circuit) -> int:
+        """How many there are, of which a circuit holds some: the nodes of a circuit of all that were scored."""
+        return self.size(circuit)
+
     @abstractmethod
     def largest(self, circuit: Circuit, n: int) -> Circuit:
         """The n of largest |score|."""

@@ -5,7 +5,7 @@ What flows at a site when it is reached, ablations below included, is encoded an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -29,8 +29,9 @@ class Trial(Judge):
     unit = "node"
 
     def __init__(
-        self, model: Model, behaviour: Behaviour, *, ablation: Ablation, errors: Errors, start: int, seed: int
-    ) -> None:
+        self, model: Model, behaviour: Behaviour, *, ablation: Ablation, errors: Errors, start: int, seed: int,
+        constants: Mapping[Site, Tensor] | None = None,
+    ) -> None:  # fmt: skip
         if ablation not in get_args(Ablation):
             raise ValueError(f"ablation={ablation!r} is unknown; choose {', '.join(get_args(Ablation))}")
         if ablation == "patch" and behaviour.baseline != "patch":
@@ -44,7 +45,8 @@ class Trial(Judge):
                 f"with start={start} no site of the lens is left to ablate; {model.name} has {model.n_layers} layers"
             )
         self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
-        self._mean = means(model, behaviour, of="patch") if ablation == "mean" else None
+        self._constants = constants
+        self._mean = means(model, behaviour, of="patch") if ablation == "mean" and constants is None else None
         self._other = (
             [self._other_run(b) for b in self.batches]
             if ablation in ("resample", "patch")
@@ -57,7 +59,8 @@ class Trial(Judge):
     @property
     def notes(self) -> tuple[str, ...]:
         error = {"nodes": "errors are nodes", "keep": "errors kept", "remove": "errors ablated"}[self.errors]
-        return (f"{self.ablation} ablation at {len(self.sites)} sites, {error}; {len(self.whole)} prompts; "
+        kind = self.ablation if self._constants is None else "constant"
+        return (f"{kind} ablation at {len(self.sites)} sites, {error}; {len(self.whole)} prompts; "
                 f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",)  # fmt: skip
 
     def _other_run(self, batch: Batch) -> Trace:
@@ -67,6 +70,8 @@ class Trial(Judge):
 
     def _instead(self, batch: Batch, other: Trace | None, site: Site) -> tuple[Tensor | float, Tensor | float]:
         """What the code and the error become where they are ablated."""
+        if self._constants is not None:
+            return self._constants[site], 0.0
         if self._mean is not None:
             mean = self._mean[batch.clean.shape[1]][site]
             return mean.code, mean.error

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
 from clew.measures._edges import EdgeTrial
@@ -9,6 +14,7 @@ from clew.measures._judge import Judge
 from clew.measures._nodes import Ablation, Errors, Trial
 from clew.models import Model
 from clew.models.components import is_component_graph
+from clew.sites import Site
 
 
 def trial_of(
@@ -19,6 +25,7 @@ def trial_of(
     ablation: Ablation | None = None,
     errors: Errors = "nodes",
     start: int = 0,
+    constants: Mapping[Site, Tensor] | None = None,
     seed: int = 0,
 ) -> Judge:
     """An `EdgeTrial` for a circuit of components with edges, else a `Trial` of nodes.
@@ -26,10 +33,11 @@ def trial_of(
     Args: ablation: "mean" for nodes by default; edges read the patch prompts, so only "patch" (or None) goes there.
     """
     if not is_component_graph(circuit):
-        return Trial(model, behaviour, ablation=ablation or "mean", errors=errors, start=start, seed=seed)
-    if ablation not in (None, "patch") or start:
+        how: dict[str, Any] = {"ablation": ablation or "mean", "errors": errors, "start": start, "constants": constants}
+        return Trial(model, behaviour, **how, seed=seed)
+    if ablation not in (None, "patch") or start or constants:
         raise ValueError(
             f"ablation={ablation!r}, start={start}: edges outside a component circuit read the patch prompt, everywhere; "
-            "leave both out, or judge nodes by a circuit found in model.components()"
+            "leave these and constants out, or judge nodes by a circuit found in model.components()"
         )
     return EdgeTrial(model, behaviour, seed=seed)

@@ -57,7 +57,7 @@ def areas(
 
     Args:
         circuit: all scored edges of a component circuit, or all scored nodes of the lens (of `model.components()` for
-            heads and MLPs): k counts shares of these.
+            heads and MLPs). k counts shares of all edges there are, or of these nodes.
         sizes: shares k, rising; MIB's ten. The circuit of share k has the whole part of k times their number.
         select: how n are chosen: a file of clew/selection, or a function (circuit, n, *, signed) -> Circuit, such as
             functools.partial(ratio, rho=0.5). What it returns is judged, also where that is fewer than n.
@@ -80,9 +80,12 @@ def areas(
     if not judge.size(ranked):
         raise ValueError(f"the circuit has no {judge.unit}s to rank; give all scored ones, as a method returns them")
     choose, name = _selection(select), select if isinstance(select, str) else getattr(select, "__name__", "a function")
-    n = [int(share * judge.size(ranked) + 1e-9) for share in k]
+    total = judge.total(ranked)
+    n = [int(share * total + 1e-9) for share in k]
     known = {0: judge.empty}
-    curves = {of: _curve(judge, ranked, n, partial(choose, signed=of == SIGNED), known) for of in (SIGNED, ABSOLUTE)}
+    curves = {
+        of: _curve(judge, ranked, total, n, partial(choose, signed=of == SIGNED), known) for of in (SIGNED, ABSOLUTE)
+    }
     f = {of: curve(np.arange(len(judge.whole))) for of, curve in curves.items()}
     trunk = _dropped_trunk(judge, ranked) if _drops_a_trunk(k, f) else {}
     return Report(
@@ -93,11 +96,13 @@ def areas(
     )
 
 
-def _curve(judge: Judge, ranked: Circuit, n: Sequence[int], choose: Select, known: dict[int, np.ndarray]) -> Curve:
+def _curve(
+    judge: Judge, ranked: Circuit, total: int, n: Sequence[int], choose: Select, known: dict[int, np.ndarray]
+) -> Curve:
     """f at every size; `known` holds the metrics without anything and, once it was met, with everything."""
     metrics = []
     for count in n:
-        everything = count == judge.size(ranked)
+        everything = count == total
         metric = known.get(count)
         if metric is None:
             metric = judge.circuit_metric(ranked if everything else choose(ranked, count))
@@ -173,11 +178,13 @@ def _bare(measure: str, value: float, of: str) -> Row:
 def _notes(
     judge: Judge, circuit: Circuit, ranked: Circuit, k: np.ndarray, f: Mapping[str, np.ndarray], tolerance: float
 ) -> Iterator[str]:
-    yield f"{judge.forwards} forwards over the prompts; k counts shares of {judge.size(ranked)} {judge.unit}s"
+    yield f"{judge.forwards} forwards over the prompts; k counts shares of {judge.total(ranked)} {judge.unit}s"
+    if (missing := judge.total(ranked) - judge.size(ranked)) > 0:
+        yield f"{missing} {judge.unit}s have no score and are never chosen, so f at k = 1 is that of those that have one"
     if len(ranked) < len(circuit):
         yield f"{len(circuit) - len(ranked)} nodes are not ranked: the embedding stays clean, and errors do not count"
-    if (left_out := k[np.floor(k * judge.size(ranked) + 1e-9) < 1]).size:
-        yield f"up to k = {left_out[-1]:g} not one of the {judge.size(ranked)} {judge.unit}s fits in, so f = 0 there"
+    if (left_out := k[np.floor(k * judge.total(ranked) + 1e-9) < 1]).size:
+        yield f"up to k = {left_out[-1]:g} not one of the {judge.total(ranked)} {judge.unit}s fits in, so f = 0 there"
     for of in f:
         best = int(f[of].argmax())
         if f[of][best] > 1 + tolerance:

@@ -8,13 +8,17 @@ a circuit that holds everything leaves 0. Source: Wang et al. 2023 and Marks et 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from torch import Tensor
+
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
 from clew.measures._nodes import Ablation, Errors
-from clew.measures._nodes import Trial as Trial
 from clew.measures._trials import trial_of
 from clew.models import Model
 from clew.report import Report
+from clew.sites import Site
 
 
 def faithfulness(
@@ -25,6 +29,7 @@ def faithfulness(
     ablation: Ablation | None = None,
     errors: Errors = "nodes",
     start: int = 0,
+    constants: Mapping[Site, Tensor] | None = None,
     held_out: bool = True,
     seed: int = 0,
 ) -> Report:
@@ -38,11 +43,14 @@ def faithfulness(
             Mean by default for nodes; for edges there is "patch" alone.
         errors: error nodes are in or out like other "nodes"; "keep" leaves all as they are, "remove" ablates all.
         start: sites of layers below this one, and the embedding, are left alone.
+        constants: ablate to these codes instead, by site, such as `optimal_ablation.constants` finds.
         held_out: measure on the behaviour's test half; False measures on all that is given.
 
     Returns: a Report with the rows faithfulness and completeness. Costs: four forwards per batch, and those of the mean.
     """
     used = behaviour.test if held_out else behaviour
-    trial = trial_of(model, used, circuit, ablation=ablation, errors=errors, start=start, seed=seed)
+    trial = trial_of(
+        model, used, circuit, ablation=ablation, errors=errors, start=start, constants=constants, seed=seed
+    )
     size = f"{trial.size(circuit)} {trial.unit}s"
     return Report(f"{behaviour.name}: {size} on {model.name}", tuple(trial.rows([circuit])), trial.notes)

@@ -171,4 +171,6 @@ def learn(
         return chance_on(log_alpha.detach().double(), temperature)
 
     loop(steps, step, lambda: masked.circuit(score()), progress)
-    return masked.kept(score(), wanted), log_alpha.detach()
+    found = masked.kept(score(), wanted)
+    left = int((settled(log_alpha.detach()) > 0).sum())
+    return found.with_details(masks={**found.details["masks"], "on": left}), log_alpha.detach()

@@ -1,8 +1,7 @@
 """ACDC: from the logits upstream, take out every edge whose removal costs less than a threshold.
 
-Source: Conmy et al. 2023 (arXiv:2304.14997), algorithm 1. The published metric is the KL divergence to the whole model:
-behaviour.with_metric("kl_divergence"). We test several edges in one forward, on the guess that all of them go, and take
-up the sequence again after the first that stays; the result is that of testing them one by one.
+Source: Conmy et al. 2023 (arXiv:2304.14997), algorithm 1. We test several edges in one forward, on the guess that all
+of them go, and take up the sequence again after the first that stays; the result is that of testing them one by one.
 """
 
 from __future__ import annotations
@@ -24,21 +23,25 @@ def acdc(
     circuit: Circuit | None = None,
     *,
     threshold: float = 0.05,
+    objective: str | None = "kl_divergence",
     tokens: int = 4096,
 ) -> Circuit:
-    """The edges that stay when each, from the last reader to the first, is cut unless the metric drops by `threshold`.
+    """The edges that stay when each, from the last reader to the first, is cut unless the objective drops by `threshold`.
 
     Args:
         circuit: start from its edges instead of from all, for models with too many; take the strongest of a cheap search.
-        threshold: in units of the metric; an edge stays when cutting it, after all that were cut before, lowers the mean
-            metric by this much or more.
+        threshold: in units of the objective; an edge stays when cutting it, after all that were cut before, lowers its mean
+            by this much or more.
+        objective: -KL(whole model || circuit), in nats, as published; another metric by name, or None for the behaviour's
+            own, which lets go of every edge that works against it.
         tokens: how many run at once, as copies of the prompts.
 
     Returns: a Circuit of the edges that stay; the weight of each is the drop that kept it. Costs: up to one forward
     of the blocks from its reader on for every edge; edges of a component that nobody reads any more cost nothing.
     """
     if threshold <= 0:
-        raise ValueError(f"threshold={threshold}: give a positive drop of the metric, or every edge stays")
+        raise ValueError(f"threshold={threshold}: give a positive drop of the objective, or every edge stays")
+    behaviour = behaviour if objective is None else behaviour.with_metric(objective)
     graph = Components(model.body)
     start = graph.legal if circuit is None else graph.keep(circuit)
     greedy = Greedy(graph, list(patchings(model, behaviour, graph)), start.clone(), tokens)

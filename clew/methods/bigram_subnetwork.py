@@ -72,7 +72,9 @@ def bigram_subnetwork(
             f"{model.name} has {len(model.edits)} edits in force, which masks over weights would not see; "
             "give the model without them"
         )
-    bigrams = Bigrams(text, len(model.body.module.get_output_embeddings().weight), smoothing)
+    logits = model.run(text.flat[None, :1].long(), keep=1).logits
+    assert logits is not None
+    bigrams = Bigrams(text, logits.shape[-1], smoothing)
     masked = MaskedWeights(model, text, bigrams, tokens, seed)
     circuit, log_alpha = learn(
         masked, keep=keep, steps=steps, lr=lr, price_lr=price_lr, start=start, temperature=temperature, warmup=warmup,

@@ -41,7 +41,7 @@ def edge_pruning(
 
     Returns: a Circuit of the component graph; an edge's weight is its chance to be on, in [0, 1]: a ranking, not an
     effect, and without a sign. `.strongest_edges(n)` chooses; `details["masks"]` holds the loss (minus the objective)
-    with the `keep` best alone.
+    with the `keep` best alone, and how many masks are "on" without noise.
     Raises: ValueError; Stopped at an interrupt, which holds the circuit so far.
     Costs: a forward and a backward a step, in which every reader's input is made anew from all sources.
     """

@@ -48,7 +48,7 @@ def hard_concrete(
 
     Returns: a Circuit of all nodes that have a mask, scored by their chance to be on, in [0, 1]: a ranking, not an
     effect in units of the metric, and without a sign. `.top(n)` chooses; `details["masks"]` holds the loss (minus the
-    objective) with the `keep` best alone.
+    objective) with the `keep` best alone, and how many masks are "on" without noise.
     Raises: ValueError; Stopped at an interrupt, which holds the circuit so far.
     Costs: a forward and a backward a step, and one more forward for the other states where these are too large to keep.
     """

@@ -1,8 +1,8 @@
 """Costs: what some work asked of a model, counted where it happens.
 
-The unit is one token through one block. A block that a resumed run hands on from its record is not run, and not
-counted; a block counts as soon as it is entered, so a run that stops inside one pays for all of it. What lies outside
-the blocks (embedding, unembedding, the arithmetic of a method) shows in the seconds.
+The unit is one token through one block. A block counts when the first of its parts runs: one that a resumed run hands
+on from its record is free, and a run that stops inside one pays for all of it. What lies outside the blocks (embedding,
+unembedding, the arithmetic of a method) shows in the seconds.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Cost:
     layers: int
     """Blocks of the model: a token through all of them is one forward of a token."""
     forward_tokens: int = 0
-    """Tokens that entered a block, summed over blocks."""
+    """Tokens that went into a block, summed over blocks."""
     backward_tokens: int = 0
-    """Tokens whose gradient entered a block from above, summed over blocks."""
+    """Tokens whose gradient went into a block from above, summed over blocks."""
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     """Processor time of this process, all its threads together."""
@@ -53,14 +53,18 @@ def counted(model: Model) -> Iterator[Cost]:
 
     Example: `with counted(model) as cost: eap(model, behaviour)`, then `cost.forwards(tokens)`.
     """
-    body, cost, open = model.body, Cost(model.n_layers), True
+    body, cost, open, at_the_door = model.body, Cost(model.n_layers), True, 0
     _ = body.widths, body.block_returns_tuple  # known from a run of their own, made once
-    own = {block: block.__dict__.get("forward") for block in body.blocks}
 
-    def entered(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if block.__dict__.get("forward") is own[block]:  # else a stub stands there, see clew/models/run.py
-            x = args[0] if args else kwargs["hidden_states"]
-            cost.forward_tokens += x.numel() // x.shape[-1]
+    def called(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        nonlocal at_the_door
+        x = args[0] if args else kwargs["hidden_states"]
+        at_the_door = x.numel() // x.shape[-1]
+
+    def entered(part: nn.Module, args: tuple[Any, ...]) -> None:
+        nonlocal at_the_door
+        cost.forward_tokens += at_the_door
+        at_the_door = 0
 
     def left(block: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         x = output[0] if isinstance(output, tuple) else output
@@ -74,7 +78,9 @@ def counted(model: Model) -> Iterator[Cost]:
 
     with ExitStack() as stack:
         for block in body.blocks:
-            stack.callback(block.register_forward_pre_hook(entered, with_kwargs=True).remove)
+            stack.callback(block.register_forward_pre_hook(called, with_kwargs=True).remove)
+            for part in block.children():
+                stack.callback(part.register_forward_pre_hook(entered).remove)
             stack.callback(block.register_forward_hook(left).remove)
         grown = _memory(body.device)
         wall, cpu = time.perf_counter(), time.process_time()

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -273,7 +273,7 @@ class Model:
                 stack.enter_context(attention.patterns_visible(self.body.module))
             stack.callback(self.body.module.register_forward_pre_hook(_follow(visitors), with_kwargs=True).remove)
             for site in visitors.sites:
-                handle = self.body.taps[site].attach(lambda x, site=site: visitors.visit(site, x), len(tokens))
+                handle = self.body.taps[site].attach(partial(visitors.visit, site), len(tokens))
                 stack.callback(handle.remove)
             alone = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
             settings = alone | {"pad_token_id": self._pad_token()} | options

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clew.models.components import EMBED, FINAL, Components
+from clew.models.components import EMBED, FINAL, READER_PARTS, Components
 from clew.models.model import Model
 from clew.models.trace import Trace
 from clew.sites import Edit, Site
@@ -88,7 +89,8 @@ class _Walk:
     def __init__(self, paths: Paths, keep: Tensor, copies: int) -> None:
         self.graph, self.other, self.clean, self.copies = paths.graph, paths.other, paths.clean, copies
         self.cut = 1 - keep
-        self.written: list[Tensor] = []
+        self._moves: Tensor | None = None
+        self._seen = 0
         self.attn: dict[int, Tensor] = {}
         self.streams: dict[int, Tensor] = {}
         self._inputs: dict[Site, Tensor] = {}
@@ -100,49 +102,49 @@ class _Walk:
         if not self.needs:
             return []
         top = self.graph.n_layers - 1
-        layers = [min(top, top if site == FINAL else site.layer or 0) for site in self.needs]
+        layers = [top if site == FINAL else site.layer or 0 for site in self.needs]
         first = 0 if self.clean is None else min(layers)
-        entry = Site("resid", first - 1) if first else EMBED
-        edits: list[Edit] = [_Call(entry, function=self._entered(first))]
+        edits: list[Edit] = [_Call(Site("resid", first - 1) if first else EMBED, function=partial(self._enters, first))]
         for layer in range(first, max(layers) + 1):
-            for part in ("q", "k", "v", "mlp_in"):
-                if (site := Site(part, layer)) in self.needs:
-                    make = self._mlp_input(site) if part == "mlp_in" else self._projected(site)
-                    edits.append(_Call(site, function=make))
-            edits.append(_Call(Site("head", layer), function=self._wrote(Site("head", layer))))
-            if Site("mlp_in", layer) in self.needs and not self.graph.body.parallel:
-                edits.append(_Call(Site("attn", layer), function=self._attended(layer)))
-            edits.append(_Call(Site("mlp", layer), function=self._wrote(Site("mlp", layer))))
-            leave = self._leaving if layer == top else self._entered(layer + 1)
-            edits.append(_Call(Site("resid", layer), function=leave))
+            calls = {part: partial(self._projected, Site(part, layer)) for part in "qkv"}
+            calls |= {"head": partial(self._wrote, Site("head", layer)), "mlp_in": partial(self._mlp_input, layer)}
+            calls |= {"attn": partial(self._attended, layer), "mlp": partial(self._wrote, Site("mlp", layer))}
+            calls |= {"resid": self._leaves if layer == top else partial(self._enters, layer + 1)}
+            edits += [_Call(s, function=f) for part, f in calls.items() if self._wanted(s := Site(part, layer))]
         return edits
+
+    def _wanted(self, site: Site) -> bool:
+        if site.part == "attn":
+            return Site("mlp_in", site.layer) in self.needs and not self.graph.body.parallel
+        return site.part not in READER_PARTS or site in self.needs
 
     # Watchers.
 
-    def _entered(self, layer: int) -> Callable[[Tensor], Tensor]:
-        def watch(x: Tensor) -> Tensor:
-            self.streams = {layer: x}
-            if not self.written:
-                below = self.graph.source_at[Site("head", layer)].start
-                known = x.unsqueeze(1) if self.clean is None else self.clean[:, :below].repeat(self.copies, 1, 1, 1)
-                self.written = [known]
-            return x
+    def _enters(self, layer: int, x: Tensor) -> Tensor:
+        self.streams = {layer: x}
+        if not self._seen:
+            below = self.graph.source_at[Site("head", layer)].start
+            self._take(x.unsqueeze(1) if self.clean is None else self.clean[:, :below].repeat(self.copies, 1, 1, 1))
+        return x
 
-        return watch
+    def _wrote(self, site: Site, x: Tensor) -> Tensor:
+        self._take(self.graph.write(site, x))
+        return x
 
-    def _wrote(self, site: Site) -> Callable[[Tensor], Tensor]:
-        def watch(x: Tensor) -> Tensor:
-            self.written.append(self.graph.write(site, x))
-            return x
+    def _attended(self, layer: int, x: Tensor) -> Tensor:
+        self.attn = {layer: x}
+        return x
 
-        return watch
-
-    def _attended(self, layer: int) -> Callable[[Tensor], Tensor]:
-        def watch(x: Tensor) -> Tensor:
-            self.attn = {layer: x}
-            return x
-
-        return watch
+    def _take(self, written: Float[Tensor, "batch unit seq d_model"]) -> None:
+        """Note other - current of the next sources: into one buffer, or joined anew where gradients must pass."""
+        first, self._seen = self._seen, self._seen + written.shape[1]
+        move = self.other[:, first : self._seen].repeat(self.copies, 1, 1, 1) - written
+        if torch.is_grad_enabled():
+            self._moves = move if self._moves is None else torch.cat([self._moves, move], dim=1)
+            return
+        if self._moves is None:
+            self._moves = move.new_empty(len(move), *self.other.shape[1:])
+        self._moves[:, first : self._seen] = move
 
     # What readers see.
 
@@ -150,40 +152,25 @@ class _Walk:
         """sum over sources of (1 - keep) (other - current), for the readers at these neighbouring sites."""
         readers = slice(self.graph.reader_at[sites[0]].start, self.graph.reader_at[sites[-1]].stop)
         reach = self.graph.reach[readers.start]
-        if len(self.written) > 1:
-            self.written = [torch.cat(self.written, dim=1)]
-        current = self.written[0][:, :reach]
-        move = self.other[:, :reach].repeat(self.copies, 1, 1, 1) - current
+        assert self._moves is not None
         cut = self.cut[:, :reach, readers].repeat_interleave(len(self.other), 0)
-        return torch.einsum("bur,bupd->brpd", cut, move)
+        shift = cut.transpose(1, 2) @ self._moves[:, :reach].flatten(2)
+        return shift.unflatten(2, self.other.shape[2:])
 
-    def _projected(self, site: Site) -> Callable[[Tensor], Tensor]:
+    def _projected(self, site: Site, x: Tensor) -> Tensor:
         layer = site.layer or 0
         together = [Site(part, layer) for part in "qkv"]
+        if site not in self._inputs:
+            normed = self.graph.norm(site)(self.streams[layer].unsqueeze(1) + self._shift(together))
+            widths = [self.graph.width(s.part) for s in together]
+            self._inputs = dict(zip(together, normed.split(widths, dim=1), strict=True))
+        matrix, bias = self.graph.projection(site)
+        return (torch.einsum("bhpd,hde->bphe", self._inputs[site], matrix) + bias).flatten(-2)
 
-        def make(x: Tensor) -> Tensor:
-            if together[0] not in self._inputs:
-                stream = self.streams[layer].unsqueeze(1) + self._shift(together)
-                normed = self.graph.norm(site)(stream)
-                start = self.graph.reader_at[together[0]].start
-                self._inputs = {
-                    s: normed[:, self.graph.reader_at[s].start - start : self.graph.reader_at[s].stop - start]
-                    for s in together
-                }
-            matrix, bias = self.graph.projection(site)
-            made = torch.einsum("bhpd,hde->bphe", self._inputs[site], matrix) + bias
-            return made.flatten(-2)
+    def _mlp_input(self, layer: int, x: Tensor) -> Tensor:
+        site = Site("mlp_in", layer)
+        stream = self.streams[layer] if self.graph.body.parallel else self.streams[layer] + self.attn[layer]
+        return self.graph.norm(site)(stream + self._shift([site])[:, 0])
 
-        return make
-
-    def _mlp_input(self, site: Site) -> Callable[[Tensor], Tensor]:
-        layer = site.layer or 0
-
-        def make(x: Tensor) -> Tensor:
-            stream = self.streams[layer] if self.graph.body.parallel else self.streams[layer] + self.attn[layer]
-            return self.graph.norm(site)(stream + self._shift([site])[:, 0])
-
-        return make
-
-    def _leaving(self, x: Tensor) -> Tensor:
+    def _leaves(self, x: Tensor) -> Tensor:
         return x + self._shift([FINAL])[:, 0] if FINAL in self.needs else x

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -170,7 +171,7 @@ def forward(
         if visitors.frozen:  # before the taps, which then see what the held norms hand on
             stack.enter_context(norms_held(body))
         for site in visitors.sites:
-            stack.callback(body.taps[site].attach(_bound(visitors.visit, site), batch).remove)
+            stack.callback(body.taps[site].attach(partial(visitors.visit, site), batch).remove)
         if record:
             stack.enter_context(_recording(body, trace))
         if keep:
@@ -193,10 +194,6 @@ def check_receipts(trace: Trace, *, stopped: bool = False) -> None:
             f"{len(idle)} edit(s) never fired: {names}. The prompts have {trace.tokens.shape[1]} tokens; "
             "check the positions or the tokens that the edit asks for"
         )
-
-
-def _bound(visit: Callable[[Site, Tensor], Tensor], site: Site) -> Callable[[Tensor], Tensor]:
-    return lambda x: visit(site, x)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -30,28 +31,30 @@ class Tap:
 
     def attach(self, visit: Visit, batch: int) -> RemovableHandle | attention.Handle:
         """Hook the module so that every call goes through `visit`. The caller removes the handle."""
-
-        def through(x: Tensor) -> Tensor:
-            seen = x.unflatten(0, (batch, -1)) if x.ndim == 2 else x  # OPT flattens batch and sequence
-            part = seen if self.columns is None else seen[..., self.columns.to(x.device)]
-            new = visit(part)
-            if self.columns is not None:
-                new = seen.index_copy(-1, self.columns.to(x.device), new)
-            return new.reshape(x.shape)
-
-        def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-            if args:
-                return (through(args[0]), *args[1:]), kwargs
-            return args, kwargs | {"hidden_states": through(kwargs["hidden_states"])}
-
-        def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            return (through(output[0]), *output[1:]) if isinstance(output, tuple) else through(output)
-
         if self.side == "pattern":
             return attention.watch(self.module, visit)
+        through = partial(self._through, visit, batch)
         if self.side == "in":
-            return self.module.register_forward_pre_hook(before, with_kwargs=True)
-        return self.module.register_forward_hook(after)
+            return self.module.register_forward_pre_hook(partial(_before, through), with_kwargs=True)
+        return self.module.register_forward_hook(partial(_after, through))
+
+    def _through(self, visit: Visit, batch: int, x: Tensor) -> Tensor:
+        seen = x.unflatten(0, (batch, -1)) if x.ndim == 2 else x  # OPT flattens batch and sequence
+        part = seen if self.columns is None else seen[..., self.columns.to(x.device)]
+        new = visit(part)
+        if self.columns is not None:
+            new = seen.index_copy(-1, self.columns.to(x.device), new)
+        return new.reshape(x.shape)
+
+
+def _before(through: Visit, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    if args:
+        return (through(args[0]), *args[1:]), kwargs
+    return args, kwargs | {"hidden_states": through(kwargs["hidden_states"])}
+
+
+def _after(through: Visit, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    return (through(output[0]), *output[1:]) if isinstance(output, tuple) else through(output)
 
 
 def taps_of(module: PreTrainedModel, record: Architecture) -> dict[Site, Tap]:

@@ -1,6 +1,7 @@
 """Edge faithfulness: needed and unneeded wires of a known model, and the judge of nodes when no wire is missing."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from clew.data.contrast import means
 from clew.data.planted.induction import induction
 from clew.dictionaries import Identity, JumpReLU, Partition, ReLU, TopK
 from clew.measures._edges import EdgeTrial
-from clew.measures._feature_paths import FeaturePaths, kinds
+from clew.measures._feature_paths import FeaturePaths
 from clew.measures._nodes import Trial
 from clew.measures.edge_faithfulness import edge_faithfulness, random_edges
 from clew.models.components import Components
@@ -22,7 +23,7 @@ from tests.measures.idle_model import all_edges, idle_model
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
 
-def lens_of(family: str, *wanted: tuple, **config: object) -> Model:
+def lens_of(family: str, *wanted: tuple, **config: Any) -> Model:
     model, made = tiny_model(family, **config), []
     for site, kind, *writes in wanted:
         width = model.body.widths[Site.parse(site)]
@@ -60,20 +61,9 @@ def nodes_of(model: Model, positions: bool, *, share: float = 1.0, length: int =
     return Circuit(tuple(units), units, site, unit, position, score=np.ones(len(rows)), patch_mean=np.ones(len(rows)))
 
 
-def trial(model: Model, behaviour: Behaviour, **options: object) -> Trial:
-    return Trial(model, behaviour, **{"ablation": "mean", "errors": "nodes", "start": 0, "seed": 0} | options)
-
-
-def all_wired(paths: FeaturePaths) -> Circuit:
-    """The nodes with an edge wherever one reads the other."""
-    c, ends = paths.circuit, []
-    for s in set(c.site.tolist()):
-        for t in {*c.site.tolist(), OUTPUT}:
-            i, j = paths.pairs(s, t).nonzero()
-            end = np.full(len(j), OUTPUT) if t == OUTPUT else np.flatnonzero(c.site == t)[j]
-            ends.append(np.stack([np.flatnonzero(c.site == s)[i], end]))
-    source, target = np.concatenate(ends, axis=1)
-    return replace(c, source=source, target=target, weight=np.ones(len(source)), weight_error=np.zeros(0))
+def trial(model: Model, behaviour: Behaviour, **options: Any) -> Trial:
+    settings: dict[str, Any] = {"ablation": "mean", "errors": "nodes", "start": 0, "seed": 0} | options
+    return Trial(model, behaviour, **settings)
 
 
 def inside(judge: Trial, circuit: Circuit) -> Circuit:
@@ -97,23 +87,25 @@ def only(circuit: Circuit, *edges: tuple[str, str]) -> Circuit:
 
 CHAIN = (("head.0/2", "head.1/1"), ("head.0/2", "head.2/3"), ("head.1/1", "metric"), ("head.2/3", "metric"))
 """The planted induction circuit, seen in heads: one finds the word before, two copy what followed it."""
+UNNEEDED = (("head.0/0", "metric"), ("head.0/0", "head.1/1"), ("mlp.0/0", "mlp.1/0"))
 
 
 @pytest.mark.parametrize(
     ("dropped", "wanted"),
-    [((), 1), (CHAIN[:2], 0), (CHAIN[2:], 0), ((("head.0/0", "metric"), ("head.0/0", "head.1/1"), ("mlp.0/0", "mlp.1/0")), 1)],
-)  # fmt: skip
+    [((), 1), (CHAIN[:2], 0), (CHAIN[2:], 0), (UNNEEDED, 1)],
+)
 def test_a_needed_wire_is_all_and_an_unneeded_one_nothing(dropped: tuple, wanted: float) -> None:
     planted = induction(n=8)
     model = planted.model.components()
     nodes = nodes_of(model, positions=False)
-    nodes = nodes.keep(np.array([model.dictionaries[nodes.sites[i]] is not None and i > 0 for i in nodes.site]))
+    nodes = nodes.keep(nodes.site > 0)  # all but the embedding
     judge = trial(model, planted.behaviour, ablation="patch")
-    whole = all_wired(FeaturePaths(judge, nodes, tokens=4096))
+    paths = FeaturePaths(judge, nodes, tokens=4096)
+    whole = paths.every_edge()
     names = [*(n.address for n in whole), "metric"]
     kept = np.array([(names[s], names[t]) not in dropped for s, t in zip(whole.source, whole.target, strict=True)])
     assert (~kept).sum() == len(dropped)
-    metric = FeaturePaths(judge, nodes, tokens=4096).circuit_metric(whole.keep_edges(kept))
+    metric = paths.circuit_metric(whole.keep_edges(kept))
     assert judge.share(metric)(np.arange(8)) == pytest.approx(wanted, abs=1e-6)
 
 
@@ -154,7 +146,7 @@ def test_one_edge_is_what_path_patching_by_hand_makes_of_it() -> None:
 @pytest.mark.parametrize("name", LENSES)
 def test_with_every_edge_in_place_nodes_and_edges_are_judged_alike(name: str, positions: bool) -> None:
     judge, paths = judged(name, positions)
-    wired = all_wired(paths)
+    wired = paths.every_edge()
     metric = paths.circuit_metric(wired)
     assert np.allclose(metric, judge.circuit_metric(wired), atol=1e-9)
     assert np.abs(metric - judge.whole).max() > 1e-3 and np.abs(metric - judge.empty).max() > 1e-3
@@ -163,7 +155,7 @@ def test_with_every_edge_in_place_nodes_and_edges_are_judged_alike(name: str, po
 @pytest.mark.parametrize("ablation", ["mean", "patch", "zero", "resample"])
 def test_all_nodes_and_edges_are_the_model_and_no_edge_is_nothing(ablation: str) -> None:
     judge, paths = judged("sequential", share=1.0, ablation=ablation)
-    assert np.allclose(paths.circuit_metric(all_wired(paths)), judge.whole, atol=1e-9)
+    assert np.allclose(paths.circuit_metric(paths.every_edge()), judge.whole, atol=1e-9)
     assert np.allclose(paths.circuit_metric(paths.circuit), judge.empty, atol=1e-9)
 
 
@@ -172,7 +164,7 @@ def test_nodes_side_by_side_take_the_values_they_take_alone(name: str) -> None:
     """Half of all edges, so that nodes read different ones: a copy for each set of them, or one at a time."""
     _, together = judged(name)
     _, alone = judged(name, tokens=1)
-    wired = all_wired(together)
+    wired = together.every_edge()
     half = wired.keep_edges(np.random.default_rng(1).permutation(len(wired.weight))[: len(wired.weight) // 2])
     assert np.allclose(together.circuit_metric(half), alone.circuit_metric(half), atol=1e-10)
 
@@ -183,7 +175,7 @@ def test_components_agree_with_path_patching_of_queries_keys_and_values_together
     nodes = nodes_of(model, positions=False)
     nodes = nodes.keep(nodes.site > 0)
     paths = FeaturePaths(trial(model, behaviour, ablation="patch"), nodes, tokens=48)
-    wired = all_wired(paths)
+    wired = paths.every_edge()
     half = wired.keep_edges(np.random.default_rng(1).random(len(wired.weight)) < 0.5)
     keep = torch.zeros_like(graph.legal)
     keep[0] = graph.legal[0]  # the embedding, which a trial of nodes leaves alone
@@ -199,22 +191,40 @@ def test_components_agree_with_path_patching_of_queries_keys_and_values_together
     assert np.allclose(paths.circuit_metric(half), edges.metric(keep), atol=1e-9)
 
 
-def test_random_edges_join_the_same_sites_and_only_what_can_be_read() -> None:
+def test_random_edges_are_as_many_and_only_what_can_be_read() -> None:
     _, paths = judged("sequential")
-    wired = all_wired(paths)
+    wired = paths.every_edge()
     some = wired.keep_edges(np.random.default_rng(1).permutation(len(wired.weight))[:200])
-    drawn = random_edges(some, paths.pairs, np.random.default_rng(0))
-    possible = set(zip(wired.source.tolist(), wired.target.tolist(), strict=True))
-    pairs = list(zip(drawn.source.tolist(), drawn.target.tolist(), strict=True))
-    assert len(set(pairs)) == 200 and set(pairs) <= possible and kinds(drawn) == kinds(some)
-    assert set(pairs) != set(zip(some.source.tolist(), some.target.tolist(), strict=True))
+    drawn = random_edges(some, wired, np.random.default_rng(0))
+    possible, mine, theirs = (set(zip(c.source.tolist(), c.target.tolist(), strict=True)) for c in (wired, some, drawn))
+    assert len(theirs) == 200 and theirs <= possible and theirs != mine
+    assert (drawn.target == OUTPUT).sum() == (some.target == OUTPUT).sum() > 0
+
+
+def test_an_edge_runs_wherever_a_site_reads_another_and_nowhere_else() -> None:
+    """A residual site hides what lies below it, and only attention lets an earlier position be read."""
+    _, paths = judged("sequential", share=1.0)
+    every = paths.every_edge()
+    ends = [*every.nodes, None]
+    pairs = [(ends[s], ends[t]) for s, t in zip(every.source, every.target, strict=True)]
+    assert {str(s.site) for s, t in pairs if t is not None and str(t.site) == "attn.1"} == {"resid.0"}
+    assert {str(s.site) for s, t in pairs if t is not None and str(t.site) == "resid.1"} == {
+        "resid.0",
+        "attn.1",
+        "mlp.1",
+    }
+    assert {str(s.site) for s, t in pairs if t is None} == {"resid.1"}
+    assert {(s.position, t.position) for s, t in pairs if t and t.site.part == "mlp"} == {(i, i) for i in range(4)}
+    assert {(s.position, t.position) for s, t in pairs if t and str(t.site) == "attn.1"} == {
+        (i, j) for i in range(4) for j in range(i, 4)
+    }
 
 
 def test_a_report_holds_edges_nodes_and_random_edges_at_every_size() -> None:
     model, behaviour = LENSES["sequential"], random_behaviour(n=6)
-    circuit = clew.find(model, behaviour, by="attribution_patching").top(40)
+    circuit = clew.find(model, behaviour, by="attribution_patching").top(25)
     wired = clew.find(model, behaviour, circuit, by="edges")
-    report = clew.verify(model, behaviour, wired, by="edge_faithfulness", sizes=(20, 10**6), random=2)
+    report = clew.verify(model, behaviour, wired, by="edge_faithfulness", sizes=(20, 10**6), random=1)
     counted = sum(wired.sites[wired.site[s]].part != "embed" for s in wired.source)
     found = {(r.of, r.nodes): r for r in report.rows}
     assert {size for of, size in found if "edges" in of} == {20, counted} and ("random edges", 20) in found
@@ -249,3 +259,6 @@ def test_what_cannot_be_judged_is_refused_in_words() -> None:
         edge_faithfulness(model, behaviour, back)
     with pytest.raises(ValueError, match="sizes are numbers of edges, from 1 on"):
         edge_faithfulness(model, behaviour, only(nodes, ("resid.0/3@1", "attn.1/4@1")), sizes=(0,))
+    mixed = replace(nodes, position=np.where(nodes.unit == 3, ANYWHERE, nodes.position))
+    with pytest.raises(ValueError, match="some nodes have a position and some stand for all"):
+        edge_faithfulness(model, behaviour, only(mixed, ("resid.0/4@1", "attn.1/4@1")))

@@ -8,8 +8,9 @@ import clew
 from clew import Behaviour, Circuit, Model
 from clew.circuit import ERROR
 from clew.data.contrast import means
+from clew.measures._nodes import Trial
 from clew.measures.curve import curve
-from clew.measures.faithfulness import Trial, faithfulness
+from clew.measures.faithfulness import faithfulness
 from clew.methods.integrated_gradients import integrated_gradients
 from clew.sites import Set, Site
 from tests.planted import random_behaviour, random_dictionary, tiny_model
@@ -140,3 +141,15 @@ def test_a_curve_has_every_size_and_random_circuits_beside_it() -> None:
     }
     one = faithfulness(model, behaviour, circuit.top(50), held_out=False)["faithfulness"]
     assert next(r for r in report.rows if r.nodes == 50 and r.of == "features").value == pytest.approx(one.value)
+
+
+def test_ablating_to_constants_is_every_site_held_at_them() -> None:
+    model, behaviour = tiny_model("llama"), random_behaviour()
+    lens = model.components()
+    constants = {site: torch.full((lens.body.widths[site],), 0.25, dtype=torch.float64) for site in lens.dictionaries}
+    trial = Trial(lens, behaviour, ablation="mean", errors="nodes", start=0, seed=0, constants=constants)
+    batch = next(behaviour.batches(model))
+    edits = [Set(site, value=value) for site, value in constants.items() if site.part != "embed"]
+    expected = behaviour.metric(model.run(batch.clean, edits=edits, keep=1), batch)
+    torch.testing.assert_close(torch.from_numpy(trial.empty), expected)
+    assert "constant ablation" in trial.notes[0]

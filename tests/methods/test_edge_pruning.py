@@ -36,7 +36,7 @@ def test_samples_are_masked_each_by_its_own_mask() -> None:
 
 def test_planted_edges_stay_on() -> None:
     planted = induction(n=4)
-    found = find(planted.model, planted.behaviour, by="edge_pruning", held_out=False, keep=9, steps=50, lr=0.2)
+    found = find(planted.model, planted.behaviour, by="edge_pruning", held_out=False, keep=9, steps=30, lr=0.3)
     graph = Components(planted.model.body)
     assert torch.equal(graph.keep(found.strongest_edges(9)), graph.keep(planted.circuit))
     assert found.details["masks"]["loss"] == pytest.approx(0, abs=1e-6)

@@ -69,7 +69,7 @@ def test_what_is_worth_most_stays_on_whatever_the_unit_of_the_loss() -> None:
     for unit in (1e-3, 1.0, 1e3):
         circuit, log_alpha = learn(Worths([unit * w for w in worth]), keep=3, progress=None, **DEFAULTS)
         assert sorted(circuit.top(3).unit.tolist()) == [1, 3, 5]
-        assert circuit.details["masks"] == {"items": 10, "keep": 3, "loss": pytest.approx(unit * 0.75)}
+        assert circuit.details["masks"] == {"items": 10, "keep": 3, "on": 3, "loss": pytest.approx(unit * 0.75)}
         assert abs(float(chance_on(log_alpha).sum()) - 3) < 0.5
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from clew.data.contrast import Contrast
-from clew.measures.faithfulness import Trial
+from clew.measures._nodes import Trial
 from clew.methods import attribution_patching as ap
 from clew.methods import integrated_gradients as ig
 from clew.methods._nodes import clean_run, effects

@@ -40,7 +40,7 @@ def test_the_gradient_is_the_integral_from_off_to_on() -> None:
 
 def test_planted_edges_stay_on() -> None:
     planted = induction(n=4)
-    found = uniform_gradient_sampling(planted.model, planted.behaviour, cost=0.01, steps=80, samples=2, lr=0.2)
+    found = uniform_gradient_sampling(planted.model, planted.behaviour, cost=0.01, steps=30, lr=0.4)
     graph = Components(planted.model.body)
     assert torch.equal(graph.keep(found.strongest_edges(9)), graph.keep(planted.circuit))
     assert found.details["masks"]["keep"] == (found.weight > 0.5).sum() == 9
@@ -51,7 +51,7 @@ def test_planted_nodes_stay_on_and_a_dearer_price_leaves_fewer() -> None:
     kept = []
     for cost in (0.01, 1.0):
         found = uniform_gradient_sampling(
-            planted.model.components(), planted.behaviour, over="nodes", cost=cost, positions=False, steps=60, lr=0.2
+            planted.model.components(), planted.behaviour, over="nodes", cost=cost, positions=False, steps=40, lr=0.3
         )
         kept.append({n.address for n in found if n.score > 0.5})
     assert {"embed/0", "head.0/2", "head.1/1"} <= kept[0] and "head.0/0" not in kept[0]

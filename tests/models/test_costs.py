@@ -37,10 +37,11 @@ def test_blocks_taken_from_a_record_are_not_counted():
     assert cost.forward_tokens == 12 * 2 + 24 * 1
 
 
-def test_a_run_that_stops_pays_for_the_blocks_it_entered():
+def test_a_run_that_stops_pays_for_the_blocks_it_began():
     model = tiny_model("gpt2", n_layer=4)
     with counted(model) as cost:
         model.run(PROMPTS, read=["head.1"], keep=0)
+        model.run(PROMPTS, read=["embed"], keep=0)
     assert cost.forwards(TOKENS) == 0.5
 
 
@@ -103,7 +104,7 @@ def test_no_hook_is_left_and_nothing_counts_afterwards():
     trace.gradients(trace.logits.sum())
     model.run(PROMPTS)
     assert cost.forwards(TOKENS) == 1 and cost.backwards(TOKENS) == 0 and cost.seconds > 0
-    assert not any(block._forward_hooks or block._forward_pre_hooks for block in model.body.blocks)
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.body.module.modules())
 
 
 def test_counting_changes_no_bit():

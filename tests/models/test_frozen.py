@@ -19,7 +19,7 @@ def frozen(model, tokens):
     return model.run(tokens, read=[*leaves(model), *model.sites("mlp_in", "final")], frozen=True, grad=True)
 
 
-@pytest.mark.parametrize("family", LINEAR)
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2", "gpt_neo", "phi"])
 def test_the_logits_of_a_frozen_run_are_those_of_the_model(family):
     model, tokens = model_of(family), prompts()
     assert torch.equal(frozen(model, tokens).logits.detach(), model.run(tokens).logits)

@@ -101,7 +101,18 @@ def find(
     found.save(out)
     strongest = _strongest(found)
     lines = [f"  {n['score']:+9.4f}  {n['address']:<22} {n['label']}".rstrip() for n in strongest]
-    summary = {"circuit": str(out), "nodes": len(found), "edges": len(found.weight), "strongest": strongest}
+    tried = found.details.get("predicted_effects")
+    if tried:
+        lines.append(
+            f"  predicted against intervened effects of the strongest: r {tried['r']:.2f}, slope {tried['slope']:.2f}"
+        )
+    summary = {
+        "predicted_effects": tried,
+        "circuit": str(out),
+        "nodes": len(found),
+        "edges": len(found.weight),
+        "strongest": strongest,
+    }
     say("\n".join([f"{len(found)} nodes and {len(found.weight)} edges, saved as {out}", *lines]), summary, json)
     if not json:
         given = (

@@ -87,6 +87,12 @@ def _words(whole: Circuit, shown: Circuit) -> str:
         said[-1] += f" on the {_name(made['split'])} split"
     if isinstance(made.get("seconds"), int | float):
         said[-1] += f" in {made['seconds']:.0f} seconds" if made["seconds"] >= 1 else " in under a second"
+    if tried := whole.details.get("predicted_effects"):
+        of, many = next((name, n) for name, n in tried.items() if name in ("edges", "nodes"))
+        said.append(
+            f"Ablated one by one in the model, its {many} strongest {of} do what the graph predicts with r = "
+            f"{tried['r']:.2f} and slope {tried['slope']:.2f}"
+        )
     if len(shown) < len(whole) or len(shown.weight) < len(whole.weight):
         said.append(f"This page holds the strongest {len(shown):,} nodes and {len(shown.weight):,} edges")
     return ". ".join(said) + "."

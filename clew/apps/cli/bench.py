@@ -1,0 +1,191 @@
+"""clew bench: searches for circuits side by side, on units, behaviours and selections, with what each of them costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from clew.apps.cli._terminal import Flag, Json, Several, aside, open_behaviour, open_lens, say
+
+PLANTED = "planted/"
+
+
+def bench(
+    what: Literal["circuits"],
+    /,
+    *,
+    model: str,
+    behaviours: Annotated[tuple[str, ...], Several] = (),
+    units: Annotated[tuple[str, ...], Several] = ("edges", "components"),
+    searches: Annotated[tuple[str, ...], Several] = (),
+    select: Annotated[tuple[str, ...], Several] = ("top",),
+    through: Annotated[tuple[Path, ...], Several] = (),
+    sizes: Annotated[tuple[float, ...], Several] = (),
+    examples: int = 40,
+    metric: str | None = None,
+    all_pairs: Flag = False,
+    seed: int = 0,
+    out: Path = Path("bench.json"),
+    html: Path | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    json: Json = False,
+) -> None:
+    """Run searches for circuits side by side and judge them on held-out prompts: one table, with intervals and costs.
+
+    Interrupted, the same command goes on where it stood: every finished cell is in --out. What fails is a row that says
+    why, and is tried again. Lists are separated by spaces or commas.
+
+    Parameters
+    ----------
+    what
+        What is compared.
+    model
+        As for `clew find`; or planted/induction, planted/ioi, whose true circuits are known.
+    behaviours
+        Names (`clew behaviours`) or files; ioi and agreement/simple by default.
+    units
+        What is ranked: edges (between components), components, heads, neurons, features.
+    searches
+        Files of clew/methods, with options as in eap_ig_inputs:steps=10; a fast few by default.
+    select
+        How circuits are chosen from scores: files of clew/selection, with options as in ratio:rho=0.7, joined as in
+        bootstrap+ratio.
+    through
+        Files or folders of dictionaries for features; those that clew ships for the model by default.
+    sizes
+        Sizes of the circuits, as shares of what is ranked; ten from 0.001 to 1 by default.
+    examples
+        How many prompt pairs at most: half to find on, half to judge on.
+    metric
+        What is measured on the answer; that of the behaviour by default.
+    all_pairs
+        Also use the pairs that the model gets wrong; they are left out by default.
+    seed
+        For the random ranking, the bootstrap, and searches that draw.
+    out
+        The file of finished cells.
+    html
+        Write a page of the results here.
+    dtype
+        float32, float16, bfloat16 or float64.
+    device
+        Where to run: cpu, cuda, cuda:1, mps.
+    """
+    from clew.apps.bench.circuits import Bench
+    from clew.apps.bench.page import bench_page
+    from clew.apps.bench.results import Results, as_json
+    from clew.apps.bench.searches import UNITS, USUAL, Search
+    from clew.apps.bench.selections import selection
+    from clew.apps.bench.table import bench_table
+    from clew.files import write_text
+    from clew.measures.areas import SIZES
+    from clew.sites import near
+
+    wanted = _listed(units)
+    if unknown := [unit for unit in wanted if unit not in UNITS]:
+        raise ValueError(f"{unknown[0]!r} is no unit; {near(unknown[0], UNITS)}")
+    chosen = [Search.named(text) for text in _listed(searches) or USUAL]
+    if not searches:
+        chosen = [search for search in chosen if any(search.fits(unit) for unit in wanted)]
+    selects = [selection(text) for text in _listed(select)]
+    results = Results.at(out)
+    opened, tasks, truth = _posed(model, _listed(behaviours), examples, metric, all_pairs, dtype, device)
+    made = Bench(
+        opened, tasks, wanted, chosen, selects, _dictionaries(opened, through) if "features" in wanted else (),
+        truth, sizes or SIZES, seed,
+    )  # fmt: skip
+    cells = []
+    with _told(len(made.jobs)) as tell:
+        try:
+            for job, done in made.run(results):
+                tell(str(job), _said(done))
+                cells += done
+        except KeyboardInterrupt:
+            aside(f"what was finished is saved in {out}; the same command goes on from there")
+            raise
+    if html:
+        write_text(html, bench_page(cells))
+    shown = f"\n\nsaved as {out}" + (f"; open {html} in a browser" if html else "")
+    say(bench_table(cells) + shown, as_json(cells), json)
+
+
+def _listed(given: Sequence[str]) -> list[str]:
+    """A list of words, however it was separated, each once."""
+    return list(dict.fromkeys(word for text in given for word in text.split(",") if word))
+
+
+def _posed(
+    model: str, behaviours: Sequence[str], examples: int, metric: str | None, all_pairs: bool,
+    dtype: str | None, device: str | None,
+) -> tuple[Any, dict[str, Any], Any]:  # fmt: skip
+    """The model, what it is asked by name (or why it cannot be asked that), and the true circuit where it is known."""
+    from clew.finder import load
+
+    if model.startswith(PLANTED):
+        name = model.removeprefix(PLANTED)
+        if behaviours or metric or dtype or device:
+            raise ValueError(f"{model} brings its one behaviour, in float64 on the CPU; leave its options out")
+        planted = load("data.planted", name)(n=examples)
+        return planted.model, {planted.behaviour.name: planted.behaviour}, planted.circuit
+    names = list(behaviours) or ["ioi", "agreement/simple"]
+    for name in names:
+        _check_named(name)
+    opened = open_lens(model, dtype=dtype, device=device)
+    tasks: dict[str, Any] = {}
+    for name in names:
+        try:
+            tasks[name] = open_behaviour(name, opened, examples, metric, all_pairs)
+        except ValueError as error:
+            aside(f"{name}: {error}")
+            tasks[name] = str(error)
+    return opened, tasks, None
+
+
+def _check_named(name: str) -> None:
+    """Raises: ValueError for what is neither a behaviour of ours nor a file, before anything is run."""
+    import clew
+    from clew.sites import near
+
+    known = clew.Behaviour.available()
+    if name.replace("-", "_") not in known and not name.startswith("hf://") and not Path(name).exists():
+        raise ValueError(f"{name!r} is neither a behaviour nor a file; {near(name, known)}")
+
+
+def _dictionaries(model: Any, paths: Sequence[Path]) -> list[Any]:
+    """Those that the user named, or those that come with clew."""
+    import clew
+    from clew.dictionaries.loading import bundled
+
+    if not paths and model.name not in bundled():
+        raise ValueError(
+            f"features need dictionaries, and clew has none of its own for {model.name}; name some by --through, or leave "
+            "features out of --units"
+        )
+    return [d for path in paths or [Path(model.name)] for d in clew.Dictionary.load(path)]
+
+
+def _said(cells: Sequence[Any]) -> str:
+    """What came of one search, in a few words."""
+    areas = ("failed" if c.failed else f"{c.rows('CPR over log k', 'signed')[0].value:.3f}" for c in cells)
+    return "CPR over log k " + ", ".join(f"{c.select} {area}" for area, c in zip(areas, cells, strict=True))
+
+
+@contextmanager
+def _told(of: int) -> Iterator[Any]:
+    """Says on stderr what came of every search as it is done, in a terminal over a bar."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("searches"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("searches", total=of)
+
+        def tell(job: str, result: str) -> None:
+            progress.advance(task)
+            console.print(f"{job}: {result}", markup=False, soft_wrap=True)
+
+        yield tell
