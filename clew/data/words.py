@@ -84,6 +84,23 @@ OBJECTS = (
     "book drink ring gift letter ball flower key coin map pen watch hat bag cup card phone toy bottle basket".split()
 )
 
+THINGS_BY_COLOR = {
+    "yellow": "lemon banana corn butter sunflower",
+    "green": "grass leaf frog cucumber lime broccoli spinach emerald",
+    "white": "snow milk salt sugar rice cotton swan cloud",
+    "black": "coal crow tar night",
+    "red": "tomato blood strawberry cherry brick ruby",
+    "brown": "chocolate mud soil wood coffee",
+    "orange": "carrot pumpkin",
+    "pink": "pig flamingo",
+    "gray": "elephant mouse ash smoke cement",
+    "blue": "sky ocean sea sapphire",
+    "purple": "grape plum eggplant lavender",
+}
+"""Things of which most people would name one color, by that color."""
+
+COLOR_OF = {thing: color for color, things in THINGS_BY_COLOR.items() for thing in things.split()}
+
 EVENTS = """
 war battle siege project plan contract journey campaign conflict reign crisis trial voyage strike study construction
 expedition program alliance tour marriage occupation partnership famine

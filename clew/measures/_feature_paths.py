@@ -88,8 +88,8 @@ class FeaturePaths:
         """Metric of every prompt with only these edges in place. Args: wired: the same nodes, with any edges."""
         live = reaching(wired)
         values = [
-            self._of_batch(wired, live, batch, partial(self.trial._instead, batch, other))
-            for batch, other in zip(self.trial.batches, self.trial._other, strict=True)
+            self._of_batch(wired, live, batch, partial(self.trial.instead, batch, other))
+            for batch, other in zip(self.trial.batches, self.trial.other, strict=True)
         ]
         return torch.cat(values).cpu().double().numpy()
 

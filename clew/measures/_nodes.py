@@ -47,7 +47,7 @@ class Trial(Judge):
         self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
         self._constants = constants
         self._mean = means(model, behaviour, of="patch") if ablation == "mean" and constants is None else None
-        self._other = (
+        self.other = (
             [self._other_run(b) for b in self.batches]
             if ablation in ("resample", "patch")
             else [None] * len(self.batches)
@@ -68,7 +68,7 @@ class Trial(Judge):
         assert tokens is not None
         return self.model.run(tokens, read=read_sites(self.model), keep=0)
 
-    def _instead(self, batch: Batch, other: Trace | None, site: Site) -> tuple[Tensor | float, Tensor | float]:
+    def instead(self, batch: Batch, other: Trace | None, site: Site) -> tuple[Tensor | float, Tensor | float]:
         """What the code and the error become where they are ablated."""
         if self._constants is not None:
             return self._constants[site], 0.0
@@ -83,7 +83,7 @@ class Trial(Judge):
     def metric(self, keep: Callable[[Site, int, int], Tensor] | None) -> np.ndarray:
         """Metric of every prompt with all nodes ablated but those that `keep(site, n_units, seq)`, [seq, unit + 1], holds."""
         values: list[Tensor] = []
-        for batch, other in zip(self.batches, self._other, strict=True):
+        for batch, other in zip(self.batches, self.other, strict=True):
             edits = [] if keep is None else list(self._edits(batch, other, keep))
             reads = getattr(self.behaviour.metric, "reads", ())
             run = self.model.run(batch.clean, read=reads, edits=edits, keep=1)
@@ -95,7 +95,7 @@ class Trial(Judge):
         for site in self.sites:
             dictionary = self.model.dictionaries[site]
             mask = keep(site, dictionary.n_units, batch.clean.shape[1]).to(batch.clean.device)
-            code, left = self._instead(batch, other, site)
+            code, left = self.instead(batch, other, site)
             yield Set(site, value=code, keep=dictionary.unfold(mask[:, :-1]), basis="code")
             if self.errors == "keep" or dictionary.exact:
                 continue

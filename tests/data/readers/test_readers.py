@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from clew.data.behaviour import Behaviour
-from clew.data.words import ANTONYMS, COUNTRIES, MEN, PEOPLE, VERBS_OF_FEELING, WOMEN
+from clew.data.words import ANTONYMS, COLOR_OF, COUNTRIES, MEN, PEOPLE, VERBS_OF_FEELING, WOMEN
 
 NAMES = sorted(Behaviour.available())
 PLURAL_VERBS = {" are", " were", " have", " do"}
@@ -84,6 +84,26 @@ def test_what_followed_before_follows_now():
 def test_pronouns_go_with_their_word(word, pronoun):
     asked = [p for p in Behaviour.load(f"pronouns/{word}", n=800).pairs if p.clean.startswith(pronoun)]
     assert asked and all((p.answers, p.case) == ((" she",), "female") for p in asked)
+
+
+def test_the_letter_is_that_of_the_color_which_the_question_states():
+    for pair in Behaviour.load("mcqa/letters").pairs:
+        for prompt, answer in ((pair.clean, pair.answers[0]), (pair.patch, pair.patch_answers[0])):
+            thing, stated = re.findall(r"The (\w+) is (\w+)\.", prompt)[0]
+            choices = re.findall(r"[A-D]\. (\w+)", prompt)
+            assert len({*choices}) == 4 and COLOR_OF[thing] == stated and answer == f" {'ABCD'[choices.index(stated)]}"
+        assert pair.answers == (f" {pair.case}",)
+
+
+def test_the_word_is_the_color_of_the_thing_asked_for():
+    for pair in Behaviour.load("mcqa/word").pairs:
+        for prompt, answer in ((pair.clean, pair.answers[0]), (pair.patch, pair.patch_answers[0])):
+            facts = re.findall(r"color of the (\w+) is (\w+)\.", prompt)
+            first = answer == f" {facts[0][1]}"
+            assert dict(facts).items() <= COLOR_OF.items() and first == (
+                (pair.case == "first") == (prompt == pair.clean)
+            )
+            assert prompt.count(f" {facts[not first][0]}") == 3  # in the question, its fact and the answer
 
 
 def test_facts_are_looked_up_for_clean_and_patch_prompt():
