@@ -239,8 +239,8 @@ class Circuit:
             "nodes": {name: _plain(getattr(self, name)) for name in NODE_COLUMNS},
             "edges": {name: _plain(getattr(self, name)) for name in EDGE_COLUMNS},
             "labels": dict(self.labels),
-            "details": dict(self.details),
-            "provenance": dict(self.provenance),
+            "details": _jsonable(self.details),
+            "provenance": _jsonable(self.provenance),
         }
 
     @classmethod
@@ -354,6 +354,16 @@ def _plain(column: np.ndarray) -> list[Any]:
     if column.dtype.kind == "f":
         return [None if np.isnan(v) else v for v in column.astype(np.float64).tolist()]
     return column.tolist()
+
+
+def _jsonable(value: Any) -> Any:
+    """Plain JSON: numbers of numpy as they are, what is not a number as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(inner) for inner in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _integers(values: list[Any]) -> np.ndarray:

@@ -22,7 +22,7 @@ from clew.data.metrics import name_of
 from clew.data.windows import Windows
 from clew.dictionaries import Dictionary
 from clew.finder import load
-from clew.measures.predicted_effects import with_predicted_effects
+from clew.measures.predicted_effects import predicts_effects, with_predicted_effects
 from clew.models import Model
 from clew.report import Report
 
@@ -47,8 +47,9 @@ def find(
         circuit: nodes to score or to wire, for methods that take one (`edges`, `exact_patching`).
         by: a file of clew/methods, or a function of the same shape.
         held_out: use the behaviour's training half, so that `verify` can judge on the other; False uses all of it.
-        tried: of a graph, this many of the strongest nodes and edges are ablated in the model, on eight prompts, to see
-            whether they do what the graph predicts: r and slope are in `details["predicted_effects"]`; 0 for none.
+        tried: of a graph whose numbers are effects on the metric, this many of the strongest nodes or edges are ablated in
+            the model, on eight prompts, to see whether they do what it predicts: r and slope are in
+            `details["predicted_effects"]`; 0 for none.
         options: as in the signature of the method.
 
     Returns: a Circuit of all scored nodes, with provenance; `.top(100)` makes it small.
@@ -59,15 +60,18 @@ def find(
     started = time.perf_counter()
     found = method(model, used, *(() if circuit is None else (circuit,)), **_checked(method, options))
     record = provenance(model, used, method, options, time.perf_counter() - started)
+    wired = circuit is not None and found.keys() == circuit.keys() and len(found.weight) > 0
+    found = replace(found, provenance={**circuit.provenance, "wired": record} if circuit and wired else record)
     if isinstance(used, Windows):
-        return replace(found, provenance=record)
-    if tried and len(found.weight) and "attention" not in found.details:  # a query-key graph predicts no metric
-        found = with_predicted_effects(model, used.first(8), found, nodes=tried)
+        return found
+    if tried and len(found.weight) and predicts_effects(model, used, found):
+        some = used if "token_ids" in found.details else used.first(8)  # an attribution graph is of one prompt
+        found = with_predicted_effects(model, some, found, nodes=tried)
     if circuit is not None:
         if circuit.provenance.get("weights", record["weights"]) == record["weights"]:  # the units are the same
             found = replace(found, labels=circuit.labels)  # also of units that are no node now
-        if found.keys() == circuit.keys() and len(found.weight):  # the nodes and scores are those of the circuit given
-            return replace(found, provenance={**circuit.provenance, "wired": record})
+        if wired:  # the nodes and scores are those of the circuit given
+            return found
         record |= {"nodes_of": dict(circuit.provenance)}
     words = found.details.get("tokens") or _words(model, used, found)
     return replace(found.with_details(metric=name_of(used.metric).replace("_", " "), tokens=words), provenance=record)

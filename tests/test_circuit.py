@@ -227,3 +227,9 @@ def test_a_label_is_for_the_unit_at_every_position() -> None:
     assert c.labelled({"resid.0/4@2": "plural"})["plural"].nodes[0].label == "plural"
     with pytest.raises(KeyError, match="no node of this circuit has the address 'resid.0/5'"):
         c.labelled({"resid.0/5": "plural"})
+
+
+def test_details_that_are_no_numbers_are_saved_as_null(tmp_path):
+    made = circuit().with_details(predicted_effects={"r": float("nan"), "nodes": np.int64(3), "of": (np.float64(0.5),)})
+    loaded = Circuit.load(made.save(tmp_path / "c.json"))
+    assert loaded.details["predicted_effects"] == {"r": None, "nodes": 3, "of": [0.5]}

@@ -49,6 +49,12 @@ class Batch:
     pairs: tuple[Pair, ...]
     reference: Float[Tensor, "batch vocab"] | None = None
     """Logits of the unedited model after `clean`, for metrics that ask for them (`kl_divergence`)."""
+    peers: Int[Tensor, "peer seq"] | None = None
+    """The patch prompts (clean ones where there are none) of all pairs of this length, of other batches too."""
+    place: tuple[int, ...] = ()
+    """Where each of these stands among its peers."""
+    first: int = 0
+    """Which pair of the behaviour the first of the peers is."""
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -60,7 +66,7 @@ class Batch:
             for name in ("clean", "patch", "answers", "patch_answers", "reference")
             if (value := getattr(self, name)) is not None
         }
-        return replace(self, **tensors, index=self.index * copies, pairs=self.pairs * copies)
+        return replace(self, **tensors, index=self.index * copies, pairs=self.pairs * copies, place=self.place * copies)
 
 
 @runtime_checkable

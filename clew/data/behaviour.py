@@ -223,9 +223,10 @@ class Behaviour:
         for length, index in sorted(by_length.items()):
             rows = max(1, tokens // length)
             for start in range(0, len(index), rows):
-                yield self._batch(model, encoded, index[start : start + rows])
+                yield self._batch(model, encoded, index, range(start, min(start + rows, len(index))))
 
-    def _batch(self, model: Runnable, encoded: Sequence[Encoded], index: list[int]) -> Batch:
+    def _batch(self, model: Runnable, encoded: Sequence[Encoded], group: list[int], place: range) -> Batch:
+        index = [group[i] for i in place]
         rows, pairs, device = [encoded[i] for i in index], tuple(self.pairs[i] for i in index), model.device
         batch = Batch(
             clean=stack([r.clean for r in rows], device),
@@ -234,6 +235,9 @@ class Behaviour:
             patch_answers=stack([r.patch_answers for r in rows], device) if pairs[0].patch_answers else None,
             index=tuple(index),
             pairs=pairs,
+            peers=stack([encoded[i].patch or encoded[i].clean for i in group], device),
+            place=tuple(place),
+            first=group[0],
         )
         if not getattr(self.metric, "reference", False):
             return batch

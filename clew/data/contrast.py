@@ -19,6 +19,7 @@ from clew.circuit import ANYWHERE, Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.dictionaries import Dictionary
 from clew.models import Model, Trace
+from clew.models.components import Components
 from clew.sites import Site
 
 Baseline = Literal["patch", "zero", "mean", "resample"]
@@ -44,6 +45,12 @@ def batch_tokens(model: Model) -> int:
     """How many tokens may run at once so that the widest dictionary's codes stay within the budget."""
     widest = max(d.n_units for d in model.dictionaries.values())
     return max(1, min(4096, BUDGET // (4 * widest)))
+
+
+def edge_tokens(graph: Components) -> int:
+    """How many tokens may run at once so that what sources write and readers get stays within the budget."""
+    ends = len(graph.sources) + len(graph.readers)
+    return max(1, min(4096, BUDGET // (4 * ends * graph.body.widths[graph.sources[0][0]])))
 
 
 def check_fits(model: Model, circuit: Circuit, lengths: Iterable[int]) -> None:
@@ -89,16 +96,18 @@ def state(trace: Trace, site: Site) -> State:
 def resampled(batch: Batch, seed: int) -> Int[Tensor, "batch seq"]:
     """Each prompt replaced by another pair's (its patch prompt where there is one), by a cyclic shift.
 
-    Raises: ValueError for a batch of one pair, which has no other.
+    The other is drawn among all pairs of that length, however they are batched.
+    Raises: ValueError for a pair that is the only one of its length.
     """
-    source, n = batch.clean if batch.patch is None else batch.patch, len(batch.clean)
-    if n == 1:
+    n = 0 if batch.peers is None else len(batch.peers)
+    if batch.peers is None or n < 2:
         raise ValueError(
-            f"there is no other prompt of {source.shape[1]} tokens to resample from; keep one length with "
+            f"there is no other prompt of {batch.clean.shape[1]} tokens to resample from; keep one length with "
             "behaviour.of_length(model)"
         )
-    generator = torch.Generator().manual_seed(seed + batch.index[0])
-    return source.roll(int(torch.randint(1, n, (), generator=generator)), 0)
+    generator = torch.Generator().manual_seed(seed + batch.first)
+    shift = int(torch.randint(1, n, (), generator=generator))
+    return batch.peers[[(place - shift) % n for place in batch.place]]
 
 
 def zero_state(like: State) -> State:

@@ -136,4 +136,4 @@ def random_path(pool: Circuit, generator: np.random.Generator) -> Int[np.ndarray
             break
         into = Site("mlp_in" if site.part == "mlp" else "qkv"[generator.integers(3)], site.layer)
         reader = index.get((str(into), unit * pool.units[into] // pool.units[site]))
-    return np.array(path)
+    return np.array(path, np.int64)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
-from clew.data.contrast import BUDGET
+from clew.data.contrast import edge_tokens
 from clew.measures._judge import Judge
 from clew.models import Model
 from clew.models.components import Components
@@ -33,8 +33,7 @@ class EdgeTrial(Judge):
             )
         self.model, self.behaviour, self.seed = model, behaviour, seed
         self.graph = Components(model.body)
-        widest = len(self.graph.sources) * model.body.widths[self.graph.sources[0][0]]
-        self.batches = list(behaviour.batches(model, tokens=max(1, min(4096, BUDGET // (4 * widest)))))
+        self.batches = list(behaviour.batches(model, tokens=edge_tokens(self.graph)))
         self.forwards = 1
         self._paths: list[Paths] = []
         empty: list[Tensor] = []

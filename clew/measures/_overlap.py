@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import lgamma
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from clew.circuit import ANYWHERE, OUTPUT, Circuit
+from clew.measures._statistics import log_choose
 
 Ids = Int[np.ndarray, " _"]
 """Numbers of some nodes or some edges."""
@@ -74,16 +74,11 @@ def chance_jaccard(one: int, two: int, pool: int) -> tuple[float, float, float]:
     assert 0 < one <= pool and 0 < two <= pool
     shared = np.arange(max(0, one + two - pool), min(one, two) + 1)
     chance = np.array(
-        [np.exp(_choose(one, x) + _choose(pool - one, two - x) - _choose(pool, two)) for x in shared.tolist()]
+        [np.exp(log_choose(one, x) + log_choose(pool - one, two - x) - log_choose(pool, two)) for x in shared.tolist()]
     )
     overlap, below = shared / (one + two - shared), np.cumsum(chance) / chance.sum()
     low, high = overlap[np.searchsorted(below, (0.025, 0.975))]
     return float((overlap * chance).sum() / chance.sum()), float(low), float(high)
-
-
-def _choose(n: int, k: int) -> float:
-    """log C(n, k)."""
-    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
 
 
 def on_union(ids: Sequence[Ids], scores: Sequence[np.ndarray]) -> tuple[Ids, Float[np.ndarray, "circuit id"]]:
@@ -93,19 +88,6 @@ def on_union(ids: Sequence[Ids], scores: Sequence[np.ndarray]) -> tuple[Ids, Flo
     for row, one, score in zip(table, ids, scores, strict=True):
         row[np.searchsorted(every, one)] = score
     return every, table
-
-
-def rank_correlation(one: Float[np.ndarray, " id"], two: Float[np.ndarray, " id"]) -> float:
-    """Spearman's; nan when fewer than two values vary."""
-    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(two) == 0:
-        return float("nan")
-    return float(np.corrcoef(_ranks(one), _ranks(two))[0, 1])
-
-
-def _ranks(values: Float[np.ndarray, " id"]) -> Float[np.ndarray, " id"]:
-    """Ranks from 1; equal values share the mean of theirs."""
-    _, group, size = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(size) - (size - 1) / 2)[group]
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:

@@ -8,9 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 
+def log_choose(n: int, k: int) -> float:
+    """log C(n, k)."""
+    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+
+
 def binomial(n: int, p: float) -> Float[np.ndarray, " outcome"]:
     """Probability of 0 to n successes in n trials, each with probability 0 < p < 1."""
-    ways = np.array([lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) for k in range(n + 1)])
+    ways = np.array([log_choose(n, k) for k in range(n + 1)])
     k = np.arange(n + 1)
     return np.exp(ways + k * log(p) + (n - k) * log(1 - p))
 

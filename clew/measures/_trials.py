@@ -31,8 +31,10 @@ def trial_of(
     """An `EdgeTrial` for a circuit of components with edges, else a `Trial` of nodes.
 
     Args: ablation: "mean" for nodes by default; edges read the patch prompts, so only "patch" (or None) goes there.
+    Raises: ValueError for a component circuit with nodes but no edges, or an attribution graph with tokens and logits.
     """
     if not is_component_graph(circuit):
+        _check_graph(model, circuit)
         how: dict[str, Any] = {"ablation": ablation or "mean", "errors": errors, "start": start, "constants": constants}
         return Trial(model, behaviour, **how, seed=seed)
     if ablation not in (None, "patch") or start or constants:
@@ -40,4 +42,20 @@ def trial_of(
             f"ablation={ablation!r}, start={start}: edges outside a component circuit read the patch prompt, everywhere; "
             "leave these and constants out, or judge nodes by a circuit found in model.components()"
         )
+    if len(circuit) and not len(circuit.weight):
+        raise ValueError(
+            f"this circuit of components has {len(circuit)} nodes but no edges, and it is judged by its edges; choose some "
+            "with circuit.strongest_edges(n), or find nodes to judge in model.components()"
+        )
     return EdgeTrial(model, behaviour, seed=seed)
+
+
+def _check_graph(model: Model, circuit: Circuit) -> None:
+    """Raises: ValueError for an attribution graph with nodes that no site of the lens has."""
+    beside = sorted({circuit.sites[i] for i in circuit.site} - set(model.dictionaries))
+    if "token_ids" in circuit.details and beside:
+        raise ValueError(
+            f"an attribution graph has nodes for tokens and logits too (here at {', '.join(map(str, beside))}), which cannot "
+            "be ablated as units; judge it with by='predicted_effects', or keep what the lens holds with "
+            "circuit.keep(np.array([node.site in model.dictionaries for node in circuit]))"
+        )

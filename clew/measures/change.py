@@ -14,11 +14,12 @@ import torch
 
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
-from clew.measures._groups import Groups
 from clew.measures._judge import Judge
 from clew.measures._nodes import Ablation, Errors
-from clew.measures._overlap import alike, edge_ids, jaccard, node_ids, on_union, rank_correlation, strongest, usable
-from clew.measures._search import Search
+from clew.measures._overlap import alike, edge_ids, jaccard, node_ids, on_union, strongest, usable
+from clew.measures._prompt_groups import PromptGroups
+from clew.measures._ranks import spearman
+from clew.measures._rerun import Rerun
 from clew.measures._trials import trial_of
 from clew.models import Model
 from clew.models.components import is_component_graph
@@ -73,9 +74,9 @@ def change(
     parent, child = _same_view(model, child, notes)
     on, judged = (behaviour.train, behaviour.test) if held_out else (behaviour, behaviour)
     _check_tokens(parent, child, judged)
-    again = Search.of(circuit, search)
+    again = Rerun.of(circuit, search)
     whole = alike([again(parent, on), again(child, on)], circuit)
-    dealt = Groups.run(replace(again, wiring=None), (parent, child), on, groups, whole[0], seed)
+    dealt = PromptGroups.run(replace(again, wiring=None), (parent, child), on, groups, whole[0], seed)
     notes += dealt.notes(whole[0])
     rows = [
         *_overlaps(whole, sizes, of),
@@ -124,7 +125,7 @@ def _overlaps(whole: Sequence[Circuit], sizes: Sequence[int], of: str) -> Iterat
             overlap = jaccard(*(strongest(i, v, n) for i, v in zip(ids, values, strict=True)))
             yield Row(f"{what}overlap", overlap, float("nan"), float("nan"), of, n, unit=unit)
         table = on_union(ids, values)[1]
-        correlation = rank_correlation(*table)
+        correlation = spearman(*table)
         yield Row(f"{what}correlation", correlation, float("nan"), float("nan"), of, table.shape[1], unit=unit)
 
 
@@ -148,9 +149,10 @@ def _same_view(parent: Model, child: Model, notes: list[str]) -> tuple[Model, Mo
 
 def _check_tokens(parent: Model, child: Model, behaviour: Behaviour) -> None:
     """Raises: ValueError where the prompts are not the same tokens to both."""
-    pairs = zip(behaviour.batches(parent), behaviour.batches(child), strict=True)
-    if not all(
-        torch.equal(a.clean.cpu(), b.clean.cpu()) and torch.equal(a.answers.cpu(), b.answers.cpu()) for a, b in pairs
+    theirs, ours = list(behaviour.batches(parent)), list(behaviour.batches(child))
+    if len(theirs) != len(ours) or not all(
+        torch.equal(a.clean.cpu(), b.clean.cpu()) and torch.equal(a.answers.cpu(), b.answers.cpu())
+        for a, b in zip(theirs, ours, strict=True)
     ):
         raise ValueError(
             f"the prompts of {behaviour.name} are other tokens to {child.name} than to {parent.name}; compare models of "

@@ -29,7 +29,7 @@ from torch import Tensor
 from clew.circuit import ERROR, Circuit
 from clew.data.behaviour import Behaviour
 from clew.data.contrast import Baseline
-from clew.measures._bench import Bench
+from clew.measures._swaps import Swaps
 from clew.models import Model
 from clew.report import Report, Row, bootstrap
 
@@ -75,23 +75,23 @@ def interchangeability(
     if min(repeats, draws, nearest) < 1:
         raise ValueError(f"repeats={repeats}, draws={draws} and nearest={nearest}: each must be at least 1")
     nodes = circuit.keep(circuit.unit != ERROR)
-    bench = Bench(model, behaviour.test if held_out else behaviour, nodes, baseline, seed)
+    swaps = Swaps(model, behaviour.test if held_out else behaviour, nodes, baseline, seed)
     place = nodes.site if donors == "members" else np.zeros_like(nodes.site)
     if groups is None:
-        seen = Bench(model, behaviour.train, nodes, baseline, seed) if held_out else bench
+        seen = Swaps(model, behaviour.train, nodes, baseline, seed) if held_out else swaps
         chosen = _clusters(np.concatenate(seen.effects), place, similar)
     else:
         chosen = [_members(nodes, group) for group in groups]
-    _check(nodes, chosen, bench, donors)
-    donor = _other_members if donors == "members" else partial(_other_examples, bench, nearest)
+    _check(nodes, chosen, swaps, donors)
+    donor = _other_members if donors == "members" else partial(_other_examples, swaps, nearest)
 
     def damage(some: Groups, draw: int) -> tuple[np.ndarray, np.ndarray]:
         """|change of the metric| of every prompt, [example]: resampled, and ablated."""
         rng = np.random.default_rng([seed, draw])
-        resampled = np.mean([bench.change(lambda b: donor(b, some, bench.values[b], rng)) for _ in range(repeats)], 0)
-        return resampled, bench.change(lambda b: {u: bench.others[b][u] for g in some for u in g.tolist()})
+        resampled = np.mean([swaps.change(lambda b: donor(b, some, swaps.values[b], rng)) for _ in range(repeats)], 0)
+        return resampled, swaps.change(lambda b: {u: swaps.others[b][u] for g in some for u in g.tolist()})
 
-    n, rows = len(bench.whole), []
+    n, rows = len(swaps.whole), []
     named = {f"{len(chosen)} groups": chosen} if len(chosen) > 1 else {}
     for of, some in (named | {_name(nodes, g): [g] for g in chosen}).items():
         moved, lost = damage(some, 0)
@@ -99,7 +99,7 @@ def interchangeability(
         rows.append(Row("kept", _kept(moved, lost), low, high, of, sum(map(len, some)), n))
     if np.isnan(rows[0].value):
         raise ValueError("ablating all members leaves the metric as it is, so there is nothing to keep; choose others")
-    notes = [f"values of other {donors}, {repeats} resamplings; ablation to {bench.contrast.baseline}; {n} prompts"]
+    notes = [f"values of other {donors}, {repeats} resamplings; ablation to {swaps.contrast.baseline}; {n} prompts"]
     others = any((place == place[group[0]]).sum() > len(group) for group in chosen)
     rng = np.random.default_rng(seed)
     null = [_kept(*damage(_shuffled(chosen, place, rng), 1 + i)) for i in range(draws if others else 0)]
@@ -124,12 +124,12 @@ def _other_members(b: int, groups: Groups, values: list[Tensor], rng: np.random.
 
 
 def _other_examples(
-    bench: Bench, nearest: int, b: int, groups: Groups, values: list[Tensor], rng: np.random.Generator
+    swaps: Swaps, nearest: int, b: int, groups: Groups, values: list[Tensor], rng: np.random.Generator
 ) -> dict[int, Tensor]:
     """Its own value on another prompt of the batch, one of those on which the group's effect is nearest."""
     held = {}
     for group in groups:
-        effect = bench.effects[b][:, group].sum(1)
+        effect = swaps.effects[b][:, group].sum(1)
         distance = np.abs(effect[:, None] - effect)
         np.fill_diagonal(distance, np.inf)
         near = np.argsort(distance, axis=1, kind="stable")[:, : min(nearest, len(effect) - 1)]
@@ -157,20 +157,20 @@ def _members(nodes: Circuit, group: Circuit | Sequence[str]) -> np.ndarray:
     return np.unique([known[key] for key in keys])
 
 
-def _check(nodes: Circuit, groups: Groups, bench: Bench, donors: Donors) -> None:
+def _check(nodes: Circuit, groups: Groups, swaps: Swaps, donors: Donors) -> None:
     if not groups:
         raise ValueError("no two nodes have similar effects, so there is no group; give groups= or a lower similar=")
     everyone = np.concatenate(groups)
     if min(map(len, groups)) < 2 or len(np.unique(everyone)) < len(everyone):
         raise ValueError("a group needs at least two nodes, and a node may be in one group only")
     for group in groups:
-        kinds = {(nodes.site[u], bench.values[0][u].shape) for u in group}
+        kinds = {(nodes.site[u], swaps.values[0][u].shape) for u in group}
         if donors == "members" and len(kinds) > 1:
             raise ValueError(
                 f"the members of {_name(nodes, group)} stand at several sites or differ in size, so they cannot take "
                 "each other's place; use donors='examples'"
             )
-    if donors == "examples" and any(len(b.clean) < 2 for b in bench.contrast.batches):
+    if donors == "examples" and any(len(b.clean) < 2 for b in swaps.contrast.batches):
         raise ValueError(
             "there is a prompt with no other of its length; keep one length with behaviour.of_length(model)"
         )

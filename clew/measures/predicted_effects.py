@@ -20,6 +20,7 @@ from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import Baseline, Contrast, check_fits, state
 from clew.measures._edges import EdgeTrial
+from clew.measures._ranks import pearson, spearman
 from clew.models import Model, Trace
 from clew.models.components import is_component_graph
 from clew.report import Report, Row, bootstrap
@@ -57,6 +58,8 @@ def predicted_effects(
     one forward from its site up for each part.
     Raises: ValueError for a circuit of another lens, or an attribution graph of a prompt that the behaviour lacks.
     """
+    if "attention" in circuit.details:
+        raise ValueError("a query-key graph explains an attention score and predicts nothing of the metric")
     ids = circuit.details.get("token_ids")
     used = behaviour.test if held_out and not ids else behaviour
     random = np.random.default_rng(seed)
@@ -95,6 +98,20 @@ def with_predicted_effects(model: Model, behaviour: Behaviour, circuit: Circuit,
     return circuit.with_details(predicted_effects={"r": r.value, "slope": slope.value, r.of: r.nodes})
 
 
+def predicts_effects(model: Model, behaviour: Behaviour, circuit: Circuit) -> bool:
+    """Whether a circuit's numbers are effects on the metric that can be tried on these prompts.
+
+    Those of masks, of information flow, of discrete codes and of query-key graphs are not.
+    """
+    if {"attention", "masks", "score"} & set(circuit.details):
+        return False
+    if is_component_graph(circuit):
+        made = circuit.provenance.get("options", {})
+        patched = behaviour.baseline == "patch" and made.get("baseline") in (None, "patch")
+        return patched and not made.get("ungrouped")
+    return "token_ids" in circuit.details or set(circuit.sites) <= set(model.dictionaries)
+
+
 def _some(size: np.ndarray, n: int, drawn: int, random: np.random.Generator) -> np.ndarray:
     """Indices of the n largest, and of `drawn` of the others."""
     order = np.argsort(-np.abs(size), kind="stable")
@@ -111,27 +128,10 @@ def _rows(predicted: Effects, intervened: Effects, of: str, examples: int, seed:
     return rows
 
 
-def pearson(x: Effects, y: Effects) -> float:
-    """Correlation; nan where either does not vary."""
-    x, y = x - x.mean(), y - y.mean()
-    size = np.linalg.norm(x) * np.linalg.norm(y)
-    return float(x @ y / size) if size else float("nan")
-
-
 def slope(x: Effects, y: Effects) -> float:
     """Of the least-squares line of y on x."""
     x = x - x.mean()
     return float(x @ y / (x @ x)) if x.any() else float("nan")
-
-
-def spearman(x: Effects, y: Effects) -> float:
-    """Correlation of ranks; equal values share their mean rank."""
-    return pearson(_ranks(x), _ranks(y))
-
-
-def _ranks(x: Effects) -> Effects:
-    _, index, times = np.unique(x, return_inverse=True, return_counts=True)
-    return (np.cumsum(times) - (times + 1) / 2)[index]
 
 
 def _component_edges(

@@ -15,8 +15,9 @@ from jaxtyping import Int
 from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.data.behaviour import Behaviour
 from clew.measures._nodes import Ablation, Errors
-from clew.measures._overlap import alike, edge_ids, node_ids, on_union, placed, rank_correlation, spread
+from clew.measures._overlap import alike, edge_ids, node_ids, on_union, placed, spread
 from clew.measures._parts import wired
+from clew.measures._ranks import spearman
 from clew.measures._trials import trial_of
 from clew.models import Model
 from clew.models.components import is_component_graph
@@ -51,7 +52,7 @@ def reuse(
     Returns: the rows of `shared`; with `other_behaviour` also the faithfulness on both behaviours of a behaviour's own
     circuit, of the other's, and of what they share, and reuse: the faithfulness of the other's circuit over that of the
     own one. Intervals over prompts.
-    Raises: ValueError for circuits of two lenses.
+    Raises: ValueError for circuits of two lenses, or of edges and of nodes, or of components without edges.
     """
     pair = comparable(circuit, other)
     rows = list(shared(*pair, n=n, draws=draws, seed=seed))
@@ -61,7 +62,7 @@ def reuse(
         if other_behaviour is None or task is None:
             continue
         on = task.test if held_out and task.part == "all" else task
-        trial = trial_of(model, on, circuit, ablation=ablation, errors=errors, start=start, seed=seed)
+        trial = trial_of(model, on, own, ablation=ablation, errors=errors, start=start, seed=seed)
         kinds = {"own circuit": own, "the other's circuit": others, "what both share": _both(own, others)}
         metrics = {of: trial.circuit_metric(c) for of, c in kinds.items()}
         shares = {of: trial.share(metric) for of, metric in metrics.items()}
@@ -114,7 +115,7 @@ def shared(
             yield Row("p", float(p), float("nan"), float("nan"), what, either, draws, unit)
         every, table = on_union(ids, scores)
         both = np.isin(every, ids[0]) & np.isin(every, ids[1])
-        correlation = rank_correlation(*table[:, both])
+        correlation = spearman(*table[:, both])
         yield Row("correlation", correlation, float("nan"), float("nan"), f"{unit}s", int(both.sum()), 0, unit)
 
 
@@ -127,8 +128,13 @@ def null_note(circuit: Circuit, other: Circuit, draws: int) -> str:
 def comparable(circuit: Circuit, other: Circuit) -> tuple[Circuit, Circuit]:
     """Both as they are, or without positions where only one has them or the prompts differ in length.
 
-    Raises: ValueError where units of one number are not the same unit.
+    Raises: ValueError where units of one number are not the same unit, or one is judged by edges and the other by nodes.
     """
+    if is_component_graph(circuit) != is_component_graph(other):
+        raise ValueError(
+            "one circuit is of edges between components and the other of nodes, so they have no parts in common; find both "
+            "by one kind of method"
+        )
     made = [c.provenance.get("dictionaries", {}) for c in (circuit, other)]
     for site in set(circuit.sites) & set(other.sites):
         prints = {m[str(site)] for m in made if str(site) in m}

@@ -24,12 +24,12 @@ from clew.measures._overlap import (
     node_ids,
     on_union,
     placed,
-    rank_correlation,
     spread,
     strongest,
     usable,
 )
-from clew.measures._search import Search
+from clew.measures._ranks import spearman
+from clew.measures._rerun import Rerun
 from clew.models import Model
 from clew.report import Report, Row
 
@@ -74,7 +74,7 @@ def stability(
     Costs: 2 draws + seeds + paraphrases searches.
     Raises: ValueError where the circuit does not say how it was found.
     """
-    again = Search.of(circuit, search)
+    again = Rerun.of(circuit, search)
     on = behaviour.train if held_out else behaviour
     notes = [f"searched by {_name(again)} on {len(on)} prompts of {behaviour.name}"]
     runs = [
@@ -112,7 +112,7 @@ class Runs:
         nodes, scores = node_ids(self.circuits), [c.score for c in self.circuits]
         yield from self._overlaps("node", nodes, scores, sizes)
         unions = [on_union([nodes[i], nodes[j]], [scores[i], scores[j]])[1] for i, j in self.pairs]
-        correlations = [rank_correlation(*table) for table in unions]
+        correlations = [spearman(*table) for table in unions]
         mean = float(np.mean(correlations))
         yield Row("correlation", mean, *spread(correlations), self.of, unions[0].shape[1], len(self.pairs))
         if all(len(c.weight) for c in self.circuits):
@@ -131,7 +131,7 @@ class Runs:
             yield Row(f"chance {what}overlap", *chance_jaccard(n, n, pool), self.of, n, unit=unit)
 
 
-def _halves(search: Search, model: Model, on: Behaviour, draws: int, seed: int, notes: list[str]) -> Runs | None:
+def _halves(search: Rerun, model: Model, on: Behaviour, draws: int, seed: int, notes: list[str]) -> Runs | None:
     """Runs on both halves of random splits; the halves of one split are compared."""
     if draws < 1:
         return None
@@ -146,7 +146,7 @@ def _halves(search: Search, model: Model, on: Behaviour, draws: int, seed: int, 
 
 
 def _seeds(
-    search: Search, model: Model, on: Behaviour, seeds: Sequence[int], baseline: str | None, notes: list[str]
+    search: Rerun, model: Model, on: Behaviour, seeds: Sequence[int], baseline: str | None, notes: list[str]
 ) -> Runs | None:
     """Runs that differ in the method's seed."""
     if len(seeds) < 2:
@@ -162,7 +162,7 @@ def _seeds(
 
 
 def _paraphrases(
-    search: Search, model: Model, on: Behaviour, given: Sequence[Behaviour], held_out: bool, notes: list[str]
+    search: Rerun, model: Model, on: Behaviour, given: Sequence[Behaviour], held_out: bool, notes: list[str]
 ) -> Runs | None:
     """Runs on other words for the same task, or on the cases of one behaviour."""
     if given:
@@ -211,5 +211,5 @@ def _some(behaviour: Behaviour, index: np.ndarray) -> Behaviour:
     return replace(behaviour, pairs=tuple(behaviour.pairs[i] for i in index), split=len(index))
 
 
-def _name(search: Search) -> str:
+def _name(search: Rerun) -> str:
     return getattr(search.method, "__name__", "the method given").replace("_", " ")

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from clew.circuit import Circuit
 from clew.data.behaviour import Batch, Behaviour
-from clew.data.contrast import BUDGET, Baseline, resampled
+from clew.data.contrast import Baseline, edge_tokens, resampled
 from clew.methods._nodes import standard_error
 from clew.models import Model, Trace
 from clew.models.attention import Shared, heads_apart
@@ -84,9 +84,7 @@ class Scores:
                 f"the attention of {model.name} cannot be entered, so what its {model.body.n_kv_heads} shared key-value "
                 "heads read cannot be split among query heads; leave out ungrouped=True"
             )
-        d_model = model.body.widths[EMBED]
-        most = BUDGET // (4 * d_model * (len(self.graph.sources) + len(self.graph.readers)))
-        self.batches = list(behaviour.batches(model, tokens=max(1, min(4096, most))))
+        self.batches = list(behaviour.batches(model, tokens=edge_tokens(self.graph)))
         shape = (len(self.graph.sources), len(self.graph.readers))
         self._sum = torch.zeros(shape, dtype=torch.float64, device=model.device)
         self._square = torch.zeros_like(self._sum)
@@ -129,8 +127,9 @@ class Scores:
     def add(self, delta: Writes, pieces: Iterable[Piece], points: int) -> None:
         """Contract what the sources write with the gradients summed over points; examples stay apart."""
         for piece in pieces:
-            sources = delta[:, piece.sources].flatten(2)
-            score = sources @ piece.gradient.flatten(2).transpose(1, 2) / points
+            wide = torch.promote_types(delta.dtype, torch.float32)
+            sources, gradient = delta[:, piece.sources].flatten(2).to(wide), piece.gradient.flatten(2).to(wide)
+            score = (sources @ gradient.transpose(1, 2)).double() / points
             self._sum[piece.sources, piece.readers] += score.sum(0)
             self._square[piece.sources, piece.readers] += (score**2).sum(0)
 
@@ -167,7 +166,7 @@ class Ends:
 
     def delta(self) -> Writes:
         """other - clean; the ends are used up."""
-        delta = self.other.sub_(self.clean) if self.other.is_contiguous() else self.other - self.clean
+        delta = self.other - self.clean if self.tokens is None else self.other.sub_(self.clean)
         self._clean = self._other = None
         return delta
 

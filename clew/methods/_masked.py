@@ -68,7 +68,7 @@ class MaskedNodes(Masked):
         self.nodes: dict[Site, Bool[Tensor, "place node"]] = {site: m != 0 for site, m in moves.items()}
         """Which (position, unit or error) have a mask."""
         self._sizes = [int(table.sum()) for table in self.nodes.values()]
-        super().__init__(len(self.prompts), sum(self._sizes), mask_like(model), seed)
+        super().__init__([len(b) for b in self.prompts], sum(self._sizes), mask_like(model), seed)
 
     def _pooled(self, x: Float[Tensor, "example seq node"]) -> Float[Tensor, "place node"]:
         return x.sum(0) if self.positions else x.sum((0, 1)).unsqueeze(0)
@@ -125,16 +125,16 @@ class MaskedEdges(Masked):
             raise ValueError(f"baseline={baseline!r} cannot be had of {behaviour.name}; choose {', '.join(known)}")
         behaviour = judged(behaviour, objective)
         self.model, self.metric, self.seed = model, behaviour.metric, seed
-        self.graph = Components(model.body)
+        self.graph, like = Components(model.body), mask_like(model)
         self.prompts = list(behaviour.batches(model, tokens=tokens))
         written = [self._writes(batch, baseline) for batch in self.prompts]
         if baseline == "mean":
-            lengths = [batch.clean.shape[1] for batch in self.prompts]
-            mean = {n: torch.cat([w for w, m in zip(written, lengths, strict=True) if m == n]).mean(0) for n in lengths}
-            written = [mean[n].expand_as(w) for w, n in zip(written, lengths, strict=True)]
+            places = sum(batch.clean.numel() for batch in self.prompts)
+            mean = torch.stack([w.sum((0, 2), dtype=like.dtype) for w in written]).sum(0) / places
+            written = [mean.to(w)[:, None].expand_as(w) for w in written]
         self.paths = [Paths(self.graph, model, other) for other in written]
         self.legal = self.graph.legal.to(model.device)
-        super().__init__(len(self.prompts), self.graph.n_edges, mask_like(model), seed)
+        super().__init__([len(b) for b in self.prompts], self.graph.n_edges, like, seed)
 
     def _writes(self, batch: Batch, baseline: Baseline) -> Float[Tensor, "example source seq d_model"]:
         """What every source writes in the other state; for a mean, what is to be averaged."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -35,12 +35,16 @@ class Stopped(KeyboardInterrupt):
 
 
 class Masked(ABC):
-    """A model whose parts take another state as far as their masks are off: what a search learns from."""
+    """A model whose parts take another state as far as their masks are off: what a search learns from.
 
-    def __init__(self, batches: int, items: int, like: Tensor, seed: int) -> None:
+    Args: examples: how many each batch has. items: how many masks there are. like: of their precision and device.
+    """
+
+    def __init__(self, examples: Sequence[int], items: int, like: Tensor, seed: int) -> None:
         if not items:
             raise ValueError("there is nothing to mask: no part of the model differs between its two states")
-        self.batches, self.items, self.like = batches, items, like
+        self.batches, self.items, self.like = len(examples), items, like
+        self._weight = [n * len(examples) / sum(examples) for n in examples]
         self._random = torch.Generator().manual_seed(seed)
         self._order: list[int] = []
 
@@ -53,9 +57,13 @@ class Masked(ABC):
         """All items with these scores."""
 
     def loss(self, mask: Float[Tensor, "sample item"]) -> Float[Tensor, " sample"]:
-        """Mean loss on the next batch; every batch comes once in a round, in a seeded order."""
+        """Mean loss on the next batch, by its share of the examples: over a round it averages to that of all of them.
+
+        Every batch comes once in a round, in a seeded order.
+        """
         self._order = self._order or torch.randperm(self.batches, generator=self._random).tolist()
-        return self.losses(self._order.pop(), mask).mean(1)
+        batch = self._order.pop()
+        return self._weight[batch] * self.losses(batch, mask).mean(1)
 
     def whole_loss(self, mask: Float[Tensor, " item"]) -> float:
         """Mean loss over all examples under one mask."""

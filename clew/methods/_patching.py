@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from clew.circuit import Circuit
 from clew.data.behaviour import Batch, Behaviour
-from clew.data.contrast import BUDGET
+from clew.data.contrast import BUDGET, edge_tokens
 from clew.models import Model
 from clew.models.components import Components
 from clew.models.paths import Paths
@@ -50,13 +51,22 @@ def patchings(model: Model, behaviour: Behaviour, graph: Components) -> Iterator
     if behaviour.baseline != "patch":
         raise ValueError(f"{behaviour.name} has no patch prompts for cut edges to hand on; give pairs with a patch")
     reads = [*graph.source_sites, *getattr(behaviour.metric, "reads", ())]
-    for batch in behaviour.batches(model):
+    for batch in behaviour.batches(model, tokens=edge_tokens(graph)):
         assert batch.patch is not None
         with torch.no_grad():
             clean = model.run(batch.clean, read=reads, keep=1, record=True)
             other = graph.writes(model.run(batch.patch, read=graph.source_sites, keep=0))
             paths = Paths(graph, model, other, graph.writes(clean), clean)
             yield Patching(behaviour, batch, paths, behaviour.metric(clean, batch))
+
+
+def wired(graph: Components, circuit: Circuit) -> Bool[Tensor, "source reader"]:
+    """The edges of a circuit to start from. Raises: ValueError when it has none."""
+    if not len(circuit.weight):
+        raise ValueError(
+            f"the circuit has {len(circuit)} nodes and no edges between components; find some by eap or eap_ig_inputs"
+        )
+    return graph.keep(circuit)
 
 
 def edge_list(edges: Bool[Tensor, "source reader"]) -> Int[Tensor, "edge 2"]:

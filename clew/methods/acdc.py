@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
-from clew.methods._patching import Patching, edge_list, patchings
+from clew.methods._patching import Patching, edge_list, patchings, wired
 from clew.models import Model
 from clew.models.components import Components
 
@@ -22,7 +22,7 @@ def acdc(
     behaviour: Behaviour,
     circuit: Circuit | None = None,
     *,
-    threshold: float = 0.05,
+    threshold: float = 0.01,
     objective: str | None = "kl_divergence",
     tokens: int = 4096,
 ) -> Circuit:
@@ -43,7 +43,7 @@ def acdc(
         raise ValueError(f"threshold={threshold}: give a positive drop of the objective, or every edge stays")
     behaviour = behaviour if objective is None else behaviour.with_metric(objective)
     graph = Components(model.body)
-    start = graph.legal if circuit is None else graph.keep(circuit)
+    start = graph.legal if circuit is None else wired(graph, circuit)
     greedy = Greedy(graph, list(patchings(model, behaviour, graph)), start.clone(), tokens)
     queue = edge_list(start).flip(0)
     weight = torch.zeros(start.shape, dtype=torch.float64)
@@ -56,7 +56,10 @@ def acdc(
         drops, gone = greedy.try_to_cut(queue[at : at + guess], threshold)
         if gone < len(drops):
             weight[queue[at + gone, 0], queue[at + gone, 1]] = drops[gone]
-        at, guess = at + min(gone + 1, len(drops)), (guess * 2 if gone == len(drops) else max(1, guess // 2))
+        at, guess = (
+            at + min(gone + 1, len(drops)),
+            (min(2 * guess, greedy.limit) if gone == len(drops) else max(1, guess // 2)),
+        )
     return graph.circuit(weight).keep_edges(greedy.kept[graph.legal].numpy())
 
 
@@ -67,6 +70,7 @@ class Greedy:
         self, graph: Components, patchings: list[Patching], kept: Bool[Tensor, "source reader"], tokens: int
     ) -> None:
         self.graph, self.patchings, self.kept, self.tokens = graph, patchings, kept, tokens
+        self.limit = min(patching.copies(tokens) for patching in patchings)
         self.value = self._mean(kept[None])[0]
         self._writers = self._writers_behind()
 
@@ -76,8 +80,6 @@ class Greedy:
 
     def try_to_cut(self, edges: Int[Tensor, "edge 2"], threshold: float) -> tuple[list[float], int]:
         """Cut these edges one after the other until one must stay; (drop of each, how many went)."""
-        limit = min(patching.copies(self.tokens) for patching in self.patchings)
-        edges = edges[:limit]
         tables = self.kept.repeat(len(edges), 1, 1)
         for i, (source, reader) in enumerate(edges.tolist()):
             tables[i:, source, reader] = False

@@ -135,7 +135,8 @@ class MaskedWeights(Masked):
         self.sites = matrices(model)
         parameters = dict(model.body.module.named_parameters())
         self.shapes = {name: parameters[name].shape for name in self.sites}
-        super().__init__(len(self.text), sum(s.numel() for s in self.shapes.values()), mask_like(model), seed)
+        counted = [int(batch.keep.sum()) for batch in self.text]
+        super().__init__(counted, sum(s.numel() for s in self.shapes.values()), mask_like(model), seed)
 
     def split(self, mask: Tensor) -> dict[str, Tensor]:
         """A flat mask by parameter."""

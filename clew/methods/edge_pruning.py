@@ -35,8 +35,8 @@ def edge_pruning(
 
     Args:
         keep: how many edges shall stay, or which share of all.
-        baseline: the other state: the "patch" prompts (the default where there are any), "zero", the "mean" over the
-            prompts of the same length at each position, or another example ("resample").
+        baseline: the other state: the "patch" prompts (the default where there are any), "zero", the "mean" over all
+            positions of all prompts, or another example ("resample").
         objective, steps, lr, price_lr, start, temperature, warmup, tokens, seed, progress: as for hard_concrete.
 
     Returns: a Circuit of the component graph; an edge's weight is its chance to be on, in [0, 1]: a ranking, not an

@@ -9,7 +9,7 @@ import torch
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
 from clew.methods._nodes import standard_error
-from clew.methods._patching import edge_list, one_by_one, patchings
+from clew.methods._patching import edge_list, one_by_one, patchings, wired
 from clew.models import Model
 from clew.models.components import Components
 
@@ -27,7 +27,7 @@ def exact_edge_patching(
     Costs: two forwards, and for every edge one forward of the blocks from its reader on.
     """
     graph = Components(model.body)
-    wanted = graph.legal if circuit is None else graph.keep(circuit)
+    wanted = graph.legal if circuit is None else wired(graph, circuit)
     total, square = torch.zeros(2, *wanted.shape, dtype=torch.float64)
     examples = 0
     for patching in patchings(model, behaviour, graph):

@@ -41,7 +41,7 @@ def faithfulness_alignment(
     *,
     on: Sequence[tuple[Behaviour, Circuit]] | None = None,
     epochs: int = 3,
-    rate: float = 0.1,
+    lr: float = 0.1,
     penalty: float = 0.1,
     temperature: float = 1.0,
     tokens: int = 64,
@@ -56,8 +56,8 @@ def faithfulness_alignment(
         circuit: all scored heads, MLPs and the embedding of the source model for this behaviour.
         on: behaviours, posed for the target, with the source model's circuits for them: W is fitted on these, and
             `behaviour` is met for the first time ("zero-shot"). None fits on (behaviour, circuit).
-        epochs, rate: passes over the prompts (0: W stays random, a control), and Adam's learning rate. The published
-            s is raw; ours is divided by the sum of |s|, so a step moves s W by about `rate` whatever the scores' unit.
+        epochs, lr: passes over the prompts (0: W stays random, a control), and the learning rate of Adam. The published
+            s is raw; ours is divided by the sum of |s|, so a step moves s W by about `lr` whatever the scores' unit.
         penalty: weight of the mean of the mask beside the divergence, in nats.
         temperature: of the sigmoid.
         tokens: prompt tokens in a step; the published four pairs have about as many.
@@ -84,7 +84,7 @@ def faithfulness_alignment(
     random = torch.Generator().manual_seed(seed)
     n_targets = sum(dictionary.n_units for dictionary in view.dictionaries.values())
     weight = INITIAL * torch.randn(len(source), n_targets, dtype=torch.float64, generator=random)
-    settings = {"rate": rate, "penalty": penalty, "temperature": temperature, "progress": progress, "seed": seed}
+    settings = {"lr": lr, "penalty": penalty, "temperature": temperature, "progress": progress, "seed": seed}
     fit(lessons, weight, epochs, stopped=lambda: carried(view, behaviour, source @ weight), **settings)
     return carried(view, behaviour, source @ weight)
 
@@ -142,11 +142,11 @@ def _lesson(view: Model, task: Behaviour, source: Float[Tensor, " source"], toke
 
 
 def fit(
-    lessons: Sequence[Lesson], weight: Float[Tensor, "source target"], epochs: int, *, rate: float, penalty: float,
+    lessons: Sequence[Lesson], weight: Float[Tensor, "source target"], epochs: int, *, lr: float, penalty: float,
     temperature: float, seed: int, stopped: Callable[[], Circuit], progress: Progress | None = None,
 ) -> None:  # fmt: skip
     """Move `weight`, in place, by Adam on KL(whole || masked) + penalty * mean(mask); lessons in a seeded order."""
-    adam = torch.optim.Adam([weight], lr=rate)
+    adam = torch.optim.Adam([weight], lr=lr)
     turns = [lesson for lesson in lessons for _ in range(lesson.masked.batches)]
     random = torch.Generator().manual_seed(seed)
     order: list[int] = []

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
+from clew.data.contrast import edge_tokens
 from clew.methods._nodes import standard_error
 from clew.models import Model
 from clew.models.components import FINAL, Components
@@ -22,7 +23,8 @@ def information_flow_routes(model: Model, behaviour: Behaviour, *, ungrouped: bo
 
     Args: ungrouped: give every query head keys and values of its own, as published tools do.
 
-    Returns: a Circuit of all edges, with standard errors; weights between 0 and 1 that add up to 1 at every reader. They
+    Returns: a Circuit of all edges, with standard errors; weights between 0 and 1 that add up to 1 at every reader that
+    anything is near to. They
     are not in units of the metric, which is not looked at. Costs: one forward.
     """
     graph = Components(model.body, ungrouped=ungrouped)
@@ -30,7 +32,7 @@ def information_flow_routes(model: Model, behaviour: Behaviour, *, ungrouped: bo
     streams = {site: (last,) if site == FINAL else graph.stream_sites(site) for site in graph.reader_at}
     total, square = torch.zeros(2, *graph.legal.shape, dtype=torch.float64)
     examples = 0
-    for batch in behaviour.batches(model):
+    for batch in behaviour.batches(model, tokens=edge_tokens(graph)):
         with torch.no_grad():
             trace = model.run(batch.clean, read={*graph.source_sites, *sum(streams.values(), ())}, keep=0)
             writes, shares = graph.writes(trace), {}
@@ -44,13 +46,16 @@ def information_flow_routes(model: Model, behaviour: Behaviour, *, ungrouped: bo
                 square[: new.shape[1], at] += (new**2).sum(0)[:, None]
         examples += len(batch)
     mean = total / examples
-    return graph.circuit(mean, standard_error(mean, square / examples, examples))
+    found = graph.circuit(mean, standard_error(mean, square / examples, examples))
+    return found.with_details(score="share of what the reader reads")
 
 
 def _shares(
     writes: Float[Tensor, "example source seq d_model"], stream: Float[Tensor, "example seq d_model"]
 ) -> Float[Tensor, "example source"]:
     """Each source's share of the proximities, averaged over positions."""
+    wide = torch.promote_types(stream.dtype, torch.float32)  # a 1-norm may be more than half precision holds
+    stream, writes = stream.to(wide), writes.to(wide)
     size = stream.abs().sum(-1)
     left = torch.stack([(stream - writes[:, i]).abs().sum(-1) for i in range(writes.shape[1])], dim=1)
     near = (size[:, None] - left).clamp_min(0)

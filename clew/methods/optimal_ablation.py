@@ -123,20 +123,21 @@ class _Search:
         coordinates = [self._coordinates(site, unit) for site, unit in group]
         mean = [self.constant[site][at] for (site, _), at in zip(group, coordinates, strict=True)]
         deviation = [self.deviation[site][unit] for site, unit in group]
-        away = [torch.zeros_like(m, requires_grad=True) for m in mean]
+        away = [torch.zeros_like(m) for m in mean]
         adam = torch.optim.Adam(away, lr=lr)
 
         def look(grad: bool) -> Float[Tensor, "unit example"]:
             """Losses at the constants as they are, which are kept where they are the best so far; and the gradient."""
-            at = [m + s * a for m, s, a in zip(mean, deviation, away, strict=True)]
-            parts, total = [], 0.0
+            at = [(m + s * a).requires_grad_(grad) for m, s, a in zip(mean, deviation, away, strict=True)]
+            gradient, parts = [torch.zeros_like(a) for a in away], []
             for prompts in self.prompts:
                 losses = self._losses(prompts, group, coordinates, at)
                 parts.append((losses - prompts.whole).detach())
-                total = total + losses.sum() / self.examples
-            if grad:
-                for a, g in zip(away, torch.autograd.grad(total, away), strict=True):  # pyright: ignore
-                    a.grad = g
+                if grad:  # here, so that no more than one batch has its graph in memory
+                    more = torch.autograd.grad(losses.sum() / self.examples, at)
+                    gradient = [g + s * m for g, s, m in zip(gradient, deviation, more, strict=True)]
+            for a, g in zip(away, gradient, strict=True):
+                a.grad = g
             found = torch.cat(parts, dim=1)
             for (site, unit), where, constant, gaps in zip(group, coordinates, at, found, strict=True):
                 if not bool(gaps.mean() >= self.drop[site][:, unit].mean()):  # nan is not reached yet

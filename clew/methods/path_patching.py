@@ -35,18 +35,18 @@ def path_patching(
     """
     graph = Components(model.body)
     columns = _columns(graph, receivers)
-    cuts = torch.zeros(len(graph.sources), *graph.legal.shape, dtype=torch.bool)
-    index = torch.arange(len(graph.sources))
-    for column in columns:
-        cuts[index, index, column] = graph.legal[:, column]
-    read = cuts.flatten(1).any(1)
+    into = torch.zeros_like(graph.legal)
+    into[:, columns] = graph.legal[:, columns]
+    read = into.any(1).nonzero()[:, 0]
     total, square = torch.zeros(2, len(graph.sources), dtype=torch.float64)
     examples = 0
     for patching in patchings(model, behaviour, graph):
-        if bool(read.any()):
-            drop = patching.drops(cuts[read], tokens, graph.legal).double().cpu()
-            total[read] += drop.sum(1)
-            square[read] += (drop**2).sum(1)
+        for some in read.split(patching.copies(tokens)) if len(read) else ():
+            cuts = torch.zeros(len(some), *into.shape, dtype=torch.bool)
+            cuts[torch.arange(len(some)), some] = into[some]
+            drop = patching.drops(cuts, tokens, graph.legal).double().cpu()
+            total[some] += drop.sum(1)
+            square[some] += (drop**2).sum(1)
         examples += len(patching.batch)
     mean = total / examples
     return graph.source_circuit(mean, standard_error(mean, square / examples, examples)).with_details(

@@ -11,7 +11,6 @@ Kamath et al. 2025. Differs: no feature of attention is trained, and no part is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from clew.circuit import ERROR, OUTPUT, Circuit
 from clew.data.batch import Misfit, encode
@@ -27,6 +25,7 @@ from clew.data.behaviour import Behaviour
 from clew.data.contrast import state
 from clew.models import Model, Trace
 from clew.models.attention import look
+from clew.models.frozen import norms_held
 from clew.sites import Site
 
 
@@ -56,8 +55,8 @@ def query_key(
     and the projection); a node's score is the sum over its edges: what the score would lose without the node. All edges
     and `details["attention"]["parts"]["both biases"]` add up to the score. `details["attention"]` also holds the sums
     of the parts, the attention weight, and what the mask adds (a bias of position, which no feature writes).
-    Raises: ValueError for a lens without such a site, a key that the query cannot see, or a model that does not
-    compute its scores in transformers' attention interface.
+    Raises: ValueError for a lens without such a site, a key that the query cannot see, a norm whose scale cannot be
+    held, or a model that does not compute its scores in transformers' attention interface.
     Costs: one forward up to the layer, and a backward per dimension of the head through its projections.
     """
     site = _stream(model, layer, head)
@@ -142,8 +141,9 @@ def _look(model: Model, tokens: Int[Tensor, "1 seq"], site: Site, layer: int, he
     reads = {model.dictionaries[site].reads, site}
     seen: list[tuple[Tensor, Tensor, Tensor | None, float]] = []
     handle = look(model.body.taps[pattern].module, lambda *given: seen.append(given))
+    inside = [m for m in model.body.attentions[layer].modules() if "norm" in type(m).__name__.lower()]
     try:
-        with _HeldScales():
+        with norms_held(model.body, [m for m in inside if not list(m.children())]):
             trace = model.run(tokens, read={*reads, pattern}, grad=True, keep=0)
     finally:
         handle.remove()
@@ -198,31 +198,6 @@ class _Score:
         if not dictionary.exact:
             nodes = torch.cat([nodes, grad @ here.error[0, position, :, None]], dim=1)
         return torch.cat([nodes, (vector.detach().to(nodes.dtype) - nodes.sum(1))[:, None]], dim=1)
-
-
-class _HeldScales(TorchFunctionMode):
-    """Inside, the scale by which a norm divides is a constant to gradients; values are what they were, bit for bit."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if func in (torch.rsqrt, torch.Tensor.rsqrt):
-            return out.detach()
-        if func is torch.nn.functional.layer_norm:
-            held = _layer_norm(*args, **(kwargs or {}))
-            return out.detach() + (held - held.detach())
-        return out
-
-
-def _layer_norm(
-    x: Tensor, shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
-) -> Tensor:
-    """A layer norm without its bias, its scale held."""
-    axes = tuple(range(-len(shape), 0))
-    centred = x - x.mean(axes, keepdim=True)
-    held = centred * (x.detach().var(axes, correction=0, keepdim=True) + eps) ** -0.5
-    return held if weight is None else held * weight
 
 
 def _circuit(model: Model, site: Site, pairs: np.ndarray, units: dict[int, np.ndarray], other: Trace | None) -> Circuit:

@@ -47,7 +47,8 @@ def uniform_gradient_sampling(
         positions: for nodes, whether positions are told apart, as for attribution_patching.
         steps: each looks at one batch under `samples` masks, each mask on a whole copy of the batch.
         lr: of Adam (beta 0.9 and 0.995) on p. start: p at first.
-        objective, baseline, tokens, seed: as for edge_pruning. progress: called with (step, steps, {"loss", "on"}).
+        tokens: run at once, all copies counted, but for one prompt at least.
+        objective, baseline, seed: as for edge_pruning. progress: called with (step, steps, {"loss", "on"}).
 
     The gradient is d theta/d p times (the mean of d loss/d alpha over the draws inside the window, plus `cost`): what
     the authors get from a surrogate for theta and a factor batch/(draws inside) on the gradient. Differs: a mask for
@@ -61,7 +62,7 @@ def uniform_gradient_sampling(
         raise ValueError(f"over={over!r}: masks can be over 'edges' or 'nodes'")
     if steps < 1 or samples < 1:
         raise ValueError(f"steps={steps}, samples={samples}: give at least one of each")
-    shared = {"objective": objective, "baseline": baseline, "tokens": tokens, "seed": seed}
+    shared = {"objective": objective, "baseline": baseline, "tokens": tokens // samples, "seed": seed}
     if over == "edges":
         masked = MaskedEdges(model, behaviour, **shared)
     else:

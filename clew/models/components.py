@@ -227,6 +227,12 @@ class Components:
 
         Raises: ValueError for a circuit whose edges are not those of this graph.
         """
+        for site, units in circuit.units.items():
+            if site.part in "kv" and units != self.width(site.part):
+                raise ValueError(
+                    f"the circuit has {units} units at {site}, and {self!r} has {self.width(site.part)} there: "
+                    "it was found in the other view of shared key-value heads; search with or without ungrouped=True as here"
+                )
         known: list[dict[tuple[str, int], int]] = [
             {(str(site), unit): i for i, (site, unit) in enumerate(some)} for some in (self.sources, self.readers)
         ]

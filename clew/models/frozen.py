@@ -10,7 +10,7 @@ A norm is known by what it does: y = weight * x * scale, or the same of x - mean
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,10 +36,10 @@ def held_sites(body: Body) -> set[Site]:
 
 
 @contextmanager
-def norms_held(body: Body) -> Iterator[None]:
-    """Hold the scale of every norm on the stream while inside: the gradient sees a fixed linear map."""
+def norms_held(body: Body, also: Iterable[nn.Module] = ()) -> Iterator[None]:
+    """Hold the scale of every norm on the stream, and of these, while inside: the gradient sees a fixed linear map."""
     norms = [m for block in body.blocks for m in block.children() if "norm" in type(m).__name__.lower()]
-    handles = [m.register_forward_hook(_hold) for m in {*norms, body.taps[Site("final")].module}]
+    handles = [m.register_forward_hook(_hold) for m in {*norms, *also, body.taps[Site("final")].module}]
     try:
         yield
     finally:

@@ -89,7 +89,7 @@ class _Walk:
     def __init__(self, paths: Paths, keep: Tensor, copies: int) -> None:
         self.graph, self.other, self.clean, self.copies = paths.graph, paths.other, paths.clean, copies
         self.cut = 1 - keep
-        self._moves: Tensor | None = None
+        self._moves: list[Tensor] = []
         self._seen = 0
         self.attn: dict[int, Tensor] = {}
         self.streams: dict[int, Tensor] = {}
@@ -136,15 +136,14 @@ class _Walk:
         return x
 
     def _take(self, written: Float[Tensor, "batch unit seq d_model"]) -> None:
-        """Note other - current of the next sources: into one buffer, or joined anew where gradients must pass."""
+        """Note other - current of the next sources: into one buffer, or apart where gradients must pass."""
         first, self._seen = self._seen, self._seen + written.shape[1]
         move = self.other[:, first : self._seen].repeat(self.copies, 1, 1, 1) - written
         if torch.is_grad_enabled():
-            self._moves = move if self._moves is None else torch.cat([self._moves, move], dim=1)
+            self._moves.append(move)
             return
-        if self._moves is None:
-            self._moves = move.new_empty(len(move), *self.other.shape[1:])
-        self._moves[:, first : self._seen] = move
+        self._moves = self._moves or [move.new_empty(len(move), *self.other.shape[1:])]
+        self._moves[0][:, first : self._seen] = move
 
     # What readers see.
 
@@ -152,9 +151,12 @@ class _Walk:
         """sum over sources of (1 - keep) (other - current), for the readers at these neighbouring sites."""
         readers = slice(self.graph.reader_at[sites[0]].start, self.graph.reader_at[sites[-1]].stop)
         reach = self.graph.reach[readers.start]
-        assert self._moves is not None
-        cut = self.cut[:, :reach, readers].repeat_interleave(len(self.other), 0)
-        shift = cut.transpose(1, 2) @ self._moves[:, :reach].flatten(2)
+        cut = self.cut[:, :reach, readers].repeat_interleave(len(self.other), 0).transpose(1, 2)
+        first, shift = 0, torch.zeros((), dtype=cut.dtype, device=cut.device)
+        for move in self._moves if torch.is_grad_enabled() else [self._moves[0][:, :reach]]:
+            if first < reach:  # in a parallel block the heads have written, but its MLP does not read them
+                shift = shift + cut[:, :, first : first + move.shape[1]] @ move.flatten(2)
+                first += move.shape[1]
         return shift.unflatten(2, self.other.shape[2:])
 
     def _projected(self, site: Site, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 import clew
@@ -176,6 +176,18 @@ def test_other_tokens_and_no_groups_are_refused():
     parent, child = (Model(Body(MODEL.body.module, tokenizer, "llama")) for tokenizer in tokenizers)
     with pytest.raises(ValueError, match="are other tokens to"):
         change(parent, words, found(HEADS).top(1), child=child)
+
+
+def test_a_tokenizer_that_makes_other_lengths_of_the_prompts_is_refused_too():
+    pairs = Pair("the nurse", "the king", " said", " was"), Pair("a man ran", "a woman ran", " said", " was")
+    coarse = Tokenizer(models.WordLevel({"<unk>": 0, " said": 1, " was": 2}, unk_token="<unk>"))
+    coarse.pre_tokenizer = pre_tokenizers.Split(Regex(" (said|was)$"), "isolated")  # all before the answer is one token
+    tokenizers = word_tokenizer(), PreTrainedTokenizerFast(tokenizer_object=coarse, unk_token="<unk>")
+    parent, child = (Model(Body(MODEL.body.module, tokenizer, "llama")) for tokenizer in tokenizers)
+    words = Behaviour("words", pairs)
+    assert [len(list(words.batches(model))) for model in (parent, child)] == [2, 1]
+    with pytest.raises(ValueError, match="are other tokens to"):
+        change(parent, words, found(HEADS).top(1), child=child, held_out=False)
 
 
 def test_an_edge_circuit_is_judged_by_its_edges_in_both_models():

@@ -85,6 +85,12 @@ def test_a_random_path_leads_from_the_embedding_to_the_output() -> None:
             assert writer.layer == reader.layer and unit == pool.unit[pool.target[lower]]
 
 
+def test_a_path_through_no_edges_is_a_path_of_no_edges() -> None:
+    nothing = all_edges(idle_model()).strongest_edges(0)
+    path = random_path(nothing, np.random.default_rng(0))
+    assert nothing.weight[path].tolist() == []  # indices, though there are none
+
+
 def test_the_default_pool_is_every_unit_of_the_lens() -> None:
     lens = tiny_model("llama").through(random_dictionary("resid.0", 32), random_dictionary("resid.1", 32))
     whole = scored(6)

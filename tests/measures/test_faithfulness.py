@@ -11,6 +11,7 @@ from clew.data.contrast import means
 from clew.measures._nodes import Trial
 from clew.measures.curve import curve
 from clew.measures.faithfulness import faithfulness
+from clew.methods.attribution_graph import attribution_graph
 from clew.methods.integrated_gradients import integrated_gradients
 from clew.sites import Set, Site
 from tests.planted import random_behaviour, random_dictionary, tiny_model
@@ -141,6 +142,25 @@ def test_a_curve_has_every_size_and_random_circuits_beside_it() -> None:
     }
     one = faithfulness(model, behaviour, circuit.top(50), held_out=False)["faithfulness"]
     assert next(r for r in report.rows if r.nodes == 50 and r.of == "features").value == pytest.approx(one.value)
+
+
+def test_components_without_edges_are_refused_and_an_empty_circuit_is_not() -> None:
+    model, behaviour = tiny_model("gpt2"), random_behaviour()
+    circuit = clew.find(model, behaviour, by="eap")
+    for measure in (faithfulness, curve):
+        with pytest.raises(ValueError, match=f"has {len(circuit)} nodes but no edges"):
+            measure(model, behaviour, circuit.strongest_edges(0))
+    assert faithfulness(model, behaviour, circuit.top(0), held_out=False)["faithfulness"].value == pytest.approx(0)
+
+
+def test_of_an_attribution_graph_only_what_the_lens_holds_is_judged() -> None:
+    model, behaviour = tiny_model("llama", scale=0.15), random_behaviour()
+    lens = model.through(*(random_dictionary(f"mlp_in.{i}", 32, writes=f"mlp.{i}") for i in range(3)))
+    graph = attribution_graph(lens, behaviour)
+    with pytest.raises(ValueError, match=r"tokens and logits too \(here at embed, final\).*predicted_effects"):
+        faithfulness(lens, behaviour, graph, held_out=False)
+    kept = graph.keep(np.array([node.site in lens.dictionaries for node in graph]))
+    assert faithfulness(lens, behaviour, kept, held_out=False)["faithfulness"].nodes == len(kept) < len(graph)
 
 
 def test_ablating_to_constants_is_every_site_held_at_them() -> None:

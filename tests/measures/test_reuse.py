@@ -92,6 +92,17 @@ def test_two_lenses_are_refused():
         list(shared(*made))
 
 
+def test_edges_beside_nodes_and_components_without_edges_are_refused():
+    model, task = tiny_model("gpt2"), random_behaviour(n=6)
+    edges = clew.find(model, task, by="eap").strongest_edges(20)
+    heads = clew.find(model.components(), task, by="attribution_patching", positions=False)
+    for pair in ((edges, heads), (heads, edges)):
+        with pytest.raises(ValueError, match="of edges between components and the other of nodes"):
+            list(shared(*pair))
+    with pytest.raises(ValueError, match="nodes but no edges"):
+        reuse(model, task, edges, other=edges.strongest_edges(0), other_behaviour=task, draws=5)
+
+
 def test_a_behaviour_reuses_its_own_circuit_in_full():
     model, task = tiny_model("gpt2"), random_behaviour(n=6)
     circuit = clew.find(model, task, by="attribution_patching").top(30)

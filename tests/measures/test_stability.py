@@ -9,8 +9,8 @@ import pytest
 
 import clew
 from clew import Behaviour, Circuit, Model
-from clew.measures._overlap import chance_jaccard, edge_ids, jaccard, node_ids, rank_correlation, strongest
-from clew.measures._search import Search
+from clew.measures._overlap import chance_jaccard, edge_ids, jaccard, node_ids, strongest
+from clew.measures._rerun import Rerun
 from clew.measures.stability import stability
 from clew.methods.attribution_patching import attribution_patching
 from clew.sites import Site
@@ -48,12 +48,6 @@ def test_strongest_and_overlap_by_hand():
     ids, score = np.array([7, 8, 9, 4]), np.array([1.0, -3.0, 1.0, 2.0])
     assert strongest(ids, score, 3).tolist() == [8, 4, 7]
     assert jaccard(ids, np.array([8, 9, 1])) == 2 / 5 and jaccard(ids[:0], ids[:0]) == 1
-
-
-def test_ranks_correlate_by_hand():
-    one = np.array([1.0, 2.0, 2.0, 100.0])
-    assert rank_correlation(one, one**3) == pytest.approx(1) and rank_correlation(one, -one) == pytest.approx(-1)
-    assert rank_correlation(one, np.array([2.0, 1.0, 3.0, 4.0])) == pytest.approx(0.6324555320336759)  # scipy 1.17
 
 
 @pytest.mark.parametrize(("one", "two", "pool"), [(2, 2, 5), (3, 2, 6), (4, 4, 6), (3, 3, 3)])
@@ -114,7 +108,7 @@ def test_cases_are_paraphrases_and_so_are_other_behaviours():
 
 def test_the_search_on_record_is_run_again_with_its_options():
     circuit = clew.find(MODEL, TASK, by="attribution_patching", positions=False, baseline="resample", seed=3).top(20)
-    again = Search.of(circuit)(MODEL, TASK.train)
+    again = Rerun.of(circuit)(MODEL, TASK.train)
     assert again.top(20).score.tolist() == circuit.score.tolist() and (again.position == -1).all()
     report = clew.verify(MODEL, TASK, circuit, by="stability", sizes=[10], draws=1, seeds=[*range(6)])
     seeds = next(r for r in report.rows if (r.measure, r.of) == ("correlation", "seeds"))
@@ -124,7 +118,7 @@ def test_the_search_on_record_is_run_again_with_its_options():
 def test_a_wired_circuit_is_wired_again():
     circuit = clew.find(MODEL, TASK, by="attribution_patching").top(12)
     wired = clew.find(MODEL, TASK, circuit, by="edges", threshold=1e-6)
-    again = Search.of(wired)(MODEL, TASK.train)
+    again = Rerun.of(wired)(MODEL, TASK.train)
     assert again.diff(wired).edge_overlap == 1 and len(again) > len(wired) == 12
     assert again.diff(wired).edge_correlation == pytest.approx(1)
     report = stability(MODEL, TASK, wired, sizes=(5,), draws=1, seeds=(0, 1))

@@ -21,7 +21,7 @@ def test_the_live_nodes_stray_nowhere() -> None:
 @pytest.mark.parametrize("edges", [False, True])
 def test_an_empty_circuit_strays_from_one_end_to_the_other(edges: bool) -> None:
     model, behaviour = idle_model(), random_behaviour(n=6)
-    circuit = all_edges(model).strongest_edges(0) if edges else nodes(model)
+    circuit = all_edges(model).top(0) if edges else nodes(model)
     trial = trial_of(model, behaviour, circuit)
     apart = np.abs(trial.whole - trial.empty)
     mean, high, largest = worst_case(model, behaviour, circuit, held_out=False).rows

@@ -1,5 +1,7 @@
 """Edge masks: their ends by hand, their middle against the trial of edges, and planted edges found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -50,13 +52,17 @@ def test_every_baseline_serves(baseline: str) -> None:
     assert len(found.weight) == Components(model.body).n_edges and np.isfinite(found.weight).all()
 
 
-def test_the_mean_of_sources_is_at_each_position_over_prompts_of_one_length() -> None:
-    model, behaviour = tiny_model("llama"), random_behaviour(n=4)
+def test_the_mean_of_sources_is_over_all_positions_of_all_prompts_and_never_a_prompts_own() -> None:
+    model, pairs = tiny_model("llama"), random_behaviour(n=2).pairs + random_behaviour(n=1, length=6).pairs
+    behaviour = replace(random_behaviour(), pairs=pairs, split=None)
     masked = MaskedEdges(model, behaviour, objective=None, baseline="mean", tokens=8, seed=0)
-    assert len(masked.paths) == 2
-    (batch,) = behaviour.batches(model)
-    writes = masked.graph.writes(model.run(batch.clean, read=masked.graph.source_sites, keep=0))
-    assert torch.allclose(masked.paths[1].other[0], writes.mean(0), atol=1e-12)
+    runs = [model.run(batch.clean, read=masked.graph.source_sites, keep=0) for batch in masked.prompts]
+    writes = [masked.graph.writes(run) for run in runs]
+    mean = torch.cat([w.movedim(1, 0).flatten(1, 2) for w in writes], dim=1).mean(1)
+    assert [w.shape[2] for w in writes] == [4, 6]
+    for paths, own in zip(masked.paths, writes, strict=True):
+        assert torch.allclose(paths.other, mean[:, None].expand_as(own), atol=1e-12)
+        assert not torch.allclose(paths.other, own)
 
 
 def test_a_baseline_that_there_is_not_is_refused() -> None:

@@ -1,6 +1,7 @@
 """Searches over the component graph, each held to another that theory says is equal."""
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 import clew
 from clew import Behaviour, Pair
 from clew.circuit import Circuit
+from clew.data.planted import induction, ioi
+from clew.measures.recovery import recovery
 from clew.methods.acdc import acdc
 from clew.methods.attribution_patching import attribution_patching
 from clew.methods.clean_corrupted import clean_corrupted
@@ -199,3 +202,40 @@ def test_eap_on_smollm2_equals_a_published_implementation():
     expected = np.array(known["score"])
     assert graph.n_edges == 123_211
     assert abs(found[known["source"], known["reader"]] - expected).max() < 1e-3 * abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "options"),
+    [(PAIRS.without_patches(), {}), (PAIRS, {"ungrouped": True}), (PAIRS, {"baseline": "zero"})],
+)
+def test_find_tries_predictions_only_where_they_are_of_patched_edges(behaviour, options):
+    found = clew.find(LLAMA, behaviour, by="eap", held_out=False, **options)
+    assert len(found.weight) and "predicted_effects" not in found.details
+    assert "predicted_effects" in clew.find(LLAMA, PAIRS, by="eap", held_out=False).details
+
+
+def test_a_ranking_is_not_tried_as_a_prediction():
+    assert "predicted_effects" not in clew.find(LLAMA, PAIRS, by="information_flow_routes", held_out=False).details
+
+
+def test_half_precision_keeps_small_standard_errors():
+    half = clew.Model(type(LLAMA.body)(deepcopy(LLAMA.body.module).to(torch.float16), None, "half"))
+    found = eap(half, PAIRS)
+    assert (found.weight_error[found.weight != 0] > 0).mean() > 0.99
+
+
+def test_a_circuit_without_edges_is_nothing_to_start_from():
+    nodes = attribution_patching(LLAMA.components(), PAIRS, positions=False)
+    for search in (exact_edge_patching, acdc):
+        with pytest.raises(ValueError, match="no edges between components; find some by eap"):
+            search(LLAMA, PAIRS, nodes)
+
+
+@pytest.mark.parametrize("planted", [induction, ioi])
+def test_the_exact_searches_find_a_planted_circuit_whole(planted):
+    known = planted(n=8)
+    for search in (exact_edge_patching, acdc):
+        found = search(known.model, known.behaviour.train)
+        report = recovery(known.model, known.behaviour, found, truth=known.circuit)
+        edges = {row.measure: row.value for row in report.rows if row.of == "edges"}
+        assert edges["precision"] == edges["recall"] == 1

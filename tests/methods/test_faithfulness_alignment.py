@@ -56,7 +56,7 @@ def test_a_scrambled_source_is_a_scrambled_start_and_nothing_more() -> None:
     n = sum(dictionary.n_units for dictionary in view.dictionaries.values())
     start = 0.02 * torch.randn(len(s), n, generator=deal, dtype=torch.float64)
     one, two = start.clone(), start[order]
-    settings = {"rate": 0.1, "penalty": 0.1, "temperature": 1.0, "seed": 0, "stopped": lambda: None}
+    settings = {"lr": 0.1, "penalty": 0.1, "temperature": 1.0, "seed": 0, "stopped": lambda: None}
     for source, weight in ((s, one), (s[order], two)):
         dfa.fit([dfa._lesson(view, behaviour, source, 8, 0)], weight, 2, **settings)
     assert torch.allclose(one[order], two, rtol=0, atol=1e-9) and not torch.allclose(one, start)

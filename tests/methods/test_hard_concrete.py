@@ -1,5 +1,7 @@
 """Node masks: their ends by hand, their middle against the ablations of measures, and planted nodes found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -70,6 +72,16 @@ def test_every_baseline_serves(baseline: str) -> None:
     behaviour = random_behaviour()
     found = hard_concrete(tiny_model("gpt2").heads(), behaviour, baseline=baseline, steps=3, positions=False)
     assert len(found) and np.isfinite(found.score).all()
+
+
+def test_where_positions_are_not_aligned_the_mean_is_one_over_all_prompts() -> None:
+    lens, pairs = tiny_model("gpt2").heads(), random_behaviour(n=2).pairs + random_behaviour(n=1, length=6).pairs
+    behaviour = replace(random_behaviour(), pairs=pairs, split=None, aligned=False)
+    masked = MaskedNodes(lens, behaviour, objective=None, **OPTIONS | {"baseline": "mean"})
+    site = next(iter(lens.dictionaries))
+    here, there = zip(*(masked._states(batch)[site] for batch in masked.prompts), strict=True)
+    mean = torch.cat([s.code.flatten(0, 1) for s in here]).mean(0)
+    assert len(there) == 2 and all(torch.allclose(s.code, mean.expand_as(s.code), atol=1e-12) for s in there)
 
 
 def test_positions_have_masks_of_their_own() -> None:

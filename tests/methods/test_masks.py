@@ -20,7 +20,7 @@ class Worths(Masked):
 
     def __init__(self, worth: list[float]) -> None:
         self.worth = torch.tensor(worth, dtype=torch.float64)
-        super().__init__(2, len(worth), torch.zeros(0, dtype=torch.float64), seed=0)
+        super().__init__([3, 3], len(worth), torch.zeros(0, dtype=torch.float64), seed=0)
 
     def losses(self, batch: int, mask: Tensor) -> Tensor:
         return ((1 - mask) @ self.worth)[:, None].expand(-1, 3)
@@ -29,6 +29,17 @@ class Worths(Masked):
         n, site = self.items, Site("resid", 0)
         column = np.zeros(n, np.int64)
         return Circuit((site,), {site: n}, column, np.arange(n), column - 1, score.numpy(), np.full(n, np.nan))
+
+
+class Uneven(Worths):
+    """Two batches, of three examples and of one; the last loses more."""
+
+    def __init__(self) -> None:
+        super().__init__([1.0])
+        Masked.__init__(self, [3, 1], 1, self.like, seed=0)
+
+    def losses(self, batch: int, mask: Tensor) -> Tensor:
+        return torch.full((len(mask), (3, 1)[batch]), (2.0, 10.0)[batch], dtype=torch.float64)
 
 
 def even(n: int = 200_000) -> Tensor:
@@ -71,6 +82,12 @@ def test_what_is_worth_most_stays_on_whatever_the_unit_of_the_loss() -> None:
         assert sorted(circuit.top(3).unit.tolist()) == [1, 3, 5]
         assert circuit.details["masks"] == {"items": 10, "keep": 3, "on": 3, "loss": pytest.approx(unit * 0.75)}
         assert abs(float(chance_on(log_alpha).sum()) - 3) < 0.5
+
+
+def test_over_a_round_of_batches_every_example_weighs_the_same() -> None:
+    masked, mask = Uneven(), torch.ones(1, 1, dtype=torch.float64)
+    assert sorted(masked.loss(mask).item() for _ in range(2)) == [3.0, 5.0]  # 3 of 4 examples lose 2, one loses 10
+    assert masked.whole_loss(mask[0]) == 4.0
 
 
 def test_a_share_and_a_number_say_the_same() -> None:

@@ -1,6 +1,7 @@
 """Optimal ablation: a case with a closed form, and its place beside mean ablation."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 from clew import Behaviour
 from clew.data.batch import Batch
 from clew.methods._masks import Stopped
-from clew.methods.optimal_ablation import constants, optimal_ablation
+from clew.methods.optimal_ablation import _Search, constants, optimal_ablation
 from clew.models import Trace
 from clew.sites import Set, Site
 from tests.planted import oracle_behaviour, oracle_lens, random_behaviour, tiny_model
@@ -70,6 +71,27 @@ def test_constants_are_what_the_scores_were_measured_with() -> None:
     run = lens.run(batch.clean, edits=[Set(Site("head", 1), value=value, keep=keep, basis="code")])
     drop = -behaviour.with_metric("kl_divergence").metric(run, batch).mean().item()
     assert found["head.1/2"].score[0] == pytest.approx(drop, abs=1e-10)
+
+
+def test_how_prompts_are_batched_changes_nothing() -> None:
+    lens, behaviour = tiny_model("gpt2").heads(), random_behaviour(n=3)
+    one, many = (optimal_ablation(lens, behaviour, steps=2, tokens=tokens) for tokens in (400, 8))
+    assert np.allclose(one.score, many.score, rtol=0, atol=1e-9)
+
+
+def test_the_graph_of_a_batch_is_gone_before_the_next_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, own = [], _Search._losses
+
+    def losses(*given: Any) -> Tensor:
+        if held and held[-1].requires_grad:
+            with pytest.raises(RuntimeError, match="second time"):
+                held[-1].backward(torch.ones_like(held[-1]))
+        held.append(own(*given))
+        return held[-1]
+
+    monkeypatch.setattr(_Search, "_losses", losses)
+    optimal_ablation(tiny_model("gpt2").heads(), random_behaviour(n=3), steps=1, tokens=4)
+    assert sum(loss.requires_grad for loss in held) == 12 * 3
 
 
 def test_units_of_a_dictionary_have_a_constant_too() -> None:

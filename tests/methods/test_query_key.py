@@ -70,6 +70,29 @@ def test_a_model_without_biases_has_no_bias_part(family: str) -> None:
     assert abs(parts["nodes"]) > 1e-2
 
 
+@pytest.mark.parametrize("site", ["resid.0", "attn_in.1"])  # after attn_in, only the norms of queries and keys are left
+def test_how_a_norm_is_computed_does_not_matter(monkeypatch: pytest.MonkeyPatch, site: str) -> None:
+    model, behaviour = tiny_model("qwen3").neurons(site), random_behaviour(1)
+    norm = type(model.body.attentions[1].q_norm)
+    usual = query_key(model, behaviour, layer=1, head=1, key=0)
+    forwards = (
+        lambda m, x: torch.nn.functional.rms_norm(x, x.shape[-1:], m.weight, m.variance_epsilon),
+        lambda m, x: m.weight * (x * (x.square().mean(-1, keepdim=True) + m.variance_epsilon).pow(-0.5)),
+    )
+    for forward in forwards:
+        monkeypatch.setattr(norm, "forward", forward)
+        other = query_key(model, behaviour, layer=1, head=1, key=0)
+        assert np.allclose(other.weight, usual.weight, atol=1e-5)
+        assert max(abs(other.details["attention"]["parts"][name]) for name in ("query bias", "both biases")) < 1e-9
+
+
+def test_a_norm_whose_scale_cannot_be_held_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model("qwen3").neurons("attn_in.1")
+    monkeypatch.setattr(model.body.attentions[1].k_norm, "forward", torch.tanh)
+    with pytest.raises(ValueError, match="Qwen3RMSNorm is neither"):
+        query_key(model, random_behaviour(1), layer=1, head=1, key=0)
+
+
 def test_a_bias_that_is_there_is_found() -> None:
     model, behaviour = tiny_model("gpt2").neurons("resid.0"), random_behaviour(1)
     projection = model.body.module.get_submodule("transformer.h.1.attn.c_attn")

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from clew.data.planted import induction
+from clew.methods._masked import MaskedEdges
 from clew.methods._masks import Stopped
 from clew.methods.uniform_gradient_sampling import drawn, inside_mean, uniform_gradient_sampling
 from clew.models.components import Components
@@ -56,6 +58,22 @@ def test_planted_nodes_stay_on_and_a_dearer_price_leaves_fewer() -> None:
         kept.append({n.address for n in found if n.score > 0.5})
     assert {"embed/0", "head.0/2", "head.1/1"} <= kept[0] and "head.0/0" not in kept[0]
     assert len(kept[1]) < len(kept[0])
+
+
+@pytest.mark.parametrize(("tokens", "most"), [(40, 32), (3, 16)])
+def test_no_more_tokens_run_at_once_than_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tokens: int, most: int
+) -> None:
+    """Four samples of prompts of four tokens: two prompts fit into 40, and one there must be."""
+    seen, own = [], MaskedEdges.losses
+
+    def losses(masked: MaskedEdges, batch: int, mask: Tensor) -> Tensor:
+        seen.append(len(mask) * masked.prompts[batch].clean.numel())
+        return own(masked, batch, mask)
+
+    monkeypatch.setattr(MaskedEdges, "losses", losses)
+    uniform_gradient_sampling(tiny_model("gpt2"), random_behaviour(n=4), steps=2, samples=4, tokens=tokens)
+    assert max(seen) == most
 
 
 def test_what_cannot_be_searched_is_refused() -> None:

@@ -95,8 +95,11 @@ def test_a_circuit_and_its_table_are_the_same():
 
 def test_a_circuit_of_another_graph_is_refused():
     graph = Components(tiny_model("llama").body)
-    other = Components(tiny_model("gpt2").body).circuit(torch.ones(16, 40))
+    deeper = Components(tiny_model("llama", num_hidden_layers=4).body)
     with pytest.raises(ValueError, match=r"is none of llama's component graph"):
-        graph.keep(other)
+        graph.keep(deeper.circuit(torch.ones(deeper.legal.shape)))
+    split = Components(tiny_model("llama").body, ungrouped=True)
+    with pytest.raises(ValueError, match=r"4 units at k\.0, .* has 2 there"):
+        graph.keep(split.circuit(torch.ones(split.legal.shape)).strongest_edges(3))
     with pytest.raises(ValueError, match="without ungrouped=True"):
         Paths(Components(tiny_model("llama").body, ungrouped=True), tiny_model("llama"), torch.zeros(1, 16, 4, 32))

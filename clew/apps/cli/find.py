@@ -24,7 +24,7 @@ def find(
     heads: Flag = False,
     components: Flag = False,
     circuit: Path | None = None,
-    top: int = 100,
+    top: int | None = None,
     select: str = "top",
     rho: float = 0.5,
     significant: float | None = None,
@@ -59,7 +59,8 @@ def find(
     circuit
         A saved circuit whose nodes are scored or wired, for methods that take one.
     top
-        Keep this many nodes, or edges of a search over components; 0 keeps all.
+        Keep this many nodes, or edges of a search over components; 0 keeps all. 100 where it is not given, but for graphs
+        of one prompt, which come pruned.
     select
         How they are chosen: top, ratio, greedy, ilp (a file of clew/selection).
     rho
@@ -82,7 +83,7 @@ def find(
     device
         Where to run: cpu, cuda, cuda:1, mps.
     """
-    if top < 0:
+    if top is not None and top < 0:
         raise ValueError(f"--top is {top}; give the number of nodes or edges to keep, or 0 for all")
     nodes = _nodes(by, circuit)
     choose = _selection(select, rho)
@@ -97,6 +98,8 @@ def find(
         from clew.finder import load
 
         found = load("selection", "bootstrap")(found, confidence=significant)
+    if top is None:
+        top = 0 if {"token_ids", "attention"} & set(found.details) else 100
     found = choose(found, top) if top else found
     found.save(out)
     strongest = _strongest(found)

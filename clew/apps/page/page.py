@@ -87,7 +87,8 @@ def _words(whole: Circuit, shown: Circuit) -> str:
         said[-1] += f" on the {_name(made['split'])} split"
     if isinstance(made.get("seconds"), int | float):
         said[-1] += f" in {made['seconds']:.0f} seconds" if made["seconds"] >= 1 else " in under a second"
-    if tried := whole.details.get("predicted_effects"):
+    tried = whole.details.get("predicted_effects") or {}
+    if None not in (tried.get("r"), tried.get("slope")):
         of, many = next((name, n) for name, n in tried.items() if name in ("edges", "nodes"))
         said.append(
             f"Ablated one by one in the model, its {many} strongest {of} do what the graph predicts with r = "

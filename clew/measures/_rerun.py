@@ -16,7 +16,7 @@ from clew.models import Model
 
 
 @dataclass(frozen=True)
-class Search:
+class Rerun:
     """A method with its options. Called with a model and prompts, it returns all that the method scores there."""
 
     method: Callable[..., Circuit]
@@ -27,7 +27,7 @@ class Search:
     """The record of the method that wired the circuit, if one did."""
 
     @classmethod
-    def of(cls, circuit: Circuit, method: str | Callable[..., Circuit] | None = None) -> Search:
+    def of(cls, circuit: Circuit, method: str | Callable[..., Circuit] | None = None) -> Rerun:
         """The search that a circuit's provenance tells of, or a method, by name or itself, with its defaults.
 
         Raises: ValueError where the record does not say enough; give the method then.

@@ -1,4 +1,4 @@
-"""A bench: a circuit's nodes on some prompts, with the values they have, and runs in which they hold others."""
+"""Swaps: a circuit's nodes on some prompts, with the values they have, and runs in which they hold others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clew.models import Model
 from clew.sites import Set, Site
 
 
-class Bench:
+class Swaps:
     """The circuit's nodes on one half of a behaviour: their values, their other values, their effects."""
 
     def __init__(

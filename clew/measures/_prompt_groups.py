@@ -16,12 +16,12 @@ from clew.measures._overlap import (
     jaccard,
     node_ids,
     on_union,
-    rank_correlation,
     spread,
     strongest,
     usable,
 )
-from clew.measures._search import Search
+from clew.measures._ranks import spearman
+from clew.measures._rerun import Rerun
 from clew.models import Model
 from clew.report import Row, bootstrap
 
@@ -32,7 +32,7 @@ CHUNK = 10_000
 
 
 @dataclass(frozen=True)
-class Groups:
+class PromptGroups:
     """Scores of every node in a parent and its child, by group of prompts."""
 
     circuits: Sequence[Circuit]
@@ -47,8 +47,8 @@ class Groups:
 
     @classmethod
     def run(
-        cls, search: Search, models: tuple[Model, Model], on: Behaviour, groups: int, like: Circuit, seed: int
-    ) -> Groups:
+        cls, search: Rerun, models: tuple[Model, Model], on: Behaviour, groups: int, like: Circuit, seed: int
+    ) -> PromptGroups:
         """Deal the prompts at random, and search. Raises: ValueError for less than one group."""
         if groups < 1:
             raise ValueError(f"groups={groups}: the prompts are dealt into groups, at least 1")
@@ -82,7 +82,7 @@ class Groups:
                 tops = [[strongest(self.ids, score, n) for score in pair] for pair in zip(ones, others, strict=True)]
                 overlaps = [jaccard(*pair) for pair in tops]
                 yield Row("overlap", float(np.mean(overlaps)), *spread(overlaps), what, n, splits)
-            correlations = [rank_correlation(*pair) for pair in zip(ones, others, strict=True)]
+            correlations = [spearman(*pair) for pair in zip(ones, others, strict=True)]
             mean = float(np.mean(correlations))
             yield Row("correlation", mean, *spread(correlations), what, len(self.ids), splits)
 
