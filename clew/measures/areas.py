@@ -208,9 +208,8 @@ def _dropped_trunk(judge: Judge, ranked: Circuit) -> dict[str, float]:
         return dict(zip(names, ranked.score[index].tolist(), strict=True))
     embed = [i for i, site in enumerate(ranked.sites) if site == Site("embed")]
     out_of_input = np.isin(ranked.site[ranked.source], embed)
-    index = _strongest_negative(
-        ranked.weight, out_of_input if (ranked.weight[out_of_input] < 0).any() else ~out_of_input
-    )
+    index = _strongest_negative(ranked.weight, out_of_input)
+    index = index if len(index) else _strongest_negative(ranked.weight, ~out_of_input)
     address = [node.address for node in ranked]
     ends = zip(ranked.source[index].tolist(), ranked.target[index].tolist(), strict=True)
     names = [f"{address[u]} -> {'logits' if v == OUTPUT else address[v]}" for u, v in ends]
@@ -218,7 +217,7 @@ def _dropped_trunk(judge: Judge, ranked: Circuit) -> dict[str, float]:
 
 
 def _strongest_negative(value: np.ndarray, among: np.ndarray) -> np.ndarray:
-    index = np.flatnonzero(among & (value < 0))
+    index = np.flatnonzero(among & (value < -1e-3 * np.abs(value).max()))  # less is rounding
     return index[np.argsort(value[index], kind="stable")[:3]]
 
 
