@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from clew.files import read_json, write_json
-from clew.sites import EVERY, Edit, Scale, Set, Site, Where, near
+from clew.sites import EVERY, READERS, Edit, Scale, Set, Site, Where, near
 
 FORMAT, VERSION = "clew circuit", 1
 ERROR = -1
@@ -174,6 +174,10 @@ class Circuit:
             known = {w for n in self for w in (n.label, n.address.partition("@")[0]) if w}
             raise KeyError(f"no node of this circuit has the label or address {name!r}; {near(name, sorted(known))}")
         return self.keep(hit)
+
+    def wired(self) -> Circuit:
+        """The same edges, without the nodes at which none of them ends."""
+        return self.keep(np.unique(np.concatenate([self.source, self.target[self.target != OUTPUT]])))
 
     # Edits.
 
@@ -348,6 +352,11 @@ def _compare(mine: Mapping[Any, float], theirs: Mapping[Any, float]) -> tuple[An
 def _overlap(shared: tuple[Any, ...], *alone: tuple[Any, ...]) -> float:
     total = len(shared) + sum(map(len, alone))
     return len(shared) / total if total else 1.0
+
+
+def is_component_graph(circuit: Circuit) -> bool:
+    """Whether a circuit's nodes are sources and readers of a component graph (clew.models.components)."""
+    return "components" in circuit.details and any(site.part in READERS for site in circuit.sites)
 
 
 def _plain(column: np.ndarray) -> list[Any]:

@@ -36,6 +36,9 @@ PARTS: dict[str, str] = {
 
 WHOLE_MODEL = ("embed", "final")
 
+READERS = {"q": "head", "k": "head", "v": "head", "mlp_in": "mlp"}
+"""Parts that read the stream, and the part of the same layer that writes what they let in."""
+
 
 def near(word: str, known: Iterable[str]) -> str:
     """A clause that names the known words closest to `word`, for error messages."""

@@ -6,13 +6,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
-from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
+from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, is_component_graph
 from clew.measures._edges import EdgeTrial
 from clew.measures._judge import Judge
 from clew.measures._nodes import Trial
 from clew.measures._overlap import edge_ids, node_ids
-from clew.measures._parts import judged, wired
-from clew.models.components import is_component_graph
+from clew.measures._parts import judged
 from clew.sites import Site
 
 
@@ -39,7 +38,7 @@ def random_like(
     order = order[np.argsort(have[order], kind="stable")]
     rank = np.arange(len(have)) - (np.cumsum(offered) - offered)[have[order]]
     chosen = np.sort(order[rank < counts[have[order]]])
-    return wired(pool.keep_edges(chosen)) if is_component_graph(circuit) else pool.keep(chosen)
+    return pool.keep_edges(chosen).wired() if is_component_graph(circuit) else pool.keep(chosen)
 
 
 def shared_by_chance(circuit: Circuit, pool: Circuit, *, depth_matched: bool = True) -> float:

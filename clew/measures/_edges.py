@@ -56,7 +56,7 @@ class EdgeTrial(Judge):
         """Metric of every prompt with these edges in place."""
         values: list[Tensor] = []
         for batch, paths in zip(self.batches, self._paths, strict=True):
-            run = paths.run(batch.clean, keep.to(paths.other.dtype), read=getattr(self.behaviour.metric, "reads", ()))
+            run = paths.run(batch.clean, keep, read=getattr(self.behaviour.metric, "reads", ()))
             values.append(self.behaviour.metric(run, batch).detach())
         self.forwards += 1
         return torch.cat(values).cpu().double().numpy()

@@ -6,10 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from clew.circuit import ERROR, OUTPUT, Circuit
+from clew.circuit import ERROR, Circuit, is_component_graph
 from clew.measures._judge import Judge
 from clew.measures._nodes import Trial
-from clew.models.components import is_component_graph
 
 Per = Literal["node", "edge", "site"]
 
@@ -17,14 +16,9 @@ Per = Literal["node", "edge", "site"]
 def judged(trial: Judge, circuit: Circuit) -> Circuit:
     """What a trial can take away of a circuit: nodes at sites that it ablates; of edges, those and their ends."""
     if not isinstance(trial, Trial):
-        return wired(circuit)
+        return circuit.wired()
     ablated = np.isin(circuit.site, [i for i, site in enumerate(circuit.sites) if site in trial.sites])
     return circuit.keep(ablated & ((circuit.unit != ERROR) | (trial.errors == "nodes")))
-
-
-def wired(circuit: Circuit) -> Circuit:
-    """The same edges, without the nodes at which none of them ends."""
-    return circuit.keep(np.unique(np.concatenate([circuit.source, circuit.target[circuit.target != OUTPUT]])))
 
 
 def names(circuit: Circuit, per: Per) -> list[str]:

@@ -7,13 +7,12 @@ from typing import Any
 
 from torch import Tensor
 
-from clew.circuit import Circuit
+from clew.circuit import Circuit, is_component_graph
 from clew.data.behaviour import Behaviour
 from clew.measures._edges import EdgeTrial
 from clew.measures._judge import Judge
 from clew.measures._nodes import Ablation, Errors, Trial
 from clew.models import Model
-from clew.models.components import is_component_graph
 from clew.sites import Site
 
 

@@ -13,12 +13,13 @@ from functools import cache, partial
 
 import numpy as np
 
-from clew.circuit import ERROR, OUTPUT, Circuit
+from clew.circuit import OUTPUT, Circuit
 from clew.data.behaviour import Behaviour
 from clew.finder import load
 from clew.measures._areas import capped_cpr, check_sizes, cmd, cpr, no_signal, weights
 from clew.measures._judge import Judge
-from clew.measures._nodes import Errors, Trial
+from clew.measures._nodes import Errors
+from clew.measures._parts import judged
 from clew.measures._trials import trial_of
 from clew.models import Model
 from clew.report import Report, Row, bootstrap
@@ -76,7 +77,7 @@ def areas(
     judge = trial_of(
         model, behaviour.test if held_out else behaviour, circuit, ablation="patch", errors=errors, seed=seed
     )
-    ranked = _judged(judge, circuit)
+    ranked = _ranked(judge, circuit)
     if not judge.size(ranked):
         raise ValueError(f"the circuit has no {judge.unit}s to rank; give all scored ones, as a method returns them")
     choose, name = _selection(select), select if isinstance(select, str) else getattr(select, "__name__", "a function")
@@ -132,13 +133,9 @@ def _selection(select: str | Select) -> Select:
     return choose
 
 
-def _judged(judge: Judge, circuit: Circuit) -> Circuit:
-    """The circuit without the nodes that the judge does not ablate one by one, and for nodes without edges."""
-    if not isinstance(judge, Trial):
-        return circuit
-    at = np.isin(circuit.site, [i for i, site in enumerate(circuit.sites) if site in judge.sites])
-    bare = circuit.keep_edges(np.zeros(0, np.int64))  # or a selection would choose edges
-    return bare.keep(at & ((circuit.unit != ERROR) | (judge.errors == "nodes")))
+def _ranked(judge: Judge, circuit: Circuit) -> Circuit:
+    """What is ranked: all edges, or the nodes that the judge ablates, without edges, which a selection would choose."""
+    return circuit if judge.unit == "edge" else judged(judge, circuit).keep_edges(np.zeros(0, np.int64))
 
 
 def _rows(judge: Judge, curves: Mapping[str, Curve], k: np.ndarray, n: Sequence[int], seed: int) -> Iterator[Row]:

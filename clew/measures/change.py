@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from clew.circuit import Circuit
+from clew.circuit import Circuit, is_component_graph
 from clew.data.behaviour import Behaviour
 from clew.measures._judge import Judge
 from clew.measures._nodes import Ablation, Errors
@@ -22,7 +22,6 @@ from clew.measures._ranks import spearman
 from clew.measures._rerun import Rerun
 from clew.measures._trials import trial_of
 from clew.models import Model
-from clew.models.components import is_component_graph
 from clew.report import Report, Row, bootstrap
 
 

@@ -20,7 +20,7 @@ from clew.measures._edges import EdgeTrial
 from clew.measures._feature_paths import FeaturePaths
 from clew.measures._judge import Judge
 from clew.measures._nodes import Ablation, Trial
-from clew.measures._parts import judged, wired
+from clew.measures._parts import judged
 from clew.measures._trials import trial_of
 from clew.models import Model
 from clew.models.components import Components
@@ -84,7 +84,7 @@ def edge_faithfulness(
         chosen = whole.strongest_edges(n)
         rows.append(_row(trial, "edges", paths.circuit_metric(chosen), n, "edge"))
         if isinstance(trial, Trial):
-            joined = wired(chosen)
+            joined = chosen.wired()
             rows.append(_row(trial, "nodes joined", trial.circuit_metric(joined), len(joined), "node"))
         if random and n < len(every.weight):
             draws = [paths.circuit_metric(random_edges(chosen, every, generator)) for _ in range(random)]

@@ -16,13 +16,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node
+from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node, is_component_graph
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import Baseline, Contrast, check_fits, state
 from clew.measures._edges import EdgeTrial
 from clew.measures._ranks import pearson, spearman
 from clew.models import Model, Trace
-from clew.models.components import is_component_graph
 from clew.report import Report, Row, bootstrap
 from clew.sites import Edit, Set, Site
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from clew.circuit import ERROR, Circuit
+from clew.circuit import ERROR, Circuit, is_component_graph
 from clew.data.behaviour import Behaviour
 from clew.models import Model
-from clew.models.components import READER_PARTS, Components, is_component_graph
+from clew.models.components import Components
 from clew.report import Report, Row
+from clew.sites import READERS
 
 
 def recovery(model: Model, behaviour: Behaviour, circuit: Circuit, *, truth: Circuit) -> Report:
@@ -40,11 +41,11 @@ def recovery(model: Model, behaviour: Behaviour, circuit: Circuit, *, truth: Cir
 
 def _nodes(circuit: Circuit, truth: Circuit) -> tuple[Float[np.ndarray, " unit"], Bool[np.ndarray, " unit"]]:
     """|score| of every unit at the sites of the truth, readers aside, and whether it is true."""
-    sites = [site for site in truth.sites if site.part not in READER_PARTS]
+    sites = [site for site in truth.sites if site.part not in READERS]
     place = {(site, unit): i for i, (site, unit) in enumerate((s, u) for s in sites for u in range(truth.units[s]))}
     score, true = np.zeros(len(place)), np.zeros(len(place), bool)
     for node in circuit:
-        if node.unit == ERROR or node.site.part in READER_PARTS:
+        if node.unit == ERROR or node.site.part in READERS:
             continue
         if (node.site, node.unit) not in place:
             raise ValueError(
@@ -76,7 +77,7 @@ def _grouped(graph: Components, view: Components, reader: int) -> int:
     site, unit = view.readers[reader]
     if site.part in ("k", "v"):
         unit = unit * graph.n_kv_heads // view.n_kv_heads
-    return graph.readers.index((site, unit))
+    return graph.reader_at[site].start + unit
 
 
 def _rows(of: str, score: Float[np.ndarray, " item"], true: Bool[np.ndarray, " item"]) -> list[Row]:

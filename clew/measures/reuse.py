@@ -12,15 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
+from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, is_component_graph
 from clew.data.behaviour import Behaviour
 from clew.measures._nodes import Ablation, Errors
 from clew.measures._overlap import alike, edge_ids, node_ids, on_union, placed, spread
-from clew.measures._parts import wired
 from clew.measures._ranks import spearman
 from clew.measures._trials import trial_of
 from clew.models import Model
-from clew.models.components import is_component_graph
 from clew.report import Report, Row, bootstrap
 from clew.sites import Site
 
@@ -150,7 +148,7 @@ def comparable(circuit: Circuit, other: Circuit) -> tuple[Circuit, Circuit]:
 def chosen(circuit: Circuit, n: int | None) -> Circuit:
     """The n strongest nodes, or of a component graph the n strongest edges and the nodes they join."""
     if is_component_graph(circuit) and len(circuit.weight):
-        return wired(circuit if n is None else circuit.strongest_edges(n))
+        return (circuit if n is None else circuit.strongest_edges(n)).wired()
     return circuit if n is None else circuit.top(n)
 
 

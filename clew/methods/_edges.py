@@ -24,7 +24,7 @@ from torch import Tensor
 from clew.circuit import Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import Baseline, edge_tokens, resampled
-from clew.methods._nodes import standard_error
+from clew.methods._nodes import Spread
 from clew.models import Model, Trace
 from clew.models.attention import Shared, heads_apart
 from clew.models.components import EMBED, FINAL, Components
@@ -85,9 +85,7 @@ class Scores:
                 "heads read cannot be split among query heads; leave out ungrouped=True"
             )
         self.batches = list(behaviour.batches(model, tokens=edge_tokens(self.graph)))
-        shape = (len(self.graph.sources), len(self.graph.readers))
-        self._sum = torch.zeros(shape, dtype=torch.float64, device=model.device)
-        self._square = torch.zeros_like(self._sum)
+        self._spread = Spread(*self.graph.legal.shape, device=model.device)
         self._mean = self._mean_writes() if self.baseline == "mean" else None
 
     def _mean_writes(self) -> Float[Tensor, "source d_model"]:
@@ -130,14 +128,11 @@ class Scores:
             wide = torch.promote_types(delta.dtype, torch.float32)
             sources, gradient = delta[:, piece.sources].flatten(2).to(wide), piece.gradient.flatten(2).to(wide)
             score = (sources @ gradient.transpose(1, 2)).double() / points
-            self._sum[piece.sources, piece.readers] += score.sum(0)
-            self._square[piece.sources, piece.readers] += (score**2).sum(0)
+            self._spread.add((piece.sources, piece.readers), score)
 
     def circuit(self) -> Circuit:
         """Mean and standard error of every edge over the examples."""
-        examples = sum(len(batch.clean) for batch in self.batches)
-        mean = self._sum / examples
-        return self.graph.circuit(mean, standard_error(mean, self._square / examples, examples))
+        return self.graph.circuit(*self._spread.over(sum(map(len, self.batches))))
 
 
 class Ends:
@@ -172,10 +167,13 @@ class Ends:
 
     def at(self, point: float) -> Run:
         """A run with embeddings this far on the way to the other end; the ends themselves are run once."""
-        if point == 0 or (point == 1 and self.tokens is not None):
-            run = self.scores.run(self.batch.clean if point == 0 or self.tokens is None else self.tokens, self.batch)
-            writes = self.scores.graph.writes(run.trace)
-            self._clean, self._other = (writes, self._other) if point == 0 else (self._clean, writes)
+        if point == 0:
+            run = self.scores.run(self.batch.clean, self.batch)
+            self._clean = self.scores.graph.writes(run.trace)
+            return run
+        if point == 1 and self.tokens is not None:
+            run = self.scores.run(self.tokens, self.batch)
+            self._other = self.scores.graph.writes(run.trace)
             return run
         path = torch.lerp(self.clean[:, 0], self.other[:, 0], point)
         return self.scores.run(self.batch.clean, self.batch, [Set(EMBED, value=path)])

@@ -118,6 +118,25 @@ def standard_error(mean: Tensor, square: Tensor, examples: int) -> Tensor:
     return (variance / (examples - 1)).sqrt() if examples > 1 else torch.full_like(mean, float("nan"))
 
 
+class Spread:
+    """Values of examples added up, for their mean and its standard error."""
+
+    def __init__(self, *shape: int, device: torch.device | None = None) -> None:
+        self._sum = torch.zeros(shape, dtype=torch.float64, device=device)
+        self._square = torch.zeros_like(self._sum)
+
+    def add(self, at: Any, values: Float[Tensor, "example *shape"]) -> None:
+        """Add the values of some examples at an index."""
+        values = values.to(self._sum)
+        self._sum[at] += values.sum(0)
+        self._square[at] += (values**2).sum(0)
+
+    def over(self, examples: int) -> tuple[Tensor, Tensor]:
+        """Mean and standard error over so many examples."""
+        mean = self._sum / examples
+        return mean, standard_error(mean, self._square / examples, examples)
+
+
 def circuit_of(
     model: Model,
     score: Mapping[Site, Tensor],

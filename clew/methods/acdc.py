@@ -15,6 +15,7 @@ from clew.data.behaviour import Behaviour
 from clew.methods._patching import Patching, edge_list, patchings, wired
 from clew.models import Model
 from clew.models.components import Components
+from clew.sites import READERS, Site
 
 
 def acdc(
@@ -101,8 +102,7 @@ class Greedy:
         group = self.graph.n_heads // self.graph.n_kv_heads
         behind: list[list[int] | None] = []
         for site, unit in self.graph.readers[:-1]:
-            part = "mlp" if site.part == "mlp_in" else "head"
-            start = next(at.start for s, at in self.graph.source_at.items() if s.part == part and s.layer == site.layer)
+            start = self.graph.source_at[Site(READERS[site.part], site.layer)].start
             units = range(unit * group, (unit + 1) * group) if site.part in "kv" else [unit]
             behind.append([start + i for i in units])
         return [*behind, None]

@@ -4,17 +4,14 @@ Source: Hanna et al. 2024 (arXiv:2403.17806). Components are the embedding, the 
 published code adds the gradients of all interpolations to all edges; `weigh="all"` does the same.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
-
-import torch
+from typing import Any, Literal
 
 from clew.circuit import Circuit
-from clew.data.behaviour import Batch, Behaviour
+from clew.data.behaviour import Behaviour
 from clew.data.contrast import Baseline
-from clew.methods._edges import Ends, Piece, Run, Scores, Writes, added
-from clew.models import Model, Trace
+from clew.methods._edges import Ends, Piece, Scores, added
+from clew.models import Model
 from clew.models.components import EMBED
 from clew.sites import Set, Site
 
@@ -53,20 +50,15 @@ def eap_ig_activations(
         for site in moving:
             total: list[Piece] = []
             units = scores.graph.source_at[Site("head", site.layer) if site.part == "attn" else site]
-            for run in _path(scores, batch, base, site, delta[:, units].sum(1), steps, weigh == "own"):
-                total = list(added(total, run.gradients(above=site if weigh == "own" else None)))
-            if weigh == "own":
+            move, own = delta[:, units].sum(1), weigh == "own"
+            for step in range(steps):
+                edit = Set(site, value=base[site].detach() + step / steps * move)
+                how: dict[str, Any] = {"base": base, "above": site} if own else {}
+                run = scores.run(batch.clean, batch, [edit], **how)
+                total = list(added(total, run.gradients(above=site if own else None)))
+            if own:
                 scores.add(delta, [replace(piece, sources=units) for piece in total], steps)
             else:
                 everything = list(added(everything, total))
         scores.add(delta, everything, steps * len(moving))
     return scores.circuit()
-
-
-def _path(
-    scores: Scores, batch: Batch, base: Trace, site: Site, move: Writes | torch.Tensor, steps: int, resume: bool
-) -> Iterator[Run]:
-    """Runs in which one component goes its way, from the clean end on."""
-    for step in range(steps):
-        edit = Set(site, value=base[site].detach() + step / steps * move)
-        yield scores.run(batch.clean, batch, [edit], base if resume else None, site if resume else None)

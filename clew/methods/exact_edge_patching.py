@@ -4,11 +4,9 @@ What the gradient searches approximate. Source: path patching of single edges (G
 arXiv:2304.05969); "EActP" in MIB (arXiv:2504.13151). Dear: give it a circuit to score, or a small model.
 """
 
-import torch
-
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
-from clew.methods._nodes import standard_error
+from clew.methods._nodes import Spread
 from clew.methods._patching import edge_list, one_by_one, patchings, wired
 from clew.models import Model
 from clew.models.components import Components
@@ -28,14 +26,10 @@ def exact_edge_patching(
     """
     graph = Components(model.body)
     wanted = graph.legal if circuit is None else wired(graph, circuit)
-    total, square = torch.zeros(2, *wanted.shape, dtype=torch.float64)
-    examples = 0
+    spread, examples = Spread(*wanted.shape), 0
     for patching in patchings(model, behaviour, graph):
         for edges in edge_list(wanted).split(patching.copies(tokens)):
-            drop = patching.drops(one_by_one(edges, wanted), tokens, graph.legal).double().cpu()
-            total[edges[:, 0], edges[:, 1]] += drop.sum(1)
-            square[edges[:, 0], edges[:, 1]] += (drop**2).sum(1)
+            drop = patching.drops(one_by_one(edges, wanted), tokens, graph.legal)
+            spread.add((edges[:, 0], edges[:, 1]), drop.T)
         examples += len(patching.batch)
-    mean = total / examples
-    found = graph.circuit(mean, standard_error(mean, square / examples, examples))
-    return found.keep_edges(wanted[graph.legal].numpy())
+    return graph.circuit(*spread.over(examples)).keep_edges(wanted[graph.legal].numpy())

@@ -12,7 +12,7 @@ from torch import Tensor
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
 from clew.data.contrast import edge_tokens
-from clew.methods._nodes import standard_error
+from clew.methods._nodes import Spread
 from clew.models import Model
 from clew.models.components import FINAL, Components
 from clew.sites import Site
@@ -24,14 +24,12 @@ def information_flow_routes(model: Model, behaviour: Behaviour, *, ungrouped: bo
     Args: ungrouped: give every query head keys and values of its own, as published tools do.
 
     Returns: a Circuit of all edges, with standard errors; weights between 0 and 1 that add up to 1 at every reader that
-    anything is near to. They
-    are not in units of the metric, which is not looked at. Costs: one forward.
+    anything is near to. They are not in units of the metric, which is not looked at. Costs: one forward.
     """
     graph = Components(model.body, ungrouped=ungrouped)
     last = Site("resid", graph.n_layers - 1)
     streams = {site: (last,) if site == FINAL else graph.stream_sites(site) for site in graph.reader_at}
-    total, square = torch.zeros(2, *graph.legal.shape, dtype=torch.float64)
-    examples = 0
+    spread, examples = Spread(*graph.legal.shape), 0
     for batch in behaviour.batches(model, tokens=edge_tokens(graph)):
         with torch.no_grad():
             trace = model.run(batch.clean, read={*graph.source_sites, *sum(streams.values(), ())}, keep=0)
@@ -40,14 +38,10 @@ def information_flow_routes(model: Model, behaviour: Behaviour, *, ungrouped: bo
                 key = streams[site]
                 if key not in shares:
                     stream = sum((trace[s] for s in key[1:]), trace[key[0]])
-                    shares = {key: _shares(writes[:, : graph.reach[at.start]], stream).double().cpu()}
-                new = shares[key]
-                total[: new.shape[1], at] += new.sum(0)[:, None]
-                square[: new.shape[1], at] += (new**2).sum(0)[:, None]
+                    shares = {key: _shares(writes[:, : graph.reach[at.start]], stream)[:, :, None]}
+                spread.add((slice(0, graph.reach[at.start]), at), shares[key])
         examples += len(batch)
-    mean = total / examples
-    found = graph.circuit(mean, standard_error(mean, square / examples, examples))
-    return found.with_details(score="share of what the reader reads")
+    return graph.circuit(*spread.over(examples)).with_details(score="share of what the reader reads")
 
 
 def _shares(

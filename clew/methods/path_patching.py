@@ -12,7 +12,7 @@ import torch
 
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
-from clew.methods._nodes import standard_error
+from clew.methods._nodes import Spread
 from clew.methods._patching import patchings
 from clew.models import Model
 from clew.models.components import Components
@@ -38,20 +38,14 @@ def path_patching(
     into = torch.zeros_like(graph.legal)
     into[:, columns] = graph.legal[:, columns]
     read = into.any(1).nonzero()[:, 0]
-    total, square = torch.zeros(2, len(graph.sources), dtype=torch.float64)
-    examples = 0
+    spread, examples = Spread(len(graph.sources)), 0
     for patching in patchings(model, behaviour, graph):
         for some in read.split(patching.copies(tokens)) if len(read) else ():
             cuts = torch.zeros(len(some), *into.shape, dtype=torch.bool)
             cuts[torch.arange(len(some)), some] = into[some]
-            drop = patching.drops(cuts, tokens, graph.legal).double().cpu()
-            total[some] += drop.sum(1)
-            square[some] += (drop**2).sum(1)
+            spread.add(some, patching.drops(cuts, tokens, graph.legal).T)
         examples += len(patching.batch)
-    mean = total / examples
-    return graph.source_circuit(mean, standard_error(mean, square / examples, examples)).with_details(
-        receivers=list(receivers)
-    )
+    return graph.source_circuit(*spread.over(examples)).with_details(receivers=list(receivers))
 
 
 def _columns(graph: Components, receivers: Sequence[str]) -> list[int]:

@@ -29,7 +29,6 @@ Unit = tuple[Site, int]
 """One source or reader: a site and which unit of it."""
 Map = Callable[[Tensor], Tensor]
 EMBED, FINAL = Site("embed"), Site("final")
-READER_PARTS = ("q", "k", "v", "mlp_in")
 
 
 class Components:
@@ -260,11 +259,6 @@ class Components:
     def keep(self, circuit: Circuit) -> Bool[Tensor, "source reader"]:
         """Which edges a circuit holds."""
         return self.table(circuit, np.ones(len(circuit.weight))) > 0
-
-
-def is_component_graph(circuit: Circuit) -> bool:
-    """Whether a circuit's nodes are sources and readers of a component graph."""
-    return any(site.part in READER_PARTS for site in circuit.sites) and "components" in circuit.details
 
 
 def linear(module: nn.Module) -> tuple[Float[Tensor, "d_in d_out"], Float[Tensor, " d_out"] | None]:

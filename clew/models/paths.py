@@ -19,10 +19,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clew.models.components import EMBED, FINAL, READER_PARTS, Components
+from clew.models.components import EMBED, FINAL, Components
 from clew.models.model import Model
 from clew.models.trace import Trace
-from clew.sites import Edit, Site
+from clew.sites import READERS, Edit, Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class _Walk:
     def _wanted(self, site: Site) -> bool:
         if site.part == "attn":
             return Site("mlp_in", site.layer) in self.needs and not self.graph.body.parallel
-        return site.part not in READER_PARTS or site in self.needs
+        return site.part not in READERS or site in self.needs
 
     # Watchers.
 
@@ -152,12 +152,12 @@ class _Walk:
         readers = slice(self.graph.reader_at[sites[0]].start, self.graph.reader_at[sites[-1]].stop)
         reach = self.graph.reach[readers.start]
         cut = self.cut[:, :reach, readers].repeat_interleave(len(self.other), 0).transpose(1, 2)
-        first, shift = 0, torch.zeros((), dtype=cut.dtype, device=cut.device)
+        first, parts = 0, []
         for move in self._moves if torch.is_grad_enabled() else [self._moves[0][:, :reach]]:
             if first < reach:  # in a parallel block the heads have written, but its MLP does not read them
-                shift = shift + cut[:, :, first : first + move.shape[1]] @ move.flatten(2)
+                parts.append(cut[:, :, first : first + move.shape[1]] @ move.flatten(2))
                 first += move.shape[1]
-        return shift.unflatten(2, self.other.shape[2:])
+        return sum(parts[1:], parts[0]).unflatten(2, self.other.shape[2:])
 
     def _projected(self, site: Site, x: Tensor) -> Tensor:
         layer = site.layer or 0

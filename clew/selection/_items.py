@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from clew.circuit import OUTPUT, Circuit
+from clew.circuit import Circuit
 
 
 def scores(circuit: Circuit, *, signed: bool) -> Float[np.ndarray, " item"]:
@@ -36,9 +36,7 @@ def pick(circuit: Circuit, chosen: Int[np.ndarray, " chosen"]) -> Circuit:
     """The circuit of the chosen items, in their order; of edges, with the nodes that they join and no others."""
     if not len(circuit.weight):
         return circuit.keep(chosen)
-    kept = circuit.keep_edges(chosen)
-    ends = np.concatenate([kept.source, kept.target[kept.target != OUTPUT]])
-    return kept.keep(np.isin(np.arange(len(circuit)), ends))
+    return circuit.keep_edges(chosen).wired()
 
 
 def check_budget(n: int) -> None:

@@ -12,11 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
-from clew.circuit import OUTPUT, Circuit
-from clew.sites import Site
-
-READS = {"q": "head", "k": "head", "v": "head", "mlp_in": "mlp"}
-"""Readers of a component graph, and the part of the same layer that writes what they let in."""
+from clew.circuit import OUTPUT, Circuit, is_component_graph
+from clew.sites import READERS, Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +54,8 @@ class Stations:
 def structure(circuit: Circuit) -> Stations:
     """The stations of a circuit; see above. Raises: ValueError for a component graph with positions."""
     parts = np.array([site.part for site in circuit.sites] or [""])[circuit.site]
-    only_reads = np.isin(parts, list(READS))
-    if "components" not in circuit.details or not any(site.part in READS for site in circuit.sites):
+    only_reads = np.isin(parts, list(READERS))
+    if not is_component_graph(circuit):
         each = np.arange(len(circuit))
         return Stations(each, each, np.zeros(len(circuit), bool), np.ones(len(circuit), bool))
     if (circuit.position >= 0).any():
@@ -66,7 +63,7 @@ def structure(circuit: Circuit) -> Stations:
     nodes = {site: np.flatnonzero(circuit.site == i) for i, site in enumerate(circuit.sites)}
     readers, writers = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for site in circuit.sites:
-        out = Site(READS[site.part], site.layer) if site.part in READS else None
+        out = Site(READERS[site.part], site.layer) if site.part in READERS else None
         if out in nodes:
             shared_by = circuit.units[out] // circuit.units[site]
             same = circuit.unit[nodes[site]][:, None] == circuit.unit[nodes[out]][None, :] // shared_by

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from clew.circuit import ANYWHERE, NODE_COLUMNS, Circuit
+from clew.circuit import ANYWHERE, NODE_COLUMNS, Circuit, is_component_graph
 from clew.data.behaviour import Behaviour
 from clew.methods.attribution_patching import attribution_patching
 from clew.models import Model
-from clew.models.components import Components, is_component_graph
+from clew.models.components import Components
 
 EDGES = "edges"
 

@@ -136,7 +136,7 @@ def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
     select = partial(load("selection", name), **({"rho": rho} if name == "ratio" else {}))
 
     def choose(found: Any, n: int) -> Any:
-        from clew.models.components import is_component_graph
+        from clew.circuit import is_component_graph
 
         return found.top(n) if name == "top" and not is_component_graph(found) else select(found, n)
 
@@ -145,7 +145,7 @@ def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
 
 def _strongest(found: Any) -> list[dict[str, Any]]:
     """Ten nodes, or ten edges where components are wired."""
-    from clew.models.components import is_component_graph
+    from clew.circuit import is_component_graph
 
     if not is_component_graph(found):
         return [{"address": n.address, "score": n.score, "label": n.label} for n in found.top(10)]
