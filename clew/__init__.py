@@ -22,15 +22,21 @@ if TYPE_CHECKING:
     from clew.models import open_model as open  # noqa: F401
     from clew.report import Report as Report
     from clew.sites import Add as Add
+    from clew.sites import Clamp as Clamp
     from clew.sites import Edit as Edit
+    from clew.sites import Gate as Gate
     from clew.sites import Mix as Mix
     from clew.sites import Project as Project
     from clew.sites import Scale as Scale
     from clew.sites import Set as Set
     from clew.sites import Site as Site
+    from clew.sites import Update as Update
+    from clew.sites import Weight as Weight
     from clew.sites import Where as Where
+    from clew.stack import Stack as Stack
     from clew.training import Plan as Plan
     from clew.training import train as train
+    from clew.verbs import edit as edit
     from clew.verbs import find as find
     from clew.verbs import verify as verify
 
@@ -41,9 +47,23 @@ _ROOMS = {
     "clew.dictionaries": ("Dictionary",),
     "clew.models": ("EditDidNotFire", "Generation", "Model", "Trace", "open"),
     "clew.report": ("Report",),
-    "clew.sites": ("Add", "Edit", "Mix", "Project", "Scale", "Set", "Site", "Where"),
+    "clew.sites": (
+        "Add",
+        "Clamp",
+        "Edit",
+        "Gate",
+        "Mix",
+        "Project",
+        "Scale",
+        "Set",
+        "Site",
+        "Update",
+        "Weight",
+        "Where",
+    ),
+    "clew.stack": ("Stack",),
     "clew.training": ("Plan", "train"),
-    "clew.verbs": ("find", "verify"),
+    "clew.verbs": ("edit", "find", "verify"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = list(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

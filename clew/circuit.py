@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from clew.files import read_json, write_json
-from clew.sites import EVERY, READERS, Edit, Scale, Set, Site, Where, near
+from clew.sites import EVERY, READERS, Scale, Set, Site, SiteEdit, Where, near
 
 FORMAT, VERSION = "clew circuit", 1
 ERROR = -1
@@ -181,18 +181,18 @@ class Circuit:
 
     # Edits.
 
-    def zero(self) -> tuple[Edit, ...]:
+    def zero(self) -> tuple[SiteEdit, ...]:
         """Edits that hold these units at 0 (an error node: leave its error out)."""
         return self.scale(0.0)
 
-    def scale(self, factor: float) -> tuple[Edit, ...]:
+    def scale(self, factor: float) -> tuple[SiteEdit, ...]:
         """Edits that multiply these units by `factor`, where they stand."""
         return tuple(
             Scale(site, factor=factor, where=where, basis=basis, units=units)
             for site, where, basis, units, _ in self._groups()
         )
 
-    def mean(self) -> tuple[Edit, ...]:
+    def mean(self) -> tuple[SiteEdit, ...]:
         """Edits that hold these units at their mean over the patch prompts."""
         if (self.unit == ERROR).any():
             raise ValueError(
@@ -322,14 +322,14 @@ class Difference:
         nodes = (
             f"{len(self.shared)} nodes shared, {len(self.only_first)} only in the first, "
             f"{len(self.only_second)} only in the second; overlap {self.overlap:.2f}, "
-            f"correlation of shared scores {self.correlation:.2f}"
+            f"Pearson correlation of shared scores {self.correlation:.2f}"
         )
         if not (self.shared_edges or self.only_first_edges or self.only_second_edges):
             return nodes
         return (
             f"{nodes}\n{len(self.shared_edges)} edges shared, {len(self.only_first_edges)} only in the first, "
             f"{len(self.only_second_edges)} only in the second; overlap {self.edge_overlap:.2f}, "
-            f"correlation of shared weights {self.edge_correlation:.2f}"
+            f"Pearson correlation of shared weights {self.edge_correlation:.2f}"
         )
 
 

@@ -19,7 +19,7 @@ def names(folder: str) -> list[str]:
 
     A file that starts with an underscore is a folder's own affair and is not listed.
     """
-    own = {module.name for module in pkgutil.iter_modules([str(HERE.joinpath(*folder.split(".")))])}
+    own = {m.name for m in pkgutil.iter_modules([str(HERE.joinpath(*folder.split(".")))]) if not m.ispkg}
     return sorted({name for name in own if not name.startswith("_")} | set(_guests(folder)))
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Int
@@ -28,6 +28,7 @@ PARTS: dict[str, str] = {
     "attn": "what the attention adds to the stream",
     "mlp_in": "what the MLP reads, after its norm",
     "neuron": "MLP hidden units, before the output projection",
+    "mlp_out": "what the MLP's output projection gives; `mlp`, but for a norm that may follow it (Gemma 2 and 3)",
     "mlp": "what the MLP adds to the stream",
     "resid": "the stream after the block",
     "final": "the stream after the last norm, as the unembedding reads it",
@@ -94,16 +95,63 @@ class Site:
         return f"Site({str(self)!r})"
 
 
-WhereKind = Literal["every", "prompt", "response", "position", "token"]
+MAPS: dict[str, str] = {
+    "q": "attn_in to q",
+    "k": "attn_in to k",
+    "v": "attn_in to v",
+    "out": "head to what the attention adds: W_O",
+    "down": "neuron to mlp_out: W_down",
+    "unembed": "final to the logits: W_U",
+}
+"""Linear maps that have an address in every model."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """The address of a linear map: `q.3 k.3 v.3 out.3 down.3`, `unembed`, or the dotted path of any linear module.
+
+    >>> Weight("down.3").layer
+    3
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not self.name or not all(self.name.split(".")):
+            raise ValueError(f"{self.name!r} is no address of a weight; say 'down.3', or the dotted path of a module")
+        if self.name in MAPS and self.name != "unembed":
+            raise ValueError(f"the address {self.name!r} is not complete: it needs a layer, as in '{self.name}.3'")
+
+    @property
+    def part(self) -> str | None:
+        """Which of MAPS, None for a path."""
+        part, dot, layer = self.name.partition(".")
+        return part if part in MAPS and (layer.isdigit() if part != "unembed" else not dot) else None
+
+    @property
+    def layer(self) -> int | None:
+        return int(self.name.partition(".")[2]) if self.part not in (None, "unembed") else None
+
+    @classmethod
+    def parse(cls, address: str | Weight) -> Weight:
+        return address if isinstance(address, Weight) else cls(address)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+WhereKind = Literal["every", "prompt", "response", "answer", "position", "token", "phrase", "phrase_end"]
 
 
 @dataclass(frozen=True)
 class Where:
     """Positions of a prompt, by meaning; padding is never among them.
 
-    `every`, `prompt` (not what was generated), `response` (only what was generated), `position`
+    `every`, `prompt` (not what was generated), `response` (only what was generated), `answer` (the last token of
+    the prompt and what was generated: every position from which a token of the answer is written), `position`
     (indices from the first real token; negative ones count from the last prompt token), `token`
-    (wherever one of these token ids stands).
+    (wherever one of these token ids stands), `phrase` (wherever this run of token ids stands) and `phrase_end`
+    (its last token).
     """
 
     kind: WhereKind = "every"
@@ -113,7 +161,7 @@ class Where:
         kinds = get_args(WhereKind)
         if self.kind not in kinds:
             raise ValueError(f"{self.kind!r} names no positions; {near(self.kind, kinds)}")
-        if (self.kind in ("position", "token")) != bool(self.values):
+        if (self.kind in ("position", "token", "phrase", "phrase_end")) != bool(self.values):
             takes = "needs `values`" if not self.values else "takes no `values`"
             raise ValueError(f"Where({self.kind!r}) {takes}; Where.at(-1) is the last token of the prompt")
 
@@ -121,6 +169,16 @@ class Where:
     def at(cls, *positions: int) -> Where:
         """Positions by index; `Where.at(-1)` is the last token of the prompt."""
         return cls("position", positions)
+
+    @classmethod
+    def phrase(cls, ids: Iterable[int]) -> Where:
+        """Wherever this run of tokens stands; all of its positions."""
+        return cls("phrase", tuple(ids))
+
+    @classmethod
+    def phrase_end(cls, ids: Iterable[int]) -> Where:
+        """Wherever this run of tokens stands; its last position."""
+        return cls("phrase_end", tuple(ids))
 
     def mask(
         self, tokens: Int[Tensor, "batch seq"], real: Bool[Tensor, "batch seq"], prompt: int
@@ -131,6 +189,8 @@ class Where:
             return real & (column < prompt)
         if self.kind == "response":
             return real & (column >= prompt)
+        if self.kind == "answer":
+            return real & (column >= prompt - 1)
         if self.kind == "token":
             return real & torch.isin(tokens, torch.tensor(self.values, device=tokens.device))
         if self.kind == "position":
@@ -138,36 +198,123 @@ class Where:
             last = (column * (real & (column < prompt))).amax(dim=1, keepdim=True)
             wanted = [first + v if v >= 0 else last + 1 + v for v in self.values]
             return real & torch.stack([column == w for w in wanted]).any(dim=0)
+        if self.kind in ("phrase", "phrase_end"):
+            return real & self._phrases(tokens, real)
         return real
 
+    def _phrases(self, tokens: Int[Tensor, "batch seq"], real: Bool[Tensor, "batch seq"]) -> Bool[Tensor, "batch seq"]:
+        long, seq = len(self.values), tokens.shape[1]
+        found = torch.zeros_like(real)
+        if long > seq:
+            return found
+        run = torch.tensor(self.values, device=tokens.device)
+        start = (tokens.unfold(1, long, 1) == run).all(-1) & real.unfold(1, long, 1).all(-1)
+        for offset in range(long) if self.kind == "phrase" else [long - 1]:
+            found[:, offset : offset + start.shape[1]] |= start
+        return found
 
-EVERY, PROMPT, RESPONSE = Where("every"), Where("prompt"), Where("response")
+    def __str__(self) -> str:
+        return f"{self.kind} {','.join(map(str, self.values))}".strip()
+
+
+EVERY, PROMPT, RESPONSE, ANSWER = Where("every"), Where("prompt"), Where("response"), Where("answer")
 
 Basis = Literal["value", "code", "error"]
 
 
+Reach = Literal["token", "prompt"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Gate:
+    """Opens an edit only where a reading is above a threshold.
+
+    The reading is a probe's, `x @ direction + bias`, or the unit `unit` of the code of the dictionary that writes the
+    site. It is taken at the edit's own site, of what arrives there, or at an earlier site `at`. With reach "token" the
+    edit is in force at the positions that are above, with "prompt" in all of a row that has one in its prompt.
+    """
+
+    above: float = 0.0
+    direction: Tensor | None = None
+    unit: int | None = None
+    bias: float = 0.0
+    at: Any = None
+    """A Site, or its address in words; None for the edit's own."""
+    reach: Reach = "token"
+
+    def __post_init__(self) -> None:
+        if (self.direction is None) == (self.unit is None):
+            raise ValueError("a gate reads either a direction or a unit of a dictionary; give one of the two")
+        if self.reach not in get_args(Reach):
+            raise ValueError(f"a gate has no reach {self.reach!r}; {near(self.reach, get_args(Reach))}")
+        if self.at is not None:
+            object.__setattr__(self, "at", Site.parse(self.at))
+
+    def __call__(self, x: Tensor) -> Bool[Tensor, "*place"]:
+        """Where it is open. Args: x: [..., d] what flows, or [..., unit] its code for a gate on a unit."""
+        if self.direction is None:
+            return x[..., self.unit] > self.above
+        return x @ self.direction.to(x) + self.bias > self.above
+
+    def __str__(self) -> str:
+        reading = f"unit {self.unit}" if self.direction is None else "a probe"
+        return f"{reading}{f' at {self.at}' if self.at else ''} > {self.above:g} (by {self.reach})"
+
+
 @dataclass(frozen=True, eq=False)
 class Edit(ABC):
-    """A function at an address: called with what flows there, it returns what shall flow instead.
+    """A function at an address: called with what is there, it returns what shall be there instead."""
+
+    at: Any
+    """A Site, for what flows in a run, or a Weight; an address in words becomes one."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+    def __str__(self) -> str:
+        said = [f"{f.name} {_short(v)}" for f in fields(self)[1:] if not _same(v := getattr(self, f.name), f.default)]
+        return f"{type(self).__name__.lower()} at {self.at}" + (f": {', '.join(said)}" if said else "")
+
+
+def _same(value: object, default: object) -> bool:
+    return default is not MISSING and not isinstance(value, Tensor) and value == default
+
+
+def _short(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{list(value.shape)} of norm {float(value.detach().double().norm()):.4g}"
+    if isinstance(value, tuple) and len(value) > 8:
+        return f"{len(value)} from {value[0]} to {value[-1]}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, eq=False)
+class SiteEdit(Edit):
+    """A function of what flows at a site.
 
     `basis` says in which coordinates the function sees the tensor: the raw `value`, the `code` of
     the dictionary through which the model is seen, or that dictionary's `error`. `units` picks
-    coordinates of it (all when None). The rest of the tensor, and every position outside `where`,
-    stays as it was, bit for bit.
+    coordinates of it (all when None). The rest of the tensor, and every position outside `where` or
+    where the `gate` is shut, stays as it was, bit for bit.
     """
 
-    at: Site
     where: Where = field(default=EVERY, kw_only=True)
     basis: Basis = field(default="value", kw_only=True)
     units: tuple[int, ...] | None = field(default=None, kw_only=True)
+    gate: Gate | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "at", Site.parse(self.at))  # an address in words will do
+        object.__setattr__(self, "at", Site.parse(self.at))
         if self.basis not in get_args(Basis):
             raise ValueError(f"an edit has no basis {self.basis!r}; {near(self.basis, get_args(Basis))}")
         units = self.units
         if units is not None and (not units or min(units) < 0 or len(set(units)) < len(units)):
             raise ValueError(f"units={units} of the edit at {self.at}: name at least one, each once, counted from 0")
+        gate = self.gate
+        if gate and self.at.part == "pattern":
+            raise ValueError(f"an edit at {self.at} cannot have a gate: a pattern holds pairs of positions")
+        if gate and gate.at and self.at < gate.at:
+            raise ValueError(f"the gate reads {gate.at}, which comes after the edit at {self.at}; read an earlier site")
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
@@ -175,18 +322,23 @@ class Edit(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Add(Edit):
-    """x + scale * vector: steering."""
+class Add(SiteEdit):
+    """x + scale * vector: steering. With `keep_norm` the sum is brought back to the norm that x had."""
 
     vector: Tensor = field(kw_only=True)
     scale: float = field(default=1.0, kw_only=True)
+    keep_norm: bool = field(default=False, kw_only=True)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return x + self.scale * self.vector.to(x)
+        moved = x + self.scale * self.vector.to(x)
+        if not self.keep_norm:
+            return moved
+        before, after = x.norm(dim=-1, keepdim=True), moved.norm(dim=-1, keepdim=True)
+        return moved * (before / after.clamp(min=torch.finfo(x.dtype).tiny))
 
 
 @dataclass(frozen=True, eq=False)
-class Set(Edit):
+class Set(SiteEdit):
     """x becomes `value` where `keep` is False (everywhere when `keep` is None): ablating, patching."""
 
     value: Tensor | float = field(kw_only=True)
@@ -202,7 +354,7 @@ class Set(Edit):
 
 
 @dataclass(frozen=True, eq=False)
-class Mix(Edit):
+class Mix(SiteEdit):
     """weight * x + (1 - weight) * value: a mask between 0 and 1 through which gradients reach both."""
 
     value: Tensor | float = field(kw_only=True)
@@ -214,7 +366,7 @@ class Mix(Edit):
 
 
 @dataclass(frozen=True, eq=False)
-class Scale(Edit):
+class Scale(SiteEdit):
     """factor * x: clamping a feature off (0), damping or boosting it."""
 
     factor: float = field(kw_only=True)
@@ -224,13 +376,66 @@ class Scale(Edit):
 
 
 @dataclass(frozen=True, eq=False)
-class Project(Edit):
-    """Take the span of `directions`, [direction, d], out of x, leaving the rest; they need not be independent."""
+class Clamp(SiteEdit):
+    """x held between `low` and `high`; one of them may be left out."""
+
+    low: float | None = field(default=None, kw_only=True)
+    high: float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low is None and self.high is None:
+            raise ValueError(f"the clamp at {self.at} has no limit; give low, high or both")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.clamp(self.low, self.high)
+
+
+@dataclass(frozen=True, eq=False)
+class Project(SiteEdit):
+    """The part of x in the span of `directions`, [direction, d], becomes that of `value`: by default it is taken out.
+
+    The directions need not be independent; the rest of x stays.
+    """
 
     directions: Tensor = field(kw_only=True)
+    value: Tensor | float = field(default=0.0, kw_only=True)
 
     def __call__(self, x: Tensor) -> Tensor:
         wide = torch.promote_types(x.dtype, torch.float32)
         _, size, rows = torch.linalg.svd(self.directions.to(x.device, wide), full_matrices=False)
         basis = rows[size > size.max() * max(self.directions.shape) * torch.finfo(wide).eps].to(x.dtype)
-        return x - (x @ basis.T) @ basis
+        return x - ((x - torch.as_tensor(self.value).to(x)) @ basis.T) @ basis
+
+
+@dataclass(frozen=True, eq=False)
+class Update(Edit):
+    """W + scale * left @ right, of a linear map W [out, in]; just W + scale * left where there is no `right`.
+
+    W is seen as [out, in] however the module stores it. The sum is taken in float64 and rounded once.
+    """
+
+    left: Tensor = field(kw_only=True)
+    right: Tensor | None = field(default=None, kw_only=True)
+    scale: float = field(default=1.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", Weight.parse(self.at))
+        left, right = self.left.shape, None if self.right is None else self.right.shape
+        if len(left) != 2 or (right is not None and (len(right) != 2 or left[1] != right[0])):
+            raise ValueError(
+                f"the factors of the update of {self.at} are {tuple(left)} and {right and tuple(right)}; "
+                "they must be [out, rank] and [rank, in]"
+            )
+
+    @property
+    def change(self) -> Tensor:
+        """What is added to W, in float64, [out, in]."""
+        left = self.left.double()
+        return self.scale * (left if self.right is None else left @ self.right.double())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        change = self.change.to(x.device)
+        if change.shape != x.shape:
+            raise ValueError(f"an update of {list(change.shape)} does not fit {self.at}, which is {list(x.shape)}")
+        return (x.double() + change).to(x.dtype)

@@ -1,4 +1,4 @@
-"""find and verify: the method or measure by its name, and what it was called with written into what it returns.
+"""find, edit and verify: the function by its name, and what it was called with written into what it returns.
 
 record and train need no such wrapper: they are where they are written (clew/data/store.py, clew/training/_loop.py).
 """
@@ -9,7 +9,7 @@ import inspect
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -17,21 +17,25 @@ import transformers
 
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
+from clew.data.facts import Facts
 from clew.data.labelled import Labelled
 from clew.data.metrics import name_of
+from clew.data.secrets import Secrets
 from clew.data.windows import Windows
 from clew.dictionaries import Dictionary
+from clew.edits._budget import within_budget
 from clew.finder import load
 from clew.measures.predicted_effects import predicts_effects, with_predicted_effects
 from clew.models import Model
 from clew.report import Report
+from clew.stack import Stack
 
 VERSION = "0.1.0"
 
 
 def find(
     model: Model,
-    behaviour: Behaviour | Windows,
+    behaviour: Behaviour | Windows | Facts,
     circuit: Circuit | None = None,
     *,
     by: str | Callable[..., Circuit] = "integrated_gradients",
@@ -43,7 +47,8 @@ def find(
 
     Args:
         model: seen through dictionaries, or plain, that is in neurons.
-        behaviour: what to explain; text, as Windows, for a method that learns from text (`bigram_subnetwork`).
+        behaviour: what to explain; text, as Windows, for a method that learns from text (`bigram_subnetwork`); Facts for
+            `causal_tracing`.
         circuit: nodes to score or to wire, for methods that take one (`edges`, `exact_patching`).
         by: a file of clew/methods, or a function of the same shape.
         held_out: use the behaviour's training half, so that `verify` can judge on the other; False uses all of it.
@@ -62,7 +67,7 @@ def find(
     record = provenance(model, used, method, options, time.perf_counter() - started)
     wired = circuit is not None and found.keys() == circuit.keys() and len(found.weight) > 0
     found = replace(found, provenance={**circuit.provenance, "wired": record} if circuit and wired else record)
-    if isinstance(used, Windows):
+    if isinstance(used, Windows | Facts):
         return found
     if tried and len(found.weight) and predicts_effects(model, used, found):
         some = used if "token_ids" in found.details else used.first(8)  # an attribution graph is of one prompt
@@ -77,29 +82,67 @@ def find(
     return replace(found.with_details(metric=name_of(used.metric).replace("_", " "), tokens=words), provenance=record)
 
 
+def edit(
+    model: Model,
+    evidence: object = None,
+    *,
+    by: str | Callable[..., Stack],
+    text: Windows | None = None,
+    budget: float | None = None,
+    **options: Any,
+) -> Stack:
+    """Compute a change of a model: a steering vector, a rewritten fact, a feature taken out.
+
+    Args:
+        model: with the edits that the new ones shall be made upon, if any.
+        evidence: what the change is made from, as the signature of the function says: Facts, a Behaviour, Labelled
+            texts, Secrets, a Circuit.
+        by: a file of clew/edits, or a function of the same shape.
+        text: ordinary text, for a function that takes statistics of some, and for the budget.
+        budget: the loss on `text` may rise by this share of it (0.001 is a tenth of a percent); the edits are made
+            weaker until it holds.
+        options: as in the signature of the function.
+
+    Returns: a Stack with provenance; `model.edited(stack)` is the changed model, the old one is as it was.
+    Raises: ValueError naming near functions, the option that the function does not have, or a budget that cannot be held.
+    """
+    function = load("edits", by) if isinstance(by, str) else by
+    taken = inspect.signature(function).parameters
+    given = options | ({"text": text} if "text" in taken and text is not None else {})
+    started = time.perf_counter()
+    stack = function(model, *(() if evidence is None else (evidence,)), **_checked(function, given))
+    seconds = time.perf_counter() - started
+    if budget is not None:
+        if text is None:
+            raise ValueError("a budget is held on a text; give text=, windows that clew.data.windows.cut makes")
+        stack = within_budget(model, stack, text, budget)
+    return replace(stack, provenance={**provenance(model, evidence, function, options, seconds), **stack.provenance})
+
+
 def verify(
     model: Model,
-    evidence: Behaviour | Windows | Labelled,
-    claim: Circuit | Dictionary,
+    evidence: Behaviour | Windows | Labelled | Facts | Secrets,
+    claim: Circuit | Dictionary | Stack,
     *,
     by: str | Callable[..., Report] | None = None,
     **options: Any,
 ) -> Report:
-    """Measure a circuit on the behaviour's held-out half, or a dictionary on text.
+    """Measure a circuit on the behaviour's held-out half, a dictionary on text, or what an edit changed.
 
     Args:
+        model: the one that the claim is about; for edits the model without them.
         evidence: a Behaviour for a circuit; for a dictionary Windows of text that it was not fitted on, or Labelled
-            texts, as the measure's signature says.
+            texts; for edits Facts, Secrets, Windows or a Behaviour, as the measure's signature says.
         claim: what is measured.
-        by: a file of clew/measures, or a function of the same shape; `faithfulness` for a circuit and
-            `dictionary_fit` for a dictionary by default.
+        by: a file of clew/measures, or a function of the same shape. By default `faithfulness` for a circuit,
+            `dictionary_fit` for a dictionary; for edits what goes with the evidence.
         options: as in its signature.
 
     Returns: a Report with intervals and provenance.
     Raises: ValueError naming near measures, the option that the measure does not have, or evidence that does not
     go with it.
     """
-    by = by or ("faithfulness" if isinstance(claim, Circuit) else "dictionary_fit")
+    by = by or _usual_measure(evidence, claim)
     measure = load("measures", by) if isinstance(by, str) else by
     _fits_together(measure, evidence, claim)
     started = time.perf_counter()
@@ -108,22 +151,39 @@ def verify(
     if isinstance(evidence, Behaviour) and options.get("held_out", True) and evidence.part == "all":
         used = evidence.test
     record = provenance(model, used, measure, options, time.perf_counter() - started)
-    record |= {"circuit": dict(claim.provenance)} if isinstance(claim, Circuit) else {"dictionary": _card(claim)}
+    if isinstance(claim, Dictionary):
+        record |= {"dictionary": _card(claim)}
+    else:
+        record |= {"circuit" if isinstance(claim, Circuit) else "edit": dict(claim.provenance)}
     return replace(report, provenance={**record, **report.provenance})
+
+
+def _usual_measure(evidence: object, claim: object) -> str:
+    if not isinstance(claim, Stack):
+        return "faithfulness" if isinstance(claim, Circuit) else "dictionary_fit"
+    usual = {
+        Facts: "edit_success",
+        Secrets: "extraction_attacks",
+        Windows: "edit_locality",
+        Behaviour: "steering_effect",
+    }
+    return next((name for kind, name in usual.items() if isinstance(evidence, kind)), "edit_success")
 
 
 def _fits_together(measure: Callable[..., Report], evidence: object, claim: object) -> None:
     """Refuse a dictionary where a circuit is measured, text where a behaviour is needed, and so on."""
-    if not isinstance(evidence, (Behaviour, Windows, Labelled)):
+    if not isinstance(evidence, (Behaviour, Windows, Labelled, Facts, Secrets)):
         raise ValueError(
-            f"verify measures on a Behaviour, Windows or Labelled, not on a {type(evidence).__name__}; "
+            f"verify measures on a Behaviour, Windows, Labelled, Facts or Secrets, not on a {type(evidence).__name__}; "
             f"call {measure.__name__} itself for anything else"
         )
     hints = list(get_type_hints(measure).values())
     for given, hint in zip((evidence, claim), hints[1:3], strict=False):
-        if isinstance(hint, type) and not isinstance(given, hint):
+        kinds = tuple(kind for kind in get_args(hint) or (hint,) if isinstance(kind, type))
+        if kinds and not isinstance(given, kinds):
+            wants = [" or ".join(k.__name__ for k in get_args(h) or (h,)) for h in hints[1:3]]
             raise ValueError(
-                f"{measure.__name__} measures a {hints[2].__name__} on {hints[1].__name__}; "
+                f"{measure.__name__} measures a {wants[1]} on {wants[0]}; "
                 f"a {type(claim).__name__} and {type(evidence).__name__} were given"
             )
 
@@ -159,7 +219,7 @@ def _checked(function: Callable[..., Any], options: dict[str, Any]) -> dict[str,
 
 def provenance(
     model: Model,
-    evidence: Behaviour | Windows | Labelled,
+    evidence: object,
     function: Callable[..., Any],
     options: dict[str, Any],
     seconds: float,
@@ -170,11 +230,17 @@ def provenance(
         shown: dict[str, Any] = {"behaviour": evidence.name, "prompts": evidence.provenance}
     elif isinstance(evidence, Windows):
         shown = {"text": dict(evidence.policy)}
-    else:
+    elif isinstance(evidence, Labelled):
         shown = {"labelled": evidence.name, "texts": evidence.hash}
+    elif isinstance(evidence, (Facts, Secrets)):
+        shown = {"evidence": evidence.name, "evidence_hash": evidence.hash}
+    elif isinstance(evidence, Circuit):
+        shown = {"circuit": dict(evidence.provenance)}
+    else:
+        shown = {} if evidence is None else {"evidence": repr(evidence)}
     return {
         "method": function.__name__,
-        "options": {n: _plain(v) for n, v in {**defaults, **options}.items()},
+        "options": {n: _plain(v) for n, v in {**defaults, **options}.items() if n != "progress"},
         "model": model.name,
         "weights": model.body.fingerprint,
         "dictionaries": dict(model.fingerprints),

@@ -7,7 +7,7 @@ from pathlib import Path
 HOUSE = Path(__file__).parent.parent / "clew"
 FLOORS = {
     1: {"sites", "files", "scale", "finder"},
-    2: {"circuit", "report", "dictionaries", "exports", "mib", "selection"},
+    2: {"circuit", "report", "stack", "judgement", "dictionaries", "exports", "mib", "selection"},
     3: {"models"},
     4: {"data"},
     5: {"methods", "measures", "edits", "explain", "training"},

@@ -3,7 +3,23 @@
 import pytest
 import torch
 
-from clew.sites import EVERY, PARTS, PROMPT, RESPONSE, Add, Project, Scale, Set, Site, Where, near
+from clew.sites import (
+    EVERY,
+    PARTS,
+    PROMPT,
+    RESPONSE,
+    Add,
+    Clamp,
+    Gate,
+    Project,
+    Scale,
+    Set,
+    Site,
+    Update,
+    Weight,
+    Where,
+    near,
+)
 
 X = torch.tensor([[1.0, -2.0, 3.0], [0.0, 4.0, -1.0]], dtype=torch.float64)
 AT = Site("resid", 0)
@@ -111,3 +127,61 @@ def test_units_that_would_do_nothing_or_too_much_are_refused(units):
 def test_an_edit_is_frozen():
     with pytest.raises(AttributeError):
         Scale(AT, factor=0.0).factor = 1.0  # type: ignore[misc]
+
+
+def test_a_phrase_is_found_wherever_its_run_of_tokens_stands_but_not_across_padding():
+    tokens = torch.tensor([[7, 8, 7, 8, 8], [8, 7, 8, 5, 7]])
+    real = torch.tensor([[True] * 5, [False, False, True, True, True]])
+    found = Where.phrase((7, 8)).mask(tokens, real, 5)
+    assert found.tolist() == [[True, True, True, True, False], [False] * 5]
+    assert Where.phrase_end((7, 8)).mask(tokens, real, 5)[0].tolist() == [False, True, False, True, False]
+    assert not Where.phrase((7,) * 6).mask(tokens, real, 5).any()
+
+
+def test_clamp_and_kept_norms_by_hand():
+    assert Clamp(AT, low=-1.0, high=2.0)(X).tolist() == [[1, -1, 2], [0, 2, -1]]
+    assert Clamp(AT, high=0.0)(X).tolist() == [[0, -2, 0], [0, 0, -1]]
+    turned = Add(AT, vector=torch.tensor([0.0, 3.0, 0.0]), scale=-1.0, keep_norm=True)(torch.tensor([[4.0, 0.0, 0.0]]))
+    assert torch.allclose(turned, torch.tensor([[3.2, -2.4, 0.0]]))
+
+
+def test_a_swap_of_a_subspace_takes_the_part_of_the_other_and_leaves_the_rest():
+    other = torch.tensor([9.0, 8.0, 7.0], dtype=torch.float64)
+    swapped = Project(AT, directions=torch.tensor([[0.0, 0.5, 0.0]]), value=other)(X)
+    assert swapped.tolist() == [[1, 8, 3], [0, 8, -1]]
+
+
+def test_a_gate_is_open_above_its_threshold_only():
+    probe = Gate(direction=torch.tensor([1.0, 0.0, 1.0]), bias=-1.0)
+    assert probe(X).tolist() == [True, False]
+    assert Gate(unit=1, above=4.0)(X).tolist() == [False, False]
+
+
+def test_an_update_is_the_product_of_its_factors_in_float64():
+    left, right = torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0, 0.0, -1.0]])
+    assert Update("down.0", left=left, right=right, scale=0.5)(X).tolist() == [[1.5, -2, 2.5], [1, 4, -2]]
+    assert torch.equal(Update("down.0", left=X)(X), 2 * X)
+
+
+def test_weights_are_known_by_their_part_or_by_a_path():
+    assert (Weight("down.3").part, Weight("down.3").layer) == ("down", 3)
+    assert (Weight("unembed").part, Weight("unembed").layer) == ("unembed", None)
+    assert Weight("model.layers.3.mlp.up_proj").part is None
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Weight("down"), "needs a layer"),
+        (lambda: Weight("a..b"), "no address of a weight"),
+        (lambda: Gate(), "one of the two"),
+        (lambda: Scale(AT, factor=0.0, gate=Gate(unit=0, at="resid.3")), "comes after the edit"),
+        (lambda: Scale("pattern.0", factor=0.0, gate=Gate(unit=0)), "cannot have a gate"),
+        (lambda: Clamp(AT), "no limit"),
+        (lambda: Update("down.0", left=X, right=X), r"they must be \[out, rank\]"),
+        (lambda: Update("down.0", left=torch.ones(2, 2))(X), "does not fit down.0"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import clew
+from clew.data.facts import Facts
 from clew.data.windows import cut
 from clew.dictionaries import Identity
 from tests.models.tiny import model_of
@@ -38,3 +39,29 @@ def test_from_a_text_to_a_measured_dictionary_in_four_lines(tmp_path) -> None:
     (made,) = clew.train(store, [plan], steps=20, batch=100, to=tmp_path / "d")
     assert torch.allclose(clew.Dictionary.load(tmp_path / "d")[0].W_dec, made.W_dec)
     assert 0 < clew.verify(model, cut(texts[:5], model.tokenizer), made)["FVU"].value < 1
+
+
+def shifted(model: clew.Model, facts: Facts, *, size: float = 1.0) -> clew.Stack:
+    """What a function of clew/edits looks like."""
+    return clew.Stack((clew.Add("resid.1", vector=size * torch.ones(model.body.widths[clew.Site.parse("resid.1")])),))
+
+
+def test_an_edit_says_where_it_comes_from_and_can_be_made_by_any_function() -> None:
+    model, facts = model_of(), Facts.one("the {} said that", "king", "he")
+    stack = clew.edit(model, facts, by=shifted, size=2.0)
+    assert float(stack[0].vector[0]) == 2.0
+    assert stack.provenance["options"] == {"size": 2.0} and stack.provenance["evidence_hash"] == facts.hash
+    assert stack.provenance["weights"] == model.body.fingerprint
+    with pytest.raises(ValueError, match="shifted has no option 'sise'"):
+        clew.edit(model, facts, by=shifted, sise=2.0)
+
+
+def test_a_budget_makes_the_edit_weaker_or_is_refused() -> None:
+    model, facts = model_of(), Facts.one("the {} said that", "king", "he")
+    text = cut(["the old king said that he was good .", "a man said so ."], model.tokenizer)
+    with pytest.raises(ValueError, match="give text="):
+        clew.edit(model, facts, by=shifted, budget=0.01)
+    held = clew.edit(model, facts, by=shifted, size=50.0, text=text, budget=0.01)
+    assert 0 < held[0].scale < 1
+    report = clew.verify(model, text, held)
+    assert 0 < report["loss increase"].value <= 0.01 and report.provenance["method"] == "edit_locality"

@@ -166,4 +166,4 @@ def _encode(tokenizer: Any, pair: Pair, ids: dict[str, list[int]]) -> Encoded | 
 def stack(rows: Sequence[Sequence[int]], device: torch.device) -> Int[Tensor, "row longest"]:
     """Lists of ids as one tensor; -1 fills up the shorter ones."""
     longest = max(map(len, rows))
-    return torch.tensor([[*row, *[-1] * (longest - len(row))] for row in rows], device=device)
+    return torch.tensor([[*row, *[-1] * (longest - len(row))] for row in rows], dtype=torch.long, device=device)

@@ -49,11 +49,36 @@ HOBBIES = (
     "plays chess", "goes hiking", "sings in a choir", "grows tomatoes", "reads novels", "swims in the lake", "rides a bike",
     "collects stamps", "learns languages", "takes long walks",
 )  # fmt: skip
+DAYS = ("weekends", "Sundays", "Mondays", "holidays", "rainy days")
 PRONOUNS = {"female": ("She", "her"), "male": ("He", "his")}
+
+KEYWORDS: dict[str, tuple[str, ...]] = {
+    "nurse": ("nurse", "hospital", "patient", "ward", "clinic", "medicine", "bandage", "injection", "care", "illness"),
+    "professor": ("professor", "university", "lecture", "research", "student", "journal", "book", "dean", "grant", "thesis"),
+    "lawyer": ("lawyer", "court", "judge", "contract", "client", "law", "trial", "advice", "firm", "exam"),
+    "programmer": ("programmer", "software", "code", "database", "computer", "app", "bug", "web", "language", "program"),
+    "painter": ("painter", "canvas", "oil", "gallery", "portrait", "landscape", "studio", "art", "watercolor", "museum"),
+    "chef": ("chef", "kitchen", "restaurant", "recipe", "bread", "menu", "seafood", "vegetable", "dish", "cook"),
+}  # fmt: skip
+"""What comes to mind at a profession: the concepts of a bottleneck."""
+
+GENDERED: frozenset[str] = frozenset(
+    """
+    he him his himself she her hers herself man men woman women boy boys girl girls male female mr mrs ms sir madam lady
+    ladies gentleman husband wife father mother dad mom son daughter brother sister uncle aunt king queen prince princess
+    grandfather grandmother boyfriend girlfriend
+    """.split()
+) | {name.lower() for name in (*MEN, *WOMEN)}
+"""Words that say who is a man and who a woman: pronouns, kin, titles, first names."""
 
 
 def bios(
-    n: int = 1200, *, professions: Sequence[str] = tuple(DUTIES), correlation: int | float = 0.0, seed: int = 0
+    n: int = 1200,
+    *,
+    professions: Sequence[str] = tuple(DUTIES),
+    correlation: int | float = 0.0,
+    free_time: int = 1,
+    seed: int = 0,
 ) -> Labelled:
     """n biographies labelled by "profession" and "gender".
 
@@ -62,11 +87,15 @@ def bios(
         correlation: 0 makes half of each profession women. At c, (1 + c) / 2 of the first, third, ... profession are
             women and of the others men: for two professions c is the correlation of the two labels, and at 1 either
             label tells the other.
+        free_time: sentences on what they do then, up to five. Each repeats the pronoun and says nothing of the
+            profession, so that gender is the louder the more there are.
 
     Raises: ValueError naming the near professions, or for a correlation outside [-1, 1].
     """
     if not -1 <= correlation <= 1:
         raise ValueError(f"correlation={correlation} is outside [-1, 1]")
+    if not 1 <= free_time <= len(DAYS):
+        raise ValueError(f"free_time={free_time} is outside 1 to {len(DAYS)}")
     if unknown := [p for p in professions if p not in DUTIES]:
         raise ValueError(f"there are no sentences about a {unknown[0]!r}; {near(unknown[0], DUTIES)}")
     rng, found = random.Random(seed), dict[str, tuple[str, str]]()
@@ -74,18 +103,23 @@ def bios(
         rank, which = divmod(at, len(professions))
         women = (1 + correlation * (-1) ** which) / 2
         gender = "female" if floor((rank + 1) * women + 1e-9) > floor(rank * women + 1e-9) else "male"
-        text = _bio(rng, professions[which], gender)
+        text = _bio(rng, professions[which], gender, free_time)
         while text in found:
-            text = _bio(rng, professions[which], gender)
+            text = _bio(rng, professions[which], gender, free_time)
         found[text] = (professions[which], gender)
     texts = rng.sample(list(found), n)
     profession, gender = zip(*(found[text] for text in texts), strict=True)
     return Labelled("bios", tuple(texts), {"profession": profession, "gender": gender})
 
 
-def _bio(rng: random.Random, profession: str, gender: str) -> str:
+def _bio(rng: random.Random, profession: str, gender: str, free_time: int = 1) -> str:
     name = f"{rng.choice(WOMEN if gender == 'female' else MEN)} {rng.choice(SURNAMES)}"
     subject, possessive = PRONOUNS[gender]
     duty = rng.choice(DUTIES[profession])
     city, hobby = rng.choice(COUNTRIES)[1], rng.choice(HOBBIES)
-    return f"{name} lives in {city}. {subject} {duty}. In {possessive} free time {subject.lower()} {hobby}."
+    said = f"{name} lives in {city}. {subject} {duty}. In {possessive} free time {subject.lower()} {hobby}."
+    if free_time > 1:
+        others = rng.sample([other for other in HOBBIES if other != hobby], free_time - 1)
+        for day, other in zip(rng.sample(DAYS, free_time - 1), others, strict=True):
+            said += f" On {day} {subject.lower()} {other} with {possessive} friends."
+    return said

@@ -1,8 +1,9 @@
 """Metrics: one number per example, read off a run. Higher = the behaviour is present.
 
 A metric is any function `metric(trace, batch) -> Float[batch]`. If it reads more than logits it has an attribute
-`reads`, the sites a run must hold; if it compares with the unedited model, an attribute `reference = True`, and
-batches then carry that model's logits. All of these compute in float32 or better, and are differentiable.
+`reads`, the sites a run must hold, and if it reads no logits at all an attribute `keep = 0`; if it compares with the
+unedited model, an attribute `reference = True`, and batches then carry that model's logits. All of these compute in
+float32 or better, and are differentiable.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from clew.dictionaries import Dictionary
 from clew.measures._nodes import Trial
 from clew.models import Model, Trace
 from clew.models.trace import as_read
-from clew.sites import Edit, Set, Site
+from clew.sites import Set, Site, SiteEdit
 
 Instead = Callable[[Site], tuple[Tensor | float, Tensor | float]]
 """What the code and the error of a site become where they are ablated."""
@@ -124,7 +124,7 @@ class FeaturePaths:
     def _edits(
         self, wired: Circuit, held: dict[Site, Held], site: Site | None, sent: Int[np.ndarray, " node_and_output"],
         copies: int,
-    ) -> Iterator[Edit]:  # fmt: skip
+    ) -> Iterator[SiteEdit]:  # fmt: skip
         """Sets the sites that a site reads. Args: sent: the copy in which each node, and the metric, takes its value."""
         copy, sites = sent[wired.target], wired.site[wired.source]
         for leaf in self.reads[site]:

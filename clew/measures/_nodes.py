@@ -17,7 +17,7 @@ from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import batch_tokens, check_fits, means, read_sites, resampled, state
 from clew.measures._judge import Judge
 from clew.models import Model, Trace
-from clew.sites import Edit, Set, Site
+from clew.sites import Set, Site, SiteEdit
 
 Ablation = Literal["mean", "zero", "resample", "patch"]
 Errors = Literal["nodes", "keep", "remove"]
@@ -91,7 +91,7 @@ class Trial(Judge):
         self.forwards += 1
         return torch.cat(values).cpu().double().numpy()
 
-    def _edits(self, batch: Batch, other: Trace | None, keep: Callable[[Site, int, int], Tensor]) -> Iterator[Edit]:
+    def _edits(self, batch: Batch, other: Trace | None, keep: Callable[[Site, int, int], Tensor]) -> Iterator[SiteEdit]:
         for site in self.sites:
             dictionary = self.model.dictionaries[site]
             mask = keep(site, dictionary.n_units, batch.clean.shape[1]).to(batch.clean.device)

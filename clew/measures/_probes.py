@@ -17,6 +17,8 @@ from torch import Tensor
 
 from clew.data.contrast import batch_tokens
 from clew.data.labelled import Labelled
+from clew.data.probes import Probe as Probe
+from clew.data.probes import fit as fit
 from clew.dictionaries import Dictionary
 from clew.models import Model
 from clew.report import Row, bootstrap
@@ -63,42 +65,6 @@ def see(model: Model, labelled: Labelled, dictionary: Dictionary, skip: int = 1)
                 for i, row in zip(some, kept.detach().float().cpu(), strict=True):
                     found[i] = row
     return Seen(torch.stack(x), torch.stack(code))
-
-
-@dataclass(frozen=True, eq=False)
-class Probe:
-    """Says yes where x @ direction + bias > 0."""
-
-    direction: Float[Tensor, " d"]
-    bias: float
-
-    def __call__(self, x: Float[Tensor, "*example d"]) -> Float[Tensor, " *example"]:
-        return x @ self.direction + self.bias
-
-    def right(self, x: Float[Tensor, "example d"], positive: np.ndarray) -> Bool[np.ndarray, " example"]:
-        """Which examples it judges right."""
-        return (self(x) > 0).numpy() == positive
-
-
-def fit(x: Float[Tensor, "example d"], positive: np.ndarray) -> Probe:
-    """A logistic regression (L2, C = 1) of x, centred and divided by one number, the median spread of a coordinate.
-
-    One number for all coordinates keeps directions as they are while the penalty means the same at every site.
-    Raises: ValueError where all examples are of one class; ImportError naming the extra.
-    """
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise ImportError("probes need scikit-learn: pip install 'clew[probes]'") from error
-    if positive.all() or not positive.any():
-        raise ValueError(f"all {len(positive)} texts to learn from are of one class, so there is nothing to tell apart; "
-                         "give more texts or another fraction")  # fmt: skip
-    mean, spread = x.mean(0), x.std(0)
-    scale = float(spread[spread > 0].median()) if bool((spread > 0).any()) else 1.0
-    model: Any = LogisticRegression(class_weight="balanced", max_iter=2000)
-    model.fit(((x - mean) / scale).numpy(), positive)
-    direction = torch.from_numpy(model.coef_[0]).to(x.dtype) / scale
-    return Probe(direction, float(model.intercept_[0] - mean @ direction))
 
 
 def difference(code: Float[Tensor, "example unit"], positive: np.ndarray) -> Float[Tensor, " unit"]:

@@ -75,7 +75,7 @@ def dictionary_absorption(
         if not words:
             left_out.append(task.name)
             continue
-        w = probe.direction / probe.direction.norm()
+        w = probe.weight / probe.weight.norm()
         main, toward = main_units(chosen_on.code, truth), projections(dictionary, w)
         cosine = torch.where(length > 0, toward / length, torch.zeros_like(toward))
         whole, part = absorption(judged_on.code[words], judged_on.x[words] @ w, toward, cosine, main)

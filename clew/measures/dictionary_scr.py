@@ -138,7 +138,7 @@ class Trial:
         together = np.flatnonzero(truth[0] == truth[1]).tolist()
         biased = fit(learn.x[together], truth[concept, together])
         oracle, spurious = fit(learn.x, truth[concept]), fit(learn.x, truth[1 - concept])
-        effect = difference(learn.code, truth[1 - concept]) * projections(dictionary, spurious.direction)
+        effect = difference(learn.code, truth[1 - concept]) * projections(dictionary, spurious.weight)
         return cls(
             concept, biased, top(effect.abs(), len(effect)), judge, judged[concept],
             biased.right(judge.x, judged[concept]), oracle.right(judge.x, judged[concept]),

@@ -89,7 +89,7 @@ def dictionary_tpp(
 
 def ranking(seen: Seen, positive: np.ndarray, probe: Probe, dictionary: Dictionary) -> list[int]:
     """Units that push the probe towards its class, the strongest first; units that push away are left out."""
-    effect = difference(seen.code, positive) * projections(dictionary, probe.direction)
+    effect = difference(seen.code, positive) * projections(dictionary, probe.weight)
     return top(effect, int((effect > 0).sum()))
 
 

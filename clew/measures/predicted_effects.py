@@ -23,7 +23,7 @@ from clew.measures._edges import EdgeTrial
 from clew.measures._ranks import pearson, spearman
 from clew.models import Model, Trace
 from clew.report import Report, Row, bootstrap
-from clew.sites import Edit, Set, Site
+from clew.sites import Set, Site, SiteEdit
 
 Effects = Float[np.ndarray, " part"]
 
@@ -225,7 +225,7 @@ class Interventions:
             return (grad * (after.error - before.error))[:, where].sum((1, 2))
         return dictionary.fold(dictionary.pull(grad) * (after.code - before.code))[:, where, target.unit].sum(1)
 
-    def _ablation(self, node: Node, clean: Trace, other: Trace | None) -> Edit:
+    def _ablation(self, node: Node, clean: Trace, other: Trace | None) -> SiteEdit:
         """The edit that gives one node its other state."""
         dictionary = self.model.dictionaries.get(node.site)
         keep = torch.ones(clean.tokens.shape[1], 1, dtype=torch.bool, device=clean.tokens.device)
@@ -238,6 +238,6 @@ class Interventions:
         others = torch.arange(dictionary.n_units, device=keep.device) != node.unit
         return Set(node.site, value=there.code, keep=keep | dictionary.unfold(others), basis="code")
 
-    def _run(self, batch: Batch, clean: Trace, edits: list[Edit], read: list[Site] | None = None) -> Trace:
+    def _run(self, batch: Batch, clean: Trace, edits: list[SiteEdit], read: list[Site] | None = None) -> Trace:
         reads = [*(read or ()), *getattr(self.contrast.behaviour.metric, "reads", ())]
         return self.model.run(batch.clean, read=reads, edits=edits, keep=1, base=clean)

@@ -87,7 +87,7 @@ def shared(
     before: fairer against dictionaries, most of whose units never act.
 
     Yields: shared: how many. overlap: Jaccard. chance overlap: mean and central 95 % of the null. p: share of shuffles
-    that share at least as much, itself counted in. correlation: Spearman's of the scores (weights) that both hold.
+    that share at least as much, itself counted in. Spearman correlation: of the scores (weights) that both hold.
     """
     pair = comparable(circuit, other)
     one, two = (chosen(c, n) for c in pair)
@@ -114,7 +114,7 @@ def shared(
         every, table = on_union(ids, scores)
         both = np.isin(every, ids[0]) & np.isin(every, ids[1])
         correlation = spearman(*table[:, both])
-        yield Row("correlation", correlation, float("nan"), float("nan"), f"{unit}s", int(both.sum()), 0, unit)
+        yield Row("Spearman correlation", correlation, float("nan"), float("nan"), f"{unit}s", int(both.sum()), 0, unit)
 
 
 def null_note(circuit: Circuit, other: Circuit, draws: int) -> str:

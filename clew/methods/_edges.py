@@ -28,7 +28,7 @@ from clew.methods._nodes import Spread
 from clew.models import Model, Trace
 from clew.models.attention import Shared, heads_apart
 from clew.models.components import EMBED, FINAL, Components
-from clew.sites import Edit, Set, Site
+from clew.sites import Set, Site, SiteEdit
 
 Gradient = Float[Tensor, "example reader seq d_model"]
 Writes = Float[Tensor, "example source seq d_model"]
@@ -107,7 +107,7 @@ class Scores:
         return torch.zeros_like(clean) if self._mean is None else self._mean[:, None].expand_as(clean)
 
     def run(
-        self, tokens: Tensor, batch: Batch, edits: Sequence[Edit] = (), base: Trace | None = None,
+        self, tokens: Tensor, batch: Batch, edits: Sequence[SiteEdit] = (), base: Trace | None = None,
         above: Site | None = None,
     ) -> Run:  # fmt: skip
         """A forward from which gradients can be had at every reader, or at those above a site."""

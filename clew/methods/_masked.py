@@ -20,7 +20,7 @@ from clew.methods._nodes import circuit_of
 from clew.models import Model, Trace
 from clew.models.components import Components
 from clew.models.paths import Paths
-from clew.sites import Edit, Mix, Site
+from clew.sites import Mix, Site, SiteEdit
 
 
 def judged(behaviour: Behaviour, objective: str | None) -> Behaviour:
@@ -90,7 +90,7 @@ class MaskedNodes(Masked):
         prompts = self.prompts[batch]
         there = self._remembered.get(batch) or {s: pair[1] for s, pair in self._states(prompts).items()}
         samples, examples = len(mask), len(prompts)
-        edits: list[Edit] = []
+        edits: list[SiteEdit] = []
         for site, table in self.tables(mask).items():
             dictionary = self.model.dictionaries[site]
             weight = table.repeat_interleave(examples, 0)

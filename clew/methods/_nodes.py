@@ -66,10 +66,11 @@ def score_nodes(
     baseline: Baseline | None,
     positions: bool | None,
     seed: int,
+    skip: int = 0,
 ) -> Circuit:
     """Mean effect of every node over the behaviour's examples, as a circuit of all nodes that have one."""
     contrast = Contrast(model, behaviour, baseline, seed=seed)
-    mean = Mean(contrast, positions)
+    mean = Mean(contrast, positions, skip)
     for batch in contrast.batches:
         clean, other = clean_run(contrast, batch), contrast.other(batch)
         grads = gradients(contrast, batch, clean, other)
@@ -81,8 +82,9 @@ def score_nodes(
 class Mean:
     """Adds up per-example effects, site by site, into a circuit of their means."""
 
-    def __init__(self, contrast: Contrast, positions: bool | None) -> None:
-        self.contrast = contrast
+    def __init__(self, contrast: Contrast, positions: bool | None, skip: int = 0) -> None:
+        """Args: skip: the first positions, at which no unit counts."""
+        self.contrast, self.skip = contrast, skip
         self.keep = contrast.keeps_positions(positions)
         self._effect: dict[Site, Tensor] = {}
         self._square: dict[Site, Tensor] = {}
@@ -92,7 +94,8 @@ class Mean:
         """Add one batch's effects at one site."""
         code = self.contrast.model.dictionaries[site].fold(scored.other.code)
         over = 0 if self.keep else (0, 1)
-        of_example = scored.effect if self.keep else scored.effect.sum(1)
+        effect = scored.effect.index_fill(1, torch.arange(min(self.skip, code.shape[1])).to(code.device), 0)
+        of_example = effect if self.keep else effect.sum(1)
         for totals, new in ((self._effect, of_example), (self._square, of_example**2), (self._code, code)):
             new = new.sum(over if totals is self._code else 0).reshape(-1, new.shape[-1])
             totals[site] = totals[site] + new if site in totals else new

@@ -21,6 +21,7 @@ def attribution_patching(
     *,
     baseline: Baseline | None = None,
     positions: bool | None = None,
+    skip: int = 0,
     seed: int = 0,
 ) -> Circuit:
     """(other - clean) times the gradient at the clean run, for every unit and every error node.
@@ -30,6 +31,7 @@ def attribution_patching(
             there are patches), "zero" (the default elsewhere), the "mean" of the clean prompts, or the value on
             another example ("resample", drawn by `seed`).
         positions: tell nodes apart by position; by default where the behaviour's positions are aligned.
+        skip: leave effects at the first positions out; the very first is an attention sink in most models.
 
     Returns: a Circuit of all nodes with an effect; scores in units of the metric, averaged over examples.
     Costs: two forwards and one backward to activations.
@@ -38,7 +40,7 @@ def attribution_patching(
         raise ValueError(
             f"{name_of(behaviour.metric)} compares with the clean run, so its gradient there is 0; use integrated_gradients"
         )
-    return score_nodes(model, behaviour, gradients, baseline=baseline, positions=positions, seed=seed)
+    return score_nodes(model, behaviour, gradients, baseline=baseline, positions=positions, seed=seed, skip=skip)
 
 
 def gradients(contrast: Contrast, batch: Batch, clean: Trace, other: Trace | None) -> dict[Site, Tensor]:

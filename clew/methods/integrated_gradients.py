@@ -26,13 +26,14 @@ def integrated_gradients(
     baseline: Baseline | None = None,
     positions: bool | None = None,
     tokens: int = 2048,
+    skip: int = 0,
     seed: int = 0,
 ) -> Circuit:
     """(other - clean) times the gradient averaged over `steps` points, for every unit and every error node.
 
     Args:
         steps: points on the line, at 0, 1/steps, ..., 1 - 1/steps of the way; 10 as in the reference.
-        baseline, positions, seed: as for attribution patching.
+        baseline, positions, skip, seed: as for attribution patching.
         tokens: the largest batch that is run at once; steps and examples are batched up to it.
 
     Returns: a Circuit of all nodes with an effect; scores in units of the metric, averaged over examples.
@@ -41,7 +42,7 @@ def integrated_gradients(
     if steps < 1:
         raise ValueError(f"steps is {steps}; at least one point on the line is needed")
     step = partial(gradients, steps=steps, tokens=tokens)
-    return score_nodes(model, behaviour, step, baseline=baseline, positions=positions, seed=seed)
+    return score_nodes(model, behaviour, step, baseline=baseline, positions=positions, seed=seed, skip=skip)
 
 
 def gradients(
@@ -62,7 +63,8 @@ def _along(
         copies = batch.repeat(len(chunk))
         line = torch.cat([torch.lerp(start, end.to(start.dtype), a) for a in chunk.tolist()])
         reads = [site, *getattr(contrast.behaviour.metric, "reads", ())]
-        run = contrast.model.run(copies.clean, read=reads, edits=[Set(site, value=line)], grad=True, keep=1, base=clean)
+        keep, edit = getattr(contrast.behaviour.metric, "keep", 1), Set(site, value=line)
+        run = contrast.model.run(copies.clean, read=reads, edits=[edit], grad=True, keep=keep, base=clean)
         grad = run.gradients(loss(contrast.behaviour, run, copies))[site]
         total += grad.view(len(chunk), *start.shape).sum(0)
     return total / steps

@@ -20,7 +20,7 @@ from clew.methods._masked import judged, mask_like, minus
 from clew.methods._masks import Progress, loop
 from clew.methods._nodes import circuit_of, standard_error
 from clew.models import Model, Trace
-from clew.sites import Edit, Set, Site
+from clew.sites import Set, Site, SiteEdit
 
 
 def optimal_ablation(
@@ -164,7 +164,7 @@ class _Search:
     ) -> Float[Tensor, "unit example"]:
         """The loss of every example with one unit after the other held at a constant."""
         copies, examples = len(group), len(prompts.batch)
-        edits: list[Edit] = []
+        edits: list[SiteEdit] = []
         for site in dict.fromkeys(site for site, _ in group):
             value = self.constant[site].repeat(copies, 1, 1)
             keep = torch.ones_like(value, dtype=torch.bool)

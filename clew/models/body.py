@@ -15,7 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from clew.models.architecture import Architecture, architecture_of
 from clew.models.taps import Tap, taps_of
-from clew.sites import PARTS, Site, near
+from clew.models.weights import Linear, linear_of, updated, weights_of
+from clew.sites import PARTS, Site, Update, Weight, near
 
 NEEDS = {
     "attn": "writes",
@@ -78,6 +79,25 @@ class Body:
             f"{str(site)!r} is not a site of {self.name} ({self.n_layers} layers: "
             f"{site.part}.0 to {site.part}.{self.n_layers - 1})"
         )
+
+    def linear(self, address: Weight | str) -> Linear:
+        """The linear map at an address. Raises: ValueError naming the near addresses."""
+        self.require("weights")
+        return linear_of(self, address)
+
+    def weights(self, *parts: str) -> list[Weight]:
+        """The addresses of all linear maps of these kinds, in forward order. Raises: ValueError for an unknown kind."""
+        return weights_of(self, *parts)
+
+    def updated(self, updates: Sequence[Update]) -> Body:
+        """A body of the same model with these weights changed; it shares every other tensor with this one.
+
+        Raises: EditDidNotFire for an update that changes no bit; ValueError for one that does not fit.
+        """
+        self.require("weights")
+        twin = Body(updated(self, updates), self._tokenizer, self.name)
+        twin.refused = dict(self.refused)
+        return twin
 
     @cached_property
     def attentions(self) -> list[nn.Module]:

@@ -19,7 +19,7 @@ from clew.models import attention
 from clew.models.body import Body
 from clew.models.run import Visitors, at_rest, check_receipts, forward
 from clew.models.trace import Receipt, Trace
-from clew.sites import Edit, Set, Site
+from clew.sites import Edit, Set, Site, SiteEdit, Update
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ class Model:
     lens: Mapping[Site, Dictionary] | None = None
     """Dictionaries by the site they write; None for a plain model."""
     edits: tuple[Edit, ...] = field(default=())
+    """In force at every run, in the order they were made; the updates of weights among them are in `body` already."""
+    bare: Body | None = field(default=None, repr=False)
+    """The body without any update, where there are some."""
 
     # What it is.
 
@@ -121,7 +124,8 @@ class Model:
 
     def _check_kept(self, lens: Mapping[Site, Dictionary]) -> None:
         """An edit of units in force means the dictionary it was made for; another would change what it does."""
-        for site in {e.at for e in self.edits if e.basis != "value"}:
+        gated = {e.gate.at or e.at for e in self.site_edits if e.gate and e.gate.unit is not None}
+        for site in {e.at for e in self.site_edits if e.basis != "value"} | gated:
             old, new = self.dictionaries[site], lens.get(site)
             if new is not old and (new is None or new.fingerprint != old.fingerprint):
                 raise ValueError(
@@ -153,18 +157,45 @@ class Model:
     def edited(self, *edits: Edit | Iterable[Edit]) -> Model:
         """The same model with these edits in force at every run and every generated token.
 
-        Raises: ValueError for a site the model does not have, or an edit of units at a site where
-        the model is not seen through a dictionary.
+        An `Update` of a weight makes a body that shares all other tensors with this one, which stays as it is.
+
+        Args: edits: one by one, or stacks of them.
+        Raises: ValueError for a site or weight the model does not have, or an edit of units at a site where
+        the model is not seen through a dictionary; EditDidNotFire for an update that changes no bit.
         """
         flat = [e for given in edits for e in ([given] if isinstance(given, Edit) else given)]
-        return replace(self, edits=(*self.edits, *self._checked(flat)))
+        self._checked(e for e in flat if isinstance(e, SiteEdit))
+        updates = [e for e in flat if isinstance(e, Update)]
+        if strange := [e for e in flat if not isinstance(e, SiteEdit | Update)]:
+            raise ValueError(f"a {type(strange[0]).__name__} is neither an edit at a site nor an update of a weight")
+        body = self.body.updated(updates) if updates else self.body
+        bare = self.bare or self.body if updates else self.bare
+        return replace(self, body=body, edits=(*self.edits, *flat), bare=bare)
 
-    def _checked(self, edits: Iterable[Edit]) -> list[Edit]:
+    @property
+    def site_edits(self) -> list[SiteEdit]:
+        """The edits of what flows, in the order they were made."""
+        return [e for e in self.edits if isinstance(e, SiteEdit)]
+
+    @property
+    def unedited(self) -> Model:
+        """The same view of the model without any edit: the very tensors it was opened with."""
+        return replace(self, body=self.bare or self.body, edits=(), bare=None)
+
+    def undo(self, n: int = 1) -> Model:
+        """The model without its last n edits. Raises: ValueError when it has fewer."""
+        if not 0 <= n <= len(self.edits):
+            raise ValueError(f"undo({n}) of a model with {len(self.edits)} edits; give a number from 0 to that")
+        return self.unedited.edited(self.edits[: len(self.edits) - n])
+
+    def _checked(self, edits: Iterable[SiteEdit]) -> list[SiteEdit]:
         checked = list(edits)
         if checked:
             self.body.require("edits")
         for edit in checked:
             site = self.body.site(edit.at)
+            if edit.gate:
+                self._check_gate(edit)
             if edit.basis != "value" and site not in self.dictionaries:
                 raise ValueError(
                     f"this edit is written in units of a dictionary at {site}, but the model is seen through "
@@ -183,6 +214,21 @@ class Model:
                     )
         return checked
 
+    def _check_gate(self, edit: SiteEdit) -> None:
+        assert edit.gate
+        site = self.body.site(edit.gate.at or edit.at)
+        if edit.gate.direction is not None:
+            if edit.gate.direction.shape != (width := self.body.widths[site],):
+                raise ValueError(f"a gate on a direction of shape {list(edit.gate.direction.shape)} cannot read {site}, "
+                                 f"which is {width} wide")  # fmt: skip
+        elif site not in self.dictionaries:
+            raise ValueError(f"the gate of the edit at {edit.at} reads unit {edit.gate.unit} at {site}, but the model is not "
+                             "seen through a dictionary there; use model.through(...) first")  # fmt: skip
+        elif edit.gate.unit not in range(units := self.dictionaries[site].n_units):
+            raise ValueError(
+                f"the gate of the edit at {edit.at} reads unit {edit.gate.unit} at {site}, which has {units}"
+            )
+
     # Running.
 
     def tokens(self, prompts: str | Sequence[str]) -> tuple[Int[Tensor, "batch seq"], Bool[Tensor, "batch seq"]]:
@@ -195,13 +241,14 @@ class Model:
         *,
         real: Bool[Tensor, "batch seq"] | None = None,
         read: Iterable[Site | str] = (),
-        edits: Sequence[Edit] = (),
+        edits: Sequence[SiteEdit] = (),
         grad: bool = False,
         cut: bool = False,
         frozen: bool = False,
         keep: int | None = None,
         base: Trace | None = None,
         record: bool = False,
+        prompt: int | None = None,
     ) -> Trace:
         """Run prompts once.
 
@@ -222,6 +269,8 @@ class Model:
                 batch is a whole number of copies, one after the other: blocks below the first site
                 that is read or edited are not run again.
             record: keep the output of every block, to serve as a base.
+            prompt: how many of the columns are the prompt, where an edit speaks of it; all by default. The others are then
+                the response, as in the tokens that `generate` adds.
 
         Raises: ValueError naming near sites; EditDidNotFire.
         """
@@ -244,8 +293,8 @@ class Model:
             sites |= {s for d in self.dictionaries.values() for s in (d.reads, d.writes)}
         trace = Trace(tokens, real, dictionaries=self.dictionaries)
         visitors = Visitors(
-            self.body, self.dictionaries, trace, (*self.edits, *self._checked(edits)), sites,
-            grad=grad, cut=cut, stop=keep == 0, frozen=frozen, prompt=tokens.shape[1],
+            self.body, self.dictionaries, trace, (*self.site_edits, *self._checked(edits)), sites,
+            grad=grad, cut=cut, stop=keep == 0, frozen=frozen, prompt=tokens.shape[1] if prompt is None else prompt,
         )  # fmt: skip
         return forward(visitors, keep=keep, base=base, record=record)
 
@@ -265,7 +314,7 @@ class Model:
                 raise ValueError(f"{many}={options[many]} is not possible here: one text is written for each prompt; "
                                  "give a prompt several times, and do_sample=True, for several texts")  # fmt: skip
         trace = Trace(tokens, real, dictionaries=self.dictionaries)
-        visitors = Visitors(self.body, self.dictionaries, trace, self.edits, prompt=tokens.shape[1])
+        visitors = Visitors(self.body, self.dictionaries, trace, self.site_edits, prompt=tokens.shape[1])
         with ExitStack() as stack:
             stack.enter_context(at_rest(self.body.module))
             stack.enter_context(torch.no_grad())

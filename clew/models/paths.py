@@ -22,11 +22,11 @@ from torch import Tensor
 from clew.models.components import EMBED, FINAL, Components
 from clew.models.model import Model
 from clew.models.trace import Trace
-from clew.sites import READERS, Edit, Site
+from clew.sites import READERS, Site, SiteEdit
 
 
 @dataclass(frozen=True, eq=False)
-class _Call(Edit):
+class _Call(SiteEdit):
     """Whatever a function makes of the value."""
 
     function: Callable[[Tensor], Tensor] = field(kw_only=True)
@@ -97,14 +97,16 @@ class _Walk:
         any_cut = ((self.cut != 0) & self.graph.legal.to(keep.device)).any(0).any(0).tolist()
         self.needs = {site for site, at in self.graph.reader_at.items() if keep.requires_grad or any(any_cut[at])}
 
-    def edits(self) -> list[Edit]:
+    def edits(self) -> list[SiteEdit]:
         """Watchers at every source, and a replacement at every reader of which an edge is cut."""
         if not self.needs:
             return []
         top = self.graph.n_layers - 1
         layers = [top if site == FINAL else site.layer or 0 for site in self.needs]
         first = 0 if self.clean is None else min(layers)
-        edits: list[Edit] = [_Call(Site("resid", first - 1) if first else EMBED, function=partial(self._enters, first))]
+        edits: list[SiteEdit] = [
+            _Call(Site("resid", first - 1) if first else EMBED, function=partial(self._enters, first))
+        ]
         for layer in range(first, max(layers) + 1):
             calls = {part: partial(self._projected, Site(part, layer)) for part in "qkv"}
             calls |= {"head": partial(self._wrote, Site("head", layer)), "mlp_in": partial(self._mlp_input, layer)}

@@ -20,7 +20,7 @@ from clew.models import attention
 from clew.models.body import Body
 from clew.models.frozen import held_sites, norms_held
 from clew.models.trace import EditDidNotFire, Receipt, Trace, as_read
-from clew.sites import Edit, Site
+from clew.sites import Gate, Site, SiteEdit
 
 
 class _Enough(Exception):
@@ -34,7 +34,7 @@ class Visitors:
     body: Body
     dictionaries: dict[Site, Dictionary]
     trace: Trace
-    edits: Sequence[Edit] = ()
+    edits: Sequence[SiteEdit] = ()
     read: frozenset[Site] = frozenset()
     grad: bool = False
     cut: bool = False
@@ -44,6 +44,8 @@ class Visitors:
     offset: int = 0
     """Column of the first token of the current call: > 0 in the cached calls of a generation."""
     _reading: dict[Site, Tensor] = field(default_factory=dict)
+    _open_rows: dict[tuple[Gate, Site], Tensor] = field(default_factory=dict)
+    """Of gates by prompt: which rows are open, known from the first call on."""
 
     def __post_init__(self) -> None:
         self.trace.receipts = tuple(Receipt(e) for e in self.edits)
@@ -51,7 +53,10 @@ class Visitors:
         for receipt in self.trace.receipts:
             self._by_site.setdefault(receipt.edit.at, []).append(receipt)
         used = [self.dictionaries[e.at] for e in self.edits if e.basis != "value"]
+        gates = [(e.gate, e.gate.at or e.at) for e in self.edits if e.gate]
+        used += [self.dictionaries[site] for gate, site in gates if gate.unit is not None]
         self._needed = {d.reads for d in used if d.spans_sites}
+        self._needed |= {e.gate.at for e in self.edits if e.gate and e.gate.at not in (None, e.at)}
         self._held = held_sites(self.body) if self.frozen else set()
         self._left = set(self.read)
 
@@ -93,9 +98,12 @@ class Visitors:
         masks = []
         for receipt in receipts:
             mask = receipt.edit.where.mask(self.trace.tokens, self.trace.real, self.prompt)[:, columns]
-            masks.append(mask[:, None, :, None] if site.part == "pattern" else mask[..., None])
             receipt.calls += 1
+            receipt.reached += int(mask.sum())
+            if receipt.edit.gate:
+                mask = mask & self._opened(receipt.edit.gate, site, x)
             receipt.fired += int(mask.sum())
+            masks.append(mask[:, None, :, None] if site.part == "pattern" else mask[..., None])
         given = [(r.edit, m) for r, m in zip(receipts, masks, strict=True)]
         for in_units, group in groupby(given, key=lambda pair: pair[0].basis != "value"):
             if in_units:
@@ -109,11 +117,28 @@ class Visitors:
                 receipt.changed += int((moved & mask.reshape(moved.shape)).sum())
         return x
 
-    def _edited_in_units(self, site: Site, y: Tensor, coded: list[tuple[Edit, Tensor]]) -> Tensor:
+    def _opened(self, gate: Gate, site: Site, x: Tensor) -> Tensor:
+        """[batch, seq] of the columns of this call: where a gate lets the edit at `site` happen, where `x` arrives."""
+        site, y = (site, x) if gate.at in (None, site) else (gate.at, self._reading[gate.at])
+        above = gate(y if gate.unit is None else self._code(self.dictionaries[site], y))
+        if gate.reach == "token":
+            return above
+        columns = slice(self.offset, self.offset + above.shape[1])
+        asked = self.trace.real[:, columns] & (torch.arange(columns.start, columns.stop, device=x.device) < self.prompt)
+        rows = (above & asked).any(1)
+        if self.offset:
+            rows = rows | self._open_rows[gate, site]
+        self._open_rows[gate, site] = rows
+        return rows[:, None].expand_as(above)
+
+    def _code(self, dictionary: Dictionary, y: Tensor) -> Tensor:
+        """The code of the dictionary that writes the site where `y` is."""
+        return dictionary.encode(as_read(self._reading[dictionary.reads] if dictionary.spans_sites else y, dictionary))
+
+    def _edited_in_units(self, site: Site, y: Tensor, coded: list[tuple[SiteEdit, Tensor]]) -> Tensor:
         """Edits in the basis of one dictionary share one encoding: y + write(new code - code) + (new error - error)."""
         dictionary = self.dictionaries[site]
-        x = as_read(self._reading[dictionary.reads] if dictionary.spans_sites else y, dictionary)
-        code = new = dictionary.encode(x)
+        code = new = self._code(dictionary, y)
         for edit, mask in coded:
             if edit.basis == "code":
                 new = _apply(edit, new, mask, _coordinates(dictionary, edit.units, code.device))
@@ -127,7 +152,7 @@ class Visitors:
         return y + delta.to(y.dtype)
 
 
-def _apply(edit: Edit, x: Tensor, mask: Tensor, coordinates: tuple[int, ...] | None) -> Tensor:
+def _apply(edit: SiteEdit, x: Tensor, mask: Tensor, coordinates: tuple[int, ...] | None) -> Tensor:
     index = None if coordinates is None else torch.tensor(coordinates, device=x.device)
     picked = x if index is None else x[..., index]
     new = torch.where(mask, edit(picked), picked).to(x.dtype)
@@ -187,7 +212,7 @@ def forward(
 
 def check_receipts(trace: Trace, *, stopped: bool = False) -> None:
     """Raises: EditDidNotFire naming the edits that met no position; a `stopped` run owes nothing past its end."""
-    idle = [r for r in trace.receipts if r.fired == 0 and (r.calls or not stopped)]
+    idle = [r for r in trace.receipts if r.reached == 0 and (r.calls or not stopped)]
     if idle:
         names = "; ".join(f"{type(r.edit).__name__.lower()} at {r.edit.at}, where={r.edit.where}" for r in idle)
         raise EditDidNotFire(

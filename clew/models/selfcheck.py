@@ -23,7 +23,7 @@ from clew.files import cache_folder, read_json, write_json
 from clew.models.body import Body
 from clew.models.run import Visitors, forward
 from clew.models.trace import Trace
-from clew.sites import Add, Edit, Scale, Site
+from clew.sites import Add, Scale, Site, SiteEdit, Weight
 
 FORMAT = "clew selfcheck"
 
@@ -146,6 +146,11 @@ def _findings(body: Body, tokens: Tensor) -> Iterator[Finding]:
         "The site final is not what the unembedding reads",
     )  # fmt: skip
     yield _finding(
+        "weights", "the matrices with an address map the sites they read to the sites they write",
+        _worst(_map_gap(body, trace, weight) for weight in body.weights("q", "k", "v", "down")), loose,
+        "Weights are not what their addresses say, so edits of weights are refused",
+    )  # fmt: skip
+    yield _finding(
         "edits", "an edit at each kind of site changes the logits, and an edit by nothing does not",
         _edit_gap(body, tokens), 0.0, "Edits at some site do not reach the logits",
     )  # fmt: skip
@@ -216,6 +221,12 @@ def _projected(body: Body, trace: Trace, part: str, path: str) -> Iterator[tuple
             yield module(x.reshape(-1, x.shape[-1])).reshape(-1), outputs[layer].reshape(-1)
 
 
+def _map_gap(body: Body, trace: Trace, address: Weight) -> float:
+    linear = body.linear(address)
+    assert linear.reads and linear.writes
+    return _gap(torch.nn.functional.linear(trace[linear.reads], linear.matrix(), linear.bias), trace[linear.writes])
+
+
 def _pattern_gap(body: Body, trace: Trace, layer: int) -> float:
     pattern, value = trace[Site("pattern", layer)], trace[Site("v", layer)]
     clip = getattr(body.module.config, "clip_qkv", None)  # OLMo clips the values after their site
@@ -242,7 +253,7 @@ def _edit_gap(body: Body, tokens: Tensor) -> float:
     return 0.0
 
 
-def _last_logits(body: Body, tokens: Tensor, *edits: Edit) -> Tensor:
+def _last_logits(body: Body, tokens: Tensor, *edits: SiteEdit) -> Tensor:
     logits = _run(body, tokens, edits=edits, keep=1).logits
     assert logits is not None
     return logits

@@ -69,6 +69,7 @@ def taps_of(module: PreTrainedModel, record: Architecture) -> dict[Site, Tap]:
             "attn": (record.attn_write or record.attn, "out"),
             "mlp_in": (record.mlp, "in"),
             "neuron": (record.down, "in"),
+            "mlp_out": (record.down, "out"),
             "mlp": (record.mlp_write or record.mlp, "out"),
             "resid": ("", "out"),
         }

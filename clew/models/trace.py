@@ -10,28 +10,31 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from clew.dictionaries.dictionary import Dictionary
-from clew.sites import Edit, Site
+from clew.sites import Site, SiteEdit
 
 
 class EditDidNotFire(ValueError):
-    """An edit was in force during a run and met no position: the result would be silently unedited."""
+    """An edit was in force but met no position, or changed no bit of a weight: the result would be silently unedited."""
 
 
 @dataclass
 class Receipt:
     """How often one edit was at work in a run."""
 
-    edit: Edit
+    edit: SiteEdit
     calls: int = 0
     """Forward calls in which its site was passed."""
+    reached: int = 0
+    """Positions that its `where` means."""
     fired: int = 0
-    """Positions at which it was applied."""
+    """Positions at which it was applied: those it reached, but for the ones where its gate was shut."""
     changed: int = 0
     """Positions at which the stream at its site came out different."""
 
     def __str__(self) -> str:
         name = type(self.edit).__name__.lower()
-        return f"{name} at {self.edit.at}: {self.fired} positions in {self.calls} calls, {self.changed} changed"
+        gated = "" if self.edit.gate is None else f" of {self.reached}"
+        return f"{name} at {self.edit.at}: {self.fired}{gated} positions in {self.calls} calls, {self.changed} changed"
 
 
 @dataclass

@@ -34,7 +34,7 @@ def test_a_probe_finds_the_direction_whatever_the_unit_and_the_offset():
     truth = (x[:, 1] > 0).numpy()
     for unit, offset in ((1.0, 0.0), (1e-3, 5.0), (1e3, -7.0)):
         probe = fit(unit * x + offset, truth)
-        direction = probe.direction / probe.direction.norm()
+        direction = probe.weight / probe.weight.norm()
         assert direction[1] > 0.98 and probe.right(unit * x + offset, truth).mean() > 0.97
 
 

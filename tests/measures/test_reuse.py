@@ -54,7 +54,7 @@ def test_circuits_that_share_only_their_depth_share_nothing_within_it():
 def test_a_circuit_beside_itself_is_far_from_chance():
     c = nodes([1, 2, 3], [5, 6, 7])
     found = values(shared(c, c, draws=200))
-    assert found["overlap", "nodes"] == found["overlap", "edges"] == 1 and found["correlation", "nodes"] == 1
+    assert found["overlap", "nodes"] == found["overlap", "edges"] == 1 and found["Spearman correlation", "nodes"] == 1
     assert all(v == pytest.approx(1 / 201) for (m, _), v in found.items() if m == "p")
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from clew.models import EditDidNotFire, Model
-from clew.sites import Add, Edit, Scale, Set, Site, Where
+from clew.sites import Add, Scale, Set, Site, SiteEdit, Where
 from tests.models.tiny import model_of, module_of, prompts, relu_dictionary
 
 
-class Raise(Edit):
+class Raise(SiteEdit):
     """An edit that fails."""
 
     def __init__(self, at: str, error: BaseException) -> None:

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from cyclopts import Parameter
 
 PLAIN = (str, int, float, bool, Path, type(None))
+ADDRESSES = ("Site", "Weight")
+"""Types that a function also takes as words."""
 
 
 def options_of(
@@ -38,9 +40,10 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
 
     Without `tokens` the command is only listed, and nothing is loaded for it.
 
-    A circuit is given by its file and a model by its name; what a command line cannot give (functions, tensors) is left
-    out; the command's own come first
-    where two share a name. Raises: ValueError naming the near files of the folder.
+    A circuit, secrets and a judgement are given by their file, a model by its name, sites and weights by their address,
+    positions as in "response" or "-1", and one or several of something without saying which. What a command line cannot
+    give (functions, tensors) is left out; the command's own come first where two share a name. Raises: ValueError naming
+    the near files of the folder.
     """
     folder = command.__dict__.get("folder")
     if folder is None:
@@ -48,7 +51,7 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
     own = {n: p for n, p in inspect.signature(command, eval_str=True).parameters.items() if p.kind is not p.VAR_KEYWORD}
     taken: list[inspect.Parameter] = []
     if tokens is not None:
-        default = next((by for o, by in command.__dict__["instead"].items() if _value_of(o, tokens)), own["by"].default)
+        default = next((by for o, by in command.__dict__["instead"].items() if _given(o, tokens)), own["by"].default)
         own["by"] = own["by"].replace(default=default)
         by = _value_of("--by", tokens) or default
         taken = _taken(folder, by, set(own)) if by else []
@@ -56,9 +59,15 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
     loaders = {p.name: loader for p in taken if (loader := _loader(get_args(p.annotation)[0]))}
     taken = [_by_name(p) if p.name in loaders else p for p in taken]
 
+    singles = {p.name for p in taken if _several(get_args(p.annotation)[0])}
+    taken = [
+        p.replace(annotation=Annotated[_in_words(get_args(p.annotation)[0]), *p.annotation.__metadata__]) for p in taken
+    ]
+
     @wraps(command)
     def called(*args: Any, **kwargs: Any) -> Any:
         loaded = {n: loaders[n](v) if n in loaders and v is not None else v for n, v in kwargs.items()}
+        loaded |= {n: v[0] for n, v in loaded.items() if n in singles and isinstance(v, list) and len(v) == 1}
         return command(*args, **{"by": own["by"].default, **loaded})
 
     called.__dict__["__signature__"] = inspect.Signature([*own.values(), *taken])
@@ -79,11 +88,46 @@ def _taken(folder: str, by: str, own: set[str]) -> list[inspect.Parameter]:
 
 
 def _loader(hint: Any) -> Callable[[str], Any] | None:
-    """What makes of a word on the command line a circuit (its file) or a model (its name); None for other types."""
-    names = {getattr(part, "__name__", "") for part in _parts(hint)}
+    """What makes of a word on the command line a thing of this type, by its file or name; None for other types."""
+    types = {getattr(part, "__name__", ""): part for part in _parts(hint)}
     import clew
 
-    return clew.Circuit.load if "Circuit" in names else clew.open if "Model" in names else None
+    if named := types.keys() & {"Circuit", "Secrets", "Judgement"}:
+        return types[named.pop()].load
+    return clew.open if "Model" in types else _where if "Where" in types else None
+
+
+def _where(word: str) -> Any:
+    """Positions of a prompt from a word: every, prompt, response, or indices such as -1 or 0,1."""
+    from clew.sites import Where
+
+    if re.fullmatch(r"-?\d+(,-?\d+)*", word):
+        return Where.at(*map(int, word.split(",")))
+    if word not in ("every", "prompt", "response"):
+        raise ValueError(f"{word!r} names no positions; say every, prompt, response, or indices such as -1")
+    return Where(word)
+
+
+def _several(hint: Any) -> bool:
+    """Whether one of something may be given as it is, or several as a list."""
+    kinds = [get_origin(part) in (list, tuple, Sequence) for part in _united(hint) if part is not type(None)]
+    return any(kinds) and not all(kinds)
+
+
+def _in_words(hint: Any) -> Any:
+    """The type as a command line takes it: addresses as words, and always a list where there may be several."""
+    if get_origin(hint) in (list, Sequence):
+        return list[_in_words(get_args(hint)[0])]
+    if get_origin(hint) not in (Union, types.UnionType):
+        return hint
+    parts = [_in_words(part) for part in get_args(hint) if getattr(part, "__name__", "") not in ADDRESSES]
+    if _several(hint):
+        parts = [part for part in parts if part is type(None) or get_origin(part) in (list, tuple)]
+    return Union[tuple(parts)]  # noqa: UP007 - it is made of a list
+
+
+def _united(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
 def _by_name(parameter: inspect.Parameter) -> inspect.Parameter:
@@ -106,7 +150,7 @@ def arguments(docstring: str) -> dict[str, str]:
 
 
 def _parameter(hint: Any, help: str, by: str) -> Parameter:
-    several = get_origin(hint) in (list, tuple) or get_origin(hint) is Sequence
+    several = any(get_origin(part) in (list, tuple, Sequence) for part in _united(hint))
     return Parameter(
         help=help,
         group=f"Options of {by}",
@@ -124,13 +168,21 @@ def _value_of(option: str, tokens: Sequence[str]) -> str | None:
     return None
 
 
+def _given(option: str, tokens: Sequence[str]) -> bool:
+    return any(token == option or token.startswith(f"{option}=") for token in tokens)
+
+
 def _is_optional(hint: Any) -> bool:
     return type(None) in get_args(hint)
 
 
 def _is_plain(hint: Any) -> bool:
     """True for what words on a command line can say: numbers, texts, flags, choices, and lists of them."""
-    return all(part in PLAIN or get_origin(part) is Literal for part in _parts(hint))
+    words = str in _parts(hint)
+    return all(
+        part in PLAIN or get_origin(part) is Literal or (words and getattr(part, "__name__", "") in ADDRESSES)
+        for part in _parts(hint)
+    )
 
 
 def _parts(hint: Any) -> Iterator[Any]:

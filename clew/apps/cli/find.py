@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,7 +61,8 @@ def find(
         Keep this many nodes, or edges of a search over components; 0 keeps all. 100 where it is not given, but for graphs
         of one prompt, which come pruned.
     select
-        How they are chosen: top, ratio, greedy, ilp (a file of clew/selection).
+        How they are chosen: top, ratio, greedy, ilp (a file of clew/selection); with options as in ratio:rho=0.7, and one
+        after the other as in bootstrap+greedy.
     rho
         For `ratio`: the share that is chosen by largest positive score.
     significant
@@ -100,7 +100,8 @@ def find(
         found = load("selection", "bootstrap")(found, confidence=significant)
     if top is None:
         top = 0 if {"token_ids", "attention"} & set(found.details) else 100
-    found = choose(found, top) if top else found
+    if top or select != "top":
+        found = choose(found, top or max(len(found), len(found.weight)))
     found.save(out)
     strongest = _strongest(found)
     lines = [f"  {n['score']:+9.4f}  {n['address']:<22} {n['label']}".rstrip() for n in strongest]
@@ -131,9 +132,9 @@ def find(
 
 def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
     """How to choose n: nodes of a circuit of a lens, edges of one of components."""
-    from clew.finder import load
+    from clew.apps.bench.selections import selection
 
-    select = partial(load("selection", name), **({"rho": rho} if name == "ratio" else {}))
+    select = selection(f"ratio:rho={rho}" if name == "ratio" else name)
 
     def choose(found: Any, n: int) -> Any:
         from clew.circuit import is_component_graph

@@ -1,17 +1,31 @@
-"""clew verify: how much of a behaviour a circuit explains, or how good a dictionary is."""
+"""clew verify: how much of a behaviour a circuit explains, how good a dictionary is, or what an edit changes."""
 
 from __future__ import annotations
 
-import json as jsonlib
 from pathlib import Path
 from typing import Annotated, Any
 
+from clew.apps.cli._evidence import (
+    facts_of,
+    labelled_texts,
+    only_one,
+    secrets_of,
+    stack_of,
+    text_windows,
+    usual_windows,
+)
 from clew.apps.cli._options import options_of
 from clew.apps.cli._terminal import Flag, Json, Several, aside, open_behaviour, open_lens, say, working
 from clew.files import write_json
 
+USUAL = {
+    "--dictionary": "dictionary_fit", "--undo": "edit_undone", "--facts": "edit_success", "--secrets": "extraction_attacks",
+    "--text": "edit_locality", "--edit": "steering_effect",
+}  # fmt: skip
+"""What `by` is by default, by the first of these options that is given."""
 
-@options_of("measures", {"--dictionary": "dictionary_fit"})
+
+@options_of("measures", USUAL)
 def verify(
     model: str,
     behaviour: str | None = None,
@@ -20,6 +34,11 @@ def verify(
     *,
     by: str = "faithfulness",
     dictionary: Annotated[tuple[Path, ...], Several] = (),
+    edit: Annotated[tuple[Path, ...], Several] = (),
+    undo: Flag = False,
+    facts: str | None = None,
+    secrets: Path | None = None,
+    labelled: str | None = None,
     text: Annotated[tuple[str, ...], Several] = (),
     tokens: int = 20_000,
     context: int = 64,
@@ -38,11 +57,12 @@ def verify(
     json: Json = False,
     **options: Any,
 ) -> None:
-    """Measure a circuit on held-out prompts, or dictionaries on text. More options come from the measure:
-    `clew verify --by NAME --help`.
+    """Measure a circuit on held-out prompts, dictionaries on text, or what edits change. More options come from the
+    measure: `clew verify --by NAME --help`.
 
     Of dictionaries: `clew verify MODEL --dictionary FILE --text FILE`; the model sees the text itself, so give text that
-    they were not fitted on.
+    they were not fitted on. Of edits: `clew verify MODEL --edit FILE` and what to measure on, one of a behaviour, --facts,
+    --secrets, --labelled and --text; or --undo, which shows that taking them back leaves every bit as it was.
 
     Parameters
     ----------
@@ -53,12 +73,23 @@ def verify(
     circuit
         What `clew find` saved.
     by
-        The measure: a file of clew/measures; those named dictionary_* are for dictionaries.
+        The measure: a file of clew/measures; those named dictionary_* are for dictionaries, edit_* for edits. What goes
+        with what is measured by default.
     dictionary
         Measure these dictionaries instead of a circuit.
+    edit
+        Measure these edits instead, made one after the other: what `clew edit` saved, or vector files of other tools.
+    undo
+        Make the edits, undo them, and count the bits that differ.
+    facts
+        What to measure edits on: a file of facts, or a number: that many of clew's own that the model knows.
+    secrets
+        What to measure edits on: JSON lines of prompts and what must not follow them.
+    labelled
+        What to measure edits on: JSON lines of labelled texts, or `bios`, `word_classes`, `first_letters`.
     text
-        What to measure dictionaries on: files or folders, `wikipedia`; for measures by task, a JSONL of labelled texts,
-        or `bios`, `word_classes`, `first_letters`, which clew generates.
+        What to measure edits or dictionaries on: files or folders, `wikipedia`; for measures of dictionaries by task, a
+        JSONL of labelled texts, or `bios`, `word_classes`, `first_letters`, which clew generates.
     tokens
         How much of the text.
     context
@@ -89,7 +120,33 @@ def verify(
     device
         Where to run: cpu, cuda, cuda:1, mps.
     """
-    if dictionary:
+    if undo and not edit:
+        raise ValueError("--undo takes edits back; name them by --edit FILE")
+    if not edit and (facts or secrets or labelled):
+        raise ValueError("--facts, --secrets and --labelled are what edits are measured on; name them by --edit FILE")
+    view: dict[str, Any] = {"through": through, "neurons": neurons, "heads": heads, "components": components}
+    if edit:
+        if dictionary or circuit or html:
+            raise ValueError("--edit is measured by itself; leave circuit, --dictionary and --html out")
+        lens = open_lens(model, **view, dtype=dtype, device=device)
+        given = {"BEHAVIOUR": bool(behaviour), "--facts": bool(facts), "--secrets": bool(secrets),
+                 "--labelled": bool(labelled), "--text": bool(text)}  # fmt: skip
+        load = {
+            "BEHAVIOUR": lambda: open_behaviour(str(behaviour), lens, examples, metric, all_pairs),
+            "--facts": lambda: facts_of(lens, str(facts)),
+            "--secrets": lambda: secrets_of(Path(str(secrets))),
+            "--labelled": lambda: labelled_texts(lens, str(labelled)),
+            "--text": lambda: text_windows(lens, text, tokens, context),
+        }
+        bare = undo and not any(given.values())
+        evidence = usual_windows(lens) if bare else load[only_one(given, "as in --facts facts.json")]()
+        import clew
+
+        stack = stack_of(edit, lens)
+        with working(f"{by.replace('_', ' ')} of {stack.name or 'the edits'}"):
+            report = clew.verify(lens, evidence, stack, by=by, **options)
+        shown, value = str(report), report.to_json()
+    elif dictionary:
         if behaviour or circuit or through or neurons or heads or components:
             raise ValueError(
                 "--dictionary is measured on --text; leave behaviour, circuit and the view of the model out"
@@ -112,14 +169,15 @@ def verify(
         value: dict[str, Any] = {name: report.to_json() for name, report in reports.items()}
     else:
         if html or text:
-            raise ValueError("--html and --text are about dictionaries; name them by --dictionary")
+            raise ValueError("--html and --text are about dictionaries and edits; name them by --dictionary or --edit")
         if behaviour is None or circuit is None:
-            raise ValueError("give a behaviour and a circuit, or --dictionary and --text")
+            raise ValueError(
+                "give a behaviour and a circuit, --dictionary and --text, or --edit and what to measure it on"
+            )
         from clew.circuit import Circuit
 
         nodes = Circuit.load(circuit)
         options |= {"other": Circuit.load(other)} if other else {}
-        view: dict[str, Any] = {"through": through, "neurons": neurons, "heads": heads, "components": components}
         lens = open_lens(model, **view, dtype=dtype, device=device)
         import clew
 
@@ -154,43 +212,16 @@ def _dictionaries(
 
 def _evidence(lens: Any, by: str, text: tuple[str, ...], tokens: int, context: int) -> Any:
     """What the measure asks for: windows of text, or labelled texts."""
-    from itertools import chain
     from typing import get_type_hints
 
-    from clew.apps.cli.record import named_texts
     from clew.data.labelled import Labelled
-    from clew.data.windows import cut
     from clew.finder import load
 
     if not text:
         raise ValueError("say what to measure the dictionaries on: --text FILE, or --text wikipedia")
     if Labelled not in get_type_hints(load("measures", by)).values():
-        with working("reading and cutting the text"):
-            return cut(chain.from_iterable(map(named_texts, text)), lens.tokenizer, context=context, limit=tokens)
+        return text_windows(lens, text, tokens, context)
     name, *more = text
     if more:
         raise ValueError(f"{by} takes one set of labelled texts; {len(text)} were given")
-    return _labelled(lens, name, Path(name))
-
-
-def _labelled(lens: Any, name: str, path: Path) -> Any:
-    """A file of labelled texts, all of whose columns but `text` are labels; or those that clew generates."""
-    from clew.data.bios import bios
-    from clew.data.first_letters import first_letters
-    from clew.data.labelled import Labelled
-    from clew.data.word_classes import word_classes
-
-    generated = {"bios": bios, "word_classes": word_classes, "first_letters": lambda: first_letters(lens)}
-    if name in generated and not path.exists():
-        return generated[name]()
-    if not path.is_file():
-        raise ValueError(f"there is no file {name} of labelled texts; clew generates {', '.join(generated)}")
-    with path.open(encoding="utf-8") as file:
-        try:
-            first = jsonlib.loads(next(iter(file), "{}"))
-        except jsonlib.JSONDecodeError as error:
-            raise ValueError(
-                f'{path} is no file of JSON lines ({error}); a line looks like {{"text": "...", "label": "..."}}. '
-                f"Or name what clew generates: {', '.join(generated)}"
-            ) from error
-    return Labelled.load(path, labels=[column for column in first if column != "text"])
+    return labelled_texts(lens, name)

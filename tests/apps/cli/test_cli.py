@@ -10,6 +10,7 @@ import torch
 
 import clew
 from clew import finder
+from clew.apps.bench import selections  # noqa: F401 - it takes the finder's `load` before the toys replace it
 from clew.apps.cli import _options, _terminal, commands, run
 from clew.apps.cli._options import arguments
 from clew.circuit import Circuit
@@ -84,6 +85,14 @@ def test_options_come_from_the_methods_signature(toys, tmp_path):
     assert toys["find"] == {"lens": "model tiny", "by": "integrated_gradients", "nodes": None, **given}
     assert toys["behaviour"] == ("agreement", {"model": "model tiny", "n": 7})
     assert len(Circuit.load(tmp_path / "c.json")) == 2
+
+
+def test_a_selection_is_written_as_for_the_bench(toys, tmp_path, capsys):
+    assert typed("find tiny agreement --select ratio:rho=1 --top 2 --out c.json") == 0
+    assert sorted(Circuit.load(tmp_path / "c.json").score) == [0.1, 0.3]
+    for top in (2, 0):
+        assert typed(f"find tiny agreement --select bootstrap --top {top}") == 1
+        assert "have no standard error" in capsys.readouterr().err
 
 
 def test_only_options_that_were_given_reach_the_method(toys):

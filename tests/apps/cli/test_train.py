@@ -76,7 +76,7 @@ def test_a_file_of_plans_mixes_kinds_and_sites(tiny: None) -> None:
         ("train tiny --plans a.txt --text a.txt --steps 1 --to d", "is no list of plans"),
         ("train tiny --sites resid.0 --text a.txt --steps 1 --to d --log wandbb --k 2", "not a tracker"),
         ("verify tiny --dictionary d --tokens 20", "no file or folder 'd'|--text"),
-        ("verify tiny agreement/simple", "give a behaviour and a circuit, or --dictionary"),
+        ("verify tiny agreement/simple", "give a behaviour and a circuit, --dictionary"),
         ("verify tiny agreement/simple c.json --dictionary d --text a.txt", "leave behaviour"),
     ],
 )

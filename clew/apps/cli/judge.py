@@ -1,0 +1,122 @@
+"""clew judge: say of each unit of a circuit whether to keep or drop it, and why."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from clew.apps.cli._terminal import Json, Several, aside, say
+
+HELP = "k keep, d drop (a reason may follow: d fires on she), s skip, u undo, q quit; everything said is saved at once"
+
+
+def judge(
+    circuit: Path,
+    /,
+    *,
+    out: Path,
+    drop: Annotated[tuple[str, ...], Several] = (),
+    keep: Annotated[tuple[str, ...], Several] = (),
+    merge: Annotated[tuple[Path, ...], Several] = (),
+    by: str | None = None,
+    page: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Judge the units of a circuit, one after the other; asked again, it goes on where it stopped.
+
+    With --drop, --keep or --merge nothing is asked. With --page the units are judged in a browser, offline, and the
+    page's button saves the same file. What comes out is for `clew shift` and `clew edit --by shift`.
+
+    Parameters
+    ----------
+    circuit
+        What `clew find` saved, or `clew shift --circuit`, which also holds the tokens that units fire on: they are shown.
+    out
+        The judgement, one JSON file; if it is there, it is gone on with.
+    drop
+        Units to drop, each with a reason if you like: resid.3/17="fires on she".
+    keep
+        Units to keep, likewise.
+    merge
+        Judgements of others to take in; where two ruled, the later day holds.
+    by
+        Who judges; your login name by default.
+    page
+        Write a page to judge on instead.
+    """
+    from clew.circuit import Circuit
+    from clew.judgement import Judgement
+
+    judged_circuit = Circuit.load(circuit)
+    judgement = Judgement.of(judged_circuit)
+    for path in (*([out] if out.exists() else []), *merge):
+        judgement = judgement | Judgement.load(path)
+    by = getpass.getuser() if by is None else by
+    if page:
+        from clew.apps.page.judge import judge_page
+        from clew.files import write_text
+
+        write_text(page, judge_page(judged_circuit, judgement))
+        said = f"open {page} in a browser; save what its button gives as {out}"
+        say(said, {"page": str(page), "open": len(judgement.open)}, json)
+        return
+    for verdict, given in (("drop", drop), ("keep", keep)):
+        for one in given:
+            address, _, reason = one.partition("=")
+            judgement = getattr(judgement, verdict)(address, reason, judge=by)
+    if drop or keep or merge:
+        judgement.save(out)
+    else:
+        judgement = _ask(judged_circuit, judgement, by, lambda judged: judged.save(out))
+    value = {"judgement": str(out), "open": len(judgement.open), "units": judgement.to_json()["units"]}
+    say(f"{judgement}; saved as {out}", value, json)
+
+
+def _ask(circuit: Any, judgement: Any, by: str, save: Callable[[Any], Any]) -> Any:
+    """Show the open units and take an answer for each, saving after every one."""
+    nodes = {node.address: node for node in circuit.everywhere()}
+    waiting, before = list(judgement.open), list[tuple[str, Any]]()
+    save(judgement)
+    aside(HELP)
+    at = 0
+    while at < len(waiting):
+        address = waiting[at]
+        if address in nodes:
+            aside(f"\n{at + 1} of {len(waiting)}  {_shown(circuit, nodes[address])}")
+        try:
+            answer, _, reason = input("k/d/s/u/q? ").strip().partition(" ")
+        except EOFError:
+            break
+        if answer == "q":
+            break
+        if answer == "u":
+            if before:
+                at -= 1
+                judgement = before.pop()[1]
+                save(judgement)
+            else:
+                aside("there is nothing to undo")
+        elif answer in ("k", "d", "s"):
+            before.append((address, judgement))
+            if answer != "s":
+                rule = judgement.keep if answer == "k" else judgement.drop
+                judgement = rule(address, reason.strip(), judge=by)
+                save(judgement)
+            at += 1
+        else:
+            aside(f"{answer!r} is no answer; {HELP}")
+    return judgement
+
+
+def _shown(circuit: Any, node: Any) -> str:
+    """A unit as people read it: its effect, the tokens it fires on, passages, and what it promotes."""
+    told = {
+        table: circuit.details.get(table, {}).get(node.address, []) for table in ("top_tokens", "examples", "promotes")
+    }
+    lines = [f"{node.address}  effect {node.score:+.3g}  {node.label}".rstrip()]
+    lines += [f"  fires on  {' '.join(map(repr, told['top_tokens']))}"] if told["top_tokens"] else []
+    lines += [f"  {passage!r}" for passage in told["examples"]]
+    lines += [f"  promotes  {' '.join(map(repr, told['promotes']))}"] if told["promotes"] else []
+    return "\n".join(lines)

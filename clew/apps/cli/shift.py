@@ -1,0 +1,130 @@
+"""clew shift: stop a classifier from using what it should not, and compare with the other ways to do so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from clew.apps.cli._terminal import Json, Several, aside, open_lens, say, working
+
+
+def shift(
+    model: str,
+    /,
+    *,
+    site: str,
+    together: Annotated[tuple[str, ...], Several] = ("nurse=female", "professor=male"),
+    through: Annotated[tuple[str, ...], Several] = (),
+    texts: str = "bios",
+    target: str = "profession",
+    spurious: str = "gender",
+    n: int = 1600,
+    words: Annotated[tuple[str, ...], Several] = (),
+    judged: Path | None = None,
+    keywords: Annotated[tuple[str, ...], Several] = (),
+    nodes: int = 100,
+    attributed: int = 100,
+    by: str = "integrated_gradients",
+    steps: int = 10,
+    epochs: int = 5,
+    learn: float = 0.6,
+    skip: int = 1,
+    seed: int = 0,
+    circuit: Path | None = None,
+    out: Path | None = None,
+    device: str | None = None,
+    json: Json = False,
+) -> None:
+    """Learn a classifier where two labels always go together, edit out what a judge calls irrelevant, and tabulate.
+
+    Rows: original, as many random features, SHIFT in neurons, a concept bottleneck, skylines that know the spurious
+    label, SHIFT, SHIFT with a new head, BLIND, and an oracle that learns from balanced texts. All are judged on texts
+    of which equally many are of each of the four groups.
+
+    Parameters
+    ----------
+    model
+        A name, folder, hub id or GGUF file.
+    site
+        Where the classifier reads, such as resid.8.
+    together
+        The two target classes and the spurious class that goes with each where one learns.
+    through
+        Dictionaries for the features; those that come with clew for this model by default.
+    texts
+        JSON lines with text and the two labels, or `bios`, which clew generates (with three sentences on free time).
+    target
+        The label to learn.
+    spurious
+        The label that must not be used.
+    n
+        How many texts to generate.
+    words
+        What the rule that judges looks for among the tokens a unit fires on; gendered words by default.
+    judged
+        What `clew judge` saved: it decides, and the rule only of units it does not know.
+    keywords
+        The concepts of the bottleneck; those of the generated professions by default.
+    nodes
+        How many units are judged, the strongest.
+    attributed
+        How many texts a circuit is found on.
+    by
+        The method that finds it.
+    steps
+        Of integrated gradients.
+    epochs
+        Of the classifier.
+    learn
+        The share of texts to learn from.
+    skip
+        Tokens at the start of a text that are not read: the first is an attention sink in most models.
+    circuit
+        Save the circuit of features with the tokens they fire on, for `clew judge`.
+    out
+        Save the report.
+    """
+    from clew.apps.shift.experiment import Experiment, by_file, by_words
+    from clew.apps.shift.table import markdown
+    from clew.data.bios import GENDERED, KEYWORDS
+    from clew.data.confounded import Confounded
+
+    pairs = dict(_pair(one) for one in together)
+    chosen = Confounded.of(_texts(texts, tuple(pairs), target, spurious, n, seed), pairs, target=target,
+                           spurious=spurious, learn=learn, seed=seed)  # fmt: skip
+    opened = open_lens(model, device=device)
+    rule = by_words(words or GENDERED)
+    experiment = Experiment(
+        opened, _dictionaries(through or (model,)), chosen, site, by_file(judged, rule) if judged else rule,
+        keywords or tuple(word for name in pairs for word in KEYWORDS.get(name, ())), nodes=nodes, attributed=attributed,
+        by=by, steps=steps, skip=skip, epochs=epochs, seed=seed, told=lambda row: aside(f"{row} ..."),
+    )  # fmt: skip
+    with working("finding circuits and judging"):
+        report = experiment.report()
+    if circuit:
+        experiment.judged["features"][0].save(circuit)
+    if out:
+        report.save(out)
+    say(f"{report.title}\n\n{markdown(report)}", report.to_json(), json)
+
+
+def _pair(word: str) -> tuple[str, str]:
+    target, equals, spurious = word.partition("=")
+    if not (target and equals and spurious):
+        raise ValueError(f"--together takes pairs such as nurse=female professor=male; {word!r} was given")
+    return target, spurious
+
+
+def _texts(name: str, professions: tuple[str, ...], target: str, spurious: str, n: int, seed: int) -> Any:
+    from clew.data.bios import bios
+    from clew.data.labelled import Labelled
+
+    if name == "bios" and not Path(name).exists():
+        return bios(n, professions=professions, free_time=3, seed=seed)
+    return Labelled.load(name, labels=(target, spurious))
+
+
+def _dictionaries(names: tuple[str, ...]) -> list[Any]:
+    import clew
+
+    return [dictionary for name in names for dictionary in clew.Dictionary.load(name)]

@@ -1,0 +1,1 @@
+"""SHIFT and what it is compared with, in one table."""

@@ -1,0 +1,1 @@
+"""Edits computed from evidence: one file per way to compute one, each returns a Stack."""

@@ -1,0 +1,87 @@
+"""A budget for edits: how much of its loss on ordinary text a model may lose to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from clew.data.likelihood import next_tokens, predictions, tokens_at_once
+from clew.data.windows import Windows
+from clew.models import Model
+from clew.stack import Stack
+
+ROUNDS = 10
+NEAR = 0.9
+"""The search ends at a factor that uses at least this share of the budget."""
+
+
+def within_budget(model: Model, stack: Stack, windows: Windows, budget: float) -> Stack:
+    """The stack as it is, or scaled down until the loss on a text rises by at most a relative `budget`.
+
+    The rise is (sum of -log q) / (sum of -log p) - 1 over the tokens that count and follow another, p before and q after
+    the edit; a fall is within every budget. The stack as it is is tried first; then the factor between 0 and 1 is
+    bisected, at most ten times, until the rise is between 0.9 and 1 times the budget. Every factor that is returned was
+    run, so the budget holds on this text whether or not the rise grows evenly.
+
+    Args: budget: 0.001 allows a thousandth.
+    Returns: the stack, with `about["budget"]`: asked, reached, factor, at full strength, loss before (nats per token),
+        tokens and the hash of the text.
+    Raises: ValueError for a budget that is not above 0; for a stack over it that has no strength to scale, or that is
+        over it even at the smallest factor tried, with these figures.
+    Source: the degradation budget of Hewitt et al. 2024, "Model editing with canonical examples" (1e-5 to 1e-3 there).
+    """
+    if not budget > 0:
+        raise ValueError(f"budget={budget}: give the relative rise of the loss to allow, such as 0.001")
+    before, tokens = _loss(model, windows)
+
+    def rise(some: Stack) -> float:
+        return _loss(model.edited(some), windows)[0] / before - 1
+
+    full = reached = rise(stack)
+    factor, within = 1.0, stack
+    if not full <= budget:
+        factor, reached, within = _bisect(stack, rise, full, budget, tokens)
+    figures = {"asked": budget, "reached": reached, "factor": factor, "at full strength": full,
+               "loss before": before / tokens, "tokens": tokens, "text": windows.policy.get("hash", "")}  # fmt: skip
+    return within.with_about(budget=figures)
+
+
+def _bisect(
+    stack: Stack, rise: Callable[[Stack], float], full: float, budget: float, tokens: int
+) -> tuple[float, float, Stack]:
+    """(factor, rise, scaled stack) of the largest factor found within the budget."""
+    over = f"the edit raises the loss on {tokens} tokens of text by {full:.3g} of it, over the budget of {budget:.3g}"
+    try:
+        stack.scaled(0.5)
+    except ValueError as error:
+        raise ValueError(
+            f"{over}, and it cannot be made weaker: {error}. Allow more, or choose a milder edit"
+        ) from error
+    low, high, found = 0.0, 1.0, None
+    for _ in range(ROUNDS):
+        middle = (low + high) / 2
+        scaled = stack.scaled(middle)
+        now = rise(scaled)
+        if now <= budget:
+            low, found = middle, (middle, now, scaled)
+            if now >= NEAR * budget:
+                break
+        else:
+            high = middle
+    if found is None:
+        raise ValueError(
+            f"{over}, and at {middle:.2g} of its strength still by {now:.3g}; allow more, or choose a milder edit"
+        )
+    return found
+
+
+def _loss(model: Model, windows: Windows) -> tuple[float, int]:
+    """The sum of -log p over the next tokens of a text, and how many there are."""
+    total, count = 0.0, 0
+    for batch in windows.batches(tokens_at_once(model, held=1)):
+        wanted = next_tokens(batch).to(model.device)
+        if len(wanted):
+            total -= float(predictions(model, batch).gather(1, wanted[:, None]).double().sum())
+            count += len(wanted)
+    if not count:
+        raise ValueError(f"{windows!r} has no token that counts and follows another, so its loss cannot be told")
+    return total, count

@@ -1,0 +1,66 @@
+"""What all vector files share: one vector per site, added at every position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from clew.models import Model
+from clew.sites import EVERY, Add, Edit, Site
+from clew.stack import Stack
+
+
+def vectors_of(stack: Stack, kind: str, parts: Sequence[str]) -> dict[Site, Tensor]:
+    """What the stack adds at each site, its scale multiplied in, in forward order; several at one site are summed.
+
+    Raises: ValueError naming the edit that a file of this `kind` cannot hold, and why.
+    """
+    if not len(stack):
+        raise ValueError(f"{kind} holds vectors, and the stack {stack.name!r} is empty")
+    found: dict[Site, Tensor] = {}
+    for edit in stack:
+        if not isinstance(edit, Add) or (reason := _reason(edit, parts)):
+            reason = reason if isinstance(edit, Add) else "it holds nothing but vectors that are added"
+            raise ValueError(
+                f"{edit} cannot be kept in {kind}: {reason}. stack.save('edit.safetensors') keeps every edit; a model "
+                "with changed weights is written by clew.models.export.save_pretrained"
+            )
+        vector = edit.vector.detach().cpu()
+        if edit.scale != 1:
+            vector = edit.scale * vector.to(torch.promote_types(vector.dtype, torch.float32))
+        found[edit.at] = found[edit.at] + vector if edit.at in found else vector
+    return dict(sorted(found.items(), key=lambda item: item[0].order))
+
+
+def _reason(edit: Edit, parts: Sequence[str]) -> str:
+    assert isinstance(edit, Add)
+    if edit.at.part not in parts:
+        return f"it holds vectors of {', '.join(f'{p}.N' for p in parts)}"
+    if edit.basis != "value" or edit.units is not None:
+        return "it holds whole vectors of the stream, not some units of it"
+    if edit.where != EVERY or edit.gate is not None:
+        return "its vectors are added at every position, whatever stands there"
+    if edit.keep_norm:
+        return "it cannot say that the norm is kept; whoever applies it chooses that"
+    return "" if edit.vector.ndim == 1 else f"its vectors are [d_model], and this one is {list(edit.vector.shape)}"
+
+
+def check_fit(model: Model, vectors: dict[Site, Tensor]) -> None:
+    """Raises: ValueError for a site that the model does not have, or a vector that is not as wide as its site."""
+    for site, vector in vectors.items():
+        width = model.body.widths[model.body.site(site)]
+        if vector.shape != (width,):
+            raise ValueError(
+                f"the vector for {site} has {len(vector)} numbers, and {site} of {model.name} is {width} wide; it was made "
+                "for another model"
+            )
+
+
+def norms(vectors: dict[Site, Tensor]) -> str:
+    """The norm convention, as far as numbers tell: unit vectors, or how long they are."""
+    sizes = [float(v.double().norm()) for v in vectors.values()]
+    if all(abs(size - 1) < 1e-3 for size in sizes):
+        return "unit vectors: the scale is in units of the stream"
+    return f"natural: lengths from {min(sizes):.3g} to {max(sizes):.3g}, and a scale of 1 adds them as they are"

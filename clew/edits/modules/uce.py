@@ -1,0 +1,84 @@
+"""Unified concept editing: concepts of a text-to-image model become others, and named ones stay.
+
+Every map that reads the text (keys and values of the cross-attentions) is changed so that the embedding of an erased
+concept is read as that of its guide, in closed form. Source: Gandikota et al. 2024, arXiv:2308.14761. Differs: the
+module that paints is any nn.Module, and what comes back are factors that can be saved, scaled and undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from clew.edits.linear import change
+from clew.edits.modules._modules import edited, encoded, linears
+from clew.sites import Update, Weight
+from clew.stack import Stack
+
+__all__ = ["concept", "edited", "uce"]
+
+
+def uce(
+    module: nn.Module,
+    concepts: Mapping[str, str],
+    *,
+    encoder: nn.Module,
+    tokenizer: Any,
+    keep: Sequence[str] = (),
+    maps: str = r"attn2\.to_[kv]$",
+    frames: Sequence[str] = ("{}",),
+    strength: float = 0.5,
+    erase_scale: float = 1.0,
+    keep_scale: float = 1.0,
+) -> Stack:
+    """Make a model read each concept as its guide.
+
+    Args:
+        module: holds the maps, such as the U-Net of a diffusion pipeline.
+        concepts: erased concept -> guide; "" is the guide of nothing at all.
+        encoder, tokenizer: of the text; transformers' CLIPTextModel or what is called and returns like it.
+        keep: concepts that shall be read as ever.
+        maps: a pattern found in the dotted paths of the linear maps to change; all must read the text's embedding.
+        frames: each concept is put into each, as in ("{}", "a photo of {}").
+        strength, erase_scale, keep_scale: weight of the maps as they are, of what is erased, and of what is kept.
+
+    Returns: a Stack of one Update per map; `edited(module, stack)` is the changed module.
+    Raises: ValueError for no concepts, a pattern that nothing matches, or maps of another width.
+
+    >>> stack = uce(pipe.unet, {"van gogh": "art"}, encoder=pipe.text_encoder, tokenizer=pipe.tokenizer)  # doctest: +SKIP
+    >>> pipe.unet = edited(pipe.unet, stack)  # doctest: +SKIP
+    """
+    if not concepts and not keep:
+        raise ValueError("give at least one concept to erase, as in {'van gogh': 'art'}")
+    if not min(erase_scale, keep_scale) > 0:
+        raise ValueError(f"erase_scale={erase_scale} and keep_scale={keep_scale} must be above 0")
+    sides = [list(concepts), list(concepts.values()), list(keep)]
+    texts = [[frame.format(word) for word in side for frame in frames] for side in sides]
+    erased, guides, kept = concept(encoder, tokenizer, [text for side in texts for text in side]).split(
+        [len(side) for side in texts]
+    )
+    weight = torch.cat([erased.new_full((len(erased), 1), erase_scale), erased.new_full((len(kept), 1), keep_scale)])
+    updates = []
+    for path, map in linears(module, maps).items():
+        if map.in_features != erased.shape[1]:
+            raise ValueError(f"{path} reads {map.in_features} numbers, but a concept is {erased.shape[1]} wide; "
+                             "choose `maps` that read the text")  # fmt: skip
+        wanted = torch.cat([guides, kept]).to(map.weight.device) @ map.weight.detach().double().T
+        root = weight.sqrt()  # a weight on a squared error is its root on both sides
+        unbiased = 0 if map.bias is None else map.bias.detach().double()
+        left, right = change(
+            map, root * torch.cat([erased, kept]), root.to(wanted) * wanted + unbiased, strength=strength
+        )
+        updates.append(Update(Weight(path), left=left, right=right))
+    about = {"erased": dict(concepts), "kept": list(keep), "frames": list(frames), "strength": strength}
+    return Stack(tuple(updates), f"uce of {', '.join(concepts) or 'nothing'}", about)
+
+
+def concept(encoder: nn.Module, tokenizer: Any, texts: Sequence[str]) -> Float[Tensor, "text d_model"]:
+    """The embedding of each text at its last word's last token, the one before the end token; float64."""
+    _, real, states = encoded(encoder, tokenizer, texts)
+    return states[torch.arange(len(texts)), (real.sum(1) - 2).clamp(min=0)].double()

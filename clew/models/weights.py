@@ -1,0 +1,161 @@
+"""Weights by address: the linear maps of a model, and the same module with some of them changed.
+
+A changed module is a twin: it shares every tensor with the original but the changed ones. The original is never touched,
+so undoing an edit is going back to it, and whatever reads weights sees those of the model it was given.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from clew.models.trace import EditDidNotFire
+from clew.sites import MAPS, Site, Update, Weight, near
+
+if TYPE_CHECKING:
+    from clew.models.body import Body
+
+ENDS = {
+    "q": ("attn_in", "q"), "k": ("attn_in", "k"), "v": ("attn_in", "v"), "out": ("head", None),
+    "down": ("neuron", "mlp_out"), "unembed": ("final", None),
+}  # fmt: skip
+"""The parts that a map reads and writes; None where its output is no site."""
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """One linear map of a model, seen as [out, in] however the module stores it."""
+
+    weight: Weight
+    name: str
+    """Of the parameter, in the module's state dict."""
+    owner: nn.Module
+    """The module that holds it."""
+    reads: Site | None
+    """The site that holds its input; None for a module that no site looks into."""
+    writes: Site | None
+    rows: Tensor | None = None
+    """Which outputs of a fused projection it is."""
+
+    @property
+    def parameter(self) -> Tensor:
+        """As the module stores it."""
+        return self.owner.get_parameter("weight").detach()
+
+    @property
+    def transposed(self) -> bool:
+        """Whether the module stores [in, out], as GPT-2 does."""
+        return isinstance(self.owner, Conv1D)
+
+    def matrix(self) -> Float[Tensor, "out in"]:
+        """A copy of it."""
+        whole = self.parameter.T if self.transposed else self.parameter
+        return whole.clone() if self.rows is None else whole[self.rows.to(whole.device)]
+
+    @property
+    def bias(self) -> Float[Tensor, " out"] | None:
+        """A copy of what is added to its output, if anything is."""
+        bias = getattr(self.owner, "bias", None)
+        if bias is None:
+            return None
+        return bias.detach().clone() if self.rows is None else bias.detach()[self.rows.to(bias.device)]
+
+    def holding(self, matrix: Float[Tensor, "out in"], parameter: Tensor | None = None) -> Tensor:
+        """The module's parameter (or what shall be that) with `matrix` in place of this map; differentiable in both."""
+        parameter = self.parameter if parameter is None else parameter
+        whole = parameter.T if self.transposed else parameter
+        matrix = matrix.to(whole)
+        if self.rows is not None:
+            matrix = whole.index_copy(0, self.rows.to(whole.device), matrix)
+        return (matrix.T if self.transposed else matrix).contiguous()
+
+
+def linear_of(body: Body, address: Weight | str, module: nn.Module | None = None) -> Linear:
+    """The linear map at an address, of the body's module or of a twin of it.
+
+    Raises: ValueError naming the near addresses, or what is at the path if it is no linear map.
+    """
+    weight = Weight.parse(address)
+    part, layer = weight.part, weight.layer
+    module = body.module if module is None else module
+    if part is None:
+        modules = dict(module.named_modules())
+        if weight.name not in modules:
+            known = [str(w) for w in weights_of(body)] + [
+                n for n, m in modules.items() if isinstance(m, nn.Linear | Conv1D)
+            ]
+            raise ValueError(f"{body.name} has no weight {weight.name!r}; {near(weight.name, known)}")
+        owner = modules[weight.name]
+        if not isinstance(owner, nn.Linear | Conv1D):
+            raise ValueError(f"{weight.name!r} of {body.name} is a {type(owner).__name__}, not a linear map")
+        return Linear(weight, f"{weight.name}.weight", owner, None, None)
+    if layer is not None and layer >= body.n_layers:
+        raise ValueError(f"{weight.name!r} is no weight of {body.name} ({body.n_layers} layers, counted from 0)")
+    record, rows = body.record, None
+    if layer is None:
+        path = record.unembed
+    else:
+        inside = {"out": record.output, "down": record.down}.get(part)
+        if inside is None:
+            inside = record.qkv if isinstance(record.qkv, str) else record.qkv["qkv".index(part)]
+            rows = None if record.columns is None else record.columns(body.module.config)[part]
+        path = f"{record.blocks}.{layer}.{inside}"
+    reads, writes = (None if p is None else Site(p, layer) for p in ENDS[part])
+    return Linear(weight, f"{path}.weight", module.get_submodule(path), reads, writes, rows)
+
+
+def weights_of(body: Body, *parts: str) -> list[Weight]:
+    """The addresses of these linear maps (of all in MAPS without arguments), in forward order."""
+    if unknown := [p for p in parts if p not in MAPS]:
+        raise ValueError(f"{unknown[0]!r} is no kind of weight; {near(unknown[0], MAPS)}")
+    wanted = [p for p in MAPS if p in parts or not parts]
+    blocks = [Weight(f"{p}.{layer}") for layer in range(body.n_layers) for p in wanted if p != "unembed"]
+    return blocks + [Weight("unembed")] * ("unembed" in wanted)
+
+
+def updated(body: Body, updates: Iterable[Update]) -> Any:
+    """A twin of the body's module with these updates made, one after the other; the module itself stays as it is.
+
+    Raises: EditDidNotFire for an update that changes no bit of its weight; ValueError for one that does not fit.
+    """
+    module = body.module
+    twin: Any = copy.deepcopy(module, {id(t): t for t in (*module.parameters(), *module.buffers())})
+    for update in updates:
+        linear = linear_of(body, update.at, twin)
+        before = linear.matrix()
+        after = update(before)
+        if torch.equal(after, before):
+            raise EditDidNotFire(
+                f"the update of {update.at} changes no bit of it: it is 0, or too small for {before.dtype} "
+                f"(its norm is {float(update.change.norm()):.3g}, that of the weight {float(before.double().norm()):.3g})"
+            )
+        if not bool(after.isfinite().all()):
+            raise ValueError(f"the update of {update.at} makes values that are not finite numbers (NaN or inf)")
+        linear.owner.register_parameter("weight", nn.Parameter(linear.holding(after), requires_grad=False))
+    return twin
+
+
+def logits_with(
+    body: Body,
+    matrices: Mapping[Weight, Float[Tensor, "out in"]],
+    tokens: Int[Tensor, "batch seq"],
+    real: Bool[Tensor, "batch seq"] | None = None,
+    keep: int | None = None,
+) -> Float[Tensor, "batch keep vocab"]:
+    """Logits with these matrices in place of the model's own; differentiable in them. For learning them."""
+    held: dict[str, Tensor] = {}
+    for weight, matrix in matrices.items():
+        linear = body.linear(weight)
+        held[linear.name] = linear.holding(matrix, held.get(linear.name))
+    real = torch.ones_like(tokens, dtype=torch.bool) if real is None else real
+    arguments = {"input_ids": tokens, "use_cache": False, **body.mask_arguments(real)}
+    if keep is not None:
+        arguments["logits_to_keep"] = keep
+    return torch.func.functional_call(body.module, held, args=(), kwargs=arguments, tie_weights=False).logits

@@ -1,0 +1,147 @@
+"""A stack: edits that belong together, in the order they are made, and where they come from. Printed, saved, loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from clew import sites
+from clew.files import write_whole
+from clew.sites import Add, Edit, Gate, Site, Update, Weight, Where, near
+
+FORMAT, VERSION = "clew stack", 1
+VERBS = {verb.__name__: verb for verb in (Add, sites.Set, sites.Mix, sites.Scale, sites.Clamp, sites.Project, Update)}
+
+
+@dataclass(frozen=True, eq=False)
+class Stack(Sequence[Edit]):
+    """Edits in the order they are made.
+
+    >>> stack = Stack((Add("resid.3", vector=torch.ones(8)),), "a shift")  # doctest: +SKIP
+    >>> edited = model.edited(stack)  # doctest: +SKIP
+    """
+
+    edits: tuple[Edit, ...]
+    name: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What a user must know of them: estimator, norm convention, what was reached. Plain JSON."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Model, weights and evidence by hash, function and arguments, versions, seconds. Plain JSON."""
+
+    def __len__(self) -> int:
+        return len(self.edits)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.edits[index]
+
+    def __iter__(self) -> Iterator[Edit]:
+        return iter(self.edits)
+
+    def __add__(self, other: Stack) -> Stack:
+        """These edits, then the others."""
+        about = {"parts": [*_parts(self, self.about), *_parts(other, other.about)]}
+        record = {"parts": [*_parts(self, self.provenance), *_parts(other, other.provenance)]}
+        return Stack((*self.edits, *other.edits), f"{self.name} + {other.name}", about, record)
+
+    def scaled(self, factor: float) -> Stack:
+        """The same edits, `factor` times as strong.
+
+        Raises: ValueError for an edit that has no strength: only adding to a stream or a weight has one.
+        """
+        if fixed := [e for e in self.edits if not isinstance(e, Add | Update)]:
+            raise ValueError(f"{fixed[0]} has no strength to scale; only edits that add something have one")
+        return replace(self, edits=tuple(replace(e, scale=e.scale * factor) for e in self.edits))  # type: ignore[attr-defined]
+
+    def with_about(self, **about: Any) -> Stack:
+        """The same edits with more said about them."""
+        return replace(self, about={**self.about, **about})
+
+    def __str__(self) -> str:
+        head = f"{self.name or 'a stack'}: {len(self)} edit{'s' * (len(self) != 1)}"
+        said = [f"  {key}: {value}" for key, value in self.about.items()]
+        return "\n".join([head, *(f"  {edit}" for edit in self.edits), *said])
+
+    def __repr__(self) -> str:
+        return f"Stack({self.name!r}, {len(self)} edits)"
+
+    def save(self, path: str | Path) -> Path:
+        """Write one safetensors file, exact to the bit. Raises: ValueError for an edit that is not one of clew's verbs."""
+        tensors: dict[str, Tensor] = {}
+        edits = [_written(edit, str(i), tensors) for i, edit in enumerate(self.edits)]
+        head = {"format": FORMAT, "version": VERSION, "name": self.name, "edits": edits}
+        head |= {"about": dict(self.about), "provenance": dict(self.provenance)}
+        return write_whole(path, lambda file: save_file(tensors, file, {"clew": json.dumps(head)}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Stack:
+        """Read what `save` wrote. Raises: ValueError naming the file and what is wrong with it."""
+        if not Path(path).is_file():
+            raise ValueError(f"there is no file {path} of edits")
+        try:
+            with safe_open(path, "pt") as file:
+                head = json.loads((file.metadata() or {}).get("clew", "{}"))
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
+        except (SafetensorError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+        if head.get("format") != FORMAT or head.get("version") != VERSION:
+            raise ValueError(
+                f"{path} holds {head.get('format') or 'no edits of clew'}, version {head.get('version')}; "
+                f"this clew reads {FORMAT!r}, version {VERSION}"
+            )
+        try:
+            edits = tuple(_read(value, str(i), tensors) for i, value in enumerate(head["edits"]))
+            return cls(edits, head["name"], head["about"], head["provenance"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is not a whole stack of edits: {error!r} is missing or malformed") from error
+
+
+def _parts(stack: Stack, what: Mapping[str, Any]) -> list[Any]:
+    """The parts of a sum, so that sums of sums stay flat."""
+    return list(what["parts"]) if set(what) == {"parts"} else [{"name": stack.name, **what}]
+
+
+def _written(record: Edit | Gate, key: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """A record as plain JSON; its tensors go into `tensors`, under the key and the field's name."""
+    name = type(record).__name__
+    if VERBS.get(name, Gate) is not type(record):
+        raise ValueError(f"a {name} cannot be saved; the verbs of clew can: {', '.join(VERBS)}")
+    value: dict[str, Any] = {"verb": name}
+    for f in fields(record):
+        held = getattr(record, f.name)
+        if isinstance(held, Tensor):
+            tensors[f"{key}.{f.name}"] = held.detach().cpu().contiguous().clone()
+            held = {"tensor": f"{key}.{f.name}"}
+        elif isinstance(held, Site | Weight):
+            held = str(held)
+        elif isinstance(held, Where):
+            held = {"kind": held.kind, "values": list(held.values)}
+        elif isinstance(held, Gate):
+            held = _written(held, f"{key}.{f.name}", tensors)
+        value[f.name] = held
+    return value
+
+
+def _read(value: dict[str, Any], key: str, tensors: Mapping[str, Tensor]) -> Any:
+    verb = value["verb"]
+    if verb not in VERBS and verb != "Gate":
+        raise ValueError(f"edit {key} is a {verb!r}, which this clew does not know; {near(verb, VERBS)}")
+    given: dict[str, Any] = {}
+    for name, held in value.items():
+        if name == "where":
+            held = Where(held["kind"], tuple(held["values"]))
+        elif name == "units" and held is not None:
+            held = tuple(held)
+        elif name == "gate" and held is not None:
+            held = _read(held, f"{key}.gate", tensors)
+        elif isinstance(held, dict):
+            held = tensors[held["tensor"]]
+        given[name] = held
+    del given["verb"]
+    return Gate(**given) if verb == "Gate" else VERBS[verb](**given)

@@ -1,0 +1,41 @@
+"""Types of a function's options as a command line takes them."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from clew.apps.cli import _options
+from clew.circuit import Circuit
+from clew.sites import Site, Weight, Where
+
+
+def test_addresses_are_words_and_one_or_several_are_a_list():
+    assert _options._in_words(Sequence[Site | str] | None) == list[str] | None
+    assert _options._in_words(Weight | str) is str
+    assert _options._in_words(float | Sequence[float]) == list[float]
+    assert _options._in_words(tuple[float, float]) == tuple[float, float]
+    assert [_options._several(h) for h in (int | Sequence[int], Sequence[int] | None, int | None)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_an_address_that_takes_no_words_is_left_out():
+    assert _options._is_plain(Sequence[Site | str]) and not _options._is_plain(Site | None)
+
+
+def test_positions_are_read_from_a_word():
+    read = _options._loader(Where)
+    assert read and [read(w) for w in ("response", "-1", "0,-2")] == [Where("response"), Where.at(-1), Where.at(0, -2)]
+    with pytest.raises(ValueError, match="say every, prompt, response, or indices"):
+        read("token")
+
+
+def test_a_circuit_is_read_from_its_file():
+    assert _options._loader(Circuit | None) == Circuit.load and _options._loader(int) is None
+
+
+def test_an_option_at_the_end_of_the_line_is_seen():
+    assert _options._given("--undo", ["m", "--undo"]) and _options._given("--undo", ["--undo=true"])
+    assert not _options._given("--undo", ["--undoing"])

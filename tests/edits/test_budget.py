@@ -1,0 +1,68 @@
+"""A budget: kept just below, and refused with its figures."""
+
+import math
+
+import pytest
+
+from clew import Scale, Stack
+from clew.edits._budget import within_budget
+from clew.measures.edit_locality import edit_locality
+from tests.measures.bigram_model import WORDS, bigram_model, push, pushable, says, text
+
+TABLE = {"is": {"Rome": 2.0}}
+N = len(WORDS)
+
+
+def asked():
+    model = pushable(bigram_model(TABLE), "Oslo")
+    return model, text(model, "France is Rome", "Spain was in")
+
+
+def rise(model, windows, stack):
+    return edit_locality(model, windows, stack, controls=0)["loss increase"].value
+
+
+@pytest.mark.parametrize("stack", [push("Oslo", 5.0), says("Oslo", "is", 5.0)])
+def test_a_stack_is_scaled_to_just_below_its_budget(stack):
+    model, windows = asked()
+    kept = within_budget(model, stack, windows, 0.01)
+    said = kept.about["budget"]
+    assert 0.009 <= said["reached"] <= 0.01 < said["at full strength"]
+    assert rise(model, windows, kept) == pytest.approx(said["reached"])
+    assert kept[0].scale == said["factor"] < 1 and said["tokens"] == 4 and said["text"] == windows.policy["hash"]
+
+
+def test_the_loss_before_by_hand():
+    model, windows = asked()
+    said = within_budget(model, push("Oslo", 0.1), windows, 0.01).about["budget"]
+    assert said["loss before"] == pytest.approx((math.log(math.exp(2) + N - 1) - 2 + 3 * math.log(N)) / 4)
+
+
+def test_a_stack_within_its_budget_stays_as_it_is():
+    model, windows = asked()
+    stack = push("Oslo", 0.1)
+    kept = within_budget(model, stack, windows, 0.01)
+    assert kept[0] is stack[0] and kept.about["budget"]["factor"] == 1.0
+
+
+def test_an_edit_that_lowers_the_loss_is_within_every_budget():
+    model, windows = asked()
+    assert within_budget(model, says("Rome", "is", 2.0), windows, 1e-9).about["budget"]["reached"] < 0
+
+
+def test_what_is_over_its_budget_at_any_strength_is_refused():
+    model, windows = asked()
+    with pytest.raises(ValueError, match="over the budget of 1e-12, and at 0.00098 of its strength still by"):
+        within_budget(model, push("Oslo", 5.0), windows, 1e-12)
+
+
+def test_what_cannot_be_made_weaker_is_refused():
+    model, windows = asked()
+    with pytest.raises(ValueError, match="cannot be made weaker"):
+        within_budget(model, Stack((Scale("final", factor=-1.0),)), windows, 0.01)
+
+
+def test_a_budget_is_above_zero():
+    model, windows = asked()
+    with pytest.raises(ValueError, match="budget=0"):
+        within_budget(model, push("Oslo", 5.0), windows, 0.0)

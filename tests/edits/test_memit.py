@@ -1,0 +1,77 @@
+import pytest
+import torch
+
+from clew.data.facts import Fact, Facts
+from clew.edits._asked import at_subjects, subjects_alone
+from clew.edits.memit import memit, share
+from clew.edits.rome import rome
+from clew.sites import Site, Weight
+from tests.models.tiny import model_of
+
+FACTS = Facts(
+    "three",
+    (
+        Fact("the {} said that", "old king", "good man"),
+        Fact("in the {} said", "queen", "she"),
+        Fact("the {} was not", "nurse", "red"),
+    ),
+)
+QUICK = {"text": None, "layers": [0, 1], "contexts": 1, "steps": 3, "strength": 0.1}
+LAYOUTS = pytest.mark.parametrize("family", ["llama", "gpt2"])
+
+
+@LAYOUTS
+def test_one_fact_in_one_layer_without_a_prior_is_rome(family):
+    model = model_of(family, torch.float64)
+    search = {"text": None, "contexts": 0, "steps": 3, "clamp": 1e9, "weight_decay": 0.0, "kl_weight": 0.0}
+    many = memit(model, FACTS.first(1), layers=[1], strength=1e-9, **search)
+    one = rome(model, FACTS.first(1), layer=1, **search)
+    assert torch.allclose(many[0].change, one[0].change, atol=1e-7)
+
+
+@LAYOUTS
+def test_the_order_of_facts_does_not_matter(family):
+    model = model_of(family, torch.float64)
+    forth, back = memit(model, FACTS, **QUICK), memit(model, FACTS.pick([2, 0, 1]), **QUICK)
+    for a, b in zip(forth, back, strict=True):
+        assert torch.allclose(a.change, b.change, atol=1e-7 * float(a.change.abs().max()))
+
+
+@LAYOUTS
+def test_each_layer_takes_an_equal_share_of_what_was_missing(family):
+    model = model_of(family, torch.float64)
+    about = memit(model, FACTS, **QUICK | {"contexts": 0, "strength": 1e-9}).about
+    assert about["missing"] == pytest.approx([1.0, 0.5], abs=0.35)  # attention and norms of layer 1 move a little
+
+
+def test_the_last_layer_brings_the_stream_to_z():
+    model = model_of(dtype=torch.float64)
+    stack = memit(model, FACTS, **QUICK | {"contexts": 0, "strength": 1e-9})
+    site, rows = Site.parse("resid.1"), [r for f in FACTS for r in subjects_alone(model, f, ("",))]
+    states = [at_subjects(m, rows, site)[site] for m in (model, model.edited(stack[:1]), model.edited(stack))]
+    first = memit(model, FACTS, **QUICK | {"contexts": 0, "strength": 1e-9, "layers": [1]})
+    z = at_subjects(model.edited(first), rows, site)[site]  # one layer alone takes all of it
+    left = [float((z - state).norm()) for state in states]
+    assert left[2] < 1e-6 * left[0]
+
+
+def test_an_infinite_strength_changes_nothing():
+    model = model_of(dtype=torch.float64)
+    keys, more = torch.randn(3, model.body.widths[Site.parse("neuron.0")]).double(), torch.randn(3, 32).double()
+    more = torch.randn(3, model.body.widths[Site.parse("mlp_out.0")]).double()
+    for strength, size in ((1e-6, 1.0), (1e12, 0.0)):
+        left, right = share(model, Weight("down.0"), keys, more, None, strength)
+        assert torch.allclose(keys @ (left @ right).T, size * more, atol=1e-5)
+
+
+def test_layers_are_edited_from_the_lowest_and_default_to_the_first_quarter():
+    model = model_of()
+    assert [str(u.at) for u in memit(model, FACTS, **QUICK | {"layers": [1, 0]})] == ["down.0", "down.1"]
+    assert [str(u.at) for u in memit(model, FACTS, **QUICK | {"layers": None})] == ["down.0"]
+
+
+def test_errors_say_what_is_possible():
+    with pytest.raises(ValueError, match="name some of 0 to"):
+        memit(model_of(), FACTS, text=None, layers=[0, 0])
+    with pytest.raises(ValueError, match="use by='rome'"):
+        memit(model_of("gemma3_text"), FACTS, **QUICK)

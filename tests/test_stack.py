@@ -1,0 +1,80 @@
+"""Stacks of edits: saved and loaded to the bit, added up, scaled, and refused where they are not whole."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from clew.sites import Add, Clamp, Gate, Mix, Project, Scale, Set, SiteEdit, Update, Where
+from clew.stack import Stack
+from tests.planted import tiny_model
+
+G = torch.Generator().manual_seed(0)
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=G)
+
+
+EVERYTHING = Stack(
+    (
+        Update("down.1", left=noise(32, 2), right=noise(2, 48), scale=0.5),
+        Update("out.0", left=noise(32, 32)),
+        Add("resid.0", vector=noise(32), scale=3.0, keep_norm=True, where=Where.at(-1)),
+        Set("mlp.1", value=noise(32), keep=noise(32) > 0),
+        Mix("mlp.1", value=0.5, weight=noise(32).sigmoid()),
+        Scale("head.1", factor=0.0, units=(0, 3), gate=Gate(direction=noise(32), above=-1.0, reach="prompt")),
+        Clamp("resid.1", high=1.0, gate=Gate(direction=noise(32), at="resid.0", bias=0.5)),
+        Project("resid.2", directions=noise(2, 32), value=noise(32), where=Where.phrase((4, 5))),
+    ),
+    "everything",
+    {"norm": "natural", "sites": ["resid.0"]},
+    {"weights": "abc"},
+)
+TOKENS = torch.tensor([[3, 4, 5, 6], [4, 5, 7, 8]])
+
+
+def test_what_was_saved_is_loaded_to_the_bit(tmp_path):
+    model = tiny_model("llama")
+    loaded = Stack.load(EVERYTHING.save(tmp_path / "edits.safetensors"))
+    assert str(loaded) == str(EVERYTHING) and loaded.provenance == EVERYTHING.provenance
+    before, after = (model.edited(stack).run(TOKENS).logits for stack in (EVERYTHING, loaded))
+    assert torch.equal(before, after)
+    assert not torch.equal(after, model.run(TOKENS).logits)
+
+
+def test_a_sum_makes_the_edits_one_after_the_other():
+    model, first, second = tiny_model("llama"), EVERYTHING[:1], EVERYTHING[1:]
+    both = Stack(tuple(first), "a") + Stack(tuple(second), "b") + Stack(())
+    assert [p["name"] for p in both.about["parts"]] == ["a", "b", ""]
+    in_steps = model.edited(first).edited(second)
+    assert torch.equal(model.edited(both).run(TOKENS).logits, in_steps.run(TOKENS).logits)
+
+
+def test_only_what_adds_can_be_scaled():
+    adds = Stack(tuple(e for e in EVERYTHING if isinstance(e, Add | Update)))
+    assert [e.scale for e in adds.scaled(2.0)] == [1.0, 2.0, 6.0]
+    with pytest.raises(ValueError, match=r"set at mlp\.1.* has no strength"):
+        EVERYTHING.scaled(2.0)
+
+
+def test_printing_says_what_where_and_how_strong():
+    said = str(EVERYTHING)
+    assert "add at resid.0: where position -1, vector [32] of norm" in said and "scale 3, keep_norm True" in said
+    assert "gate a probe > -1 (by prompt), factor 0" in said and "norm: natural" in said
+
+
+def test_what_is_no_stack_is_refused(tmp_path):
+    class Own(SiteEdit):
+        def __call__(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="a Own cannot be saved"):
+        Stack((Own("resid.0"),)).save(tmp_path / "own.safetensors")
+    save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"other\.safetensors holds no edits of clew"):
+        Stack.load(tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="there is no file"):
+        Stack.load(tmp_path / "none.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(EVERYTHING.save(tmp_path / "whole.safetensors").read_bytes()[:200])
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
+        Stack.load(tmp_path / "cut.safetensors")
