@@ -150,8 +150,8 @@ class Where:
     `every`, `prompt` (not what was generated), `response` (only what was generated), `answer` (the last token of
     the prompt and what was generated: every position from which a token of the answer is written), `position`
     (indices from the first real token; negative ones count from the last prompt token), `token`
-    (wherever one of these token ids stands), `phrase` (wherever this run of token ids stands) and `phrase_end`
-    (its last token).
+    (wherever one of these token ids stands), `phrase` (wherever this run of token ids stands in the prompt; in what is
+    generated its first tokens are past before it is whole) and `phrase_end` (its last token, wherever it stands).
     """
 
     kind: WhereKind = "every"
@@ -172,7 +172,7 @@ class Where:
 
     @classmethod
     def phrase(cls, ids: Iterable[int]) -> Where:
-        """Wherever this run of tokens stands; all of its positions."""
+        """Wherever this run of tokens stands in the prompt; all of its positions."""
         return cls("phrase", tuple(ids))
 
     @classmethod
@@ -199,7 +199,7 @@ class Where:
             wanted = [first + v if v >= 0 else last + 1 + v for v in self.values]
             return real & torch.stack([column == w for w in wanted]).any(dim=0)
         if self.kind in ("phrase", "phrase_end"):
-            return real & self._phrases(tokens, real)
+            return real & self._phrases(tokens, real & ((column < prompt) | (self.kind == "phrase_end")))
         return real
 
     def _phrases(self, tokens: Int[Tensor, "batch seq"], real: Bool[Tensor, "batch seq"]) -> Bool[Tensor, "batch seq"]:
@@ -254,7 +254,8 @@ class Gate:
         """Where it is open. Args: x: [..., d] what flows, or [..., unit] its code for a gate on a unit."""
         if self.direction is None:
             return x[..., self.unit] > self.above
-        return x @ self.direction.to(x) + self.bias > self.above
+        wide = torch.promote_types(x.dtype, torch.float32)  # a large coordinate and the bias may cancel
+        return x.to(wide) @ self.direction.to(x.device, wide) + self.bias > self.above
 
     def __str__(self) -> str:
         reading = f"unit {self.unit}" if self.direction is None else "a probe"
@@ -311,8 +312,8 @@ class SiteEdit(Edit):
         if units is not None and (not units or min(units) < 0 or len(set(units)) < len(units)):
             raise ValueError(f"units={units} of the edit at {self.at}: name at least one, each once, counted from 0")
         gate = self.gate
-        if gate and self.at.part == "pattern":
-            raise ValueError(f"an edit at {self.at} cannot have a gate: a pattern holds pairs of positions")
+        if gate and "pattern" in (self.at.part, gate.at and gate.at.part):
+            raise ValueError(f"an edit at {self.at} cannot have this gate: a pattern holds pairs of positions")
         if gate and gate.at and self.at < gate.at:
             raise ValueError(f"the gate reads {gate.at}, which comes after the edit at {self.at}; read an earlier site")
 

@@ -87,6 +87,7 @@ def edit(
     evidence: object = None,
     *,
     by: str | Callable[..., Stack],
+    held_out: bool = True,
     text: Windows | None = None,
     budget: float | None = None,
     **options: Any,
@@ -98,8 +99,10 @@ def edit(
         evidence: what the change is made from, as the signature of the function says: Facts, a Behaviour, Labelled
             texts, Secrets, a Circuit.
         by: a file of clew/edits, or a function of the same shape.
-        text: ordinary text, for a function that takes statistics of some, and for the budget.
-        budget: the loss on `text` may rise by this share of it (0.001 is a tenth of a percent); the edits are made
+        held_out: of a Behaviour use the training half, so that `verify` can judge on the other; False uses all of it.
+        text: ordinary text, for a function that takes statistics of some or learns to leave it as it is, and for the
+            budget; such a function and a budget have half of the documents each.
+        budget: the loss on text may rise by this share of it (0.001 is a tenth of a percent); the edits are made
             weaker until it holds.
         options: as in the signature of the function.
 
@@ -107,16 +110,19 @@ def edit(
     Raises: ValueError naming near functions, the option that the function does not have, or a budget that cannot be held.
     """
     function = load("edits", by) if isinstance(by, str) else by
-    taken = inspect.signature(function).parameters
-    given = options | ({"text": text} if "text" in taken and text is not None else {})
+    takes = inspect.signature(function).parameters.get("text")
+    if budget is not None and text is None:
+        raise ValueError("a budget is held on a text; give text=, windows that clew.data.windows.cut makes")
+    learnt, judged = text.split(0.5) if takes and text is not None and budget is not None else (text, text)
+    if takes and (text is not None or "None" in str(takes.annotation)):
+        options = options | {"text": learnt}
+    used = evidence.train if held_out and isinstance(evidence, Behaviour) else evidence
     started = time.perf_counter()
-    stack = function(model, *(() if evidence is None else (evidence,)), **_checked(function, given))
+    stack = function(model, *(() if used is None else (used,)), **_checked(function, options))
     seconds = time.perf_counter() - started
-    if budget is not None:
-        if text is None:
-            raise ValueError("a budget is held on a text; give text=, windows that clew.data.windows.cut makes")
-        stack = within_budget(model, stack, text, budget)
-    return replace(stack, provenance={**provenance(model, evidence, function, options, seconds), **stack.provenance})
+    if budget is not None and judged is not None:
+        stack = within_budget(model, stack, judged, budget)
+    return replace(stack, provenance={**provenance(model, used, function, options, seconds), **stack.provenance})
 
 
 def verify(

@@ -138,6 +138,14 @@ def test_a_phrase_is_found_wherever_its_run_of_tokens_stands_but_not_across_padd
     assert not Where.phrase((7,) * 6).mask(tokens, real, 5).any()
 
 
+def test_a_phrase_that_is_completed_while_writing_has_an_end_only():
+    tokens = torch.tensor([[5, 7, 8, 7, 8]])
+    real = torch.ones_like(tokens, dtype=torch.bool)
+    assert Where.phrase((7, 8)).mask(tokens, real, 2).tolist() == [[False] * 5]
+    assert Where.phrase_end((7, 8)).mask(tokens, real, 2).tolist() == [[False, False, True, False, True]]
+    assert Where.phrase((7, 8)).mask(tokens, real, 3).tolist() == [[False, True, True, False, False]]
+
+
 def test_clamp_and_kept_norms_by_hand():
     assert Clamp(AT, low=-1.0, high=2.0)(X).tolist() == [[1, -1, 2], [0, 2, -1]]
     assert Clamp(AT, high=0.0)(X).tolist() == [[0, -2, 0], [0, 0, -1]]
@@ -176,7 +184,7 @@ def test_weights_are_known_by_their_part_or_by_a_path():
         (lambda: Weight("a..b"), "no address of a weight"),
         (lambda: Gate(), "one of the two"),
         (lambda: Scale(AT, factor=0.0, gate=Gate(unit=0, at="resid.3")), "comes after the edit"),
-        (lambda: Scale("pattern.0", factor=0.0, gate=Gate(unit=0)), "cannot have a gate"),
+        (lambda: Scale("pattern.0", factor=0.0, gate=Gate(unit=0)), "cannot have this gate"),
         (lambda: Clamp(AT), "no limit"),
         (lambda: Update("down.0", left=X, right=X), r"they must be \[out, rank\]"),
         (lambda: Update("down.0", left=torch.ones(2, 2))(X), "does not fit down.0"),

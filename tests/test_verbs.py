@@ -8,6 +8,7 @@ from clew.data.facts import Facts
 from clew.data.windows import cut
 from clew.dictionaries import Identity
 from tests.models.tiny import model_of
+from tests.planted import random_behaviour
 
 
 def test_a_dictionary_is_measured_on_windows_and_named_in_the_report() -> None:
@@ -65,3 +66,22 @@ def test_a_budget_makes_the_edit_weaker_or_is_refused() -> None:
     assert 0 < held[0].scale < 1
     report = clew.verify(model, text, held)
     assert 0 < report["loss increase"].value <= 0.01 and report.provenance["method"] == "edit_locality"
+
+
+def test_edits_are_made_of_the_half_that_is_not_judged() -> None:
+    model, task = model_of(), random_behaviour(n=6, vocab=20)
+    stack = clew.edit(model, task, by="mean_difference", sites=["resid.1"])
+    assert stack.about["wanted"] == len(task.train.pairs) < len(task.pairs)
+    assert clew.edit(model, task, by="mean_difference", held_out=False).about["wanted"] == len(task.pairs)
+
+
+def test_a_budget_is_held_on_text_that_the_edit_acts_on_and_was_not_made_from() -> None:
+    model, facts = model_of(), Facts.one("the {} said that", "king", "he")
+    text = cut(["the old king said that he was good .", "a man said so ."] * 3, model.tokenizer)
+    loud = torch.full((model.body.widths[clew.Site.parse("resid.0")],), 50.0)
+    for where in (clew.Where("answer"), clew.Where("response"), clew.Where.at(-1)):
+        stack = clew.Stack((clew.Add("resid.0", vector=loud, where=where),))
+        assert clew.verify(model, text, stack)["loss increase"].value != 0
+    never = clew.Stack((clew.Add("resid.0", vector=loud, where=clew.Where("token", (10**6,))),))
+    with pytest.raises(ValueError, match="means no position of this text"):
+        clew.edit(model, facts, by=lambda model, facts: never, text=text, budget=0.1)

@@ -44,7 +44,7 @@ def _is_neighbour(subject: str, seed: int) -> bool:
     return hashlib.sha256(f"{seed} {subject}".encode()).digest()[0] % 3 == 0
 
 
-def read(path: Path, seed: int) -> tuple[str, list[Fact], str]:
+def read(path: Path, seed: int, template: int) -> tuple[str, list[Fact], str]:
     """(name, facts, note) of a file. Raises: ValueError naming the file, what was expected and what was found."""
     if not path.is_file():
         raise ValueError(f"there is no file {path} of facts")
@@ -58,7 +58,7 @@ def read(path: Path, seed: int) -> tuple[str, list[Fact], str]:
         if isinstance(value, list) and value and isinstance(value[0], dict) and "requested_rewrite" in value[0]:
             return path.stem, [_counterfact(row) for row in value], ""
         if isinstance(value, dict) and {"prompt_templates", "samples"} <= value.keys():
-            return _relation(value, path.stem, seed)
+            return _relation(value, path.stem, seed, template)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} starts like a file of facts but has no {error} where one is due") from error
     found = sorted(value) if isinstance(value, dict) else type(value).__name__
@@ -83,15 +83,20 @@ def _counterfact(row: Mapping[str, Any]) -> Fact:
     return Fact(asks["prompt"], asks["subject"], new, true, tuple(row.get("paraphrase_prompts", ())), neighbours)
 
 
-def _relation(value: Mapping[str, Any], name: str, seed: int) -> tuple[str, list[Fact], str]:
+def _relation(value: Mapping[str, Any], name: str, seed: int, template: int) -> tuple[str, list[Fact], str]:
     """A relation of Hernandez et al. 2024 (arXiv:2308.09124): its zero-shot prompts first, for no examples go before."""
     prompts = [*value.get("prompt_templates_zs", ()), *value["prompt_templates"]]
     templates = list(dict.fromkeys(t.strip() for t in prompts if t.count("{}") == 1))
     if not templates:
         raise KeyError("prompt template with one {}")
+    if not 0 <= template < len(templates):
+        raise ValueError(
+            f"{name} has the templates {', '.join(map(repr, templates))}; template={template} is none of them"
+        )
+    asks = templates.pop(template)
     answers: dict[str, str] = {}
     for sample in value["samples"]:
         answers.setdefault(sample["subject"], sample["object"])
     again = len(value["samples"]) - len(answers)
     note = f"{again} samples ask of a subject that was asked before." if again else ""
-    return name, counterfactuals(templates, answers, seed=seed), note
+    return name, counterfactuals([asks, *templates], answers, seed=seed), note

@@ -128,16 +128,19 @@ class Facts:
         )
 
     @classmethod
-    def load(cls, path: str | Path, *, seed: int = 0) -> Facts:
+    def load(cls, path: str | Path, *, seed: int = 0, template: int = 0) -> Facts:
         """Facts of a file: our JSON, a CounterFact JSON, or a relation of the LRE set.
 
-        Args: seed: a relation file says no counterfactuals, so each target is drawn from the other subjects' answers,
-            and a third of the subjects only serve as neighbours.
+        Args:
+            seed: a relation file says no counterfactuals, so each target is drawn from the other subjects' answers,
+                and a third of the subjects only serve as neighbours.
+            template: which of a relation file's prompts asks, its zero-shot ones counted first; the others are
+                paraphrases.
         Raises: ValueError naming the file, what was expected and what was found.
         """
         from clew.data.fact_files import read
 
-        name, found, note = read(Path(path), seed)
+        name, found, note = read(Path(path), seed, template)
         return cls(name, tuple(found), note)
 
 

@@ -112,7 +112,7 @@ def fit(
     end = model.body.site(Site("resid", model.n_layers - 1) if to is None else to)
     if end.part not in ("resid", "final") or not at < end:
         raise ValueError(f"the answer is read after the subject: at a later resid than {at}, or at final; not at {end}")
-    contexts = [_lines([f for f in facts if f is not fact]) if shots else "" for fact in facts]
+    contexts = [lines([f for f in facts if f is not fact]) if shots else "" for fact in facts]
     tangents = [Tangent.of(model, f, before, at, end) for f, before in zip(facts, contexts, strict=True)]
     d = len(tangents[0].s)
     if rank is not None and not 1 <= rank <= d:
@@ -131,7 +131,7 @@ def fit(
         size, v = size[:rank], v[:rank]
         moved = [t.push(t.s[None])[0] for t in tangents]
     bias = _mean([t.z - m for t, m in zip(tangents, moved, strict=True)])
-    return Relation(u, size, v.T, bias, beta, at, end, _lines(facts) if shots else "")
+    return Relation(u, size, v.T, bias, beta, at, end, lines(facts) if shots else "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +211,7 @@ def _check(facts: Facts) -> None:
         raise ValueError(f"{bare[0]!r} has no `old` answer, so it is no example of a relation")
 
 
-def _lines(facts: Sequence[Fact] | Facts) -> str:
+def lines(facts: Sequence[Fact] | Facts) -> str:
     return "".join(f"{fact.asked} {fact.old}\n" for fact in facts)
 
 

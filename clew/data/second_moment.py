@@ -30,6 +30,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from clew.data.likelihood import meeting
 from clew.data.windows import Windows
 from clew.files import cache_folder, write_whole
 from clew.models import Model
@@ -209,7 +210,7 @@ def _collect(
     for number, batch in enumerate(windows.batches(tokens)):
         if number < done:
             continue
-        trace = model.run(batch.ids, real=batch.real, read=abouts, keep=0)
+        trace = meeting(model, batch.ids, batch.real).run(batch.ids, real=batch.real, read=abouts, keep=0)
         keep = batch.keep.to(model.device)
         for site in abouts:
             k = trace[site][keep].to(wide)

@@ -189,7 +189,7 @@ def synthetic_secrets(n: int = 20, *, kinds: Sequence[Kind] = ("email",), seed: 
     Raises: ValueError for more people than there are names, or an unknown kind.
 
     >>> print(synthetic_secrets(1)[0].prompt)
-    To reach Fred Fairby, write to
+    To reach Joe Birchfield, write to
     """
     if unknown := [k for k in kinds if k not in get_args(Kind)] or ([] if kinds else [""]):
         raise ValueError(f"there is no kind of secret {unknown[0]!r}; {near(unknown[0], get_args(Kind))}")

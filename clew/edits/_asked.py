@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from clew.data.facts import Fact, answer_ids, subject_last
+from clew.data.likelihood import meeting
 from clew.data.spans import token_of
 from clew.models import Model
 from clew.sites import Site
@@ -72,7 +73,7 @@ def at_subjects(model: Model, rows: Sequence[Row], *sites: Site) -> dict[Site, F
     for some in _chunks(rows):
         tokens, real, at = padded(model, some)
         with torch.no_grad():
-            trace = model.run(tokens, real=real, read=sites, keep=0)
+            trace = meeting(model, tokens, real).run(tokens, real=real, read=sites, keep=0)
         for site in sites:
             found[site].append(trace[site][at].double().cpu())
     return {site: torch.cat(parts) for site, parts in found.items()}

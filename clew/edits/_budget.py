@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clew.data.likelihood import next_tokens, predictions, tokens_at_once
+from clew.data.likelihood import idle, next_tokens, predictions, tokens_at_once
 from clew.data.windows import Windows
 from clew.models import Model
+from clew.sites import SiteEdit
 from clew.stack import Stack
 
 ROUNDS = 10
@@ -26,12 +27,18 @@ def within_budget(model: Model, stack: Stack, windows: Windows, budget: float) -
     Returns: the stack, with `about["budget"]`: asked, reached, factor, at full strength, loss before (nats per token),
         tokens and the hash of the text.
     Raises: ValueError for a budget that is not above 0; for a stack over it that has no strength to scale, or that is
-        over it even at the smallest factor tried, with these figures.
+        over it even at the smallest factor tried, with these figures; for an edit that means no position of the text.
     Source: the degradation budget of Hewitt et al. 2024, "Model editing with canonical examples" (1e-5 to 1e-3 there).
     """
     if not budget > 0:
         raise ValueError(f"budget={budget}: give the relative rise of the loss to allow, such as 0.001")
     before, tokens = _loss(model, windows)
+    unmet = [e for e in stack if isinstance(e, SiteEdit)]
+    for batch in windows.batches():
+        unmet = idle(unmet, batch)
+    if unmet:
+        raise ValueError(f"{unmet[0]} means no position of this text, so the text cannot tell what it costs; hold the "
+                         "budget on text that it acts on")  # fmt: skip
 
     def rise(some: Stack) -> float:
         return _loss(model.edited(some), windows)[0] / before - 1

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clew.data.facts import Fact
+from clew.data.likelihood import meeting
 from clew.edits._asked import TOKENS, Row, asked_after, at_subjects, neutral, padded
 from clew.models import Model, Trace
 from clew.sites import Add, Site
@@ -92,12 +93,14 @@ class _Learning:
             done = [i for i, v in zip(posed.facts, value.tolist(), strict=True) if v < enough or step == steps]
             for i, v in zip(posed.facts, nll.tolist(), strict=True):
                 if i in done and i in left:
-                    found[i] = Target(self.v[i], self.deltas[i].detach().double().cpu(), v, step)
+                    found[i] = Target(self.v[i], self.deltas[i].detach().double().cpu().clone(), v, step)
             left = [i for i in left if i not in done]
             if not left:
                 break
             optimiser.zero_grad(set_to_none=True)  # without a gradient, Adam leaves those that are done alone
             loss[[i in left for i in posed.facts]].sum().backward()
+            for i in found:
+                self.deltas[i].grad = None
             optimiser.step()
             with torch.no_grad():
                 for i in left:
@@ -146,9 +149,10 @@ class _Run:
         self.of, self.keep = of, keep
         self.tokens, self.real, self.at = padded(of.model, rows)
         self.owner = owner.to(self.tokens.device)
+        self.model = meeting(of.model, self.tokens, self.real)
         resumes = "resume" not in of.model.body.refused
         with torch.no_grad():
-            clean = of.model.run(self.tokens, real=self.real, keep=keep, record=resumes)
+            clean = self.model.run(self.tokens, real=self.real, keep=keep, record=resumes)
         self.base: Trace | None = clean if resumes else None
         self.before = self._log_p(clean)
 
@@ -156,7 +160,7 @@ class _Run:
         """log p of every next token at the last positions, with δ added; differentiable."""
         vector = self.at[..., None] * deltas[self.owner][:, None]
         edit = Add(self.of.site, vector=vector)
-        run = self.of.model.run(self.tokens, real=self.real, edits=[edit], grad=True, keep=self.keep, base=self.base)
+        run = self.model.run(self.tokens, real=self.real, edits=[edit], grad=True, keep=self.keep, base=self.base)
         return self._log_p(run)
 
     def _log_p(self, run: Trace) -> Float[Tensor, "row keep vocab"]:

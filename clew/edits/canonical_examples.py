@@ -23,6 +23,7 @@ from clew.data.answers import weights_of
 from clew.data.batch import Encoded, Misfit, encode
 from clew.data.behaviour import Behaviour
 from clew.data.facts import Facts, answer_ids
+from clew.data.likelihood import tokens_at_once
 from clew.data.windows import Windows
 from clew.edits._asked import Row, padded
 from clew.models import Model
@@ -80,7 +81,7 @@ def canonical_examples(
         raise ValueError(f"success={success}: give the probability from which an example counts as learnt, such as 0.5")
     posed, rng = _posed(model, examples), random.Random(seed)
     alike = [Row(tuple(model.tokenizer(prompt)["input_ids"]), 0, ()) for prompt in negatives]
-    windows = cycle(list(text.batches(int(text.lengths.max()) * batch)))
+    windows = cycle(list(text.batches(min(int(text.lengths.max()) * batch, tokens_at_once(model, held=4)))))
     enough, queue = -math.log(success), list[list[Example]]()
 
     def loss(run: Run, step: int) -> Tensor | None:

@@ -7,8 +7,10 @@ the relation itself is in clew/data/relation.py.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from clew.data.facts import Facts
-from clew.data.relation import fit
+from clew.data.relation import fit, lines
 from clew.data.spans import last_of
 from clew.models import Model
 from clew.sites import Add, Site, Where
@@ -57,11 +59,14 @@ def lre(
         raise ValueError(f"none of the other {len(others)} facts has the answer {fact.target!r}, so there is no subject "
                          "to learn it from; add one that has")  # fmt: skip
     relation = fit(model, others, layer=layer, to=to, rank=None if dense else rank, shots=shots, seed=seed)
-    s, z = relation.read(model, Facts(facts.name, (fact, others[models[0]])))
-    change = relation.inverse(z[1] - z[0], rank)
+    known = others[models[0]]
+    apart = lines([other for other in others if other is not known]) if shots else ""  # its answer must not stand there
+    s, z = relation.read(model, Facts(facts.name, (fact,)))
+    _, wanted = replace(relation, before=apart).read(model, Facts(facts.name, (known,)))
+    change = relation.inverse(wanted[0] - z[0], rank)
     at = model.body.site(relation.at if edit_layer is None else f"resid.{edit_layer}")
     about = {
-        "relation": fact.prompt, "examples": len(others), "as": others[models[0]].subject, "read": str(relation.at),
+        "relation": fact.prompt, "examples": len(others), "as": known.subject, "read": str(relation.at),
         "rank": rank, "relative change": float(change.norm() / s[0].norm()),
     }  # fmt: skip
     where = Where.phrase_end(_ids(model, fact.asked, fact.subject))

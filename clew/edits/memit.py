@@ -89,7 +89,8 @@ def memit(
     updates, missing = list[Update](), list[float]()
     for done, weight in enumerate(weights):
         now = model.edited(updates)
-        keys, held = _keys_and_held(now, facts, before, weight, last)
+        after, held = _keys_and_held(now, facts, before, weight, last)
+        keys = (after[:, 0] + after[:, 1:].mean(1)) / 2 if faithful else after.mean(1)
         missing.append(float((z - held).norm()))
         left, right = share(now, weight, keys, (z - held) / (len(weights) - done), prior[weight], strength)
         updates.append(Update(weight, left=left, right=right))
@@ -119,12 +120,12 @@ def share(
 def _keys_and_held(
     model: Model, facts: Facts, before: Sequence[str], weight: Weight, last: Site
 ) -> tuple[Tensor, Tensor]:
-    """For each fact: the mean key after all prefixes, and what the stream holds in the bare prompt."""
+    """For each fact: the key after each prefix, [fact prefix in], and what the stream holds in the bare prompt."""
     reads: Any = model.body.linear(weight).reads
     rows = [row for fact in facts for row in subjects_alone(model, fact, before)]
     found = at_subjects(model, rows, reads, last)
     keys, held = (found[site].view(len(facts), len(before), -1) for site in (reads, last))
-    return keys.mean(1), held[:, 0]
+    return keys, held[:, 0]
 
 
 def _layers(model: Model, layers: Sequence[int] | None) -> list[int]:

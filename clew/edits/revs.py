@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -85,7 +85,7 @@ def revs(
             units, columns = plan.edit(now.body.linear(weight).matrix(), k, mlp, resid, target)
             if len(units):
                 update = _update(weight, now.body.linear(weight).matrix(), units, columns)
-                now = now.edited(update)
+                now = replace(now.edited(update), edits=model.edits)  # the factors of every step are not kept
                 later = [site for other in chosen if other >= layer for site in sites[other]]
                 trace = now.run(torch.tensor([target.context]), read=later, keep=0)
     return _collected(model, now, chosen, evidence, targets)
@@ -182,7 +182,7 @@ def demoted(
 def _update(weight: Weight, matrix: Tensor, units: Tensor, columns: Tensor) -> Update:
     """The update that puts these columns into a matrix."""
     left = columns.T.double() - matrix[:, units].double()
-    right = torch.nn.functional.one_hot(units, matrix.shape[1]).double()
+    right = torch.nn.functional.one_hot(units, matrix.shape[1]).to(torch.int8)
     return Update(weight, left=left, right=right)
 
 

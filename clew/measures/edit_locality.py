@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.data.likelihood import documents, next_tokens, predictions, tokens_at_once, unmet
+from clew.data.likelihood import LEAD, documents, idle, next_tokens, predictions, tokens_at_once
 from clew.data.windows import Windows
 from clew.measures._documents import Documents, ratio
 from clew.measures._edits import control_models
@@ -18,7 +18,9 @@ from clew.report import Report, Row
 from clew.stack import Stack
 
 
-def edit_locality(model: Model, windows: Windows, stack: Stack, *, controls: int = 3, seed: int = 0) -> Report:
+def edit_locality(
+    model: Model, windows: Windows, stack: Stack, *, controls: int = 3, lead: float = LEAD, seed: int = 0
+) -> Report:
     """How far an edit moves the predictions on a text, beside random edits of the same size.
 
     Over all tokens that count and follow another, with p the unedited and q the edited model:
@@ -30,6 +32,8 @@ def edit_locality(model: Model, windows: Windows, stack: Stack, *, controls: int
 
     Args:
         controls: random edits of the same shape, norm and positions, to average over; 0 for none.
+        lead: the share of a window that counts as a prompt, for edits and gates that speak of one; the rest counts as
+            written after it.
         seed: of the first of them.
 
     Returns: a Report with rows of "edited" and "random"; intervals over documents. Costs: 2 + controls forwards; memory
@@ -43,23 +47,23 @@ def edit_locality(model: Model, windows: Windows, stack: Stack, *, controls: int
     """
     edited = model.edited(stack)
     others, note = control_models(model, stack, controls, seed)
-    sums, idle = Documents(), edited.site_edits
+    sums, unmet = Documents(), edited.site_edits
     for batch in windows.batches(tokens_at_once(model, held=2)):
-        idle = unmet(idle, batch.ids, batch.real)
+        unmet = idle(unmet, batch, lead=lead)
         wanted, document = next_tokens(batch).to(model.device), documents(batch)
         if not len(wanted):
             continue
-        before = predictions(model, batch)
+        before = predictions(model, batch, lead=lead)
         sums.add(document, n=torch.ones(len(wanted)), loss=-_of(before, wanted))
         for name, other in [("edited", edited), *((f"random {i}", m) for i, m in enumerate(others))]:
-            after = predictions(other, batch)
+            after = predictions(other, batch, lead=lead)
             kl = (before.exp() * (before - after)).sum(-1).clamp(min=0)
             moved = after.argmax(-1) != before.argmax(-1)
             sums.add(document, **{f"kl {name}": kl, f"loss {name}": -_of(after, wanted), f"moved {name}": moved})
     if not len(sums):
         raise ValueError(f"{windows!r} has no token that counts and follows another, so there is nothing to predict")
     notes = [f"{int(sums.sums()['n'][0])} tokens of {len(sums)} documents, intervals over documents", note]
-    notes += [f"{len(idle)} of {len(stack)} edits mean no position of this text: {idle[0]}"] if idle else []
+    notes += [f"{len(unmet)} of {len(stack)} edits mean no position of this text: {unmet[0]}"] if unmet else []
     return Report(f"locality of {stack.name or 'an edit'}: {model.name}", tuple(_rows(sums, len(others))), tuple(notes))
 
 

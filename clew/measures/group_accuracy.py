@@ -40,6 +40,11 @@ def group_accuracy(
         raise ValueError(
             f"the classifier tells {classifier.classes} apart, in this order; together={together} was given"
         )
+    asked = [all(row) for row in zip(*(
+        [label in (pair[i] for pair in together) for label in labelled[name]] for i, name in enumerate((target, spurious))
+    ), strict=True)]  # fmt: skip
+    left = len(labelled) - sum(asked)
+    labelled = labelled.pick([i for i, one in enumerate(asked) if one])
     truth = np.array(
         [[label == together[1][i] for label in labelled[name]] for i, name in enumerate((target, spurious))]
     )
@@ -48,7 +53,8 @@ def group_accuracy(
         says = (classifier.logits(view, labelled.texts) > 0).numpy()
         found = accuracies(says, truth, target=target, spurious=spurious, of=of, seed=seed)
         rows += [replace(row, nodes=nodes, unit="edit") for row in found]
-    return Report(f"{target} and {spurious}, {classifier!r}", tuple(rows))
+    notes = (f"{left} texts of other classes are left out",) if left else ()
+    return Report(f"{target} and {spurious}, {classifier!r}", tuple(rows), notes)
 
 
 def accuracies(

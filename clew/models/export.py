@@ -54,8 +54,8 @@ def save_pretrained(model: Model, folder: str | Path) -> tuple[str, ...]:
             model.body._tokenizer.save_pretrained(place)
         record = {"model": model.name, "weights": model.unedited.body.fingerprint, "notes": notes}
         write_json(place / "clew_edits.json", {**record, "edits": [str(edit) for edit in model.edits]})
-        for made, mode in [(place, 0o777), *((file, 0o666) for file in place.iterdir())]:
-            made.chmod(mode & ~_umask())  # a temporary folder is for its owner alone
+        for made in (place, *place.rglob("*")):  # a temporary folder is for its owner alone
+            made.chmod((0o777 if made.is_dir() else 0o666) & ~_umask())
         place.replace(folder)
     except OSError as error:
         raise OSError(error.errno, f"{folder} was not written ({error.strerror})") from error
@@ -70,12 +70,12 @@ def _bake(model: Model, module: Any, edit: SiteEdit) -> str:
     assert isinstance(edit, Add)
     bias = linear.owner.bias
     assert isinstance(bias, Tensor)
-    constant = _constant(model, edit)
+    constant = _constant(model, edit).to(bias.device)
     reads = edit.at == linear.reads
     added = linear.matrix().double() @ constant if reads else constant
     whole = bias.detach().to(torch.float64, copy=True)
     rows = slice(None) if linear.rows is None else linear.rows.to(bias.device)
-    whole[rows] += added.to(bias.device)
+    whole[rows] += added
     linear.owner.register_parameter("bias", nn.Parameter(whole.to(bias.dtype), requires_grad=False))
     return f"the add at {edit.at} is now in the bias of {linear.weight}"
 

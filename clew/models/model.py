@@ -192,6 +192,8 @@ class Model:
         checked = list(edits)
         if checked:
             self.body.require("edits")
+        if strange := [e for e in checked if not isinstance(e, SiteEdit)]:
+            raise ValueError(f"{strange[0]} is no edit of what flows; put it on by model.edited(...) and run that")
         for edit in checked:
             site = self.body.site(edit.at)
             if edit.gate:
@@ -284,6 +286,8 @@ class Model:
             self.body.require("padding")
             if bool((real[:, :-1] & ~real[:, 1:]).any()) or not bool(real[:, -1].all()):
                 raise ValueError("padding must be on the left: the answer is read at the last position of every prompt")
+        if prompt is not None and not 1 <= prompt <= tokens.shape[1]:
+            raise ValueError(f"prompt={prompt} of {tokens.shape[1]} columns: give 1 to all of them, or None for all")
         if base is not None:
             self.body.require("resume")
         if keep is not None and keep < 0:

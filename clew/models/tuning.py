@@ -69,14 +69,15 @@ def tune(
     if rank is not None and rank < 1:
         raise ValueError(f"rank={rank}: give a rank of at least 1, or None for full rank")
     generator = torch.Generator().manual_seed(seed)
-    before = {w: model.body.linear(w).matrix() for w in addresses}
+    wide = torch.promote_types(model.body.dtype, torch.float32)  # Adam's sums of squares underflow in half precision
+    before = {w: model.body.linear(w).matrix().to(wide) for w in addresses}
     factors: dict[Weight, tuple[Tensor, Tensor | None]] = {}
     for weight, matrix in before.items():
-        out, wide = matrix.shape
+        out, width = matrix.shape
         if rank is None:
             factors[weight] = (torch.zeros_like(matrix).requires_grad_(), None)
         else:
-            right = torch.randn(rank, wide, generator=generator).to(matrix) / math.sqrt(wide)
+            right = torch.randn(rank, width, generator=generator).to(matrix) / math.sqrt(width)
             factors[weight] = (matrix.new_zeros(out, rank).requires_grad_(), right.requires_grad_())
     learnt = [f for pair in factors.values() for f in pair if f is not None]
     optimiser = torch.optim.AdamW(learnt, lr=lr, weight_decay=weight_decay)

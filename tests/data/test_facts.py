@@ -101,6 +101,13 @@ def test_a_relation_file_gives_counterfactuals(tmp_path):
     assert Facts.load(relation(tmp_path)) == found != Facts.load(relation(tmp_path), seed=1)
 
 
+def test_another_template_of_a_relation_may_ask(tmp_path):
+    found = Facts.load(relation(tmp_path), template=1)[0]
+    assert found.prompt == "{} has" and found.paraphrases[0] == f"{found.subject} zs"
+    with pytest.raises(ValueError, match="template=3 is none of them"):
+        Facts.load(relation(tmp_path), template=3)
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"format": "clew facts", "version": 1}'])
 def test_a_file_of_something_else_is_an_error_that_names_it(tmp_path, text):
     (tmp_path / "x.json").write_text(text)

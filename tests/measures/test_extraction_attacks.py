@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -30,7 +32,8 @@ def test_the_lens_and_delta_attacks_by_hand():
     trace = model.run("w1 w2", read=[f"{part}.{n}" for part in ("attn", "mlp", "resid") for n in range(3)])
     lens = {site: Readout.of(model).lens(x[0, -1]) for site, x in trace.values.items()}
     ranks = [min(int((x > x[9]).sum()), int((x < x[9]).sum())) for x in lens.values()]
-    moved = [(lens[b] - lens[a]).abs() for a, b in zip(model.sites("resid"), model.sites("resid")[1:], strict=False)]
+    streams = [model.sites(part) for part in ("attn", "mlp", "resid")]
+    moved = [(lens[b] - lens[a]).abs() for sites in streams for a, b in pairwise(sites)]
     hidden = attacked(model, secrets, tokens=2, k=40)
     assert hidden["logit lens"].tolist() == [min(ranks) / 40]
     assert hidden["delta"].tolist() == [min(1.0, min(int((x > x[9]).sum()) for x in moved) / 40)]

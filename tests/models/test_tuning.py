@@ -7,6 +7,7 @@ import torch
 
 from clew.models.tuning import tune
 from clew.sites import Add
+from tests.models.tiny import model_of
 from tests.planted import tiny_model
 
 TOKENS = torch.tensor([[3, 4, 5, 6], [4, 5, 7, 8]])
@@ -56,3 +57,9 @@ def test_bad_questions_are_refused():
         tune(model.edited(Add("resid.0", vector=torch.ones(32))), ["down.0"], surprise)
     with pytest.raises(ValueError, match="smaller lr"):
         tune(model, ["down.0"], lambda run, step: surprise(run, step) * float("nan"))
+
+
+def test_half_precision_is_tuned_in_float32():
+    model = model_of("llama", torch.float16)
+    updates, history = tune(model, ["down.1"], surprise, steps=20, lr=0.02)
+    assert updates[0].left.dtype == torch.float32 and history[-1] < 0.9 * history[0]
