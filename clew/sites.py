@@ -276,6 +276,9 @@ class Edit(ABC):
         said = [f"{f.name} {_short(v)}" for f in fields(self)[1:] if not _same(v := getattr(self, f.name), f.default)]
         return f"{type(self).__name__.lower()} at {self.at}" + (f": {', '.join(said)}" if said else "")
 
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
 
 def _same(value: object, default: object) -> bool:
     return default is not MISSING and not isinstance(value, Tensor) and value == default
@@ -289,7 +292,7 @@ def _short(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SiteEdit(Edit):
     """A function of what flows at a site.
 
@@ -322,7 +325,7 @@ class SiteEdit(Edit):
         """Map `x`, [..., picked units], to a tensor that broadcasts to the same shape."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Add(SiteEdit):
     """x + scale * vector: steering. With `keep_norm` the sum is brought back to the norm that x had."""
 
@@ -338,7 +341,7 @@ class Add(SiteEdit):
         return moved * (before / after.clamp(min=torch.finfo(x.dtype).tiny))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Set(SiteEdit):
     """x becomes `value` where `keep` is False (everywhere when `keep` is None): ablating, patching."""
 
@@ -354,7 +357,7 @@ class Set(SiteEdit):
         return value.expand_as(x) if self.keep is None else torch.where(self.keep.to(x.device), x, value)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Mix(SiteEdit):
     """weight * x + (1 - weight) * value: a mask between 0 and 1 through which gradients reach both."""
 
@@ -366,7 +369,7 @@ class Mix(SiteEdit):
         return weight * x + (1 - weight) * torch.as_tensor(self.value).to(x)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scale(SiteEdit):
     """factor * x: clamping a feature off (0), damping or boosting it."""
 
@@ -376,7 +379,7 @@ class Scale(SiteEdit):
         return self.factor * x
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Clamp(SiteEdit):
     """x held between `low` and `high`; one of them may be left out."""
 
@@ -392,7 +395,7 @@ class Clamp(SiteEdit):
         return x.clamp(self.low, self.high)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Project(SiteEdit):
     """The part of x in the span of `directions`, [direction, d], becomes that of `value`: by default it is taken out.
 
@@ -409,7 +412,7 @@ class Project(SiteEdit):
         return x - ((x - torch.as_tensor(self.value).to(x)) @ basis.T) @ basis
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Update(Edit):
     """W + scale * left @ right, of a linear map W [out, in]; just W + scale * left where there is no `right`.
 

@@ -167,8 +167,11 @@ def steering(
         vector, about = estimate(sides)
         size = float(vector.norm())
         if not size > SAME * float(sides.examples()[0].norm(dim=-1).mean()):
-            raise ValueError(f"wanted and unwanted texts of {texts.name} do not differ at {site}, so no direction leads "
-                             "from one to the other; read them at another token (at=) or site")  # fmt: skip
+            raise ValueError(
+                f"wanted and unwanted texts of {texts.name} do not differ on average at {site}, so no direction leads "
+                "from one to the other; read them at another token (at=) or site. Where every unwanted prompt is also a "
+                "wanted one, as in pairs that are turned around, they differ nowhere: take another behaviour, or texts"
+            )
         edits.append(
             Add(site, vector=vector / size if normalise else vector, scale=scale, where=where, keep_norm=keep_norm)
         )

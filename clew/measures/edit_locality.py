@@ -19,7 +19,14 @@ from clew.stack import Stack
 
 
 def edit_locality(
-    model: Model, windows: Windows, stack: Stack, *, controls: int = 3, lead: float = LEAD, seed: int = 0
+    model: Model,
+    windows: Windows,
+    stack: Stack,
+    *,
+    tokens: int = 4096,
+    controls: int = 1,
+    lead: float = LEAD,
+    seed: int = 0,
 ) -> Report:
     """How far an edit moves the predictions on a text, beside random edits of the same size.
 
@@ -31,6 +38,7 @@ def edit_locality(
     - changed: share of tokens in whose place another token is now the most likely one.
 
     Args:
+        tokens: how many of the text at most, its first windows.
         controls: random edits of the same shape, norm and positions, to average over; 0 for none.
         lead: the share of a window that counts as a prompt, for edits and gates that speak of one; the rest counts as
             written after it.
@@ -45,6 +53,7 @@ def edit_locality(
     >>> text = clew.data.windows.cut(["It rained all day.", "She sold the boat."], model.tokenizer)  # doctest: +SKIP
     >>> print(edit_locality(model, text, stack))  # doctest: +SKIP
     """
+    windows = windows.first(tokens)
     edited = model.edited(stack)
     others, note = control_models(model, stack, controls, seed)
     sums, unmet = Documents(), edited.site_edits

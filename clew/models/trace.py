@@ -17,7 +17,7 @@ class EditDidNotFire(ValueError):
     """An edit was in force but met no position, or changed no bit of a weight: the result would be silently unedited."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Receipt:
     """How often one edit was at work in a run."""
 
@@ -35,6 +35,9 @@ class Receipt:
         name = type(self.edit).__name__.lower()
         gated = "" if self.edit.gate is None else f" of {self.reached}"
         return f"{name} at {self.edit.at}: {self.fired}{gated} positions in {self.calls} calls, {self.changed} changed"
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
 
 @dataclass

@@ -178,7 +178,7 @@ def test_what_gives_no_direction_is_said():
     model = model_of("llama")
     with pytest.raises(ValueError, match="has no unwanted texts"):
         mean_difference(model, (["a king"], []))
-    with pytest.raises(ValueError, match="do not differ at resid.1"):
+    with pytest.raises(ValueError, match="do not differ on average at resid.1"):
         mean_difference(model, (["a king"], ["a king"]))
     with pytest.raises(ValueError, match="for two classes of texts use mean_difference"):
         pair_pca(model, TEXTS)
