@@ -146,6 +146,16 @@ Estimate = tuple[Float[Tensor, " d"], Mapping[str, Any]]
 """A vector of natural size, and what is to be said of it."""
 
 
+def normal(by: ProbeKind) -> Callable[[Sides], Estimate]:
+    """An estimate: the weight of a probe, and its accuracy on folds it was not fitted on."""
+
+    def estimate(sides: Sides) -> Estimate:
+        seen = sides.centred()
+        return sides.along(fit(*seen.examples(), by=by).weight), {"accuracy": seen.accuracy(by)}
+
+    return estimate
+
+
 def steering(
     name: str,
     texts: Texts,

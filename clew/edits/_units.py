@@ -31,10 +31,14 @@ class Chosen:
 
     def row(self, unit: int) -> Float[Tensor, " d_out"]:
         """What the unit writes at an activation of 1: its decoder row."""
-        there = next((b for b in self.dictionary.buffers() if b.is_floating_point()), torch.zeros(()))
-        one = torch.zeros(self.dictionary.n_units, dtype=there.dtype, device=there.device)
-        one[unit] = 1
-        return self.dictionary.write(one)
+        return decoder_row(self.dictionary, unit)
+
+
+def decoder_row(dictionary: Dictionary, unit: int) -> Float[Tensor, " d_out"]:
+    """What a unit writes at an activation of 1; one of several coordinates, with each of them at 1."""
+    there = next((b for b in dictionary.buffers() if b.is_floating_point()), torch.zeros(()))
+    only = torch.arange(dictionary.n_units, device=there.device) == unit
+    return dictionary.write(dictionary.unfold(only.to(there.dtype)))
 
 
 def choose(

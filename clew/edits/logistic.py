@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clew.data.probes import fit
-from clew.edits._directions import At, Estimate, Evidence, Sides, Texts, steering
+from clew.edits._directions import At, Evidence, Texts, normal, steering
 from clew.models import Model
 from clew.sites import EVERY, Site, Where
 from clew.stack import Stack
@@ -44,11 +43,6 @@ def logistic(
     """
     texts = Texts.of(evidence, labelling, positive)
     return steering(
-        "logistic", texts, texts.read(model, sites, at), _normal,
+        "logistic", texts, texts.read(model, sites, at), normal("logistic"),
         where=where, scale=scale, normalise=normalise, keep_norm=keep_norm,
     )  # fmt: skip
-
-
-def _normal(sides: Sides) -> Estimate:
-    seen = sides.centred()
-    return sides.along(fit(*seen.examples(), by="logistic").weight), {"accuracy": seen.accuracy("logistic")}

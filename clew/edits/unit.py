@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
+from clew.edits._units import decoder_row
 from clew.models import Model
 from clew.sites import EVERY, Add, Set, Site, Where, near
 from clew.stack import Stack
@@ -49,9 +48,7 @@ def unit(
     dictionary = known[site]
     if not 0 <= number < dictionary.n_units:
         raise ValueError(f"there is no unit {number} at {site}, which has {dictionary.n_units} units")
-    there = next((b for b in dictionary.buffers() if b.is_floating_point()), torch.zeros((), device=model.device))
-    only = torch.arange(dictionary.n_units, device=there.device) == number
-    row = dictionary.write(dictionary.unfold(only.to(there.dtype)))
+    row = decoder_row(dictionary, number)
     about = {"dictionary": dictionary.fingerprint, "site": str(site), "unit": number, "norm": "decoder row",
              "size": float(row.norm())}  # fmt: skip
     if value is None:
