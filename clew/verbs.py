@@ -121,7 +121,7 @@ def edit(
     if budget is not None and text is None:
         raise ValueError("a budget is held on a text; give text=, windows that clew.data.windows.cut makes")
     learnt, judged = text.split(0.5) if takes and text is not None and budget is not None else (text, text)
-    if takes and (text is not None or "None" in str(takes.annotation)):
+    if takes and text is not None:
         options = options | {"text": learnt}
     used = evidence.train if held_out and isinstance(evidence, Behaviour) else evidence
     started = time.perf_counter()

@@ -4,7 +4,7 @@ Claim (Meng et al. 2023, arXiv:2210.07229): MEMIT holds where many facts are edi
 do not. Published for GPT-J on CounterFact, score of efficacy, paraphrases and neighbours: 10,000 edits, MEMIT 85.8; at 1,000
 edits ROME in sequence has lost the neighbours.
 Expected here: for one fact all write it, ROME and MEMIT sparing the neighbours and ordinary text; for a hundred MEMIT's score
-above both others and its KL on ordinary text far below ROME's. A model of this size carries an edit into few paraphrases.
+above both others and its KL on ordinary text far below ROME's.
 The facts are ours (capitals, languages, continents, kinds, opposites, ...), only those that the model knows, and a third of
 all subjects is never edited and serves as neighbours. Sizes below a hundred are averaged over disjoint sets. With
 `--relations FOLDER`, LRE's relation files (JSON) in it give a second table. All options are the editors' defaults, but for

@@ -47,7 +47,7 @@ def edit_success(model: Model, facts: Facts, stack: Stack, *, controls: int = 1,
     Source: Meng et al. 2022, ROME, arXiv:2202.05262, section 3.3. Differs: "specificity" asks whether anything changed.
 
     >>> facts = Facts.one("The capital of {} is", "France", "Rome", "Paris")
-    >>> print(edit_success(model, facts, clew.edit(model, facts, by="rome")))  # doctest: +SKIP
+    >>> print(edit_success(model, facts, clew.edit(model, facts, by="rome", text=text)))  # doctest: +SKIP
     """
     if bare := [fact.asked for fact in facts if not fact.old]:
         raise ValueError(

@@ -36,7 +36,7 @@ def save_pretrained(model: Model, folder: str | Path) -> tuple[str, ...]:
     Raises: ValueError naming an edit that cannot live in weights, and what to do with it; OSError.
 
     ```python
-    edited = model.edited(clew.edit(model, facts, by="rome"))
+    edited = model.edited(clew.edit(model, facts, by="rome", text=text))
     save_pretrained(edited, "smollm2-rome")
     ```
     """
