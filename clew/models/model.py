@@ -188,11 +188,12 @@ class Model:
             raise ValueError(f"undo({n}) of a model with {len(self.edits)} edits; give a number from 0 to that")
         return self.unedited.edited(self.edits[: len(self.edits) - n])
 
-    def _checked(self, edits: Iterable[SiteEdit]) -> list[SiteEdit]:
-        checked = list(edits)
+    def _checked(self, edits: Iterable[Edit]) -> list[SiteEdit]:
+        given = list(edits)
+        checked = [e for e in given if isinstance(e, SiteEdit)]
         if checked:
             self.body.require("edits")
-        if strange := [e for e in checked if not isinstance(e, SiteEdit)]:
+        if strange := [e for e in given if not isinstance(e, SiteEdit)]:
             raise ValueError(f"{strange[0]} is no edit of what flows; put it on by model.edited(...) and run that")
         for edit in checked:
             site = self.body.site(edit.at)

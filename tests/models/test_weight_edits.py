@@ -294,9 +294,9 @@ def test_what_cannot_be_updated_is_refused():
 
 
 def test_a_run_takes_edits_of_what_flows_only_and_a_prompt_within_its_columns():
-    model = tiny_model("llama")
+    model = model_of("llama")
     with pytest.raises(ValueError, match=r"no edit of what flows; put it on by model\.edited"):
-        model._checked([Update("down.0", left=torch.ones(32, 48))])  # type: ignore[list-item]
+        model._checked([Update("down.0", left=torch.ones(32, 48))])
     for prompt in (0, -1, 5):
         with pytest.raises(ValueError, match="give 1 to all of them"):
             model.run(torch.tensor([[3, 4, 5, 6]]), prompt=prompt)
