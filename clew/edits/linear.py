@@ -6,8 +6,6 @@ which map, which inputs and which outputs.
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,6 +16,7 @@ from clew.data.states import states
 from clew.data.windows import Windows
 from clew.edits._solver import least_change
 from clew.models import Model
+from clew.models.weights import twin_of
 from clew.sites import Update, Weight
 from clew.stack import Stack
 
@@ -94,7 +93,7 @@ def ridge_edit(
     tensor([1., 1.], grad_fn=<ViewBackward0>)
     """
     left, right = change(module, keys, values, kept=kept, prior=prior, strength=strength)
-    new = copy.deepcopy(module, {id(p): p for p in module.parameters()})
+    new = twin_of(module)
     weight = (module.weight.detach().double() + left @ right).to(module.weight)
     new.weight = nn.Parameter(weight, requires_grad=module.weight.requires_grad)
     return new

@@ -120,13 +120,17 @@ def weights_of(body: Body, *parts: str) -> list[Weight]:
     return blocks + [Weight("unembed")] * ("unembed" in wanted)
 
 
+def twin_of(module: nn.Module) -> Any:
+    """A module of the same structure that shares every tensor with `module`; setting a parameter of one leaves the other."""
+    return copy.deepcopy(module, {id(t): t for t in (*module.parameters(), *module.buffers())})
+
+
 def updated(body: Body, updates: Iterable[Update]) -> Any:
     """A twin of the body's module with these updates made, one after the other; the module itself stays as it is.
 
     Raises: EditDidNotFire for an update that changes no bit of its weight; ValueError for one that does not fit.
     """
-    module = body.module
-    twin: Any = copy.deepcopy(module, {id(t): t for t in (*module.parameters(), *module.buffers())})
+    twin = twin_of(body.module)
     for update in updates:
         linear = linear_of(body, update.at, twin)
         before = linear.matrix()

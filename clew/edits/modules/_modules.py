@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from clew.models import EditDidNotFire
+from clew.models.weights import twin_of
 from clew.sites import Update, near
 from clew.stack import Stack
 
@@ -30,7 +30,7 @@ def edited(module: nn.Module, stack: Stack) -> Any:
 
     Raises: EditDidNotFire for an update that changes no bit; ValueError for an edit that is no update of a linear map.
     """
-    twin = _twin(module)
+    twin = twin_of(module)
     for edit in stack:
         owner = linears(twin, f"^{re.escape(str(edit.at))}$")[str(edit.at)]
         if not isinstance(edit, Update):
@@ -44,7 +44,7 @@ def edited(module: nn.Module, stack: Stack) -> Any:
 
 def inputs_of(module: nn.Module, path: str, run: Callable[[Any], object]) -> Float[Tensor, "*place in"]:
     """What the linear map at `path` reads while `run(module)` runs. Raises: ValueError if that never reaches it."""
-    twin = _twin(module)
+    twin = twin_of(module)
     tape = _Tape(linears(twin, f"^{re.escape(path)}$")[path])
     twin.set_submodule(path, tape)
     with torch.no_grad():
@@ -66,10 +66,6 @@ class _Tape(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.seen = x
         return self.inner(x)
-
-
-def _twin(module: nn.Module) -> nn.Module:
-    return copy.deepcopy(module, {id(t): t for t in (*module.parameters(), *module.buffers())})
 
 
 def encoded(
