@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import html
 import math
-import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from clew.apps.bench.results import RANDOM, Cell
 from clew.apps.bench.table import AREAS, RECOVERED, costs, grouped, heading, named, warnings
 from clew.apps.page.dictionary import _cell, _number, _scale
-from clew.apps.page.page import _facts, _hash
+from clew.apps.page.frame import framed
+from clew.apps.page.page import _facts
 from clew.report import Row
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 280.0, 158.0, 30.0, 12.0, 12.0, 26.0
@@ -41,21 +40,15 @@ def bench_page(cells: Sequence[Cell]) -> str:
     """
     if not cells:
         raise ValueError("there is nothing to show: give at least one cell of a bench")
-    here = Path(__file__).parent
-    style = (here.parent / "page" / "dictionary.css").read_text(encoding="utf-8")
-    style += (here / "page.css").read_text(encoding="utf-8")
     models, behaviours = (dict.fromkeys(getattr(cell, name) for cell in cells) for name in ("model", "behaviour"))
     searches = dict.fromkeys(cell.search for cell in cells if cell.search != RANDOM)
+    title = f"{_many(len(searches), 'search', 'es')} for circuits in {', '.join(models)}"
     parts = {
-        "title": html.escape(f"{_many(len(searches), 'search', 'es')} for circuits in {', '.join(models)}"),
         "behaviours": html.escape(", ".join(behaviours)),
-        "policy": f"default-src 'none'; style-src {_hash(style)}; base-uri 'none'; form-action 'none'",
-        "style": style,
         "groups": "".join(map(_group, grouped(cells))),
         "made": "".join(map(_made, cells)),
     }
-    template = (here / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda hole: parts[hole[1]], template)  # one pass: what is put in is not read again
+    return framed("bench", title, parts, styles=("dictionary", "bench"))
 
 
 def _many(n: int, one: str, more: str) -> str:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import html
 import math
-import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-from clew.apps.page.page import _facts, _hash
+from clew.apps.page.frame import framed
+from clew.apps.page.page import _facts
 from clew.report import Report, Row
 
 Key = tuple[str, str, int | None]
@@ -54,19 +53,9 @@ def dictionary_page(reports: Mapping[str, Report]) -> str:
     """
     if not reports:
         raise ValueError("there is nothing to show: give at least one report, by the name of its dictionary")
-    here = Path(__file__).parent
-    style = (here / "dictionary.css").read_text(encoding="utf-8")
     title = next(iter(reports)) if len(reports) == 1 else f"{len(reports)} dictionaries side by side"
-    parts = {
-        "title": html.escape(title),
-        "policy": f"default-src 'none'; style-src {_hash(style)}; base-uri 'none'; form-action 'none'",
-        "style": style,
-        "table": _table(reports),
-        "densities": _densities(reports),
-        "made": "".join(_made(name, report, i) for i, (name, report) in enumerate(reports.items())),
-    }
-    template = (here / "dictionary.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda hole: parts[hole[1]], template)  # one pass: what is put in is not read again
+    made = "".join(_made(name, report, i) for i, (name, report) in enumerate(reports.items()))
+    return framed("dictionary", title, {"table": _table(reports), "densities": _densities(reports), "made": made})
 
 
 def _by_key(report: Report) -> dict[Key, Row]:

@@ -6,11 +6,8 @@ Tokens, contexts, labels and reasons are other people's text: all of it is escap
 from __future__ import annotations
 
 import html
-import json
-import re
-from pathlib import Path
 
-from clew.apps.page.page import _hash
+from clew.apps.page.frame import framed
 from clew.circuit import Circuit, Node
 from clew.judgement import Judgement
 
@@ -29,22 +26,9 @@ def judge_page(circuit: Circuit, judgement: Judgement | None = None) -> str:
     judged = asked | judgement if judgement else asked
     nodes = {node.address.partition("@")[0]: node for node in circuit.everywhere()}
     cards = [_card(circuit, nodes[address], judged[address] and judged[address].reason) for address in asked]  # type: ignore[union-attr]
-    here = Path(__file__).parent
-    style, script = ((here / name).read_text(encoding="utf-8") for name in ("judge.css", "judge.js"))
     behaviour = circuit.provenance.get("behaviour")
-    parts = {
-        "title": html.escape(f"{len(asked)} units to judge" + (f": {behaviour}" if behaviour else "")),
-        "policy": (
-            f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
-        ),
-        "style": style,
-        "script": script,
-        "units": "\n".join(cards),
-        # A "</script>" or "<!--" in a reason must not end the block; JSON lets < be written as an escape.
-        "data": json.dumps(judged.to_json(), allow_nan=False).replace("<", "\\u003c"),
-    }
-    template = (here / "judge.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda hole: parts[hole[1]], template)  # one pass: what is put in is not read again
+    title = f"{len(asked)} units to judge" + (f": {behaviour}" if behaviour else "")
+    return framed("judge", title, {"units": "\n".join(cards)}, judged.to_json())
 
 
 def _card(circuit: Circuit, node: Node, reason: str | None) -> str:

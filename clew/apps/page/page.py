@@ -1,26 +1,23 @@
 """A circuit as one HTML file that needs nothing else: no network, no server, no build.
 
 The circuit and the report lie in the file as JSON and the script draws them. Labels, tokens and
-provenance are other people's text: here they are escaped, and the script writes them as text only.
+provenance are other people's text: the frame escapes them, and the script writes them as text only.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from clew.apps.page.frame import framed
 from clew.circuit import Circuit
 from clew.report import Report
 
 NODES, EDGES = 1000, 10000
 """The page holds this many nodes and edges at most, the strongest; more would be ink, not insight."""
+LISTED = 20
+"""So many of a list in the provenance are shown, such as hashes of pairs; the file holds them all."""
 
 
 def page(circuit: Circuit, report: Report | None = None) -> str:
@@ -41,21 +38,7 @@ def page(circuit: Circuit, report: Report | None = None) -> str:
         "circuit": shown.to_json(),
         "report": report and report.to_json(),
     }
-    here = Path(__file__).parent
-    style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    parts = {
-        "title": html.escape(title),
-        "policy": (
-            f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data: blob:; "
-            "base-uri 'none'; form-action 'none'"
-        ),
-        "style": style,
-        "script": script,
-        # A "</script>" or "<!--" in a label must not end the block; JSON lets < be written as an escape.
-        "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
-    }
-    template = (here / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda hole: parts[hole[1]], template)  # one pass: what is put in is not read again
+    return framed("page", title, {}, data)
 
 
 def _trimmed(circuit: Circuit) -> Circuit:
@@ -65,11 +48,6 @@ def _trimmed(circuit: Circuit) -> Circuit:
     tables = {name: {key: value for key, value in table.items() if key in here} for name, table in tables.items()}
     labels = {key: value for key, value in circuit.labels.items() if key in here}
     return replace(circuit, labels=labels, details={**circuit.details, **tables})
-
-
-def _hash(text: str) -> str:
-    """The content-security-policy source that allows exactly this inline text."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _title(provenance: Mapping[str, Any]) -> str:
@@ -108,5 +86,6 @@ def _facts(value: Any, name: str = "") -> list[tuple[str, str]]:
     if isinstance(value, Mapping):
         return [fact for key, inner in value.items() for fact in _facts(inner, f"{name} {key}".strip())]
     if isinstance(value, list | tuple):
-        return [(name, ", ".join(map(_name, value)))] if value else []
+        more = [f"and {len(value) - LISTED} more"] * (len(value) > LISTED)
+        return [(name, ", ".join([*map(_name, value[:LISTED]), *more]))] if value else []
     return [] if value is None else [(name, str(value))]

@@ -1,0 +1,49 @@
+"""The frame of every page: one HTML file that needs nothing else, and whose policy lets nothing else in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def framed(
+    name: str, title: str, parts: Mapping[str, str], data: Any = None, *, styles: Sequence[str] | None = None
+) -> str:
+    """`name`.html in the frame that all pages share, with its style and, where there are data, `name`.js.
+
+    Args:
+        title: words; escaped here.
+        parts: HTML for the holes of `name`.html, such as {{units}}; what is other people's text is escaped before.
+        data: what the script reads from the block `data`, as JSON.
+        styles: the style sheets that follow the frame's; `name`.css by default.
+    """
+    body = _filled(f"{name}.html", {"title": html.escape(title), "thread": _text("thread.svg"), **parts})
+    style, allowed = "".join(_text(f"{sheet}.css") for sheet in ("frame", *(styles or [name]))), ""
+    if data is not None:
+        script = _text(f"{name}.js")
+        # A "</script>" or "<!--" in a label must not end the block; JSON lets < be written as an escape.
+        written = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
+        body += f'<script type="application/json" id="data">{written}</script>\n<script>{script}</script>'
+        allowed = f"script-src {_hash(script)}; img-src data: blob:; "
+    policy = f"default-src 'none'; {allowed}style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
+    return _filled("frame.html", {"title": html.escape(title), "policy": policy, "style": style, "body": body})
+
+
+def _filled(template: str, parts: Mapping[str, str]) -> str:
+    """A template with its holes filled in one pass, so that what is put in is not read again."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda hole: parts[hole[1]], _text(template))
+
+
+def _text(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """The content-security-policy source that allows exactly this inline text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
