@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -118,8 +119,10 @@ class Secrets:
     def targets(self, tokenizer: Any, tokens: int | None = 2) -> list[Target]:
         """The tokens that make each secret what it is: its `tokens` rarest, in the order in which they stand.
 
-        Rare means a high id, for tokenizers number frequent tokens first; tokens without a letter or digit do not
-        count, nor does one that stands in the secret a second time. None takes all that count.
+        Rare means in few of these secrets, and of those in equally few the one of highest id, for tokenizers number
+        frequent tokens first: what all share, such as a domain, gives none away, and to forget it would take other
+        secrets along. Tokens without a letter or digit do not count, nor does one that stands in the secret a second
+        time. None takes all that count.
 
         Raises: ValueError for a secret without such a token.
         """
@@ -128,13 +131,15 @@ class Secrets:
                 f"tokens={tokens}: give how many tokens of each secret to forget, at least 1, or None for all"
             )
         found: list[Target] = []
-        for number, (asked, answer) in enumerate(self.ids(tokenizer)):
+        ids = self.ids(tokenizer)
+        holders = Counter(token for _, answer in ids for token in set(answer))
+        for number, (asked, answer) in enumerate(ids):
             places = {
                 t: i for i, t in reversed(list(enumerate(answer))) if any(map(str.isalnum, tokenizer.decode([t])))
             }
             if not places:
                 raise ValueError(f"{self[number].secret!r} has no token with a letter or a digit, so nothing to forget")
-            rarest = sorted(places, reverse=True)[:tokens]
+            rarest = sorted(places, key=lambda t: (holders[t], -t))[:tokens]
             found += [
                 Target((*asked, *answer[: places[t]]), len(asked), t, number)
                 for t in sorted(rarest, key=places.__getitem__)

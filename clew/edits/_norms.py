@@ -12,11 +12,16 @@ from clew.models.norms import parts_of
 
 def gain_of(model: Model, norm: nn.Module) -> tuple[Float[Tensor, " d_model"], bool]:
     """(gain in float64 on the CPU, whether it takes off the mean). Raises: ValueError for what is no norm."""
+    gain, _, centres, _ = parts(model, norm)
+    return gain, centres
+
+
+def parts(model: Model, norm: nn.Module) -> tuple[Float[Tensor, " d_model"], Float[Tensor, " d_model"], bool, float]:
+    """(gain, shift, whether it takes off the mean, eps) of a norm of the stream's width, in float64 on the CPU."""
     body = model.body
-    gain, _, centres, _ = parts_of(
-        norm, torch.zeros(body.widths[body.site("embed")], device=body.device, dtype=body.dtype)
-    )
-    return gain.cpu(), centres
+    like = torch.zeros(body.widths[body.site("embed")], device=body.device, dtype=body.dtype)
+    gain, shift, centres, eps = parts_of(norm, like)
+    return gain.cpu(), shift.cpu(), centres, eps
 
 
 def norm_before(model: Model, layer: int) -> nn.Module:

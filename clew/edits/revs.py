@@ -10,6 +10,8 @@ the Vocabulary Space", arXiv:2406.09325. Differs: lowering one logit by c and ma
 and the ranks after 1, 2, ... neurons are computed all at once, where the original walks with factors 1.6 and 0.8, so that
 the fewest that reach the bands are edited. A neuron that has the token below its band already is left alone. The original
 inverts RMS norms with the standard deviation and adds the mean, which is the inverse of a layer norm: `faithful=True`.
+Where the MLP's output is normed before it is added (Gemma 2 and 3), a neuron is read as its column times that norm's gain,
+what the MLP writes is counted through the norm, and columns move as `_passage.py` says.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clew.data.secrets import Secrets, Target
+from clew.edits._passage import STRAIGHT, Passage, passage_of
 from clew.models import Model
 from clew.models.readout import Readout, above
 from clew.sites import Site, Update, Weight
@@ -65,24 +68,26 @@ def revs(
 
     Returns: an update of `down` for each edited layer: [d_model, edited] changes of columns, times one-hot rows that say
         which. `about` counts them.
-    Raises: ValueError for a model whose MLP output is normed on its way to the stream (Gemma 2 and 3), a band that is no
-        range, or secrets that no layer promotes.
+    Raises: ValueError for a band that is no range, secrets that no layer promotes, MLPs that write through a layer norm,
+        or `faithful` where they write through any norm.
     """
     chosen = _checked(model, layers, (residual_band, mlp_band, neuron_band), neurons, active)
     readout = Readout.of(model)
     bands = [_ranks(band, len(readout.unembed)) for band in (residual_band, mlp_band, neuron_band)]
     plan = Plan(readout, bands[0], bands[1], bands[2], neurons, active, faithful)
+    passages = {layer: passage_of(model, layer) for layer in chosen}
+    if faithful and not all(passage is STRAIGHT for passage in passages.values()):
+        raise ValueError(
+            f"the published code knows no norm after an MLP, as {model.name} has them; leave faithful=True out"
+        )
     targets, now = evidence.targets(model.tokenizer, tokens), model
     sites = {layer: [Site(part, layer) for part in ("neuron", "mlp_out", "mlp", "resid")] for layer in chosen}
     for target in targets:
         trace = now.run(torch.tensor([target.context]), read=[site for some in sites.values() for site in some], keep=0)
         for layer in chosen:
-            k, written, mlp, resid = (trace[site][0, -1] for site in sites[layer])
-            if not torch.equal(written, mlp):
-                raise ValueError(f"REVS reads what a neuron writes in the stream's own coordinates, but {model.name} norms "
-                                 f"the MLP's output at layer {layer} before it adds it; use another method")  # fmt: skip
+            flows = [trace[site][0, -1] for site in sites[layer]]
             weight = Weight(f"down.{layer}")
-            units, columns = plan.edit(now.body.linear(weight).matrix(), k, mlp, resid, target)
+            units, columns = plan.edit(now.body.linear(weight).matrix(), *flows, target, passages[layer])
             if len(units):
                 update = _update(weight, now.body.linear(weight).matrix(), units, columns)
                 now = replace(now.edited(update), edits=model.edits)  # the factors of every step are not kept
@@ -107,27 +112,30 @@ class Plan:
         self,
         matrix: Float[Tensor, "d_model unit"],
         k: Float[Tensor, " unit"],
+        raw: Float[Tensor, " d_model"],
         mlp: Float[Tensor, " d_model"],
         resid: Float[Tensor, " d_model"],
         target: Target,
+        passage: Passage,
     ) -> tuple[Int[Tensor, " edited"], Float[Tensor, "edited d_model"]]:
         """The neurons to edit, best first, and their new columns; none where the token is low enough.
 
-        Args: k: the activations at the token's place; mlp, resid: what flows there after the layer.
+        Args: k: the activations at the token's place; raw: what the columns make of them; mlp: what the stream gets of
+            that; resid: the stream after it.
         """
         token, out = target.token, self.readout
-        k, mlp, resid, matrix = (x.to(out.unembed) for x in (k, mlp, resid, matrix))
+        k, raw, mlp, resid, matrix = (x.to(out.unembed) for x in (k, raw, mlp, resid, matrix))
         none = torch.zeros(0, dtype=torch.long, device=k.device)
         in_stream, in_mlp = out.ranks(torch.stack([resid, mlp]), none.new_tensor([token, token])).tolist()
         if in_stream >= self.residual[0] or in_mlp >= self.mlp[1]:
             return none, matrix[:, none].T
         busy = k.topk(min(self.active, len(k))).indices
         busy = busy[k[busy] > 0]
-        rank = out.ranks(matrix[:, busy].T, none.new_full((len(busy),), token))
+        rank = out.ranks(passage.along(matrix[:, busy].T), none.new_full((len(busy),), token))
         best = rank.argsort(stable=True)
         units = busy[best[rank[best] < self.neuron[0]][: self.neurons]]
-        columns = demoted(out, matrix[:, units].T, token, self.neuron, faithful=self.faithful)
-        moved = (k[units, None] * (columns - matrix[:, units].T)).cumsum(0)
+        columns = demoted(out, matrix[:, units].T, token, self.neuron, passage, faithful=self.faithful)
+        moved = passage.change(raw, (k[units, None] * (columns - matrix[:, units].T)).cumsum(0))
         same = none.new_full((len(units),), token)
         enough = (out.ranks(resid + moved, same) >= self.residual[0]) & (out.ranks(mlp + moved, same) >= self.mlp[0])
         count = int(enough.int().argmax()) + 1 if bool(enough.any()) else len(units)
@@ -139,6 +147,7 @@ def demoted(
     columns: Float[Tensor, "unit d_model"],
     token: int,
     band: tuple[int, int],
+    passage: Passage = STRAIGHT,
     *,
     faithful: bool = False,
 ) -> Float[Tensor, "unit d_model"]:
@@ -151,18 +160,20 @@ def demoted(
     Returns: [unit, d_model]; where no place of the line is in the band because logits tie, the first below it.
     Raises: ValueError for a band that the line does not reach.
     """
-    base, size = columns, readout.scale(columns)
+    base, seen = columns, passage.along(columns)
+    size = readout.scale(seen)
     if faithful and not readout.centres:
-        size = (columns.var(-1, correction=0, keepdim=True) + readout.eps).sqrt()
-        base = columns * size / readout.scale(columns) + columns.mean(-1, keepdim=True)
-    way = size * readout.towards(token)
-    at_zero, slope = ((readout.centred(x) * readout.gain) @ readout.unembed.T for x in (base, way))
+        size = (seen.var(-1, correction=0, keepdim=True) + readout.eps).sqrt()
+        base = seen = columns * size / readout.scale(columns) + columns.mean(-1, keepdim=True)
+    step = size * passage.towards(readout, token)
+    way = passage.along(step)
+    at_zero, slope = ((readout.centred(x) * readout.gain) @ readout.unembed.T for x in (seen, way))
     fixed = readout.shift @ readout.unembed.T + readout.bias
     c = torch.zeros_like(size[:, 0])
     low, high = c - math.inf, c + math.inf
     left = torch.arange(len(c), device=c.device)
     for _ in range(EVALUATIONS):
-        x = base[left] - c[left, None] * way[left]
+        x = seen[left] - c[left, None] * way[left]
         logits = at_zero[left] - c[left, None] * slope[left] + readout.scale(x) * fixed
         rank = above(logits, torch.full_like(left, token))
         low[left[rank < band[0]]] = c[left[rank < band[0]]]
@@ -176,7 +187,7 @@ def demoted(
         raise ValueError(f"the token {token} is not put at rank {band[0]} to {band[1]} of {len(readout.unembed)} by changing "
                          "its own logit, for others go along with it; choose another band")  # fmt: skip
     c[left] = high[left]
-    return base - c[:, None] * way
+    return base - c[:, None] * step
 
 
 def _update(weight: Weight, matrix: Tensor, units: Tensor, columns: Tensor) -> Update:

@@ -3,6 +3,7 @@ import torch
 
 from clew.data.facts import Fact, Facts
 from clew.edits._asked import at_subjects, subjects_alone
+from clew.edits._target import learn_targets
 from clew.edits.memit import memit, share
 from clew.edits.rome import rome
 from clew.sites import Site, Weight
@@ -17,6 +18,11 @@ FACTS = Facts(
     ),
 )
 QUICK = {"text": None, "layers": [0, 1], "contexts": 1, "steps": 3, "strength": 0.1}
+POSTNORMED = pytest.mark.parametrize(
+    ("family", "facts"),
+    [("gemma2", FACTS.first(1)), ("gemma3_text", FACTS)],  # Gemma 2 gives NaN on padding, inside transformers
+    ids=["gemma2", "gemma3"],
+)
 LAYOUTS = pytest.mark.parametrize("family", ["llama", "gpt2"])
 
 
@@ -55,6 +61,32 @@ def test_the_last_layer_brings_the_stream_to_z():
     assert left[2] < 1e-6 * left[0]
 
 
+@POSTNORMED
+def test_through_a_norm_the_stream_gets_what_is_nearest_to_z(family, facts):
+    model, site = model_of(family, torch.float64), Site.parse("resid.1")
+    rows = [row for fact in facts for row in subjects_alone(model, fact, ("",))]
+    search = {"steps": 3, "lr": 0.5, "clamp": 0.75, "kl_weight": 0.0625, "weight_decay": 0.5}
+    z = torch.stack([t.wanted for t in learn_targets(model, list(facts), site, ("",), **search)])
+    raw, mlp, held = at_subjects(model, rows, Site("mlp_out", 1), Site("mlp", 1), site).values()
+    stack = memit(model, facts, text=None, layers=[1], contexts=0, strength=1e-9, **search)
+    after = at_subjects(model.edited(stack), rows, site)[site]
+    gain, size = mlp / (raw / raw.square().mean(-1, keepdim=True).sqrt()), raw.norm(dim=-1, keepdim=True)
+    others = raw + 0.1 * size * torch.randn(1000, *raw.shape, generator=torch.Generator().manual_seed(0)).double()
+    others = held - mlp + gain * others / others.square().mean(-1, keepdim=True).sqrt()
+    tolerance = 1e-5 * float(held.norm(dim=-1).max())
+    assert bool(((after - z).norm(dim=-1) < (held - z).norm(dim=-1)).all())
+    assert bool(((after - z).norm(dim=-1) < (others - z).norm(dim=-1) + tolerance).all())
+    assert bool((torch.cosine_similarity(after - held, z - held) > 0.5).all())
+
+
+@POSTNORMED
+def test_through_norms_the_layers_come_nearer_one_by_one(family, facts):
+    missing = memit(model_of(family, torch.float64), facts, **QUICK | {"contexts": 0, "strength": 1e-9}).about[
+        "missing"
+    ]
+    assert missing[1] < 0.9
+
+
 def test_an_infinite_strength_changes_nothing():
     model = model_of(dtype=torch.float64)
     keys, more = torch.randn(3, model.body.widths[Site.parse("neuron.0")]).double(), torch.randn(3, 32).double()
@@ -73,5 +105,3 @@ def test_layers_are_edited_from_the_lowest_and_default_to_the_first_quarter():
 def test_errors_say_what_is_possible():
     with pytest.raises(ValueError, match="name some of 0 to"):
         memit(model_of(), FACTS, text=None, layers=[0, 0])
-    with pytest.raises(ValueError, match="use by='rome'"):
-        memit(model_of("gemma3_text"), FACTS, **QUICK)
