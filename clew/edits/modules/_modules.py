@@ -10,10 +10,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from clew.edits._solver import least_change
 from clew.models import EditDidNotFire
 from clew.models.weights import twin_of
-from clew.sites import Update, near
+from clew.sites import Update, Weight, near
 from clew.stack import Stack
+
+FRAMES = ("{}", "A photo of {}", "An image of {}", "A picture of {}")
+"""What a prompt for a picture is often put into."""
 
 
 def linears(module: nn.Module, maps: str) -> dict[str, nn.Linear]:
@@ -25,6 +29,11 @@ def linears(module: nn.Module, maps: str) -> dict[str, nn.Linear]:
     return found
 
 
+def linear_at(module: nn.Module, path: str) -> nn.Linear:
+    """The linear module at a dotted path. Raises: ValueError naming some that there are."""
+    return linears(module, f"^{re.escape(path)}$")[path]
+
+
 def edited(module: nn.Module, stack: Stack) -> Any:
     """A module of the same structure with these updates made; it shares every other tensor with `module`, which stays.
 
@@ -32,32 +41,48 @@ def edited(module: nn.Module, stack: Stack) -> Any:
     """
     twin = twin_of(module)
     for edit in stack:
-        owner = linears(twin, f"^{re.escape(str(edit.at))}$")[str(edit.at)]
         if not isinstance(edit, Update):
             raise ValueError(f"{edit} is no update of a weight, so a bare module cannot hold it")
-        weight = edit(owner.weight.detach())
-        if torch.equal(weight, owner.weight):
+        map = linear_at(twin, str(edit.at))
+        weight = edit(map.weight.detach())
+        if torch.equal(weight, map.weight):
             raise EditDidNotFire(f"the update of {edit.at} changes no bit of it")
-        owner.weight = nn.Parameter(weight, requires_grad=owner.weight.requires_grad)
+        map.weight = nn.Parameter(weight, requires_grad=map.weight.requires_grad)
     return twin
 
 
-def inputs_of(module: nn.Module, path: str, run: Callable[[Any], object]) -> Float[Tensor, "*place in"]:
-    """What the linear map at `path` reads while `run(module)` runs. Raises: ValueError if that never reaches it."""
-    twin = twin_of(module)
-    tape = _Tape(linears(twin, f"^{re.escape(path)}$")[path])
-    twin.set_submodule(path, tape)
-    with torch.no_grad():
-        run(twin)
-    if tape.seen is None:
-        raise ValueError(f"the run never reached {path}, so nothing was read there")
-    return tape.seen
+def read_as(
+    module: nn.Module,
+    maps: str,
+    states: Float[Tensor, "example in"],
+    others: Float[Tensor, "example in"],
+    *,
+    strength: float,
+    weights: Float[Tensor, "example 1"] | None = None,
+) -> tuple[Update, ...]:
+    """Updates after which all these maps make of each state what they make of the other beside it now.
+
+    Args: strength: of the maps as they are; weights: of each state's squared error.
+    Raises: ValueError for a map of another width, or a pattern that nothing matches.
+    """
+    updates = []
+    root = 1.0 if weights is None else weights.sqrt()  # a weight on a squared error is its root on both sides
+    for path, map in linears(module, maps).items():
+        if map.in_features != states.shape[1]:
+            raise ValueError(f"{path} reads {map.in_features} numbers, but the text is {states.shape[1]} wide; "
+                             "choose `maps` that read the text")  # fmt: skip
+        W = map.weight.detach().double()
+        keys, meant = ((root * some.double()).to(W.device) for some in (states, others))
+        left, right = least_change(W, keys, meant @ W.T, strength=strength)
+        updates.append(Update(Weight(path), left=left, right=right))
+    return tuple(updates)
 
 
-class _Tape(nn.Module):
-    """A linear map that keeps what it read last."""
+class Tap(nn.Module):
+    """A linear map that keeps what it read last, and gives `more` than it would."""
 
     seen: Tensor | None = None
+    more: Tensor | float = 0.0
 
     def __init__(self, inner: nn.Linear) -> None:
         super().__init__()
@@ -65,7 +90,36 @@ class _Tape(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self.seen = x
-        return self.inner(x)
+        out = self.inner(x)
+        return out + torch.as_tensor(self.more).to(out)
+
+
+def tapped(module: nn.Module, path: str) -> tuple[Any, Tap]:
+    """A twin with a tap at `path`, without dropout. Raises: ValueError if there is no linear map."""
+    twin = twin_of(module).eval()
+    tap = Tap(linear_at(twin, path))
+    twin.set_submodule(path, tap)
+    return twin, tap
+
+
+def inputs_of(module: nn.Module, path: str, run: Callable[[Any], object]) -> Float[Tensor, "*place in"]:
+    """What the linear map at `path` reads while `run(module)` runs. Raises: ValueError if that never reaches it."""
+    twin, tap = tapped(module, path)
+    with torch.no_grad():
+        run(twin)
+    if tap.seen is None:
+        raise ValueError(f"the run never reached {path}, so nothing was read there")
+    return tap.seen
+
+
+def tokens(
+    encoder: nn.Module, tokenizer: Any, texts: Sequence[str], length: int | None = None
+) -> tuple[Int[Tensor, "text seq"], Bool[Tensor, "text seq"]]:
+    """Token ids, padded to the right as far as the longest text or to `length`, and which of them are real."""
+    say = {"padding": True} if length is None else {"padding": "max_length", "max_length": length, "truncation": True}
+    rows = tokenizer(list(texts), **say, padding_side="right", return_tensors="pt")
+    device = next(encoder.parameters()).device
+    return rows["input_ids"].to(device), rows["attention_mask"].bool().to(device)
 
 
 def encoded(
@@ -73,12 +127,16 @@ def encoded(
 ) -> tuple[Int[Tensor, "text seq"], Bool[Tensor, "text seq"], Float[Tensor, "text seq d_model"]]:
     """Token ids padded to the encoder's length, which are real, and the encoder's last hidden state.
 
-    Padding is to the right and takes part, as in the pipelines that paint from these states.
+    Padding takes part, as in the pipelines that paint from these states. Encoders of relative positions (T5) have no
+    length; the tokenizer's counts for them.
     """
     config: Any = encoder.config
-    limit = int(config.max_position_embeddings)
-    rows = tokenizer(list(texts), padding="max_length", max_length=limit, truncation=True, padding_side="right",
-                     return_tensors="pt")  # fmt: skip
-    ids = rows["input_ids"].to(next(encoder.parameters()).device)
+    length = int(getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length)
+    ids, real = tokens(encoder, tokenizer, texts, length)
     with torch.no_grad():
-        return ids, rows["attention_mask"].bool().cpu(), encoder(input_ids=ids).last_hidden_state
+        return ids, real, encoder(input_ids=ids).last_hidden_state
+
+
+def last_words(real: Bool[Tensor, "text seq"]) -> Int[Tensor, " text"]:
+    """Where each text's last word ends: before the end token, in texts that are padded to the right."""
+    return (real.sum(1) - 2).clamp(min=0)

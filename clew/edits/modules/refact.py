@@ -1,24 +1,27 @@
 """ReFACT: a fact of a text encoder, changed by one rank-one update of one of its maps.
 
-ROME inside a text encoder: the map's output at the subject's last token becomes a given v*, with everything else that the
-map does on ordinary text moved as little as possible. Source: Arad et al. 2024, arXiv:2306.00738. Differs: v* is given
-(they fit it to images, which is outside of clew).
+ROME inside a text encoder: the map's output at the subject's last token becomes v*, with everything else that the map does
+on ordinary text moved as little as possible. Source: Arad et al. 2024, arXiv:2306.00738. Differs: the key is that of the
+bare prompt, for the direction of the update as for its size; the authors take the direction from several prompts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clew.data.second_moment import Moment
 from clew.data.spans import last_of
 from clew.edits.linear import change
-from clew.edits.modules._modules import edited, inputs_of
+from clew.edits.modules._modules import edited, inputs_of, linear_at, tokens
 from clew.sites import Update, Weight
 from clew.stack import Stack
 
-__all__ = ["edited", "key_of", "refact"]
+__all__ = ["edited", "key_of", "moment_of", "refact"]
 
 
 def refact(
@@ -34,22 +37,48 @@ def refact(
     """Give the map `at` the output `value` at the last token of the subject.
 
     Args:
-        encoder: transformers' CLIPTextModel or what is called like it.
+        encoder: transformers' CLIPTextModel or what is called like it, or a CLIPModel, whose text encoder is meant.
         prompt, subject: words, and which of them the fact is about.
-        value: v*, the bias of the map included.
-        at: dotted path of the map, such as "encoder.layers.4.mlp.fc2".
-        prior: second moment of what the map reads on ordinary text; the identity by default.
+        value: v*, the bias of the map included; `learn_value` finds one.
+        at: dotted path of the map in `encoder`, such as "encoder.layers.4.mlp.fc2".
+        prior: second moment of what the map reads on ordinary text, as `moment_of(...).matrix`; the identity by default,
+            which spares no token that is read like the subject.
 
     Returns: a Stack of one Update of rank 1; `edited(encoder, stack)` is the changed encoder.
     Raises: ValueError for a subject that is not in the prompt, or a path that is no linear map.
+
+    >>> stack = refact(encoder, "The President of the United States", "President", found.wanted,
+    ...                tokenizer=tokenizer, at="encoder.layers.4.mlp.fc2")  # doctest: +SKIP
     """
     key = key_of(encoder, prompt, subject, tokenizer=tokenizer, at=at)
-    left, right = change(encoder.get_submodule(at), key[None], value[None], prior=prior, strength=0.0)  # type: ignore[arg-type]
+    left, right = change(linear_at(encoder, at), key[None], value[None], prior=prior, strength=0.0)
     return Stack((Update(Weight(at), left=left, right=right),), f"refact of {subject}", {"prompt": prompt})
 
 
 def key_of(encoder: nn.Module, prompt: str, subject: str, *, tokenizer: Any, at: str) -> Float[Tensor, " in"]:
     """What the map `at` reads at the subject's last token."""
-    ids = tokenizer(prompt, return_tensors="pt")["input_ids"].to(next(encoder.parameters()).device)
-    read = inputs_of(encoder, at, lambda module: module(input_ids=ids))
-    return read.reshape(-1, read.shape[-1])[last_of(tokenizer, prompt, subject)]
+    place = last_of(tokenizer, prompt, subject)
+    return _read(encoder, [prompt], tokenizer, at)[place]
+
+
+def moment_of(encoder: nn.Module, texts: Sequence[str], *, tokenizer: Any, at: str, batch: int = 64) -> Moment:
+    """The second moment of what the map `at` reads on texts, starts and ends included; its `matrix` is a prior.
+
+    Without one, an update of the subject moves every token whose key is like the subject's. A few thousand captions are
+    a good start: `participation` says how many directions there are to be estimated.
+    """
+    if not texts:
+        raise ValueError("a second moment of no texts; give some ordinary ones, such as captions")
+    gram, fourth, samples = torch.tensor(0.0), 0.0, 0
+    for first in range(0, len(texts), batch):
+        keys = _read(encoder, texts[first : first + batch], tokenizer, at).double().cpu()
+        gram, fourth = gram + keys.T @ keys, fourth + float(keys.square().sum(-1).square().sum())
+        samples += len(keys)
+    return Moment(gram, fourth, samples, about={"site": f"what {at} reads"})
+
+
+def _read(encoder: nn.Module, texts: Sequence[str], tokenizer: Any, at: str) -> Float[Tensor, "token in"]:
+    """What a map reads at every token of some texts, one after the other."""
+    ids, real = tokens(encoder, tokenizer, texts)
+    read = inputs_of(encoder, at, lambda module: getattr(module, "get_text_features", module)(input_ids=ids))
+    return read.reshape(*ids.shape, -1)[real]

@@ -13,9 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from clew.edits.linear import change
-from clew.edits.modules._modules import edited, encoded, linears
-from clew.sites import Update, Weight
+from clew.edits.modules._modules import FRAMES, edited, encoded, read_as
 from clew.stack import Stack
 
 __all__ = ["aligned", "edited", "time_edit"]
@@ -28,7 +26,7 @@ def time_edit(
     encoder: nn.Module,
     tokenizer: Any,
     maps: str = r"attn2\.to_[kv]$",
-    frames: Sequence[str] = ("{}", "A photo of {}", "An image of {}", "A picture of {}"),
+    frames: Sequence[str] = FRAMES,
     strength: float = 0.1,
 ) -> Stack:
     """Make a model read each source prompt as its destination.
@@ -51,21 +49,13 @@ def time_edit(
         raise ValueError("give at least one source and destination, as in {'a rose': 'a blue rose'}")
     pairs = [(frame.format(a), frame.format(b)) for a, b in prompts.items() for frame in frames]
     ids, real, states = encoded(encoder, tokenizer, [text for pair in pairs for text in pair])
-    keys, wanted = [], []
+    wanted = []
     for i, (source, destination) in enumerate(pairs):
-        a, b = (ids[2 * i + side][real[2 * i + side].to(ids.device)].tolist() for side in (0, 1))
-        keys.append(states[2 * i])
+        a, b = (ids[row][real[row]].tolist() for row in (2 * i, 2 * i + 1))
         wanted.append(states[2 * i + 1][aligned(a, b, ids.shape[1], f"{source!r} -> {destination!r}")])
-    updates = []
-    for path, map in linears(module, maps).items():
-        if map.in_features != states.shape[-1]:
-            raise ValueError(f"{path} reads {map.in_features} numbers, but the text is {states.shape[-1]} wide; "
-                             "choose `maps` that read the text")  # fmt: skip
-        values = torch.nn.functional.linear(torch.cat(wanted).to(map.weight), map.weight.detach(), map.bias)
-        left, right = change(map, torch.cat(keys), values, strength=strength)
-        updates.append(Update(Weight(path), left=left, right=right))
+    updates = read_as(module, maps, states[::2].flatten(0, 1), torch.cat(wanted), strength=strength)
     about = {"prompts": dict(prompts), "frames": list(frames), "strength": strength}
-    return Stack(tuple(updates), f"time of {', '.join(prompts)}", about)
+    return Stack(updates, f"time of {', '.join(prompts)}", about)
 
 
 def aligned(source: Sequence[int], destination: Sequence[int], length: int, name: str = "the pair") -> list[int]:

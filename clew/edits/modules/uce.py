@@ -14,9 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clew.edits.linear import change
-from clew.edits.modules._modules import edited, encoded, linears
-from clew.sites import Update, Weight
+from clew.edits.modules._modules import edited, encoded, last_words, read_as
 from clew.stack import Stack
 
 __all__ = ["concept", "edited", "uce"]
@@ -40,9 +38,10 @@ def uce(
     Args:
         module: holds the maps, such as the U-Net of a diffusion pipeline.
         concepts: erased concept -> guide; "" is the guide of nothing at all.
-        encoder, tokenizer: of the text; transformers' CLIPTextModel or what is called and returns like it.
+        encoder, tokenizer: of the text; transformers' CLIPTextModel, T5EncoderModel or what is called and returns like it.
         keep: concepts that shall be read as ever.
-        maps: a pattern found in the dotted paths of the linear maps to change; all must read the text's embedding.
+        maps: a pattern found in the dotted paths of the linear maps to change; all must read the text's embedding, as the
+            keys and values of Stable Diffusion's cross-attentions do, or "^context_embedder$" in FLUX.
         frames: each concept is put into each, as in ("{}", "a photo of {}").
         strength, erase_scale, keep_scale: weight of the maps as they are, of what is erased, and of what is kept.
 
@@ -58,27 +57,17 @@ def uce(
         raise ValueError(f"erase_scale={erase_scale} and keep_scale={keep_scale} must be above 0")
     sides = [list(concepts), list(concepts.values()), list(keep)]
     texts = [[frame.format(word) for word in side for frame in frames] for side in sides]
-    erased, guides, kept = concept(encoder, tokenizer, [text for side in texts for text in side]).split(
-        [len(side) for side in texts]
+    states = concept(encoder, tokenizer, [text for side in texts for text in side])
+    erased, guides, kept = states.split([len(side) for side in texts])
+    weights = states.new_tensor([erase_scale] * len(erased) + [keep_scale] * len(kept))[:, None]
+    updates = read_as(
+        module, maps, torch.cat([erased, kept]), torch.cat([guides, kept]), weights=weights, strength=strength
     )
-    weight = torch.cat([erased.new_full((len(erased), 1), erase_scale), erased.new_full((len(kept), 1), keep_scale)])
-    updates = []
-    for path, map in linears(module, maps).items():
-        if map.in_features != erased.shape[1]:
-            raise ValueError(f"{path} reads {map.in_features} numbers, but a concept is {erased.shape[1]} wide; "
-                             "choose `maps` that read the text")  # fmt: skip
-        wanted = torch.cat([guides, kept]).to(map.weight.device) @ map.weight.detach().double().T
-        root = weight.sqrt()  # a weight on a squared error is its root on both sides
-        unbiased = 0 if map.bias is None else map.bias.detach().double()
-        left, right = change(
-            map, root * torch.cat([erased, kept]), root.to(wanted) * wanted + unbiased, strength=strength
-        )
-        updates.append(Update(Weight(path), left=left, right=right))
     about = {"erased": dict(concepts), "kept": list(keep), "frames": list(frames), "strength": strength}
-    return Stack(tuple(updates), f"uce of {', '.join(concepts) or 'nothing'}", about)
+    return Stack(updates, f"uce of {', '.join(concepts) or 'nothing'}", about)
 
 
 def concept(encoder: nn.Module, tokenizer: Any, texts: Sequence[str]) -> Float[Tensor, "text d_model"]:
     """The embedding of each text at its last word's last token, the one before the end token; float64."""
     _, real, states = encoded(encoder, tokenizer, texts)
-    return states[torch.arange(len(texts)), (real.sum(1) - 2).clamp(min=0)].double()
+    return states[torch.arange(len(texts), device=real.device), last_words(real)].double()
