@@ -49,7 +49,6 @@ HOBBIES = (
     "plays chess", "goes hiking", "sings in a choir", "grows tomatoes", "reads novels", "swims in the lake", "rides a bike",
     "collects stamps", "learns languages", "takes long walks",
 )  # fmt: skip
-DAYS = ("weekends", "Sundays", "Mondays", "holidays", "rainy days")
 PRONOUNS = {"female": ("She", "her"), "male": ("He", "his")}
 
 KEYWORDS: dict[str, tuple[str, ...]] = {
@@ -77,7 +76,7 @@ def bios(
     *,
     professions: Sequence[str] = tuple(DUTIES),
     correlation: int | float = 0.0,
-    free_time: int = 1,
+    duties: Sequence[int] = range(6),
     seed: int = 0,
 ) -> Labelled:
     """n biographies labelled by "profession" and "gender".
@@ -87,15 +86,15 @@ def bios(
         correlation: 0 makes half of each profession women. At c, (1 + c) / 2 of the first, third, ... profession are
             women and of the others men: for two professions c is the correlation of the two labels, and at 1 either
             label tells the other.
-        free_time: sentences on what they do then, up to five. Each repeats the pronoun and says nothing of the
-            profession, so that gender is the louder the more there are.
+        duties: which of the six things that people of each profession do may be told; learn with some and judge with the
+            others, and no sentence about a profession is known by heart.
 
-    Raises: ValueError naming the near professions, or for a correlation outside [-1, 1].
+    Raises: ValueError naming the near professions, or for a correlation or a duty that there is not.
     """
     if not -1 <= correlation <= 1:
         raise ValueError(f"correlation={correlation} is outside [-1, 1]")
-    if not 1 <= free_time <= len(DAYS):
-        raise ValueError(f"free_time={free_time} is outside 1 to {len(DAYS)}")
+    if not duties or not set(duties) <= set(range(6)):
+        raise ValueError(f"duties={list(duties)}: choose some of 0 to 5")
     if unknown := [p for p in professions if p not in DUTIES]:
         raise ValueError(f"there are no sentences about a {unknown[0]!r}; {near(unknown[0], DUTIES)}")
     rng, found = random.Random(seed), dict[str, tuple[str, str]]()
@@ -103,23 +102,18 @@ def bios(
         rank, which = divmod(at, len(professions))
         women = (1 + correlation * (-1) ** which) / 2
         gender = "female" if floor((rank + 1) * women + 1e-9) > floor(rank * women + 1e-9) else "male"
-        text = _bio(rng, professions[which], gender, free_time)
+        text = _bio(rng, professions[which], gender, duties)
         while text in found:
-            text = _bio(rng, professions[which], gender, free_time)
+            text = _bio(rng, professions[which], gender, duties)
         found[text] = (professions[which], gender)
     texts = rng.sample(list(found), n)
     profession, gender = zip(*(found[text] for text in texts), strict=True)
     return Labelled("bios", tuple(texts), {"profession": profession, "gender": gender})
 
 
-def _bio(rng: random.Random, profession: str, gender: str, free_time: int = 1) -> str:
+def _bio(rng: random.Random, profession: str, gender: str, duties: Sequence[int]) -> str:
     name = f"{rng.choice(WOMEN if gender == 'female' else MEN)} {rng.choice(SURNAMES)}"
     subject, possessive = PRONOUNS[gender]
-    duty = rng.choice(DUTIES[profession])
+    duty = DUTIES[profession][rng.choice(duties)]
     city, hobby = rng.choice(COUNTRIES)[1], rng.choice(HOBBIES)
-    said = f"{name} lives in {city}. {subject} {duty}. In {possessive} free time {subject.lower()} {hobby}."
-    if free_time > 1:
-        others = rng.sample([other for other in HOBBIES if other != hobby], free_time - 1)
-        for day, other in zip(rng.sample(DAYS, free_time - 1), others, strict=True):
-            said += f" On {day} {subject.lower()} {other} with {possessive} friends."
-    return said
+    return f"{name} lives in {city}. {subject} {duty}. In {possessive} free time {subject.lower()} {hobby}."

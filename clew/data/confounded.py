@@ -45,6 +45,7 @@ class Confounded:
         target: str = "profession",
         spurious: str = "gender",
         learn: float = 0.6,
+        judged: Labelled | None = None,
         seed: int = 0,
     ) -> Confounded:
         """Split labelled texts.
@@ -52,6 +53,9 @@ class Confounded:
         Args:
             together: target class -> spurious class, for two of each; texts of other classes are left out.
             learn: the share of each group to learn from.
+            judged: texts to judge on, with the same labellings; by default those not learnt from. Where few sentences
+                make up many texts, give texts of other sentences, or a classifier that knows them by heart has no need
+                of a shortcut.
         Raises: ValueError for labels that there are not, or a group with fewer than 4 texts.
         """
         classes, others = tuple(together), tuple(together.values())
@@ -59,27 +63,22 @@ class Confounded:
             raise ValueError(
                 f"together={dict(together)}: name two classes of {target!r}, each with its own {spurious!r}"
             )
-        pairs = list(zip(labelled[target], labelled[spurious], strict=True))
-        rng, cells = random.Random(seed), {}
-        for group in [(c, o) for c in classes for o in others]:
-            cells[group] = [i for i, pair in enumerate(pairs) if pair == group]
-            rng.shuffle(cells[group])
-            if len(cells[group]) < 4:
-                known = "; ".join(f"{of}: {', '.join(labelled.classes(of))}" for of in (target, spurious))
-                raise ValueError(f"{labelled.name} has {len(cells[group])} texts that are {' and '.join(group)} ({known}); "
-                                 "each of the four groups needs at least 4")  # fmt: skip
-        least = min(map(len, cells.values()))
-        first, rest = round(learn * least), least - round(learn * least)
-        if not 2 <= first < least:
-            raise ValueError(
-                f"learn={learn} of {least} texts a group leaves {first} to learn from and {rest} to judge on"
-            )
-        common = [group for group in cells if together[group[0]] == group[1]]
+        groups, rng = [(c, o) for c in classes for o in others], random.Random(seed)
+        cells, least = _cells(labelled, groups, target, spurious, rng)
+        first = round(learn * least)
+        if not 2 <= first < least + (judged is not None):
+            raise ValueError(f"learn={learn} of {least} texts a group leaves {first} to learn from and {least - first} to "
+                             "judge on")  # fmt: skip
+        rest = {group: some[first:least] for group, some in cells.items()}
+        if judged is not None:
+            rest, fewest = _cells(judged, groups, target, spurious, rng)
+            rest = {group: some[:fewest] for group, some in rest.items()}
+        common = [group for group in groups if together[group[0]] == group[1]]
         return cls(
             together, target, spurious,
             train=labelled.pick(sorted(i for group in common for i in cells[group][:first])),
             balanced=labelled.pick(sorted(i for group in cells.values() for i in group[: first // 2])),
-            test=labelled.pick(sorted(i for group in cells.values() for i in group[first:least])),
+            test=(judged or labelled).pick(sorted(i for group in rest.values() for i in group)),
         )  # fmt: skip
 
     @property
@@ -98,3 +97,18 @@ class Confounded:
         """Of each text of `test`: is it of the second target class, and of what goes with it?"""
         return np.array([[c == self.classes[1] for c in self.test[self.target]],
                          [c == self.classes[1] for c in self.goes_with(self.test[self.spurious])]])  # fmt: skip
+
+
+def _cells(
+    labelled: Labelled, groups: Sequence[Group], target: str, spurious: str, rng: random.Random
+) -> tuple[dict[Group, list[int]], int]:
+    """The texts of each group in random order, and how many the smallest has."""
+    pairs, cells = list(zip(labelled[target], labelled[spurious], strict=True)), {}
+    for group in groups:
+        cells[group] = [i for i, pair in enumerate(pairs) if pair == group]
+        rng.shuffle(cells[group])
+        if len(cells[group]) < 4:
+            known = "; ".join(f"{of}: {', '.join(labelled.classes(of))}" for of in (target, spurious))
+            raise ValueError(f"{labelled.name} has {len(cells[group])} texts that are {' and '.join(group)} ({known}); "
+                             "each of the four groups needs at least 4")  # fmt: skip
+    return cells, min(map(len, cells.values()))

@@ -23,6 +23,12 @@ def test_no_text_to_judge_on_was_learnt_from() -> None:
     assert not learnt & set(TEXTS.test.texts) and len(TEXTS.train) == len(TEXTS.balanced)
 
 
+def test_others_to_judge_on_leave_all_to_learn_from() -> None:
+    others = bios(40, professions=tuple(TOGETHER), duties=range(3, 6), seed=1)
+    texts = Confounded.of(bios(80, professions=tuple(TOGETHER), duties=range(3)), TOGETHER, learn=1.0, judged=others)
+    assert len(texts.train) == len(texts.balanced) == 40 and set(texts.test.texts) == set(others.texts)
+
+
 def test_truth_is_the_second_class_and_what_goes_with_it() -> None:
     told = [(p == "professor", g == "male") for p, g in groups(TEXTS.test)]
     assert TEXTS.truth.T.tolist() == [list(pair) for pair in told]

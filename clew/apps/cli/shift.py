@@ -16,6 +16,7 @@ def shift(
     together: Annotated[tuple[str, ...], Several] = ("nurse=female", "professor=male"),
     through: Annotated[tuple[str, ...], Several] = (),
     texts: str = "bios",
+    judged_on: Path | None = None,
     target: str = "profession",
     spurious: str = "gender",
     n: int = 1600,
@@ -52,13 +53,16 @@ def shift(
     through
         Dictionaries for the features; those that come with clew for this model by default.
     texts
-        JSON lines with text and the two labels, or `bios`, which clew generates (with three sentences on free time).
+        JSON lines with text and the two labels, or `bios`, which clew generates: half of what people of a profession do
+        is told where one learns, the other half where one judges.
+    judged_on
+        JSON lines of other texts to judge on; then all of `texts` are learnt from.
     target
         The label to learn.
     spurious
         The label that must not be used.
     n
-        How many texts to generate.
+        How many texts to generate to learn from; half as many are judged on.
     words
         What the rule that judges looks for among the tokens a unit fires on; gendered words by default.
     judged
@@ -76,7 +80,7 @@ def shift(
     epochs
         Of the classifier.
     learn
-        The share of texts to learn from.
+        The share of a file's texts to learn from, where it is judged on the rest.
     skip
         Tokens at the start of a text that are not read: the first is an attention sink in most models.
     circuit
@@ -90,8 +94,9 @@ def shift(
     from clew.data.confounded import Confounded
 
     pairs = dict(_pair(one) for one in together)
-    chosen = Confounded.of(_texts(texts, tuple(pairs), target, spurious, n, seed), pairs, target=target,
-                           spurious=spurious, learn=learn, seed=seed)  # fmt: skip
+    learnt, others = _texts(texts, judged_on, tuple(pairs), target, spurious, n, seed)
+    chosen = Confounded.of(learnt, pairs, target=target, spurious=spurious, learn=1.0 if others else learn, judged=others,
+                           seed=seed)  # fmt: skip
     opened = open_lens(model, device=device)
     rule = by_words(words or GENDERED)
     experiment = Experiment(
@@ -115,13 +120,19 @@ def _pair(word: str) -> tuple[str, str]:
     return target, spurious
 
 
-def _texts(name: str, professions: tuple[str, ...], target: str, spurious: str, n: int, seed: int) -> Any:
+def _texts(
+    name: str, judged_on: Path | None, professions: tuple[str, ...], target: str, spurious: str, n: int, seed: int
+) -> tuple[Any, Any]:
+    """The texts to learn from, and those to judge on if they are others."""
     from clew.data.bios import bios
     from clew.data.labelled import Labelled
 
+    labels = (target, spurious)
+    others = None if judged_on is None else Labelled.load(judged_on, labels=labels)
     if name == "bios" and not Path(name).exists():
-        return bios(n, professions=professions, free_time=3, seed=seed)
-    return Labelled.load(name, labels=(target, spurious))
+        learnt = bios(n, professions=professions, duties=range(3), seed=seed)
+        return learnt, others or bios(n // 2, professions=professions, duties=range(3, 6), seed=seed + 1)
+    return Labelled.load(name, labels=labels), others
 
 
 def _dictionaries(names: tuple[str, ...]) -> list[Any]:

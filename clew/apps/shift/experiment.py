@@ -36,9 +36,10 @@ Answer = tuple[np.ndarray, int | None]
 class Experiment:
     """One classifier, its circuits in features and in neurons, and the judgements of both.
 
-    >>> texts = Confounded.of(bios(1200, free_time=3), {"nurse": "female", "professor": "male"})
+    >>> learnt, others = bios(1200, duties=range(3)), bios(600, duties=range(3, 6), seed=1)
+    >>> texts = Confounded.of(learnt, {"nurse": "female", "professor": "male"}, learn=1.0, judged=others)
     >>> dictionaries = clew.Dictionary.load("smollm2-135m")
-    >>> shifted = Experiment(model, dictionaries, texts, "resid.5", by_words(GENDERED))
+    >>> shifted = Experiment(model, dictionaries, texts, "resid.8", by_words(GENDERED))
     >>> print(shifted.report())
     """
 

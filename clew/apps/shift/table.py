@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from clew.report import Report, Row
 
 
@@ -25,4 +27,7 @@ def markdown(report: Report) -> str:
 
 
 def _percent(row: Row | None) -> str:
-    return "" if row is None else f"{100 * row.value:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
+    if row is None:
+        return ""
+    percent = replace(row, value=100 * row.value, low=100 * row.low, high=100 * row.high)
+    return f"{percent.value:.1f} {percent.interval('.1f')}".rstrip()
