@@ -119,7 +119,11 @@ class Circuit:
         return replace(self, **columns, **edges | {end: new[edges[end]] for end in ("source", "target")})
 
     def top(self, n: int) -> Circuit:
-        """The n nodes of largest |score|, largest first; ties keep forward order."""
+        """The n nodes of largest |score|, largest first; ties keep forward order. All of them where there are fewer.
+
+        Raises: ValueError unless n is a whole number from 0 on.
+        """
+        _check_count(n, "nodes")
         return self.keep(np.argsort(-np.abs(self.score), kind="stable")[:n])
 
     def above(self, threshold: float) -> Circuit:
@@ -127,7 +131,8 @@ class Circuit:
         return self.keep(np.abs(self.score) > threshold)
 
     def strongest_edges(self, n: int) -> Circuit:
-        """The same nodes with only the n edges of largest |weight|."""
+        """The same nodes with only the n edges of largest |weight|. Raises: as `top`."""
+        _check_count(n, "edges")
         return self.keep_edges(np.argsort(-np.abs(self.weight), kind="stable")[:n])
 
     def keep_edges(self, chosen: np.ndarray) -> Circuit:
@@ -357,6 +362,11 @@ def _overlap(shared: tuple[Any, ...], *alone: tuple[Any, ...]) -> float:
 def is_component_graph(circuit: Circuit) -> bool:
     """Whether a circuit's nodes are sources and readers of a component graph (clew.models.components)."""
     return "components" in circuit.details and any(site.part in READERS for site in circuit.sites)
+
+
+def _check_count(n: Any, what: str) -> None:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+        raise ValueError(f"n={n!r} {what}: give a whole number from 0 on, as in 100")
 
 
 def _plain(column: np.ndarray) -> list[Any]:

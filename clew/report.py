@@ -16,7 +16,7 @@ FORMAT, VERSION = "clew report", 1
 
 @dataclass(frozen=True)
 class Row:
-    """One number and its 95 % bootstrap interval over examples."""
+    """One number and its 95 % bootstrap interval over examples; a single example has none, and `low`, `high` are nan."""
 
     measure: str
     """What was measured: faithfulness, completeness, ..."""
@@ -31,6 +31,15 @@ class Row:
     """Number of examples behind the number."""
     unit: str = "node"
     """What `nodes` counts: nodes, or edges where edges are judged."""
+
+    def interval(self, digits: str = ".3f") -> str:
+        """`[low, high]` for a table; empty where there is none.
+
+        >>> Row("faithfulness", 0.8, 0.75, 0.875).interval(".2f")
+        '[0.75, 0.88]'
+        """
+        bounded = np.isfinite(self.low) and np.isfinite(self.high)
+        return f"[{self.low:{digits}}, {self.high:{digits}}]" if bounded else ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class Report:
         for r in self.rows:
             size = "" if r.nodes is None else f"{r.nodes:>7} {r.unit}s"
             what = f"{r.measure} {r.of}".strip()
-            interval = "" if np.isnan(r.low) else f"  [{r.low:.3f}, {r.high:.3f}]  n={r.examples}"
+            interval = f"  {r.interval()}  n={r.examples}" if r.interval() else "  n=1, no interval" * (r.examples == 1)
             lines.append(f"  {what:<{width}}{size}  {r.value:7.3f}{interval}")
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
@@ -96,10 +105,14 @@ class Report:
 def bootstrap(
     statistic: Callable[[np.ndarray], float], examples: int, *, draws: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % percentile interval of `statistic(indices)` over resampled examples.
+    """95 % percentile interval of `statistic(indices)` over resampled examples; (nan, nan) for a single one.
+
+    One example drawn again and again is always itself, which would look certain and says nothing.
 
     Args: statistic: called with [examples] indices drawn with replacement.
     """
+    if examples < 2:
+        return float("nan"), float("nan")
     random = np.random.default_rng(seed)
     with np.errstate(all="ignore"):
         values = [statistic(random.integers(0, examples, examples)) for _ in range(draws)]

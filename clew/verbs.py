@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, get_args, get_type_hints
 
@@ -64,7 +65,7 @@ def find(
     used = behaviour.train if held_out and isinstance(behaviour, Behaviour) else behaviour
     started = time.perf_counter()
     found = method(model, used, *(() if circuit is None else (circuit,)), **_checked(method, options))
-    record = provenance(model, used, method, options, time.perf_counter() - started)
+    record = provenance(model, used, method, options, time.perf_counter() - started) | _pairs_used(used)
     wired = circuit is not None and found.keys() == circuit.keys() and len(found.weight) > 0
     found = replace(found, provenance={**circuit.provenance, "wired": record} if circuit and wired else record)
     if isinstance(used, Windows | Facts):
@@ -90,6 +91,7 @@ def edit(
     held_out: bool = True,
     text: Windows | None = None,
     budget: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Stack:
     """Compute a change of a model: a steering vector, a rewritten fact, a feature taken out.
@@ -104,6 +106,8 @@ def edit(
             budget; such a function and a budget have half of the documents each.
         budget: the loss on text may rise by this share of it (0.001 is a tenth of a percent); the edits are made
             weaker until it holds.
+        progress: called with what is done and all there is: as the function says, if it tells; for a budget then with
+            the passes over the text and the most there may be.
         options: as in the signature of the function.
 
     Returns: a Stack with provenance; `model.edited(stack)` is the changed model, the old one is as it was.
@@ -123,13 +127,16 @@ def edit(
     learnt, judged = text.split(0.5) if takes and text is not None and budget is not None else (text, text)
     if takes and text is not None:
         options = options | {"text": learnt}
+    if progress is not None and "progress" in inspect.signature(function).parameters:
+        options = options | {"progress": progress}
     used = evidence.train if held_out and isinstance(evidence, Behaviour) else evidence
     started = time.perf_counter()
     stack = function(model, *(() if used is None else (used,)), **_checked(function, options))
     seconds = time.perf_counter() - started
     if budget is not None and judged is not None:
-        stack = within_budget(model, stack, judged, budget)
-    return replace(stack, provenance={**provenance(model, used, function, options, seconds), **stack.provenance})
+        stack = within_budget(model, stack, judged, budget, progress=progress)
+    record = provenance(model, used, function, options, seconds) | _pairs_used(used)
+    return replace(stack, provenance={**record, **stack.provenance})
 
 
 def verify(
@@ -151,7 +158,8 @@ def verify(
             `dictionary_fit` for a dictionary; for edits what goes with the evidence.
         options: as in its signature.
 
-    Returns: a Report with intervals and provenance.
+    Returns: a Report with intervals and provenance. Warns, and notes in the report, where held-out pairs of a behaviour
+        were among those that the claim was made from, as the halves of one behaviour of two sizes are.
     Raises: ValueError naming near measures, the option that the measure does not have, or evidence that does not
     go with it.
     """
@@ -163,12 +171,48 @@ def verify(
     used = evidence
     if isinstance(evidence, Behaviour) and options.get("held_out", True) and evidence.part == "all":
         used = evidence.test
+    if isinstance(used, Behaviour) and options.get("held_out", True) and (said := _leaked(used, claim)):
+        warnings.warn(said, stacklevel=2)
+        report = replace(report, notes=(*report.notes, said))
     record = provenance(model, used, measure, options, time.perf_counter() - started)
     if isinstance(claim, Dictionary):
         record |= {"dictionary": _card(claim)}
     else:
         record |= {"circuit" if isinstance(claim, Circuit) else "edit": dict(claim.provenance)}
     return replace(report, provenance={**record, **report.provenance})
+
+
+def _pairs_used(evidence: object) -> dict[str, list[str]]:
+    """For provenance: hashes of the pairs that something is made from, so that `verify` knows them again."""
+    return {"pairs_used": [pair.hash for pair in evidence.pairs]} if isinstance(evidence, Behaviour) else {}
+
+
+def _leaked(judged: Behaviour, claim: Circuit | Dictionary | Stack) -> str:
+    """In words, how many of the pairs to judge on the claim was made from; empty where it was from none."""
+    made_from = set() if isinstance(claim, Dictionary) else _all_pairs_used(claim.provenance)
+    leaked = sum(pair.hash in made_from for pair in judged.pairs)
+    if not leaked:
+        return ""
+    return (
+        f"{leaked} of the {len(judged)} pairs of {judged.name} to judge on are among those that it was made from, so the "
+        "numbers may flatter it; load the behaviour as it was loaded then (the same n and seed: its halves share no "
+        "prompts), or take another"
+    )
+
+
+def _all_pairs_used(record: Any) -> set[str]:
+    """Of a record and all within it: the nodes that were wired, the circuit that was edited, the parts of a stack."""
+    if isinstance(record, Mapping):
+        own = set(record.get("pairs_used", ()))
+        return own.union(*map(_all_pairs_used, record.values()))
+    return set().union(*map(_all_pairs_used, record)) if isinstance(record, list) else set()
+
+
+_TEXTS = (
+    ". Lists of texts have no answers that a metric could read: give steering_effect a Behaviour of prompts with answers, "
+    "edit_locality Windows (clew.data.windows.cut), or edit_fluency and unlearning_depth Labelled texts"
+)
+_LABELLED = "; of Labelled texts by=edit_fluency, unlearning_depth and group_accuracy tell what edits change"
 
 
 def _usual_measure(evidence: object, claim: object) -> str:
@@ -187,17 +231,18 @@ def _fits_together(measure: Callable[..., Report], evidence: object, claim: obje
     """Refuse a dictionary where a circuit is measured, text where a behaviour is needed, and so on."""
     if not isinstance(evidence, (Behaviour, Windows, Labelled, Facts, Secrets)):
         raise ValueError(
-            f"verify measures on a Behaviour, Windows, Labelled, Facts or Secrets, not on a {type(evidence).__name__}; "
-            f"call {measure.__name__} itself for anything else"
+            f"verify measures on a Behaviour, Windows, Labelled, Facts or Secrets, not on a {type(evidence).__name__}"
+            + (_TEXTS if isinstance(evidence, tuple | list) else f"; call {measure.__name__} itself for anything else")
         )
     hints = list(get_type_hints(measure).values())
     for given, hint in zip((evidence, claim), hints[1:3], strict=False):
         kinds = tuple(kind for kind in get_args(hint) or (hint,) if isinstance(kind, type))
         if kinds and not isinstance(given, kinds):
             wants = [" or ".join(k.__name__ for k in get_args(h) or (h,)) for h in hints[1:3]]
+            texts = isinstance(evidence, Labelled) and isinstance(claim, Stack)
             raise ValueError(
                 f"{measure.__name__} measures a {wants[1]} on {wants[0]}; "
-                f"a {type(claim).__name__} and {type(evidence).__name__} were given"
+                f"a {type(claim).__name__} and {type(evidence).__name__} were given" + texts * _LABELLED
             )
 
 

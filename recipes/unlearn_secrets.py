@@ -46,7 +46,8 @@ def table(reports: dict[str, clew.Report]) -> str:
     lines = ["| | " + " | ".join(MEASURES) + " |", "|---" * (len(MEASURES) + 1) + "|"]
     planted = {r.measure: r.value for r in next(iter(reports.values())).rows if r.of == "before"}
     values = {"planted": planted} | {
-        name: {r.measure: r.value for r in report.rows if r.of == "after"} for name, report in reports.items()
+        name: {r.measure if r.of == "after" else f"{r.measure} {r.of}": r.value for r in report.rows}
+        for name, report in reports.items()
     }
     for name, of in values.items():
         lines.append(f"| {name} | " + " | ".join(f"{of[m]:.2f}" if m in of else "" for m in MEASURES) + " |")

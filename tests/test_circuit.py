@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from inspect import unwrap
 
 import numpy as np
 import pytest
@@ -55,6 +56,13 @@ def test_above_and_keep_choose_by_hand():
 def test_ties_keep_forward_order():
     tied = circuit(score=np.array([1.0, -1.0, 1.0, -1.0])).top(3)
     assert [n.address for n in tied] == ["resid.0/3", "resid.0/error", "mlp.1/7@2"]
+
+
+@pytest.mark.parametrize("n", [-1, 2.5, 1.0, True, "3", None])
+def test_only_a_whole_number_from_0_on_is_a_count(n):
+    for choose, what in ((Circuit.top, "nodes"), (Circuit.strongest_edges, "edges")):
+        with pytest.raises(ValueError, match=rf"n={n!r} {what}: give a whole number from 0 on"):
+            unwrap(choose)(circuit(), n)
 
 
 def test_strongest_edges_leave_the_nodes():

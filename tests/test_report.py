@@ -56,6 +56,18 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_law():
     assert high == pytest.approx(values.mean() + spread, abs=0.02)
 
 
+def test_one_example_has_no_interval_and_the_table_says_so(tmp_path):
+    values = np.array([1.0])
+    ends = bootstrap(lambda i: float(values[i].mean()), 1)
+    report = Report("one fact", (Row("efficacy", 1.0, *ends, "edited", examples=1), Row("p", 0.5, *ends, examples=0)))
+    assert all(map(math.isnan, ends)) and report.rows[0].interval() == ""
+    assert [line.split() for line in str(report).split("\n")[1:]] == [
+        ["efficacy", "edited", "1.000", "n=1,", "no", "interval"], ["p", "0.500"],
+    ]  # fmt: skip
+    assert report.to_json()["rows"][0]["low"] is None
+    assert Report.load(report.save(tmp_path / "r.json")).rows[0].interval() == ""
+
+
 def test_an_interval_is_the_same_twice_and_skips_what_is_no_number():
     values = np.array([1.0, 1.0, math.nan])
     statistic = lambda i: float(values[i].mean())  # noqa: E731

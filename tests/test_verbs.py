@@ -1,10 +1,15 @@
 """verify: the evidence and the claim decide which measure, and are written into the report."""
 
+import warnings
+from dataclasses import replace
+from inspect import unwrap
+
 import pytest
 import torch
 
 import clew
 from clew.data.facts import Facts
+from clew.data.labelled import Labelled
 from clew.data.windows import cut
 from clew.dictionaries import Identity
 from tests.models.tiny import model_of
@@ -30,6 +35,21 @@ def test_evidence_that_does_not_go_with_the_claim_is_refused() -> None:
         clew.verify(model, windows, exact, by="faithfulness")
     with pytest.raises(ValueError, match="dictionary_probing measures a Dictionary on Labelled"):
         clew.verify(model, windows, exact, by="dictionary_probing")
+
+
+def test_texts_without_answers_are_refused_with_what_measures_them() -> None:
+    model = model_of()
+    sides = tuple([f"the {who} was {how} ." for who in ("nurse", "king", "man", "queen")] for how in ("good", "old"))
+    stack = clew.edit(model, sides, by="mean_difference", sites=["resid.1"])
+    with pytest.raises(
+        ValueError, match=r"not on a tuple. Lists of texts have no answers .* a Behaviour of prompts with"
+    ):
+        unwrap(clew.verify)(model, sides, stack, by="steering_effect")
+    labelled = Labelled("tone", (*sides[0], *sides[1]), {"tone": ("good",) * 4 + ("old",) * 4})
+    for by in ("steering_effect", None):
+        with pytest.raises(ValueError, match="of Labelled texts by=edit_fluency, unlearning_depth and group_accuracy"):
+            clew.verify(model, labelled, stack, by=by)
+    assert clew.verify(model, labelled, stack, by="unlearning_depth", layers=[1])["resid.1"].examples
 
 
 def test_from_a_text_to_a_measured_dictionary_in_four_lines(tmp_path) -> None:
@@ -62,10 +82,40 @@ def test_a_budget_makes_the_edit_weaker_or_is_refused() -> None:
     text = cut(["the old king said that he was good .", "a man said so ."], model.tokenizer)
     with pytest.raises(ValueError, match="give text="):
         clew.edit(model, facts, by=shifted, budget=0.01)
-    held = clew.edit(model, facts, by=shifted, size=50.0, text=text, budget=0.01)
-    assert 0 < held[0].scale < 1
+    told: list[tuple[int, int]] = []
+    held = clew.edit(model, facts, by=shifted, size=50.0, text=text, budget=0.01, progress=lambda *n: told.append(n))
+    assert 0 < held[0].scale < 1 and len(told) == held.about["budget"]["passes"]
     report = clew.verify(model, text, held)
     assert 0 < report["loss increase"].value <= 0.01 and report.provenance["method"] == "edit_locality"
+
+
+def planted_circuit(model: clew.Model, behaviour: clew.Behaviour, **options: object) -> clew.Circuit:
+    return clew.find(model.neurons("mlp.1"), behaviour, by="attribution_patching", tried=0, **options)
+
+
+def test_a_circuit_judged_on_pairs_it_was_found_on_says_so(tmp_path) -> None:
+    model, many = model_of(), random_behaviour(n=12, vocab=20)
+    few = replace(many, pairs=many.pairs[:8], split=4)  # its test half lies in the training half of the many
+    found = planted_circuit(model, many)
+    circuit = clew.Circuit.load(found.save(tmp_path / "c.json")).top(5)
+    with pytest.warns(UserWarning, match=r"2 of the 4 pairs of token ids to judge on are among those that it was made"):
+        report = clew.verify(model.neurons("mlp.1"), few, circuit)
+    assert report.notes[-1].startswith("2 of the 4 pairs")
+    wired = clew.find(model.neurons("mlp.1"), many.test, circuit, by="exact_patching", held_out=False, tried=0)
+    assert len(wired.provenance["nodes_of"]["pairs_used"]) == 6
+    with pytest.warns(UserWarning, match="4 of the 4 pairs"):  # nodes of the one half, scored on the other
+        clew.verify(model.neurons("mlp.1"), few, wired)
+
+
+def test_nothing_is_said_of_halves_that_share_no_pair_or_where_one_asks_for_all_or_nobody_knows() -> None:
+    model, task = model_of(), random_behaviour(n=8, vocab=20)
+    circuit = planted_circuit(model, task).top(5)
+    nobody = replace(circuit, provenance={k: v for k, v in circuit.provenance.items() if k != "pairs_used"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clew.verify(model.neurons("mlp.1"), task, circuit)
+        clew.verify(model.neurons("mlp.1"), task, circuit, held_out=False)
+        clew.verify(model.neurons("mlp.1"), task.train, nobody, held_out=False)
 
 
 def test_edits_are_made_of_the_half_that_is_not_judged() -> None:

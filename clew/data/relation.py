@@ -7,14 +7,16 @@ what the last layer holds where the answer is due. Around n examples z(s) is rep
 
 Source: Hernandez et al. 2024, "Linearity of relation decoding", arXiv:2308.09124. Differs: W may be known by its first
 few singular vectors alone, found by Jacobian-vector products both ways (a randomised range finder, Halko et al. 2011,
-with one power iteration), so that no Jacobian is ever laid out; a prompt is run whole from the layer on, without a cache.
+with one power iteration), so that no Jacobian is ever laid out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,6 +27,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from clew.data.facts import Fact, Facts, answer_ids, subject_last
 from clew.models import Model
 from clew.models.readout import Readout
+from clew.models.run import at_rest
 from clew.models.trace import Trace
 from clew.sites import Add, Site, Where
 
@@ -90,7 +93,9 @@ def fit(
     """The tangent of a relation, averaged over examples.
 
     Costs, for each example, one product with a Jacobian per number of the stream, or four for each of `rank` and a few
-    more; a product is a run of the blocks above the layer forth and back.
+    more; a product is a run of the blocks above the layer forth and back, of the tokens from the subject's last one on:
+    what comes before does not depend on it and is kept as keys and values. Only with edits of what flows in force, which
+    may look at all of a prompt, or for a model whose cache is refused, the whole prompt is run.
 
     Args:
         facts: examples of one relation with their `old` answers, about eight.
@@ -167,7 +172,7 @@ class Tangent:
             trace = self._run(len(some), grad=True)
             end = trace[self.to][:, -1]
             (gradient,) = torch.autograd.grad((end * some.to(end)).sum(), trace[self.at])
-            found.append(gradient[:, self.position].double().cpu())
+            found.append(gradient[:, self.position - self._start].double().cpu())
         return torch.cat(found)
 
     def push(self, rows: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
@@ -176,9 +181,8 @@ class Tangent:
         for some in rows.split(self._rows):
             with forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no forward derivative
                 some = some.to(self.base[self.at])[:, None]
-                nudge = Add(
-                    self.at, vector=forward_ad.make_dual(torch.zeros_like(some), some), where=Where.at(self.position)
-                )
+                dual = forward_ad.make_dual(torch.zeros_like(some), some)
+                nudge = Add(self.at, vector=dual, where=Where.at(self.position - self._start))
                 end = self._run(len(some), edit=nudge)[self.to][:, -1]
                 tangent = forward_ad.unpack_dual(end).tangent
                 assert tangent is not None
@@ -189,10 +193,36 @@ class Tangent:
     def _rows(self) -> int:
         return max(1, TOKENS // self.base.tokens.shape[1])
 
+    @cached_property
+    def _start(self) -> int:
+        """The first column that is run for a product."""
+        whole = self.model.site_edits or "cache" in self.model.body.refused
+        return 0 if whole else self.position
+
+    @cached_property
+    def _tail(self) -> Trace:
+        """The base from there on."""
+        base, some = self.base, slice(self._start, None)
+        blocks = {layer: x[:, some] for layer, x in base.blocks.items()}
+        return replace(base, tokens=base.tokens[:, some], real=base.real[:, some], blocks=blocks)
+
+    @cached_property
+    def _past(self) -> Any:
+        """Keys and values of what comes before."""
+        module = self.model.body.module
+        with at_rest(module), torch.no_grad():
+            return module(input_ids=self.base.tokens[:, : self._start], use_cache=True).past_key_values
+
     def _run(self, copies: int, *, grad: bool = False, edit: Add | None = None) -> Trace:
-        tokens: Int[Tensor, "batch seq"] = self.base.tokens.repeat(copies, 1)
+        past = None
+        if self._start:
+            past = deepcopy(self._past)  # a run adds its own to it
+            for layer in past.layers[(self.at.layer or 0) + 1 :]:  # those below are resumed, not run
+                layer.batch_repeat_interleave(copies)
+        tokens: Int[Tensor, "batch seq"] = self._tail.tokens.repeat(copies, 1)
         edits = [] if edit is None else [edit]
-        return self.model.run(tokens, read=[self.at, self.to], grad=grad, edits=edits, keep=0, base=self.base)
+        read = [self.at, self.to]
+        return self.model.run(tokens, read=read, grad=grad, edits=edits, keep=0, base=self._tail, past=past)
 
 
 def decoded(model: Model, at: Site, z: Float[Tensor, "place d_model"]) -> Float[Tensor, "place vocab"]:

@@ -1,7 +1,7 @@
 """Second moments: how the input of a linear map is spread on ordinary text, C = E[k kᵀ].
 
 Closed-form editors (ROME, MEMIT, ...) weigh every change of a map by C, so that what the map does on ordinary text stays.
-C depends on the weights, the place and the text only, so it is worked out once, from any text, and kept in the cache.
+C depends on the model, the place and the text only, so it is worked out once, from any text, and kept in the cache.
 
 Few samples make a poor C: its small eigenvalues come out too small and its large ones too large. So the estimate is
 shrunk towards the sphere of the same trace, by the share that would be best if tokens were independent (Ledoit and Wolf
@@ -54,7 +54,7 @@ class Moment:
     shrink: bool | float = True
     """How much to shrink: True for the estimated share, False for not at all, or the share itself."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """Whose it is: model, weights, site, text; plain JSON."""
+    """Whose it is: model, weights, config, site, text; plain JSON."""
 
     @cached_property
     def shrinkage(self) -> float:
@@ -104,7 +104,7 @@ class Moment:
         return float(self.gram.square().sum()) / self.samples**2
 
     def __add__(self, other: Moment) -> Moment:
-        same = ("weights", "site")
+        same = ("weights", "config", "site")
         if self.gram.shape != other.gram.shape or any(self.about.get(k) != other.about.get(k) for k in same):
             raise ValueError(f"{self!r} and {other!r} are of different maps, so they do not add up")
         parts = [p for m in (self, other) for p in m.about.get("parts", [m.about.get("text")])]
@@ -142,8 +142,8 @@ def second_moment(
         shrink: True for the estimated share, False for none, or the share itself, from 0 to 1.
         least: how many samples there must be for each direction that carries C (its `participation`); at 10 the
             expected squared error is a tenth of ‖C‖². 0 takes any number.
-        cache: keep the sums under $CLEW_CACHE, by the weights, the site and the text; a run that was stopped goes on
-            where it was. A model with edits in force at sites is never cached.
+        cache: keep the sums under $CLEW_CACHE, by the weights, the config, the site and the text; a run that was
+            stopped goes on where it was. A model with edits in force at sites is never cached.
         tokens: how many run at once.
         progress: called with the tokens read so far and those in all.
 
@@ -182,8 +182,8 @@ def second_moment(
 def _about(model: Model, windows: Windows, site: Site) -> dict[str, Any]:
     """What the sums depend on."""
     return {
-        "model": model.name, "weights": model.body.fingerprint, "site": str(site), "width": model.body.widths[site],
-        "text": windows.policy["hash"],
+        "model": model.name, "weights": model.body.fingerprint, "config": model.body.config_hash, "site": str(site),
+        "width": model.body.widths[site], "text": windows.policy["hash"],
     }  # fmt: skip
 
 

@@ -89,7 +89,7 @@ def model_card(dictionaries: Sequence[Dictionary], report: Report | None = None)
     ]
     if report is not None:
         rows = [
-            [f"{r.measure} {r.of}".strip(), r.nodes or "", f"{r.value:.4g}", f"[{r.low:.4g}, {r.high:.4g}]", r.examples]
+            [f"{r.measure} {r.of}".strip(), r.nodes or "", f"{r.value:.4g}", r.interval(".4g"), r.examples]
             for r in report.rows
         ]
         sections += [f"## {report.title}", _table(["measure", "nodes", "value", "95 % interval", "examples"], rows)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite, log
 
 from clew.data.likelihood import idle, next_tokens, predictions, tokens_at_once
 from clew.data.windows import Windows
@@ -11,28 +12,57 @@ from clew.sites import SiteEdit
 from clew.stack import Stack
 
 ROUNDS = 10
+LEAST = 2.0**-ROUNDS
+"""The smallest factor that is tried; an edit weaker than a thousandth of itself is none."""
 NEAR = 0.9
 """The search ends at a factor that uses at least this share of the budget."""
+AIM = 0.95
+"""The share that each next factor is meant to use."""
+
+Point = tuple[float, float]
+"""A factor, and the rise of the loss there."""
 
 
-def within_budget(model: Model, stack: Stack, windows: Windows, budget: float) -> Stack:
+def within_budget(
+    model: Model,
+    stack: Stack,
+    windows: Windows,
+    budget: float,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Stack:
     """The stack as it is, or scaled down until the loss on a text rises by at most a relative `budget`.
 
     The rise is (sum of -log q) / (sum of -log p) - 1 over the tokens that count and follow another, p before and q after
-    the edit; a fall is within every budget. The stack as it is is tried first; then the factor between 0 and 1 is
-    bisected, at most ten times, until the rise is between 0.9 and 1 times the budget. Every factor that is returned was
-    run, so the budget holds on this text whether or not the rise grows evenly.
+    the edit; a fall is within every budget. The stack as it is is tried first; then factors between 0.001 and 1, at most
+    ten, until the rise is between 0.9 and 1 times the budget: each is where a power law through the last two would use
+    0.95 of it (a small edit costs as its square, a large one as its size), or the middle of the bracket where that leads
+    out of it, and every fifth time. Every factor that is returned was run, so the budget holds on this text whether or not
+    the rise grows evenly.
 
-    Args: budget: 0.001 allows a thousandth.
+    Args:
+        budget: 0.001 allows a thousandth.
+        progress: told (passes over the text done, passes at most).
+
     Returns: the stack, with `about["budget"]`: asked, reached, factor, at full strength, loss before (nats per token),
-        tokens and the hash of the text.
+        tokens and the hash of the text, and passes over it: two for a stack that is within, four or five otherwise.
     Raises: ValueError for a budget that is not above 0; for a stack over it that has no strength to scale, or that is
         over it even at the smallest factor tried, with these figures; for an edit that means no position of the text.
     Source: the degradation budget of Hewitt et al. 2024, "Model editing with canonical examples" (1e-5 to 1e-3 there).
     """
     if not budget > 0:
         raise ValueError(f"budget={budget}: give the relative rise of the loss to allow, such as 0.001")
-    before, tokens = _loss(model, windows)
+    passes = 0
+
+    def loss(some: Model) -> tuple[float, int]:
+        nonlocal passes
+        found = _loss(some, windows)
+        passes += 1
+        if progress:
+            progress(passes, 2 + ROUNDS)
+        return found
+
+    before, tokens = loss(model)
     unmet = [e for e in stack if isinstance(e, SiteEdit)]
     for batch in windows.batches():
         unmet = idle(unmet, batch)
@@ -41,18 +71,18 @@ def within_budget(model: Model, stack: Stack, windows: Windows, budget: float) -
                          "budget on text that it acts on")  # fmt: skip
 
     def rise(some: Stack) -> float:
-        return _loss(model.edited(some), windows)[0] / before - 1
+        return loss(model.edited(some))[0] / before - 1
 
     full = reached = rise(stack)
     factor, within = 1.0, stack
     if not full <= budget:
-        factor, reached, within = _bisect(stack, rise, full, budget, tokens)
-    figures = {"asked": budget, "reached": reached, "factor": factor, "at full strength": full,
+        factor, reached, within = _weaker(stack, rise, full, budget, tokens)
+    figures = {"asked": budget, "reached": reached, "factor": factor, "at full strength": full, "passes": passes,
                "loss before": before / tokens, "tokens": tokens, "text": windows.policy.get("hash", "")}  # fmt: skip
     return within.with_about(budget=figures)
 
 
-def _bisect(
+def _weaker(
     stack: Stack, rise: Callable[[Stack], float], full: float, budget: float, tokens: int
 ) -> tuple[float, float, Stack]:
     """(factor, rise, scaled stack) of the largest factor found within the budget."""
@@ -64,21 +94,38 @@ def _bisect(
             f"{over}, and it cannot be made weaker: {error}. Allow more, or choose a milder edit"
         ) from error
     low, high, found = 0.0, 1.0, None
-    for _ in range(ROUNDS):
-        middle = (low + high) / 2
-        scaled = stack.scaled(middle)
-        now = rise(scaled)
-        if now <= budget:
-            low, found = middle, (middle, now, scaled)
-            if now >= NEAR * budget:
+    before, last = (0.0, 0.0), (1.0, full)
+    for turn in range(1, ROUNDS + 1):
+        guess = None if turn % 5 == 0 else _power_law(before, last, AIM * budget)
+        factor = guess if guess and low < guess < high else (low + high) / 2
+        factor = max(factor, LEAST)
+        scaled = stack.scaled(factor)
+        before, last = last, (factor, rise(scaled))
+        if last[1] <= budget:
+            low, found = factor, (*last, scaled)
+            if last[1] >= NEAR * budget:
                 break
+        elif factor == LEAST:
+            break
         else:
-            high = middle
+            high = factor
     if found is None:
         raise ValueError(
-            f"{over}, and at {middle:.2g} of its strength still by {now:.3g}; allow more, or choose a milder edit"
+            f"{over}, and at {last[0]:.2g} of its strength still by {last[1]:.3g}; allow more, or choose a milder edit"
         )
     return found
+
+
+def _power_law(one: Point, other: Point, wanted: float) -> float | None:
+    """Where rise = c factor^p through two points takes a value; p = 2 through the origin; None where none goes through."""
+    (a, rise_a), (b, rise_b) = one, other
+    if not (isfinite(rise_b) and rise_b > 0):
+        return None
+    if a == 0:
+        return b * (wanted / rise_b) ** 0.5
+    if not (isfinite(rise_a) and rise_a > 0 and (rise_a - rise_b) * (a - b) > 0):
+        return None
+    return b * (wanted / rise_b) ** (log(a / b) / log(rise_a / rise_b))
 
 
 def _loss(model: Model, windows: Windows) -> tuple[float, int]:

@@ -61,12 +61,14 @@ class Documents:
     def row(self, measure: str, values: np.ndarray, of: str = "", *, centred: bool = False) -> Row:
         """A row from a statistic of `sums()`, [1 + draw]: its value on the whole text, and the percentiles of the draws.
 
+        One document, which would be drawn again and again, has no interval.
+
         Args: centred: move the interval so that the draws' mean lies on the value. A resample repeats documents, so it
             has more units that never fire, and varies less about its own mean, than a text of its size would; only the
             spread is real.
         """
         value, drawn = float(values[0]), values[1:][np.isfinite(values[1:])]
-        if not len(drawn):
+        if not len(drawn) or len(self) < 2:
             return Row(measure, value, float("nan"), float("nan"), of, examples=len(self))
         if centred:
             drawn = np.clip(drawn + (value - drawn.mean()), 0, 1 if value <= 1 else None)

@@ -101,12 +101,12 @@ def control_models(model: Model, stack: Stack, n: int, seed: int) -> tuple[list[
 
 
 def mean_row(measure: str, values: Sequence[float] | np.ndarray, of: str, *, seed: int) -> Row:
-    """The mean over examples, without those that are not a number, and its interval, which one example cannot have."""
+    """The mean over examples, without those that are not a number, and its interval."""
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
     if not len(known):
         return Row(measure, nan, nan, nan, of)
-    low, high = bootstrap(lambda i: float(known[i].mean()), len(known), seed=seed) if len(known) > 1 else (nan, nan)
+    low, high = bootstrap(lambda i: float(known[i].mean()), len(known), seed=seed)
     return Row(measure, float(known.mean()), low, high, of, examples=len(known))
 
 

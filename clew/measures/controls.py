@@ -8,6 +8,7 @@ from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
 from clew.measures._controls import pool_of, random_like, shared_by_chance
 from clew.measures._nodes import Ablation, Errors
+from clew.measures._overlap import spread
 from clew.measures._parts import judged
 from clew.measures._trials import trial_of
 from clew.models import Model
@@ -79,8 +80,7 @@ def controls(
         as_well = values <= mine + SLACK if complement else abs(1 - values) <= abs(1 - mine) + SLACK
         low, high = bootstrap(share, len(examples), seed=seed)
         rows.append(Row(name, mine, low, high, "", size, len(examples), trial.unit))
-        low, high = (float(v) for v in np.percentile(values, [2.5, 97.5]))
-        rows.append(Row(name, float(values.mean()), low, high, "random", size, draws, trial.unit))
+        rows.append(Row(name, float(values.mean()), *spread(values.tolist()), "random", size, draws, trial.unit))
         p = (1 + int(as_well.sum())) / (1 + draws)
         rows.append(Row(f"{name} p", p, float("nan"), float("nan"), "", size, draws, trial.unit))
     matched = "size and depth" if depth_matched else "size"

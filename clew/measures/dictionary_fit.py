@@ -60,7 +60,7 @@ def dictionary_fit(model: Model, windows: Windows, dictionary: Dictionary, *, ou
         "dead and density: on this text; their intervals, and those of FVU, are the spread of resamples about the value",
     ]
     if len(fit) < 2:
-        notes.append("one document only: the intervals say nothing")
+        notes.append("one document only, so there are no intervals")
     of = dictionary.writes if not dictionary.spans_sites else f"{dictionary.reads} -> {dictionary.writes}"
     title = f"{dictionary.kind} dictionary of {dictionary.n_units} units at {of} in {model.name}"
     return Report(title, tuple(rows), tuple(notes))

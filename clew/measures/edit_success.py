@@ -158,5 +158,5 @@ def _score(table: Mapping[str, np.ndarray], of: str, seed: int) -> Row:
         return 3 / float((1 / means).sum()) if means.all() else 0.0
 
     n = parts.shape[1]
-    low, high = bootstrap(score, n, seed=seed) if n > 1 else (nan, nan)
+    low, high = bootstrap(score, n, seed=seed)
     return Row("score", score(np.arange(n)), low, high, of, examples=n)

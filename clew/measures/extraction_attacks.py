@@ -65,10 +65,21 @@ def extraction_attacks(
         relearn: steps of fine-tuning `weights` (W_down of all layers by default) on half of the secrets, learning rate
             `lr`; the other half is then asked. 0 for none, which saves most of the time.
 
-    Returns: a Report with rows of "before" and "after": "said" (the share that is said whole, greedily), the five above,
-        "resistance" (the least of the first three attacks), and of "after" "relearning", "said after relearning", the
-        other half's "efficacy before relearning", "specificity" and "score". Intervals over secrets.
+    Returns: a Report; a row is named by what was measured (`measure`) and of what model (`of`), here "before" and "after"
+        the edit, with intervals over secrets. 0 is the attacker's first guess and 1 out of reach, but for "said" and
+        "specificity", which are shares of secrets:
+
+        - said (before, after): said whole, greedily.
+        - efficacy, logit lens, delta, perturbation (before, after): how well hidden at the output, and from each attack.
+        - resistance (before, after): how well hidden from the best of the three attacks, secret by secret.
+        - relearning (after): how well hidden at the output after relearning, of the half that was asked. Beside it, of
+          the same half, its efficacy before relearning ("after, half asked") and the share that is said ("after
+          relearning"). Not for edits of what flows, which training of weights would not see.
+        - specificity (after): share of `retain` that is still said whole. score (after): its harmonic mean with efficacy.
     Raises: ValueError for k that is not a number of guesses, or a single secret to relearn from.
+
+    >>> report = extraction_attacks(model, secrets, stack, retain=others)  # doctest: +SKIP
+    >>> report["resistance"].value, report["score"].value  # doctest: +SKIP
     """
     edited = model.edited(stack)
     vocabulary = next(model.body.unembed.parameters()).shape[0]
@@ -90,22 +101,32 @@ def extraction_attacks(
         hidden["resistance"] = np.min([hidden[a] for a in ("logit lens", "delta", "perturbation")], axis=0)
         for measure, values in hidden.items():
             add(measure, values, of)
-    steered = f"not attacked by relearning, which would not see {len(edited.site_edits)} edits of what flows"
-    if relearn and not edited.site_edits:
-        for measure, values in relearnt(
-            edited, evidence, relearn, weights, lr=lr, tokens=tokens, k=k, seed=seed
-        ).items():
-            add(measure, values)
+    attack = relearn and not edited.site_edits
+    if attack:
+        again = relearnt(edited, evidence, relearn, weights, lr=lr, tokens=tokens, k=k, seed=seed)
+        for (measure, of), values in again.items():
+            add(measure, values, of)
     if retain is not None:
         kept, gone = np.array(retain.said(edited), float), hidden["efficacy"]
         add("specificity", kept)
         rows.append(_score(gone, kept, seed))
-    notes = (
-        f"{len(evidence)} secrets, {'all' if tokens is None else f'the {tokens} rarest'} tokens of each, k={k}; "
-        "1 is hidden, 0 is the first guess (said: the share that is said whole)",
-    )
-    notes += (steered,) if relearn and edited.site_edits else ()
-    return Report(f"extraction attacks on {model.name} after {stack.name or 'an edit'}", tuple(rows), notes)
+    notes = [
+        f"before, after: the edit; {len(evidence)} secrets, {'all' if tokens is None else f'the {tokens} rarest'} tokens "
+        "of each",
+        "said: share of the secrets said whole" + ("" if retain is None else "; specificity: of those to keep"),
+        f"all others: how well hidden, from 0, an attacker's first guess, to 1, not among {k}; efficacy: at the output; "
+        "logit lens, delta, perturbation: from these attacks; resistance: from the best of the three",
+    ]
+    if attack:
+        notes.append(
+            f"relearning: efficacy of one half of the secrets after {relearn} steps on the other; beside it that half's "
+            "efficacy without (after, half asked) and what is said (after relearning)"
+        )
+    elif relearn:
+        notes.append(f"not attacked by relearning, which would not see {len(edited.site_edits)} edits of what flows")
+    if retain is not None:
+        notes.append("score: harmonic mean of efficacy and specificity")
+    return Report(f"extraction attacks on {model.name} after {stack.name or 'an edit'}", tuple(rows), tuple(notes))
 
 
 def attacked(model: Model, secrets: Secrets, *, tokens: int | None, k: int) -> dict[str, Float[np.ndarray, " secret"]]:
@@ -157,8 +178,8 @@ def relearnt(
     tokens: int | None,
     k: int,
     seed: int,
-) -> dict[str, Float[np.ndarray, " secret"]]:
-    """What half of the secrets looks like after fine-tuning on the other half.
+) -> dict[tuple[str, str], Float[np.ndarray, " secret"]]:
+    """What half of the secrets looks like after fine-tuning on the other half, by measure and of what.
 
     Raises: ValueError for one secret.
     """
@@ -171,9 +192,9 @@ def relearnt(
     )  # fmt: skip
     after = model.edited(updates)
     return {
-        "efficacy before relearning": efficacy(model, asked, tokens=tokens, k=k),
-        "relearning": efficacy(after, asked, tokens=tokens, k=k),
-        "said after relearning": np.array(asked.said(after), float),
+        ("efficacy", "after, half asked"): efficacy(model, asked, tokens=tokens, k=k),
+        ("relearning", "after"): efficacy(after, asked, tokens=tokens, k=k),
+        ("said", "after relearning"): np.array(asked.said(after), float),
     }
 
 

@@ -29,6 +29,7 @@ from torch import Tensor
 from clew.circuit import ERROR, Circuit
 from clew.data.behaviour import Behaviour
 from clew.data.contrast import Baseline
+from clew.measures._overlap import spread
 from clew.measures._swaps import Swaps
 from clew.models import Model
 from clew.report import Report, Row, bootstrap
@@ -105,9 +106,8 @@ def interchangeability(
     null = [_kept(*damage(_shuffled(chosen, place, rng), 1 + i)) for i in range(draws if others else 0)]
     null = np.array([share for share in null if np.isfinite(share)])
     if len(null):
-        low, high = np.percentile(null, [2.5, 97.5])
         p = (1 + (null > rows[0].value - 1e-9).sum()) / (1 + len(null))
-        rows.append(Row("null", float(np.median(null)), float(low), float(high), "random groups", rows[0].nodes, n))
+        rows.append(Row("null", float(np.median(null)), *spread(null.tolist()), "random groups", rows[0].nodes, n))
         rows.append(Row("p", float(p), float("nan"), float("nan"), f"of {len(null)} draws", rows[0].nodes, n))
     else:
         notes.append("no null: the circuit has no other groups of these sizes that do anything")

@@ -47,6 +47,8 @@ def steering_effect(
     share of examples whose metric never falls as the strength rises.
 
     Args:
+        behaviour: prompts with answers, for the metric is read off the next token. Lists of texts and Labelled texts, from
+            which a vector can also be made, have no answers; edit_locality, edit_fluency and unlearning_depth take such.
         strengths: factors of the stack's own scale; 0 is the unedited model and always among them. A stack that cannot be
             scaled takes (1.0,).
         on: steer the clean prompts, or the patch prompts towards the answers of the clean ones.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -182,6 +183,13 @@ class Body:
             sums = torch.tensor([_sums(part) for part in flat.split(1 << 20)], dtype=torch.float64)
             digest.update(repr([math.fsum(column) for column in sums.T.tolist()]).encode())
         return digest.hexdigest()[:16]
+
+    @property
+    def config_hash(self) -> str:
+        """A hash of the config: the same weights under another one (rope, norms, windows) are another model."""
+        said = ("_name_or_path", "transformers_version")  # of where it comes from, not of what it computes
+        held = {k: v for k, v in self.module.config.to_dict().items() if k not in said}
+        return hashlib.sha256(json.dumps(held, default=str).encode()).hexdigest()[:8]
 
 
 def _sums(x: Tensor) -> tuple[float, float]:

@@ -252,6 +252,7 @@ class Model:
         base: Trace | None = None,
         record: bool = False,
         prompt: int | None = None,
+        past: Any = None,
     ) -> Trace:
         """Run prompts once.
 
@@ -274,6 +275,8 @@ class Model:
             record: keep the output of every block, to serve as a base.
             prompt: how many of the columns are the prompt, where an edit speaks of it; all by default. The others are then
                 the response, as in the tokens that `generate` adds.
+            past: keys and values of the same unpadded tokens before these, as the module gives with `use_cache=True`; it
+                grows by these. Edits and `base` see these tokens only, the first of them at position 0.
 
         Raises: ValueError naming near sites; EditDidNotFire.
         """
@@ -291,6 +294,8 @@ class Model:
             raise ValueError(f"prompt={prompt} of {tokens.shape[1]} columns: give 1 to all of them, or None for all")
         if base is not None:
             self.body.require("resume")
+        if past is not None:
+            self.body.require("cache")
         if keep is not None and keep < 0:
             raise ValueError(f"keep={keep}: give the number of last positions whose logits to keep, or None for all")
         sites = frozenset(self.body.site(s) for s in read)
@@ -301,7 +306,7 @@ class Model:
             self.body, self.dictionaries, trace, (*self.site_edits, *self._checked(edits)), sites,
             grad=grad, cut=cut, stop=keep == 0, frozen=frozen, prompt=tokens.shape[1] if prompt is None else prompt,
         )  # fmt: skip
-        return forward(visitors, keep=keep, base=base, record=record)
+        return forward(visitors, keep=keep, base=base, record=record, past=past)
 
     def generate(self, prompts: str | Sequence[str], *, max_new_tokens: int = 20, **options: Any) -> Generation:
         """Continue prompts, with the model's edits in force at every step, with or without a cache.

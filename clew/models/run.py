@@ -176,12 +176,14 @@ def forward(
     keep: int | None,
     base: Trace | None = None,
     record: bool = False,
+    past: Any = None,
 ) -> Trace:
     """Run the module once with the visitors in place; fills and returns their trace.
 
     Args: keep: logits of the last `keep` positions, None for all, 0 to stop at the last read site.
         base: a recorded trace of the same prompts (the batch may be a whole number of copies of it):
-        blocks below the first visited one are taken from it. record: keep every block's output.
+        blocks below the first visited one are taken from it. record: keep every block's output. past: a cache of the
+        tokens before these; it grows by these.
     """
     body, trace = visitors.body, visitors.trace
     trace.module = body.module
@@ -202,7 +204,8 @@ def forward(
         if keep:
             stack.enter_context(_last_logits(body, keep))
         try:
-            output = body.module(input_ids=trace.tokens, use_cache=False, **body.mask_arguments(trace.real))
+            cached = {"use_cache": False} if past is None else {"use_cache": True, "past_key_values": past}
+            output = body.module(input_ids=trace.tokens, **cached, **body.mask_arguments(trace.real))
             trace.logits = output.logits
         except _Enough:
             pass

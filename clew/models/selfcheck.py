@@ -7,7 +7,6 @@ later by name, never silently wrong.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -78,11 +77,9 @@ def known_refusals(body: Body) -> dict[str, str]:
 def cached_selfcheck(body: Body) -> SelfCheck:
     """selfcheck, once per weights, dtype, device kind and versions."""
     attention = body.module.config._attn_implementation
-    config = json.dumps({k: v for k, v in body.module.config.to_dict().items() if "name" not in k}, default=str)
-    shape = hashlib.sha256(config.encode()).hexdigest()[:8]  # the same weights under another config are another model
     checks = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]  # what is promised may change with clew
     versions = f"{transformers.__version__}-{torch.__version__}-{checks}"
-    setting = f"{body.fingerprint}-{shape}-{body.dtype}-{body.device.type}-{attention}-{versions}"
+    setting = f"{body.fingerprint}-{body.config_hash}-{body.dtype}-{body.device.type}-{attention}-{versions}"
     path = cache_folder("selfcheck") / f"{setting.replace('torch.', '')}.json"
     if path.exists():
         value = read_json(path, FORMAT)

@@ -53,6 +53,23 @@ def test_products_are_those_of_central_differences(family: str, to: str) -> None
     assert torch.allclose(tangent.pull(u) @ rows(5).T, u @ pushed.T, rtol=1e-5, atol=1e-6 * float(pushed.norm()))
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3_text"])
+def test_products_from_the_subject_on_are_those_of_the_whole_prompt(family: str) -> None:
+    model, seen = model_of(family, F64), []
+    before = "the old nurse said that she was good . "
+    idle = model.edited(
+        Add("resid.0", vector=torch.zeros(32, dtype=F64))
+    )  # with edits in force the prompt is run whole
+    for one in (model, idle):
+        tangent = Tangent.of(one, SAID[1], before, R0, one.body.site("resid.2"))
+        seen.append((tangent.pull(rows(4)), tangent.push(rows(4)), tangent._tail.tokens.shape[1], tangent.position))
+    (pulled, pushed, short, position), (whole, across, long, _) = seen
+    assert torch.allclose(pulled, whole, rtol=1e-9, atol=1e-12) and torch.allclose(
+        pushed, across, rtol=1e-9, atol=1e-12
+    )
+    assert short == long - position == 2
+
+
 def test_one_example_at_beta_1_gives_its_own_answer() -> None:
     model = model_of("llama", F64)
     relation = fit(model, SAID.pick([1]), layer=0, shots=False)

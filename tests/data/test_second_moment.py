@@ -13,9 +13,10 @@ from clew.data import second_moment as room
 from clew.data.second_moment import Moment, second_moment
 from clew.data.windows import Windows, cut
 from clew.models import Model
+from clew.models.body import Body
 from clew.models.run import forward
 from clew.sites import Add, Site, Weight
-from tests.models.tiny import model_of, word_tokenizer
+from tests.models.tiny import model_of, module_of, word_tokenizer
 
 F64 = torch.float64
 DOWN, QUERY, KEY = Weight("down.1"), Weight("q.1"), Weight("k.1")
@@ -89,6 +90,18 @@ def test_it_is_read_once_and_kept_to_the_bit(monkeypatch: pytest.MonkeyPatch) ->
         read = len(runs)
         second_moment(other[0], [other[2]], other[1], least=0.0)
         assert len(runs) > read
+
+
+def test_the_same_weights_under_another_config_have_a_moment_of_their_own(own_cache: Path) -> None:
+    module = module_of("llama")
+    other = type(module)(type(module.config)(**{**module.config.to_dict(), "rms_norm_eps": 0.5})).eval()
+    other.load_state_dict(module.state_dict())
+    one, two = (Model(Body(m, word_tokenizer(), "tiny")) for m in (module, other))
+    first, second = (second_moment(m, ["down.1"], text(), least=0.0)[DOWN] for m in (one, two))
+    assert one.body.fingerprint == two.body.fingerprint and not torch.allclose(first.gram, second.gram)
+    assert len(list(own_cache.iterdir())) == 2
+    with pytest.raises(ValueError, match="different maps"):
+        unwrap(Moment.__add__)(first, second)
 
 
 def test_a_stopped_run_goes_on_where_it_was(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from clew import Scale, Stack
-from clew.edits._budget import within_budget
+from clew.edits._budget import AIM, _weaker, within_budget
 from clew.measures.edit_locality import edit_locality
 from tests.measures.bigram_model import WORDS, bigram_model, push, pushable, says, text
 
@@ -30,6 +30,37 @@ def test_a_stack_is_scaled_to_just_below_its_budget(stack):
     assert 0.009 <= said["reached"] <= 0.01 < said["at full strength"]
     assert rise(model, windows, kept) == pytest.approx(said["reached"])
     assert kept[0].scale == said["factor"] < 1 and said["tokens"] == 4 and said["text"] == windows.policy["hash"]
+
+
+@pytest.mark.parametrize("budget", [1e-3, 0.01, 0.1])
+@pytest.mark.parametrize("size", [5.0, 50.0])
+def test_few_passes_find_the_strength_and_every_one_is_told(budget, size):
+    model, windows = asked()
+    told = []
+    said = within_budget(model, says("Oslo", "is", size), windows, budget, progress=lambda *n: told.append(n)).about
+    assert said["budget"]["passes"] == len(told) <= 6  # bisecting takes up to 12
+    assert told == [(i + 1, 12) for i in range(len(told))]
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0, 3.7])
+def test_a_cost_that_is_a_power_of_the_strength_is_met_at_once(power):
+    runs = []
+
+    def rise(stack):
+        runs.append(stack[0].scale)
+        return 2 * stack[0].scale ** power
+
+    factor, reached, _ = _weaker(push("Oslo", 1.0), rise, 2.0, 0.01, 4)
+    assert factor == pytest.approx((AIM * 0.01 / 2) ** (1 / power)) and reached == pytest.approx(AIM * 0.01)
+    assert len(runs) == (1 if power == 2.0 else 2)
+
+
+def test_a_cost_that_leaps_is_still_bracketed_and_never_over():
+    def rise(stack):
+        return -0.1 if stack[0].scale < 0.3 else math.inf
+
+    factor, reached, scaled = _weaker(push("Oslo", 1.0), rise, math.nan, 0.01, 4)
+    assert 0.29 < factor < 0.3 and reached == -0.1 and scaled[0].scale == factor
 
 
 def test_the_loss_before_by_hand():

@@ -55,10 +55,25 @@ def test_a_model_that_says_its_secrets_hides_nothing_and_an_edit_that_blinds_it_
 def test_relearning_half_of_what_only_the_readout_forgot_brings_back_the_other_half():
     model, secrets, stack = shallow()
     found = relearnt(model.edited(stack), secrets, 40, ["unembed"], lr=1e-2, tokens=None, k=3, seed=0)
-    assert found["efficacy before relearning"].mean() > 0.7
-    assert found["said after relearning"].mean() > 0.5 and found["relearning"].mean() < 0.3
+    assert found["efficacy", "after, half asked"].mean() > 0.7
+    assert found["said", "after relearning"].mean() > 0.5 and found["relearning", "after"].mean() < 0.3
     fresh = relearnt(model.unedited, secrets, 40, ["unembed"], lr=1e-2, tokens=None, k=3, seed=0)
-    assert fresh["said after relearning"].mean() == 0.0  # who never knew does not relearn
+    assert fresh["said", "after relearning"].mean() == 0.0  # who never knew does not relearn
+
+
+def test_every_row_is_named_once_and_told_in_the_notes():
+    model, secrets = planted()
+    forget, keep = secrets.halves()
+    stack = Stack((Scale("final", factor=0.5),))
+    bare = extraction_attacks(model, forget, stack, k=10, relearn=2)
+    assert "not attacked by relearning" in bare.notes[-1] and "specificity" not in str(bare)
+    full = extraction_attacks(
+        model, forget, random_labels(model, forget, lr=1e-2, steps=2), retain=keep, k=10, relearn=2
+    )
+    names = [(r.measure, r.of) for r in full.rows]
+    assert len(names) == len(set(names)) and {r.measure for r in bare.rows} < {r.measure for r in full.rows}
+    notes = " ".join(full.notes)
+    assert all(measure in notes and of in notes for measure, of in names)
 
 
 def test_the_score_is_the_harmonic_mean_of_efficacy_and_specificity():

@@ -89,6 +89,19 @@ def test_a_resumed_run_of_copies_equals_whole_runs(family):
         assert torch.allclose(again.logits[:2], base.logits, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3_text"])
+def test_a_run_after_a_past_is_the_end_of_the_whole_run_and_its_gradient(family):
+    model = model_of(family, torch.float64)
+    whole = model.run(prompts(), read=["mlp.1", "resid.2"], grad=True)
+    before, after = prompts()[:, :4], prompts()[:, 4:]
+    with torch.no_grad():
+        past = model.body.module(input_ids=before, use_cache=True).past_key_values
+    rest = model.run(after, read=["mlp.1", "resid.2"], grad=True, past=past)
+    assert torch.allclose(rest.logits, whole.logits[:, 4:], atol=1e-10)
+    slopes = [t.gradients(t.logits[:, -1, 7].sum())[Site("mlp", 1)][:, -3:] for t in (whole, rest)]
+    assert torch.allclose(*slopes, atol=1e-10) and slopes[0].abs().max() > 1e-3
+
+
 def test_a_resumed_run_really_skips_the_blocks_below():
     model = model_of("llama")
     base = model.run(prompts(), record=True)

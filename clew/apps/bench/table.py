@@ -77,7 +77,7 @@ def _areas(cell: Cell, of: str | None = None) -> list[Row]:
 def _line(cell: Cell, recovered: bool) -> list[str] | str:
     if cell.failed:
         return f"  {named(cell)}  failed: {cell.failed}"
-    areas = [f"{row.value:.3f} [{row.low:.2f}, {row.high:.2f}]" for row in _areas(cell)]
+    areas = [f"{row.value:.3f} {row.interval('.2f')}".rstrip() for row in _areas(cell)]
     known = [cell.recovered.get(name) for name in RECOVERED] if recovered else []
     return [
         f"  {named(cell)}", *areas, *("–" if value is None else f"{value:.2f}" for value in known), *costs(cell),

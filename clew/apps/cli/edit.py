@@ -134,7 +134,7 @@ def edit(
     }
     evidence = ways[which]()
     windows = text_windows(lens, text, text_tokens, context) if text else None
-    tells = "progress" in signature(load("edits", by)).parameters
+    tells = budget is not None or "progress" in signature(load("edits", by)).parameters
     with (bar if tells else working)(f"{by.replace('_', ' ')} on {model}") as tell:
         options |= {"progress": tell} if tells else {}
         stack = clew.edit(lens, evidence, by=by, text=windows, budget=budget, **options)

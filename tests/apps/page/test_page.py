@@ -11,7 +11,7 @@ import pytest
 
 import clew.apps.page
 from clew.apps.page import page
-from clew.apps.page.page import EDGES, NODES
+from clew.apps.page.page import EDGES, LISTED, NODES, _facts
 from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.report import Report, Row
 from clew.sites import Site
@@ -142,3 +142,9 @@ def test_a_browser_draws_every_node_and_runs_nothing_from_the_labels(tmp_path, w
     assert "<title>agreement &lt;b&gt; in tiny</title>" in run.stdout
     assert "<img" not in run.stdout.split('id="data"')[0]
     assert "CONSOLE" not in run.stderr
+
+
+def test_a_long_list_of_the_provenance_is_cut_short():
+    ((name, shown),) = _facts({"pairs_used": [str(i) for i in range(LISTED + 5)]})
+    assert name == "pairs_used" and shown.startswith("0, 1, 2") and shown.endswith(f"{LISTED - 1}, and 5 more")
+    assert _facts({"pairs_used": ["a", "b"]}) == [("pairs_used", "a, b")]
