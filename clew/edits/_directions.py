@@ -119,6 +119,11 @@ class Sides:
         yes = torch.arange(len(self.wanted) + len(self.unwanted)) < len(self.wanted)
         return torch.cat([self.wanted, self.unwanted]), yes
 
+    def split(self, n: int) -> list[Sides]:
+        """n runs of coordinates of equal width: a `head` site's single heads."""
+        wanted, unwanted = (side.unflatten(-1, (n, -1)).unbind(1) for side in (self.wanted, self.unwanted))
+        return [Sides(*both, self.paired) for both in zip(wanted, unwanted, strict=True)]
+
     def centred(self) -> Sides:
         """Pairs with their midpoints taken off, so that what differs from pair to pair is no noise; others as they are."""
         half = (self.wanted - self.unwanted) / 2 if self.paired else None
