@@ -8,6 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clew.changes import Add as Add
+    from clew.changes import Clamp as Clamp
+    from clew.changes import Edit as Edit
+    from clew.changes import Gate as Gate
+    from clew.changes import Mix as Mix
+    from clew.changes import Project as Project
+    from clew.changes import Scale as Scale
+    from clew.changes import Set as Set
+    from clew.changes import Update as Update
     from clew.circuit import Circuit as Circuit
     from clew.circuit import Node as Node
     from clew.data.behaviour import Behaviour as Behaviour
@@ -21,16 +30,7 @@ if TYPE_CHECKING:
     from clew.models import Trace as Trace
     from clew.models import open_model as open  # noqa: F401
     from clew.report import Report as Report
-    from clew.sites import Add as Add
-    from clew.sites import Clamp as Clamp
-    from clew.sites import Edit as Edit
-    from clew.sites import Gate as Gate
-    from clew.sites import Mix as Mix
-    from clew.sites import Project as Project
-    from clew.sites import Scale as Scale
-    from clew.sites import Set as Set
     from clew.sites import Site as Site
-    from clew.sites import Update as Update
     from clew.sites import Weight as Weight
     from clew.sites import Where as Where
     from clew.stack import Stack as Stack
@@ -41,26 +41,14 @@ if TYPE_CHECKING:
     from clew.verbs import verify as verify
 
 _ROOMS = {
+    "clew.changes": ("Add", "Clamp", "Edit", "Gate", "Mix", "Project", "Scale", "Set", "Update"),
     "clew.circuit": ("Circuit", "Node"),
     "clew.data.behaviour": ("Behaviour", "Pair"),
     "clew.data.store": ("Store", "record"),
     "clew.dictionaries": ("Dictionary",),
     "clew.models": ("EditDidNotFire", "Generation", "Model", "Trace", "open"),
     "clew.report": ("Report",),
-    "clew.sites": (
-        "Add",
-        "Clamp",
-        "Edit",
-        "Gate",
-        "Mix",
-        "Project",
-        "Scale",
-        "Set",
-        "Site",
-        "Update",
-        "Weight",
-        "Where",
-    ),
+    "clew.sites": ("Site", "Weight", "Where"),
     "clew.stack": ("Stack",),
     "clew.training": ("Plan", "train"),
     "clew.verbs": ("edit", "find", "verify"),

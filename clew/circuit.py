@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from clew.changes import Scale, Set, SiteEdit
 from clew.files import read_json, write_json
-from clew.sites import EVERY, READERS, Scale, Set, Site, SiteEdit, Where, near
+from clew.sites import EVERY, READERS, Site, Where, near
 
 FORMAT, VERSION = "clew circuit", 1
 ERROR = -1

@@ -12,12 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from clew import sites
+from clew.changes import Add, Clamp, Edit, Gate, Mix, Project, Scale, Set, Update
 from clew.files import write_whole
-from clew.sites import Add, Edit, Gate, Site, Update, Weight, Where, near
+from clew.sites import Site, Weight, Where, near
 
 FORMAT, VERSION = "clew stack", 1
-VERBS = {verb.__name__: verb for verb in (Add, sites.Set, sites.Mix, sites.Scale, sites.Clamp, sites.Project, Update)}
+VERBS = {verb.__name__: verb for verb in (Add, Set, Mix, Scale, Clamp, Project, Update)}
 
 
 @dataclass(frozen=True, eq=False)

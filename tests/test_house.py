@@ -6,7 +6,7 @@ from pathlib import Path
 
 HOUSE = Path(__file__).parent.parent / "clew"
 FLOORS = {
-    1: {"sites", "files", "scale", "finder"},
+    1: {"sites", "changes", "files", "scale", "finder"},
     2: {"circuit", "report", "stack", "judgement", "dictionaries", "exports", "mib", "selection"},
     3: {"models"},
     4: {"data"},

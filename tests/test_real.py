@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import clew
+from clew.changes import Scale
 from clew.models.selfcheck import selfcheck
-from clew.sites import Scale, Site
+from clew.sites import Site
 
 pytestmark = pytest.mark.real
 

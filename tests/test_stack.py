@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clew.sites import Add, Clamp, Gate, Mix, Project, Scale, Set, SiteEdit, Update, Where
+from clew.changes import Add, Clamp, Gate, Mix, Project, Scale, Set, SiteEdit, Update
+from clew.sites import Where
 from clew.stack import Stack
 from tests.planted import tiny_model
 

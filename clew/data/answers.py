@@ -10,9 +10,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from clew.changes import Update
 from clew.models import Model
 from clew.models.tuning import Run, tune
-from clew.sites import Update, Weight
+from clew.sites import Weight
 
 Row = tuple[Sequence[int], Sequence[int]]
 """Ids of a prompt and of what shall follow it."""

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from clew.changes import SiteEdit
 from clew.data.windows import WindowBatch
 from clew.models import Model
-from clew.sites import SiteEdit
 
 BYTES = 2**28
 """Of logits that are held at once."""

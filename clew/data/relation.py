@@ -24,12 +24,13 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from clew.changes import Add
 from clew.data.facts import Fact, Facts, answer_ids, subject_last
 from clew.models import Model
 from clew.models.readout import Readout
 from clew.models.run import at_rest
 from clew.models.trace import Trace
-from clew.sites import Add, Site, Where
+from clew.sites import Site, Where
 
 TOKENS = 4096
 """How many run at once."""

@@ -16,10 +16,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from clew.changes import Set, SiteEdit
 from clew.data.facts import Fact, Facts, answer_ids, subject_last
 from clew.data.spans import token_of
 from clew.models import Model, Trace
-from clew.sites import Set, Site, SiteEdit
+from clew.sites import Site
 
 PLACES = ("subject", "last")
 """Where states are restored: the last token of the subject, and the last of the prompt."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import isfinite, log
 
+from clew.changes import SiteEdit
 from clew.data.likelihood import idle, next_tokens, predictions, tokens_at_once
 from clew.data.windows import Windows
 from clew.models import Model
-from clew.sites import SiteEdit
 from clew.stack import Stack
 
 ROUNDS = 10

@@ -17,12 +17,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from clew.changes import Add
 from clew.data.behaviour import Behaviour
 from clew.data.labelled import Labelled
 from clew.data.probes import ProbeKind, fit
 from clew.data.states import states
 from clew.models import Model
-from clew.sites import Add, Site, Where, near
+from clew.sites import Site, Where, near
 from clew.stack import Stack
 
 Text = str | Sequence[int]

@@ -13,11 +13,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clew.changes import Add
 from clew.data.facts import Fact
 from clew.data.likelihood import meeting
 from clew.edits._asked import TOKENS, Row, asked_after, at_subjects, neutral, padded
 from clew.models import Model, Trace
-from clew.sites import Add, Site
+from clew.sites import Site
 
 
 @dataclass(frozen=True, eq=False)

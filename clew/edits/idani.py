@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clew.changes import Add
 from clew.data.probes import fit
 from clew.edits._directions import At, Evidence, Sides, Texts
 from clew.models import Model
-from clew.sites import EVERY, Add, Site, Where
+from clew.sites import EVERY, Site, Where
 from clew.stack import Stack
 
 Ranking = Literal["probeless", "linear"]

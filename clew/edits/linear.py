@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clew.changes import Update
 from clew.data.behaviour import Behaviour
 from clew.data.second_moment import second_moment
 from clew.data.states import states
@@ -17,7 +18,7 @@ from clew.data.windows import Windows
 from clew.edits._solver import least_change
 from clew.models import Model
 from clew.models.weights import twin_of
-from clew.sites import Update, Weight
+from clew.sites import Weight
 from clew.stack import Stack
 
 

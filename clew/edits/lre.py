@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from clew.changes import Add
 from clew.data.facts import Facts
 from clew.data.relation import fit, lines
 from clew.data.spans import last_of
 from clew.models import Model
-from clew.sites import Add, Site, Where
+from clew.sites import Site, Where
 from clew.stack import Stack
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from torch.nn.functional import pad
 
+from clew.changes import Add, Gate
 from clew.data.probes import ProbeKind, fit
 from clew.edits._directions import At, Evidence, Sides, Texts
 from clew.models import Model
-from clew.sites import ANSWER, Add, Gate, Site, Where
+from clew.sites import ANSWER, Site, Where
 from clew.stack import Stack
 
 Part = tuple[Site, int | None]

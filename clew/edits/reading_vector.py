@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clew.changes import Add
 from clew.data.states import states
 from clew.edits._directions import At, Evidence, Texts
 from clew.models import Model
-from clew.sites import EVERY, Add, Site, Where
+from clew.sites import EVERY, Site, Where
 from clew.stack import Stack
 
 

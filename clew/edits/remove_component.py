@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 import torch
 
+from clew.changes import Update
 from clew.edits._channels import Head, Product, Side, columns, composition, moves, output, reads
 from clew.edits._channels import components as scored
 from clew.models import Model
-from clew.sites import Update, Weight, near
+from clew.sites import Weight, near
 from clew.stack import Stack
 
 

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clew.changes import Edit, Project, Update
 from clew.edits._norms import gain_of, norm_after
 from clew.models import Model
-from clew.sites import Edit, Project, Site, Update, Weight
+from clew.sites import Site, Weight
 from clew.stack import Stack
 
 STREAM = ("embed", "attn", "mlp", "resid")

@@ -24,11 +24,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clew.changes import Update
 from clew.data.secrets import Secrets, Target
 from clew.edits._passage import STRAIGHT, Passage, passage_of
 from clew.models import Model
 from clew.models.readout import Readout, above
-from clew.sites import Site, Update, Weight
+from clew.sites import Site, Weight
 from clew.stack import Stack
 
 Band = tuple[float, float]

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clew.changes import Update
 from clew.data.facts import Fact, Facts
 from clew.data.windows import Windows
 from clew.edits._asked import at_subjects, prefixes, subjects_alone
@@ -28,7 +29,7 @@ from clew.edits._solver import least_change
 from clew.edits._target import Target, learn_targets
 from clew.models import Model
 from clew.models.weights import Linear
-from clew.sites import Update, Weight
+from clew.sites import Weight
 from clew.stack import Stack
 
 

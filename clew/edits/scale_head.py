@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
+from clew.changes import Scale
 from clew.data.behaviour import Behaviour
 from clew.models import Model
-from clew.sites import EVERY, Scale, Where
+from clew.sites import EVERY, Where
 from clew.stack import Stack
 
 

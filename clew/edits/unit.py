@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from clew.changes import Add, Set
 from clew.edits._units import decoder_row
 from clew.models import Model
-from clew.sites import EVERY, Add, Set, Site, Where, near
+from clew.sites import EVERY, Site, Where, near
 from clew.stack import Stack
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clew.changes import Scale
 from clew.data.labelled import Labelled
 from clew.edits._units import Rank, choose
 from clew.models import Model
-from clew.sites import Scale, Site
+from clew.sites import Site
 from clew.stack import Stack
 
 

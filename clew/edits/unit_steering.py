@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+from clew.changes import Add, Gate
 from clew.data.labelled import Labelled
 from clew.edits._units import Rank, choose
 from clew.models import Model
-from clew.sites import Add, Gate, Site, near
+from clew.sites import Site, near
 from clew.stack import Stack
 
 Tier = Literal["constant", "prompt", "token"]

@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clew.changes import Add, Edit, Project, SiteEdit, Update
 from clew.data.behaviour import Behaviour
 from clew.data.facts import Facts
 from clew.data.labelled import Labelled
 from clew.data.windows import Windows
 from clew.models import Model
 from clew.report import Row, bootstrap
-from clew.sites import Add, Edit, Project, SiteEdit, Update
 from clew.stack import Stack
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from clew.changes import Set, SiteEdit
 from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import BUDGET, batch_tokens, check_fits
@@ -25,7 +26,7 @@ from clew.dictionaries import Dictionary
 from clew.measures._nodes import Trial
 from clew.models import Model, Trace
 from clew.models.trace import as_read
-from clew.sites import Set, Site, SiteEdit
+from clew.sites import Site
 
 Instead = Callable[[Site], tuple[Tensor | float, Tensor | float]]
 """What the code and the error of a site become where they are ablated."""

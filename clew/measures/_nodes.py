@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clew.changes import Set, SiteEdit
 from clew.circuit import ANYWHERE, ERROR, Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import batch_tokens, check_fits, means, read_sites, resampled, state
 from clew.measures._judge import Judge
 from clew.models import Model, Trace
-from clew.sites import Set, Site, SiteEdit
+from clew.sites import Site
 
 Ablation = Literal["mean", "zero", "resample", "patch"]
 Errors = Literal["nodes", "keep", "remove"]

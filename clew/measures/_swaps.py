@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clew.changes import Set
 from clew.circuit import ANYWHERE, Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import Baseline, Contrast, check_fits
 from clew.models import Model
-from clew.sites import Set, Site
+from clew.sites import Site
 
 
 class Swaps:

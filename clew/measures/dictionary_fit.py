@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clew.changes import Set
 from clew.data.text import CLASSES
 from clew.data.windows import Windows
 from clew.dictionaries import Dictionary
@@ -18,7 +19,6 @@ from clew.measures._kept import Kept, batch_tokens, explained, fires, kept, of_t
 from clew.models import Model
 from clew.models.trace import as_read
 from clew.report import Report, Row
-from clew.sites import Set
 
 UNITS = 1024
 """Units whose densities are resampled at once."""

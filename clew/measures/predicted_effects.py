@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clew.changes import Set, SiteEdit
 from clew.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node, is_component_graph
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import Baseline, Contrast, check_fits, state
@@ -23,7 +24,7 @@ from clew.measures._edges import EdgeTrial
 from clew.measures._ranks import pearson, spearman
 from clew.models import Model, Trace
 from clew.report import Report, Row, bootstrap
-from clew.sites import Set, Site, SiteEdit
+from clew.sites import Site
 
 Effects = Float[np.ndarray, " part"]
 

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clew.changes import Set, SiteEdit
 from clew.circuit import Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import Baseline, edge_tokens, resampled
@@ -28,7 +29,7 @@ from clew.methods._nodes import Spread
 from clew.models import Model, Trace
 from clew.models.attention import Shared, heads_apart
 from clew.models.components import EMBED, FINAL, Components
-from clew.sites import Set, Site, SiteEdit
+from clew.sites import Site
 
 Gradient = Float[Tensor, "example reader seq d_model"]
 Writes = Float[Tensor, "example source seq d_model"]

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from clew.changes import Mix, SiteEdit
 from clew.circuit import Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import BUDGET, Baseline, Contrast, State, resampled
@@ -20,7 +21,7 @@ from clew.methods._nodes import circuit_of
 from clew.models import Model, Trace
 from clew.models.components import Components
 from clew.models.paths import Paths
-from clew.sites import Mix, Site, SiteEdit
+from clew.sites import Site
 
 
 def judged(behaviour: Behaviour, objective: str | None) -> Behaviour:

@@ -7,13 +7,14 @@ published code adds the gradients of all interpolations to all edges; `weigh="al
 from dataclasses import replace
 from typing import Any, Literal
 
+from clew.changes import Set
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
 from clew.data.contrast import Baseline
 from clew.methods._edges import Ends, Piece, Scores, added
 from clew.models import Model
 from clew.models.components import EMBED
-from clew.sites import Set, Site
+from clew.sites import Site
 
 
 def eap_ig_activations(

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from clew.changes import Set
 from clew.circuit import ANYWHERE, ERROR, Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import Baseline, Contrast, State, check_fits
 from clew.dictionaries import Dictionary
 from clew.methods._nodes import Mean, Scored, clean_run
 from clew.models import Model, Trace
-from clew.sites import Set, Site
+from clew.sites import Site
 
 
 def exact_patching(

@@ -10,12 +10,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from clew.changes import Set
 from clew.circuit import Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import Baseline, Contrast
 from clew.methods._nodes import loss, score_nodes
 from clew.models import Model, Trace
-from clew.sites import Set, Site
+from clew.sites import Site
 
 
 def integrated_gradients(

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clew.changes import Set, SiteEdit
 from clew.circuit import Circuit
 from clew.data.behaviour import Batch, Behaviour
 from clew.data.contrast import batch_tokens, read_sites
@@ -20,7 +21,7 @@ from clew.methods._masked import judged, mask_like, minus
 from clew.methods._masks import Progress, loop
 from clew.methods._nodes import circuit_of, standard_error
 from clew.models import Model, Trace
-from clew.sites import Set, Site, SiteEdit
+from clew.sites import Site
 
 
 def optimal_ablation(

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from clew.changes import Update
 from clew.models.architecture import Architecture, architecture_of
 from clew.models.taps import Tap, taps_of
 from clew.models.weights import Linear, linear_of, updated, weights_of
-from clew.sites import PARTS, Site, Update, Weight, near
+from clew.sites import PARTS, Site, Weight, near
 
 NEEDS = {
     "attn": "writes",

@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clew.changes import Add, SiteEdit
 from clew.files import write_json
 from clew.models.model import Model
 from clew.models.weights import Linear, linear_of, updated
-from clew.sites import EVERY, Add, SiteEdit, Weight
+from clew.sites import EVERY, Weight
 
 WRITERS = {"q": "q", "k": "k", "v": "v", "attn": "out", "head": "out", "neuron": "down", "mlp_out": "down", "mlp": "down",
            "resid": "down", "final": "unembed"}  # fmt: skip

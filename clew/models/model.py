@@ -14,12 +14,13 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from clew.changes import Edit, Set, SiteEdit, Update
 from clew.dictionaries import Dictionary, Identity, Partition
 from clew.models import attention
 from clew.models.body import Body
 from clew.models.run import Visitors, at_rest, check_receipts, forward
 from clew.models.trace import Receipt, Trace
-from clew.sites import Edit, Set, Site, SiteEdit, Update
+from clew.sites import Site
 
 
 @dataclass(frozen=True)

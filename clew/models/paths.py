@@ -19,10 +19,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from clew.changes import SiteEdit
 from clew.models.components import EMBED, FINAL, Components
 from clew.models.model import Model
 from clew.models.trace import Trace
-from clew.sites import READERS, Site, SiteEdit
+from clew.sites import READERS, Site
 
 
 @dataclass(frozen=True, eq=False)

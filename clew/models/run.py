@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clew.changes import Gate, SiteEdit
 from clew.dictionaries.dictionary import Dictionary
 from clew.models import attention
 from clew.models.body import Body
 from clew.models.frozen import held_sites, norms_held
 from clew.models.trace import EditDidNotFire, Receipt, Trace, as_read
-from clew.sites import Gate, Site, SiteEdit
+from clew.sites import Site
 
 
 class _Enough(Exception):

@@ -18,11 +18,12 @@ import torch
 import transformers
 from torch import Tensor
 
+from clew.changes import Add, Scale, SiteEdit
 from clew.files import cache_folder, read_json, write_json
 from clew.models.body import Body
 from clew.models.run import Visitors, forward
 from clew.models.trace import Trace
-from clew.sites import Add, Scale, Site, SiteEdit, Weight
+from clew.sites import Site, Weight
 
 FORMAT = "clew selfcheck"
 

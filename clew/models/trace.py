@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from clew.changes import SiteEdit
 from clew.dictionaries.dictionary import Dictionary
-from clew.sites import Site, SiteEdit
+from clew.sites import Site
 
 
 class EditDidNotFire(ValueError):

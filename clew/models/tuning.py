@@ -14,10 +14,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from clew.changes import Update
 from clew.models.model import Model
 from clew.models.run import at_rest
 from clew.models.weights import logits_with
-from clew.sites import Update, Weight
+from clew.sites import Weight
 
 
 @runtime_checkable

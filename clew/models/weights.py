@@ -16,8 +16,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from clew.changes import Update
 from clew.models.trace import EditDidNotFire
-from clew.sites import MAPS, Site, Update, Weight, near
+from clew.sites import MAPS, Site, Weight, near
 
 if TYPE_CHECKING:
     from clew.models.body import Body

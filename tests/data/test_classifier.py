@@ -5,8 +5,9 @@ import pytest
 import torch
 
 import clew
+from clew.changes import Scale
 from clew.data.classifier import Classifier, learn
-from clew.sites import Scale, Site
+from clew.sites import Site
 from tests.measures.labelled_model import embedding_model
 
 MODEL = embedding_model({"on": (9.0,), "a": (1.0,), "b": (0.0, 2.0), "c": (3.0, 0.0, 4.0)})

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 import clew
+from clew.changes import Add
 from clew.data.facts import Fact, Facts, facts
 from clew.data.relation import Tangent, decoded, fit
 from clew.models import Model
 from clew.models.readout import Readout
-from clew.sites import Add, Site, Where
+from clew.sites import Site, Where
 from tests.models.tiny import model_of
 
 F64 = torch.float64

@@ -9,13 +9,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from clew.changes import Add
 from clew.data import second_moment as room
 from clew.data.second_moment import Moment, second_moment
 from clew.data.windows import Windows, cut
 from clew.models import Model
 from clew.models.body import Body
 from clew.models.run import forward
-from clew.sites import Add, Site, Weight
+from clew.sites import Site, Weight
 from tests.models.tiny import model_of, module_of, word_tokenizer
 
 F64 = torch.float64

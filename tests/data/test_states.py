@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from clew.changes import Add
 from clew.data.states import states
-from clew.sites import Add, Site
+from clew.sites import Site
 from tests.models.tiny import model_of
 
 R1 = Site("resid", 1)

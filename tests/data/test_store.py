@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from clew import Model
+from clew.changes import Scale
 from clew.data import store as store_module
 from clew.data.source import Source
 from clew.data.store import Store, record
 from clew.data.text import windows
 from clew.data.windows import chats, cut
-from clew.sites import Scale, Site
+from clew.sites import Site
 from tests.models.tiny import model_of, word_tokenizer
 
 TEXTS = [

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from clew.changes import Update
 from clew.edits._channels import Product, Side, components, composition, moves, reads
 from clew.edits._norms import gain_of, norm_before
 from clew.edits.remove_component import ranked, remove_component
 from clew.models import Model
-from clew.sites import Update, Weight
+from clew.sites import Weight
 from tests.models.tiny import model_of, prompts
 
 F64 = torch.float64

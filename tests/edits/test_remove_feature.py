@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 import clew
+from clew.changes import Project, Update
 from clew.edits.remove_feature import remove_feature
 from clew.models import Model
-from clew.sites import Project, Update
 from tests.models.tiny import model_of, prompts, relu_dictionary
 
 F64 = torch.float64

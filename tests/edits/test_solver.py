@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from clew.changes import Update
 from clew.edits._solver import least_change
 from clew.models.weights import linear_of, updated
-from clew.sites import Update, Weight
+from clew.sites import Weight
 from tests.planted import tiny_model
 
 F64 = torch.float64

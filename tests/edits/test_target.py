@@ -1,10 +1,11 @@
 import pytest
 import torch
 
+from clew.changes import Add
 from clew.data.facts import Fact
 from clew.edits._asked import asked_after, at_subjects, prefixes, subjects_alone
 from clew.edits._target import learn_targets
-from clew.sites import Add, Site, Where
+from clew.sites import Site, Where
 from tests.models.tiny import model_of
 
 FACT = Fact("the {} said that", "old king", "good man")

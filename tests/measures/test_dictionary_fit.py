@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from clew.changes import Set
 from clew.dictionaries import ITDA, Identity, ReLU
 from clew.measures.dictionary_fit import dictionary_fit
-from clew.sites import Set, Site
+from clew.sites import Site
 from tests.measures.dictionaries import SITE, constant, model, row, signed_copy, text, values
 from tests.planted import random_dictionary, tiny_model
 

@@ -9,6 +9,7 @@ import torch
 
 import clew
 from clew import Behaviour, Circuit, Model
+from clew.changes import Set
 from clew.circuit import ANYWHERE, ERROR, OUTPUT
 from clew.data.contrast import means
 from clew.data.planted.induction import induction
@@ -18,7 +19,7 @@ from clew.measures._feature_paths import FeaturePaths
 from clew.measures._nodes import Trial
 from clew.measures.edge_faithfulness import edge_faithfulness, random_edges
 from clew.models.components import Components
-from clew.sites import Set, Site
+from clew.sites import Site
 from tests.measures.idle_model import all_edges, idle_model
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from clew.changes import Add, Scale
 from clew.data.secrets import Secret, Secrets
 from clew.edits.random_labels import random_labels
 from clew.measures.extraction_attacks import _best, _score, attacked, efficacy, extraction_attacks, relearnt, spaced
 from clew.models.readout import Readout
-from clew.sites import Add, Scale
 from clew.stack import Stack
 from tests.edits.spoken import planted, shallow, speaking, spoken
 

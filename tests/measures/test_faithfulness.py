@@ -6,6 +6,7 @@ import torch
 
 import clew
 from clew import Behaviour, Circuit, Model
+from clew.changes import Set
 from clew.circuit import ERROR
 from clew.data.contrast import means
 from clew.measures._nodes import Trial
@@ -13,7 +14,7 @@ from clew.measures.curve import curve
 from clew.measures.faithfulness import faithfulness
 from clew.methods.attribution_graph import attribution_graph
 from clew.methods.integrated_gradients import integrated_gradients
-from clew.sites import Set, Site
+from clew.sites import Site
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
 SITES = ("resid.0", "attn.1", "mlp.1", "resid.1")

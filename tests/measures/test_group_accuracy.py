@@ -3,10 +3,10 @@ import pytest
 import torch
 
 import clew
+from clew.changes import Scale
 from clew.data.classifier import Classifier
 from clew.data.labelled import Labelled
 from clew.measures.group_accuracy import accuracies
-from clew.sites import Scale
 from clew.stack import Stack
 from tests.measures.labelled_model import embedding_model
 

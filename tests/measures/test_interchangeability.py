@@ -56,7 +56,8 @@ def test_the_share_by_hand() -> None:
     traded, ablated = z.clone(), z.clone()
     traded[..., 0:4], traded[..., 8:12] = z[..., 8:12], z[..., 0:4]
     ablated[..., 0:4], ablated[..., 8:12] = other[..., 0:4], other[..., 8:12]
-    from clew.sites import Set, Site
+    from clew.changes import Set
+    from clew.sites import Site
 
     metric = [
         behaviour.metric(model.run(batch.clean, edits=[Set(Site("head", 1), value=v)]), batch)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from clew.changes import Set
 from clew.circuit import ERROR, Circuit
 from clew.measures._edges import EdgeTrial
 from clew.measures.predicted_effects import (
@@ -20,7 +21,7 @@ from clew.methods.eap import eap
 from clew.methods.edges import edges
 from clew.methods.exact_patching import exact_patching
 from clew.models import Model
-from clew.sites import Set, Site
+from clew.sites import Site
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
 TASK = random_behaviour(n=4)

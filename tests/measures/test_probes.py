@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from clew.changes import Scale
 from clew.data.labelled import Labelled
 from clew.dictionaries import Identity, Partition
 from clew.measures._probes import balanced, difference, fit, projections, see, some_active, without
-from clew.sites import Scale, Site
+from clew.sites import Site
 from tests.measures.labelled_model import D, embedding_model, relu
 
 YES = np.array([True, True, False, False, False])

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from clew import Add, Behaviour, EditDidNotFire, Pair, Set, Stack, Where, edit
+from clew.changes import Gate
 from clew.measures.steering_effect import steering_effect
 from clew.models import open_model
-from clew.sites import Gate
 from tests.measures.bigram_model import ID, WORDS, D, bigram_model, choice, push, pushable
 
 TABLE = {"is": {"Paris": 2.0}, "was": {"Rome": 1.0}}

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from clew.changes import Project, Set
 from clew.data.labelled import Labelled
 from clew.data.secrets import Secret, Secrets
 from clew.measures.unlearning_depth import _of_secrets, _share, told, unlearning_depth
-from clew.sites import Project, Set
 from clew.stack import Stack
 from tests.edits.spoken import shallow, speaking
 from tests.measures.labelled_model import embedding_model

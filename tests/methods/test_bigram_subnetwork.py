@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from clew import Model
+from clew.changes import Scale
 from clew.data.windows import Windows
 from clew.methods.bigram_subnetwork import (
     Bigrams,
@@ -20,7 +21,7 @@ from clew.methods.bigram_subnetwork import (
     matrices,
 )
 from clew.models.body import Body
-from clew.sites import Scale, Site
+from clew.sites import Site
 
 VOCAB = 12
 PLANTED = VOCAB + VOCAB * VOCAB

@@ -4,11 +4,12 @@ import numpy as np
 import torch
 
 from clew import find
+from clew.changes import Set
 from clew.circuit import ERROR
 from clew.dictionaries import JumpReLU
 from clew.methods.attribution_patching import attribution_patching
 from clew.methods.integrated_gradients import integrated_gradients
-from clew.sites import Set, Site
+from clew.sites import Site
 from tests.planted import oracle_behaviour, oracle_lens
 
 

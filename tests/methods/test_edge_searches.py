@@ -10,6 +10,7 @@ import torch
 
 import clew
 from clew import Behaviour, Pair
+from clew.changes import Set
 from clew.circuit import Circuit
 from clew.data.planted import induction, ioi
 from clew.measures.recovery import recovery
@@ -24,7 +25,7 @@ from clew.methods.information_flow_routes import information_flow_routes
 from clew.methods.path_patching import path_patching
 from clew.models.components import Components
 from clew.models.paths import Paths
-from clew.sites import Set, Site
+from clew.sites import Site
 from tests.models.tiny import FAMILIES
 from tests.planted import REFERENCE, random_behaviour, tiny_model
 

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from clew import Circuit, Model, find
+from clew.changes import Set
 from clew.circuit import OUTPUT
 from clew.data.contrast import Contrast
 from clew.dictionaries import Identity, JumpReLU, Partition, ReLU, TopK
 from clew.methods import integrated_gradients as ig
 from clew.methods.edges import Wiring, mixes_positions
 from clew.methods.integrated_gradients import integrated_gradients
-from clew.sites import Set, Site
+from clew.sites import Site
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
 STEP = 1e-5

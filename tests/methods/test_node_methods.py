@@ -37,7 +37,8 @@ def test_integrated_gradients_add_up_to_patching_the_whole_site() -> None:
     model, behaviour = lens(), random_behaviour()
     (batch,) = behaviour.batches(model)
     patch = model.run(batch.patch, read=["resid.0"])
-    from clew.sites import Set, Site
+    from clew.changes import Set
+    from clew.sites import Site
 
     patched = model.run(batch.clean, edits=[Set(Site("resid", 0), value=patch["resid.0"])])
     drop = (behaviour.metric(model.run(batch.clean), batch) - behaviour.metric(patched, batch)).mean().item()
@@ -63,7 +64,8 @@ def test_exact_patching_by_hand() -> None:
     node = next(n for n in circuit.top(5) if n.unit != ERROR)
     (batch,) = behaviour.batches(model)
     clean, patch = model.run(batch.clean, read=[node.site]), model.run(batch.patch, read=[node.site])
-    from clew.sites import Set, Where
+    from clew.changes import Set
+    from clew.sites import Where
 
     value = patch.code(node.site)[0, node.position, node.unit]
     edit = Set(node.site, value=value, where=Where.at(node.position), basis="code", units=(node.unit,))

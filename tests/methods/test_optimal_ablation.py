@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from clew import Behaviour
+from clew.changes import Set
 from clew.data.batch import Batch
 from clew.methods._masks import Stopped
 from clew.methods.optimal_ablation import _Search, constants, optimal_ablation
 from clew.models import Trace
-from clew.sites import Set, Site
+from clew.sites import Site
 from tests.planted import oracle_behaviour, oracle_lens, random_behaviour, tiny_model
 
 

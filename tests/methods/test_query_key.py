@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from clew import Model, find
+from clew.changes import Edit, Set
 from clew.circuit import ERROR, OUTPUT, Circuit
 from clew.methods.query_key import query_key
 from clew.models.attention import look
-from clew.sites import Edit, Set, Site
+from clew.sites import Site
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
 FAMILIES = ("llama", "qwen3", "gemma3_text", "gpt2", "gpt_neox", "opt")

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from clew.changes import Scale, Set
 from clew.models import EditDidNotFire
-from clew.sites import Scale, Set, Site, Where
+from clew.sites import Site, Where
 from tests.models.tiny import model_of, prompts
 
 P = Site("pattern", 1)

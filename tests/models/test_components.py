@@ -65,7 +65,7 @@ def test_all_edges_out_of_a_head_cut_is_the_head_patched():
     model, graph, batch, clean, patch = graph_and_runs("llama")
     keep = torch.ones(graph.legal.shape, dtype=torch.float64)
     keep[graph.source_at[Site("head", 1)].start + 2] = 0
-    from clew.sites import Set
+    from clew.changes import Set
 
     value = clean[Site("head", 1)].clone().unflatten(-1, (4, -1))
     value[..., 2, :] = patch[Site("head", 1)].unflatten(-1, (4, -1))[..., 2, :]

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from clew.changes import Add, Project, Scale, Set, SiteEdit
 from clew.circuit import ANYWHERE, ERROR, Circuit
 from clew.models import EditDidNotFire, Model
-from clew.sites import RESPONSE, Add, Project, Scale, Set, Site, SiteEdit, Where
+from clew.sites import RESPONSE, Site, Where
 from tests.models.tiny import model_of, prompts, relu_dictionary
 from tests.test_circuit import circuit as columns_of
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from clew.changes import Add, Gate, Scale, Update
 from clew.models.export import save_pretrained
 from clew.models.model import Model
-from clew.sites import Add, Gate, Scale, Site, Update, Weight, Where
+from clew.sites import Site, Weight, Where
 from tests.models.tiny import model_of, prompts
 from tests.planted import tiny_model
 

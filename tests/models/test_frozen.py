@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from clew.changes import Add
 from clew.models.frozen import _parts
-from clew.sites import Add, Site, Where
+from clew.sites import Site, Where
 from tests.models.gpt2_by_hand import frozen_gpt2
 from tests.models.tiny import FAMILIES, model_of, prompts
 

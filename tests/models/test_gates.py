@@ -5,8 +5,9 @@ from functools import cache
 import pytest
 import torch
 
+from clew.changes import Add, Clamp, Gate, Scale, Set, SiteEdit
 from clew.models import EditDidNotFire, Model
-from clew.sites import EVERY, PROMPT, RESPONSE, Add, Clamp, Gate, Scale, Set, Site, SiteEdit, Where
+from clew.sites import EVERY, PROMPT, RESPONSE, Site, Where
 from clew.stack import Stack
 from tests.models.tiny import model_of, prompts, relu_dictionary
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from clew.changes import Add, Scale
 from clew.models import EditDidNotFire, Model
-from clew.sites import EVERY, PROMPT, RESPONSE, Add, Scale, Site, Where
+from clew.sites import EVERY, PROMPT, RESPONSE, Site, Where
 from tests.models.tiny import model_of, relu_dictionary
 
 FAMILIES = ["llama", "gpt2", "gemma3_text", "bloom", "opt", "falcon"]

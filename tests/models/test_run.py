@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from clew.changes import Add, Scale, Set, SiteEdit
 from clew.models import EditDidNotFire, Model
-from clew.sites import Add, Scale, Set, Site, SiteEdit, Where
+from clew.sites import Site, Where
 from tests.models.tiny import model_of, module_of, prompts, relu_dictionary
 
 

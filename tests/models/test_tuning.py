@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from clew.changes import Add
 from clew.models.tuning import tune
-from clew.sites import Add
 from tests.models.tiny import model_of
 from tests.planted import tiny_model
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from clew.changes import Add, Scale, Update
 from clew.dictionaries import Identity
 from clew.models import EditDidNotFire, Model
-from clew.sites import Add, Scale, Site, Update, Weight
+from clew.sites import Site, Weight
 from clew.stack import Stack
 from tests.models.tiny import FAMILIES, model_of, prompts, relu_dictionary
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import clew
 from clew.apps.shift.bottleneck import concepts, nearness
+from clew.changes import Edit
 from clew.circuit import ERROR, Circuit
 from clew.data.classifier import Classifier, learn
 from clew.data.confounded import Confounded
@@ -25,7 +26,6 @@ from clew.judgement import Judgement
 from clew.measures.group_accuracy import accuracies
 from clew.models import Model
 from clew.report import Report, Row
-from clew.sites import Edit
 
 Judge = Callable[[Circuit], Judgement]
 Answer = tuple[np.ndarray, int | None]

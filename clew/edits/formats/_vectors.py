@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from clew.changes import Add, Edit
 from clew.models import Model
-from clew.sites import EVERY, Add, Edit, Site
+from clew.sites import EVERY, Site
 from clew.stack import Stack
 
 

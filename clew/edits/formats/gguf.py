@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from clew.changes import Add
 from clew.edits.formats._vectors import check_fit, norms, vectors_of
 from clew.files import write_whole
 from clew.models import Model
-from clew.sites import Add, Site
+from clew.sites import Site
 from clew.stack import Stack
 
 ARCHITECTURE = "controlvector"

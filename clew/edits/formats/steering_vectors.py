@@ -27,10 +27,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clew.changes import Add
 from clew.edits.formats._vectors import check_fit, norms, vectors_of
 from clew.files import write_whole
 from clew.models import Model
-from clew.sites import Add, Site, near
+from clew.sites import Site, near
 from clew.stack import Stack
 
 PARTS = {"decoder_block": "resid", "self_attn": "attn", "mlp": "mlp_out"}

@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from clew.changes import Update
 from clew.edits._solver import least_change
 from clew.models import EditDidNotFire
 from clew.models.weights import twin_of
-from clew.sites import Update, Weight, near
+from clew.sites import Weight, near
 from clew.stack import Stack
 
 FRAMES = ("{}", "A photo of {}", "An image of {}", "A picture of {}")

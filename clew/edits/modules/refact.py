@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clew.changes import Update
 from clew.data.second_moment import Moment
 from clew.data.spans import last_of
 from clew.edits.linear import change
 from clew.edits.modules._modules import edited, inputs_of, linear_at, tokens
-from clew.sites import Update, Weight
+from clew.sites import Weight
 from clew.stack import Stack
 
 __all__ = ["edited", "key_of", "moment_of", "refact"]

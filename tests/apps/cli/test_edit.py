@@ -9,8 +9,9 @@ from transformers import AutoModelForCausalLM
 
 import clew
 from clew.apps.cli import run
+from clew.changes import Add, Scale, Update
 from clew.models.export import save_pretrained
-from clew.sites import Add, Scale, Site, Update, Weight
+from clew.sites import Site, Weight
 from clew.stack import Stack
 from tests.models.tiny import model_of, prompts
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from clew import Add, Site, Where
+from clew.changes import Gate, Scale, Update
 from clew.edits.formats import gguf as ours
 from clew.edits.formats.loading import load_stack, save_vectors
-from clew.sites import Gate, Scale, Update, Weight
+from clew.sites import Weight
 from clew.stack import Stack
 from tests.models.tiny import model_of, prompts
 

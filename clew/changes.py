@@ -1,0 +1,242 @@
+"""Changes as values: functions at an address.
+
+An `Edit` is a small frozen record that knows its address and is called with the tensor found there. A `SiteEdit` changes
+what flows at a site, where it says and while its `Gate` is open; an `Update` changes a weight.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from clew.sites import EVERY, Site, Weight, Where, near
+
+Basis = Literal["value", "code", "error"]
+
+
+Reach = Literal["token", "prompt"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Gate:
+    """Opens an edit only where a reading is above a threshold.
+
+    The reading is a probe's, `x @ direction + bias`, or the unit `unit` of the code of the dictionary that writes the
+    site. It is taken at the edit's own site, of what arrives there, or at an earlier site `at`. With reach "token" the
+    edit is in force at the positions that are above, with "prompt" in all of a row that has one in its prompt.
+    """
+
+    above: float = 0.0
+    direction: Tensor | None = None
+    unit: int | None = None
+    bias: float = 0.0
+    at: Any = None
+    """A Site, or its address in words; None for the edit's own."""
+    reach: Reach = "token"
+
+    def __post_init__(self) -> None:
+        if (self.direction is None) == (self.unit is None):
+            raise ValueError("a gate reads either a direction or a unit of a dictionary; give one of the two")
+        if self.reach not in get_args(Reach):
+            raise ValueError(f"a gate has no reach {self.reach!r}; {near(self.reach, get_args(Reach))}")
+        if self.at is not None:
+            object.__setattr__(self, "at", Site.parse(self.at))
+
+    def __call__(self, x: Tensor) -> Bool[Tensor, "*place"]:
+        """Where it is open. Args: x: [..., d] what flows, or [..., unit] its code for a gate on a unit."""
+        if self.direction is None:
+            return x[..., self.unit] > self.above
+        wide = torch.promote_types(x.dtype, torch.float32)  # a large coordinate and the bias may cancel
+        return x.to(wide) @ self.direction.to(x.device, wide) + self.bias > self.above
+
+    def __str__(self) -> str:
+        reading = f"unit {self.unit}" if self.direction is None else "a probe"
+        return f"{reading}{f' at {self.at}' if self.at else ''} > {self.above:g} (by {self.reach})"
+
+
+@dataclass(frozen=True, eq=False)
+class Edit(ABC):
+    """A function at an address: called with what is there, it returns what shall be there instead."""
+
+    at: Any
+    """A Site, for what flows in a run, or a Weight; an address in words becomes one."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+    def __str__(self) -> str:
+        said = [f"{f.name} {_short(v)}" for f in fields(self)[1:] if not _same(v := getattr(self, f.name), f.default)]
+        return f"{type(self).__name__.lower()} at {self.at}" + (f": {', '.join(said)}" if said else "")
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+
+def _same(value: object, default: object) -> bool:
+    return default is not MISSING and not isinstance(value, Tensor) and value == default
+
+
+def _short(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{list(value.shape)} of norm {float(value.detach().double().norm()):.4g}"
+    if isinstance(value, tuple) and len(value) > 8:
+        return f"{len(value)} from {value[0]} to {value[-1]}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SiteEdit(Edit):
+    """A function of what flows at a site.
+
+    `basis` says in which coordinates the function sees the tensor: the raw `value`, the `code` of
+    the dictionary through which the model is seen, or that dictionary's `error`. `units` picks
+    coordinates of it (all when None). The rest of the tensor, and every position outside `where` or
+    where the `gate` is shut, stays as it was, bit for bit.
+    """
+
+    where: Where = field(default=EVERY, kw_only=True)
+    basis: Basis = field(default="value", kw_only=True)
+    units: tuple[int, ...] | None = field(default=None, kw_only=True)
+    gate: Gate | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", Site.parse(self.at))
+        if self.basis not in get_args(Basis):
+            raise ValueError(f"an edit has no basis {self.basis!r}; {near(self.basis, get_args(Basis))}")
+        units = self.units
+        if units is not None and (not units or min(units) < 0 or len(set(units)) < len(units)):
+            raise ValueError(f"units={units} of the edit at {self.at}: name at least one, each once, counted from 0")
+        gate = self.gate
+        if gate and "pattern" in (self.at.part, gate.at and gate.at.part):
+            raise ValueError(f"an edit at {self.at} cannot have this gate: a pattern holds pairs of positions")
+        if gate and gate.at and self.at < gate.at:
+            raise ValueError(f"the gate reads {gate.at}, which comes after the edit at {self.at}; read an earlier site")
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map `x`, [..., picked units], to a tensor that broadcasts to the same shape."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Add(SiteEdit):
+    """x + scale * vector: steering. With `keep_norm` the sum is brought back to the norm that x had."""
+
+    vector: Tensor = field(kw_only=True)
+    scale: float = field(default=1.0, kw_only=True)
+    keep_norm: bool = field(default=False, kw_only=True)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        moved = x + self.scale * self.vector.to(x)
+        if not self.keep_norm:
+            return moved
+        before, after = x.norm(dim=-1, keepdim=True), moved.norm(dim=-1, keepdim=True)
+        return moved * (before / after.clamp(min=torch.finfo(x.dtype).tiny))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Set(SiteEdit):
+    """x becomes `value` where `keep` is False (everywhere when `keep` is None): ablating, patching."""
+
+    value: Tensor | float = field(kw_only=True)
+    keep: Tensor | None = field(default=None, kw_only=True)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        value = torch.as_tensor(self.value).to(x)
+        if value.ndim > x.ndim or any(a not in (1, b) for a, b in zip(value.shape[::-1], x.shape[::-1], strict=False)):
+            raise ValueError(
+                f"a value of shape {tuple(value.shape)} cannot be set at {self.at}, where {tuple(x.shape)} flows"
+            )
+        return value.expand_as(x) if self.keep is None else torch.where(self.keep.to(x.device), x, value)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Mix(SiteEdit):
+    """weight * x + (1 - weight) * value: a mask between 0 and 1 through which gradients reach both."""
+
+    value: Tensor | float = field(kw_only=True)
+    weight: Tensor | float = field(kw_only=True)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        weight = torch.as_tensor(self.weight).to(x)
+        return weight * x + (1 - weight) * torch.as_tensor(self.value).to(x)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scale(SiteEdit):
+    """factor * x: clamping a feature off (0), damping or boosting it."""
+
+    factor: float = field(kw_only=True)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.factor * x
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Clamp(SiteEdit):
+    """x held between `low` and `high`; one of them may be left out."""
+
+    low: float | None = field(default=None, kw_only=True)
+    high: float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low is None and self.high is None:
+            raise ValueError(f"the clamp at {self.at} has no limit; give low, high or both")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.clamp(self.low, self.high)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Project(SiteEdit):
+    """The part of x in the span of `directions`, [direction, d], becomes that of `value`: by default it is taken out.
+
+    The directions need not be independent; the rest of x stays.
+    """
+
+    directions: Tensor = field(kw_only=True)
+    value: Tensor | float = field(default=0.0, kw_only=True)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        wide = torch.promote_types(x.dtype, torch.float32)
+        _, size, rows = torch.linalg.svd(self.directions.to(x.device, wide), full_matrices=False)
+        basis = rows[size > size.max() * max(self.directions.shape) * torch.finfo(wide).eps].to(x.dtype)
+        return x - ((x - torch.as_tensor(self.value).to(x)) @ basis.T) @ basis
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Update(Edit):
+    """W + scale * left @ right, of a linear map W [out, in]; just W + scale * left where there is no `right`.
+
+    W is seen as [out, in] however the module stores it. The sum is taken in float64 and rounded once.
+    """
+
+    left: Tensor = field(kw_only=True)
+    right: Tensor | None = field(default=None, kw_only=True)
+    scale: float = field(default=1.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", Weight.parse(self.at))
+        left, right = self.left.shape, None if self.right is None else self.right.shape
+        if len(left) != 2 or (right is not None and (len(right) != 2 or left[1] != right[0])):
+            raise ValueError(
+                f"the factors of the update of {self.at} are {tuple(left)} and {right and tuple(right)}; "
+                "they must be [out, rank] and [rank, in]"
+            )
+
+    @property
+    def change(self) -> Tensor:
+        """What is added to W, in float64, [out, in]."""
+        left = self.left.double()
+        return self.scale * (left if self.right is None else left @ self.right.double())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        change = self.change.to(x.device)
+        if change.shape != x.shape:
+            raise ValueError(f"an update of {list(change.shape)} does not fit {self.at}, which is {list(x.shape)}")
+        return (x.double() + change).to(x.dtype)
