@@ -58,6 +58,8 @@ class Secrets:
     secrets: tuple[Secret, ...]
     note: str = ""
     """How many fell out on the way here and why, in words."""
+    among: tuple[Secret, ...] = ()
+    """All that these were picked from, themselves by default: what many of those share is no secret's own."""
 
     def __post_init__(self) -> None:
         if not self.secrets:
@@ -85,7 +87,7 @@ class Secrets:
 
     def pick(self, indices: Sequence[int]) -> Secrets:
         """The secrets at these indices, in this order."""
-        return replace(self, secrets=tuple(self.secrets[i] for i in indices))
+        return replace(self, secrets=tuple(self.secrets[i] for i in indices), among=self.among or self.secrets)
 
     def first(self, n: int) -> Secrets:
         """At most the first n."""
@@ -114,15 +116,16 @@ class Secrets:
             if lost
             else self.note
         )
-        return Secrets(self.name, tuple(s for s, yes in zip(self, says, strict=True) if yes), note)
+        kept = tuple(s for s, yes in zip(self, says, strict=True) if yes)
+        return replace(self, secrets=kept, note=note, among=self.among or self.secrets)
 
     def targets(self, tokenizer: Any, tokens: int | None = 2) -> list[Target]:
         """The tokens that make each secret what it is: its `tokens` rarest, in the order in which they stand.
 
-        Rare means in few of these secrets, and of those in equally few the one of highest id, for tokenizers number
-        frequent tokens first: what all share, such as a domain, gives none away, and to forget it would take other
-        secrets along. Tokens without a letter or digit do not count, nor does one that stands in the secret a second
-        time. None takes all that count.
+        Rare means in few of all the secrets that these were picked from, and of those in equally few the one of highest
+        id, for tokenizers number frequent tokens first: what all share, such as a domain, gives none away, and to forget
+        it would take other secrets along. Tokens without a letter or digit do not count, nor does one that stands in the
+        secret a second time. None takes all that count.
 
         Raises: ValueError for a secret without such a token.
         """
@@ -131,9 +134,9 @@ class Secrets:
                 f"tokens={tokens}: give how many tokens of each secret to forget, at least 1, or None for all"
             )
         found: list[Target] = []
-        ids = self.ids(tokenizer)
-        holders = Counter(token for _, answer in ids for token in set(answer))
-        for number, (asked, answer) in enumerate(ids):
+        answers = [answer_ids(tokenizer, s.prompt, s.secret)[1] for s in self.among or self]
+        holders = Counter(token for answer in answers for token in set(answer))
+        for number, (asked, answer) in enumerate(self.ids(tokenizer)):
             places = {
                 t: i for i, t in reversed(list(enumerate(answer))) if any(map(str.isalnum, tokenizer.decode([t])))
             }
