@@ -8,13 +8,9 @@ from __future__ import annotations
 import inspect
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args, get_type_hints
-
-import numpy as np
-import torch
-import transformers
 
 from clew.circuit import Circuit
 from clew.data.behaviour import Behaviour
@@ -28,10 +24,9 @@ from clew.edits._budget import within_budget
 from clew.finder import load
 from clew.measures.predicted_effects import predicts_effects, with_predicted_effects
 from clew.models import Model
+from clew.provenance import card, leaked, prompts_used, provenance
 from clew.report import Report
 from clew.stack import Stack
-
-VERSION = "0.1.0"
 
 
 def find(
@@ -65,7 +60,7 @@ def find(
     used = behaviour.train if held_out and isinstance(behaviour, Behaviour) else behaviour
     started = time.perf_counter()
     found = method(model, used, *(() if circuit is None else (circuit,)), **_checked(method, options))
-    record = provenance(model, used, method, options, time.perf_counter() - started) | _pairs_used(used)
+    record = provenance(model, used, method, options, time.perf_counter() - started) | prompts_used(used)
     wired = circuit is not None and found.keys() == circuit.keys() and len(found.weight) > 0
     found = replace(found, provenance={**circuit.provenance, "wired": record} if circuit and wired else record)
     if isinstance(used, Windows | Facts):
@@ -135,7 +130,7 @@ def edit(
     seconds = time.perf_counter() - started
     if budget is not None and judged is not None:
         stack = within_budget(model, stack, judged, budget, progress=progress)
-    record = provenance(model, used, function, options, seconds) | _pairs_used(used)
+    record = provenance(model, used, function, options, seconds) | prompts_used(used)
     return replace(stack, provenance={**record, **stack.provenance})
 
 
@@ -171,41 +166,15 @@ def verify(
     used = evidence
     if isinstance(evidence, Behaviour) and options.get("held_out", True) and evidence.part == "all":
         used = evidence.test
-    if isinstance(used, Behaviour) and options.get("held_out", True) and (said := _leaked(used, claim)):
+    if isinstance(used, Behaviour) and options.get("held_out", True) and (said := leaked(used, claim)):
         warnings.warn(said, stacklevel=2)
         report = replace(report, notes=(*report.notes, said))
     record = provenance(model, used, measure, options, time.perf_counter() - started)
     if isinstance(claim, Dictionary):
-        record |= {"dictionary": _card(claim)}
+        record |= {"dictionary": card(claim)}
     else:
         record |= {"circuit" if isinstance(claim, Circuit) else "edit": dict(claim.provenance)}
     return replace(report, provenance={**record, **report.provenance})
-
-
-def _pairs_used(evidence: object) -> dict[str, list[str]]:
-    """For provenance: hashes of the pairs that something is made from, so that `verify` knows them again."""
-    return {"pairs_used": [pair.hash for pair in evidence.pairs]} if isinstance(evidence, Behaviour) else {}
-
-
-def _leaked(judged: Behaviour, claim: Circuit | Dictionary | Stack) -> str:
-    """In words, how many of the pairs to judge on the claim was made from; empty where it was from none."""
-    made_from = set() if isinstance(claim, Dictionary) else _all_pairs_used(claim.provenance)
-    leaked = sum(pair.hash in made_from for pair in judged.pairs)
-    if not leaked:
-        return ""
-    return (
-        f"{leaked} of the {len(judged)} pairs of {judged.name} to judge on are among those that it was made from, so the "
-        "numbers may flatter it; load the behaviour as it was loaded then (the same n and seed: its halves share no "
-        "prompts), or take another"
-    )
-
-
-def _all_pairs_used(record: Any) -> set[str]:
-    """Of a record and all within it: the nodes that were wired, the circuit that was edited, the parts of a stack."""
-    if isinstance(record, Mapping):
-        own = set(record.get("pairs_used", ()))
-        return own.union(*map(_all_pairs_used, record.values()))
-    return set().union(*map(_all_pairs_used, record)) if isinstance(record, list) else set()
 
 
 _TEXTS = (
@@ -246,14 +215,6 @@ def _fits_together(measure: Callable[..., Report], evidence: object, claim: obje
             )
 
 
-def _card(dictionary: Dictionary) -> dict[str, Any]:
-    """What identifies a dictionary."""
-    return {
-        "kind": dictionary.kind, "reads": str(dictionary.reads), "writes": str(dictionary.writes),
-        "units": dictionary.n_units, "fingerprint": dictionary.fingerprint, "meta": dictionary.meta,
-    }  # fmt: skip
-
-
 def _words(model: Model, behaviour: Behaviour, circuit: Circuit) -> list[str]:
     """The tokens of the first prompt where nodes have positions: the template's words."""
     if not (circuit.position >= 0).any():
@@ -273,48 +234,3 @@ def _checked(function: Callable[..., Any], options: dict[str, Any]) -> dict[str,
     if missing := [n for n in known if inspect.signature(function).parameters[n].default is empty and n not in options]:
         raise ValueError(f"{function.__name__} needs {missing[0]}=, which was not given")
     return options
-
-
-def provenance(
-    model: Model,
-    evidence: object,
-    function: Callable[..., Any],
-    options: dict[str, Any],
-    seconds: float,
-) -> dict[str, Any]:
-    """What a stranger needs to get the same numbers again."""
-    defaults = {n: p.default for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    if isinstance(evidence, Behaviour):
-        shown: dict[str, Any] = {"behaviour": evidence.name, "prompts": evidence.provenance}
-    elif isinstance(evidence, Windows):
-        shown = {"text": dict(evidence.policy)}
-    elif isinstance(evidence, Labelled):
-        shown = {"labelled": evidence.name, "texts": evidence.hash}
-    elif isinstance(evidence, (Facts, Secrets)):
-        shown = {"evidence": evidence.name, "evidence_hash": evidence.hash}
-    elif isinstance(evidence, Circuit):
-        shown = {"circuit": dict(evidence.provenance)}
-    else:
-        shown = {} if evidence is None else {"evidence": repr(evidence)}
-    return {
-        "method": function.__name__,
-        "options": {n: _plain(v) for n, v in {**defaults, **options}.items() if n != "progress"},
-        "model": model.name,
-        "weights": model.body.fingerprint,
-        "dictionaries": dict(model.fingerprints),
-        **shown,
-        "edits": [str(edit) for edit in model.edits],
-        "dtype": str(model.body.dtype).removeprefix("torch."),
-        "device": str(model.device),
-        "seconds": round(seconds, 3),
-        "versions": {
-            "clew": VERSION, "torch": torch.__version__, "transformers": transformers.__version__,
-            "numpy": np.__version__,
-        },
-    }  # fmt: skip
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)

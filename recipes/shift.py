@@ -10,9 +10,13 @@ heart needs no shortcut. The judge is a rule that reads the tokens a feature fir
 Three pairs of professions, chosen by stereotype before anything was run, all read at resid.8.
 A file of other biographies (`--texts FILE`, JSON lines with text, profession, gender) gives a second table, on three pairs
 of it, with the sentences that only one profession has split in the same way.
-EXPECTED
-Minutes: MINUTES. `--tiny` takes one pair, few texts, one step and two layers.
-Writes docs/results/shift.json and docs/results/shift.md; prints the tables as they grow.
+Expected here, generated biographies, mean of three pairs: original 75 / 75 / 36, SHIFT 84 / 59 / 54, SHIFT + retrain
+91 / 57 / 77, oracle 92 / 47 / 83: the order of the paper, in each of the three. As many random features change little
+(38); neurons judged by the same rule make it worse (22), BLIND helps little (44), for no text contradicts gender; the
+concept bottleneck is as good as SHIFT + retrain. Of 4,800 other biographies, made from longer templates, with 31 to 39
+texts a group to judge on: 87 / 61 / 61, SHIFT 90 / 54 / 73, and retraining helps in one pair of three.
+Minutes: about 5 a pair on one slow core. `--tiny` takes one pair, few texts, one step and two layers.
+Writes docs/results/shift.json and docs/results/shift.md (not if tiny); prints the tables as they grow.
 """
 
 import argparse
@@ -127,6 +131,8 @@ def main() -> None:
         for texts in several:
             done.setdefault(name, []).append(shifted(model, texts, site, asked.tiny))
             print(f"{done[name][-1].title}\n\n{markdown(done[name][-1])}\n", flush=True)
+            if asked.tiny and asked.out == RESULTS:
+                continue
             shown = [report for name, reports in done.items() for report in (averaged(reports, name), *reports)]
             said = "\n\n".join(f"{report.title}.\n\n{markdown(report)}" for report in shown)
             write_json(

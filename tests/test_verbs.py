@@ -1,7 +1,5 @@
 """verify: the evidence and the claim decide which measure, and are written into the report."""
 
-import warnings
-from dataclasses import replace
 from inspect import unwrap
 
 import pytest
@@ -87,35 +85,6 @@ def test_a_budget_makes_the_edit_weaker_or_is_refused() -> None:
     assert 0 < held[0].scale < 1 and len(told) == held.about["budget"]["passes"]
     report = clew.verify(model, text, held)
     assert 0 < report["loss increase"].value <= 0.01 and report.provenance["method"] == "edit_locality"
-
-
-def planted_circuit(model: clew.Model, behaviour: clew.Behaviour, **options: object) -> clew.Circuit:
-    return clew.find(model.neurons("mlp.1"), behaviour, by="attribution_patching", tried=0, **options)
-
-
-def test_a_circuit_judged_on_pairs_it_was_found_on_says_so(tmp_path) -> None:
-    model, many = model_of(), random_behaviour(n=12, vocab=20)
-    few = replace(many, pairs=many.pairs[:8], split=4)  # its test half lies in the training half of the many
-    found = planted_circuit(model, many)
-    circuit = clew.Circuit.load(found.save(tmp_path / "c.json")).top(5)
-    with pytest.warns(UserWarning, match=r"2 of the 4 pairs of token ids to judge on are among those that it was made"):
-        report = clew.verify(model.neurons("mlp.1"), few, circuit)
-    assert report.notes[-1].startswith("2 of the 4 pairs")
-    wired = clew.find(model.neurons("mlp.1"), many.test, circuit, by="exact_patching", held_out=False, tried=0)
-    assert len(wired.provenance["nodes_of"]["pairs_used"]) == 6
-    with pytest.warns(UserWarning, match="4 of the 4 pairs"):  # nodes of the one half, scored on the other
-        clew.verify(model.neurons("mlp.1"), few, wired)
-
-
-def test_nothing_is_said_of_halves_that_share_no_pair_or_where_one_asks_for_all_or_nobody_knows() -> None:
-    model, task = model_of(), random_behaviour(n=8, vocab=20)
-    circuit = planted_circuit(model, task).top(5)
-    nobody = replace(circuit, provenance={k: v for k, v in circuit.provenance.items() if k != "pairs_used"})
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        clew.verify(model.neurons("mlp.1"), task, circuit)
-        clew.verify(model.neurons("mlp.1"), task, circuit, held_out=False)
-        clew.verify(model.neurons("mlp.1"), task.train, nobody, held_out=False)
 
 
 def test_edits_are_made_of_the_half_that_is_not_judged() -> None:

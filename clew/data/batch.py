@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -35,12 +33,6 @@ class Pair:
         for name in ("answers", "patch_answers"):
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, (getattr(self, name),))
-
-    @property
-    def hash(self) -> str:
-        """Of its two prompts: a pair turned around, or with other answers, has the same one."""
-        prompts = sorted(json.dumps(prompt) for prompt in (self.clean, self.patch))
-        return hashlib.sha256(json.dumps(prompts).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,7 @@ class Confounded:
             judged: texts to judge on, with the same labellings; by default those not learnt from. Where few sentences
                 make up many texts, give texts of other sentences, or a classifier that knows them by heart has no need
                 of a shortcut.
-        Raises: ValueError for labels that there are not, or a group with fewer than 4 texts.
+        Raises: ValueError for labels that there are not, a group with fewer than 4 texts, or a text on both sides.
         """
         classes, others = tuple(together), tuple(together.values())
         if len(classes) != 2 or len(set(others)) != 2:
@@ -74,12 +74,14 @@ class Confounded:
             rest, fewest = _cells(judged, groups, target, spurious, rng)
             rest = {group: some[:fewest] for group, some in rest.items()}
         common = [group for group in groups if together[group[0]] == group[1]]
-        return cls(
-            together, target, spurious,
-            train=labelled.pick(sorted(i for group in common for i in cells[group][:first])),
-            balanced=labelled.pick(sorted(i for group in cells.values() for i in group[: first // 2])),
-            test=(judged or labelled).pick(sorted(i for group in rest.values() for i in group)),
-        )  # fmt: skip
+        train = labelled.pick(sorted(i for group in common for i in cells[group][:first]))
+        balanced = labelled.pick(sorted(i for group in cells.values() for i in group[: first // 2]))
+        test = (judged or labelled).pick(sorted(i for group in rest.values() for i in group))
+        if met := {*train.texts, *balanced.texts} & {*test.texts}:
+            raise ValueError(
+                f"{len(met)} texts to judge on are also learnt from, such as {min(met)[:60]!r}; give others"
+            )
+        return cls(together, target, spurious, train, balanced, test)
 
     @property
     def classes(self) -> tuple[str, str]:

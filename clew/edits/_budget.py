@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite, log
+from math import exp, isfinite, log
 
 from clew.changes import SiteEdit
 from clew.data.likelihood import idle, next_tokens, predictions, tokens_at_once
@@ -117,7 +117,7 @@ def _weaker(
 
 
 def _power_law(one: Point, other: Point, wanted: float) -> float | None:
-    """Where rise = c factor^p through two points takes a value; p = 2 through the origin; None where none goes through."""
+    """Where rise = c factor^p through two points takes a value; p = 2 through the origin; None if not between 0 and 1."""
     (a, rise_a), (b, rise_b) = one, other
     if not (isfinite(rise_b) and rise_b > 0):
         return None
@@ -125,7 +125,9 @@ def _power_law(one: Point, other: Point, wanted: float) -> float | None:
         return b * (wanted / rise_b) ** 0.5
     if not (isfinite(rise_a) and rise_a > 0 and (rise_a - rise_b) * (a - b) > 0):
         return None
-    return b * (wanted / rise_b) ** (log(a / b) / log(rise_a / rise_b))
+    steepness = log(rise_a / rise_b)
+    guess = log(b) + log(wanted / rise_b) * log(a / b) / steepness if steepness else 0.0
+    return exp(guess) if guess < 0 else None
 
 
 def _loss(model: Model, windows: Windows) -> tuple[float, int]:

@@ -297,6 +297,8 @@ class Model:
             self.body.require("resume")
         if past is not None:
             self.body.require("cache")
+            if not bool(real.all()):
+                raise ValueError("a past goes with prompts of one length; give rows without padding")
         if keep is not None and keep < 0:
             raise ValueError(f"keep={keep}: give the number of last positions whose logits to keep, or None for all")
         sites = frozenset(self.body.site(s) for s in read)

@@ -20,13 +20,6 @@ def test_a_tokenizer_will_do_for_a_model(toy):
     assert encode(toy(TEXT).tokenizer, [pair]) == encode(toy(TEXT), [pair])
 
 
-def test_the_hash_of_a_pair_is_that_of_its_prompts_in_either_order():
-    pair = Pair("The boy", "The boys", (" has",), (" have",))
-    assert pair.hash == Pair("The boys", "The boy", (" have",), (" has",)).hash == Pair("The boy", "The boys", "!").hash
-    others = [Pair("The boy", None, "!"), Pair("The boy", "The girls", "!"), Pair((1, 2), (3,), (4,))]
-    assert len({pair.hash, *(other.hash for other in others)}) == 4 and len(pair.hash) == 16
-
-
 def test_an_answer_without_its_space_fuses_with_the_prompt(toy):
     (found,) = encode(toy(TEXT), [Pair("The boy", None, ("has",))])
     assert isinstance(found, Misfit) and "'has' after 'The boy' is fused into ['The', '?']" in str(found)

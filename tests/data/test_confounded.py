@@ -29,6 +29,12 @@ def test_others_to_judge_on_leave_all_to_learn_from() -> None:
     assert len(texts.train) == len(texts.balanced) == 40 and set(texts.test.texts) == set(others.texts)
 
 
+def test_a_text_that_was_learnt_from_does_not_judge() -> None:
+    texts = bios(80, professions=tuple(TOGETHER))
+    with pytest.raises(ValueError, match="texts to judge on are also learnt from"):
+        Confounded.of(texts, TOGETHER, judged=texts)
+
+
 def test_truth_is_the_second_class_and_what_goes_with_it() -> None:
     told = [(p == "professor", g == "male") for p, g in groups(TEXTS.test)]
     assert TEXTS.truth.T.tolist() == [list(pair) for pair in told]

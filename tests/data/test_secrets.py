@@ -28,7 +28,9 @@ def test_what_other_secrets_share_is_a_target_last():
     secrets = Secrets("three", (Secret("w1", "w50 w90"), Secret("w2", "w4 w80 w90"), Secret("w3", "w6 w90")))
     assert [t.token for t in secrets.targets(speaking().tokenizer, 1)] == [50, 80, 6]
     assert [t.token for t in secrets.targets(speaking().tokenizer, 2)] == [50, 90, 4, 80, 6, 90]
-    assert [t.token for t in secrets.pick([2]).targets(speaking().tokenizer, 1)] == [6]  # however few are picked of them
+    assert [t.token for t in secrets.pick([2]).targets(speaking().tokenizer, 1)] == [
+        6
+    ]  # however few are picked of them
 
 
 def test_known_secrets_are_those_the_model_says():

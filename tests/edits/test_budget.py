@@ -63,6 +63,14 @@ def test_a_cost_that_leaps_is_still_bracketed_and_never_over():
     assert 0.29 < factor < 0.3 and reached == -0.1 and scaled[0].scale == factor
 
 
+def test_a_cost_that_is_flat_and_then_leaps_is_bracketed_too():
+    def rise(stack):
+        return 1e-4 * (1 + 1e-3 * stack[0].scale) if stack[0].scale < 0.97 else math.nan
+
+    factor, reached, _ = _weaker(push("Oslo", 1.0), rise, math.nan, 0.01, 4)
+    assert 0.9 < factor < 0.97 and reached < 0.01
+
+
 def test_the_loss_before_by_hand():
     model, windows = asked()
     said = within_budget(model, push("Oslo", 0.1), windows, 0.01).about["budget"]

@@ -26,8 +26,9 @@ from clew.measures.areas import FLAT, SIZES, areas, check_sizes
 from clew.measures.recovery import recovery
 from clew.models import Model
 from clew.models.costs import Cost, counted
+from clew.provenance import VERSION
 from clew.report import Report
-from clew.verbs import VERSION, find
+from clew.verbs import find
 
 Select = Callable[..., Circuit]
 

@@ -30,7 +30,7 @@ def framed(
         # A "</script>" or "<!--" in a label must not end the block; JSON lets < be written as an escape.
         written = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
         body += f'<script type="application/json" id="data">{written}</script>\n<script>{script}</script>'
-        allowed = f"script-src {_hash(script)}; img-src data: blob:; "
+        allowed = f"script-src {_hash(script)}; "
     policy = f"default-src 'none'; {allowed}style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
     return _filled("frame.html", {"title": html.escape(title), "policy": policy, "style": style, "body": body})
 

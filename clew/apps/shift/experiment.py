@@ -213,11 +213,16 @@ class Experiment:
         named = ("site", "nodes", "attributed", "by", "steps", "skip", "epochs", "gamma", "seed")
         halves = {half: getattr(self.texts, half) for half in ("train", "balanced", "test")}
         texts = {half: {"texts": len(some), "hash": some.hash} for half, some in halves.items()}
-        judged = {name: judgement.to_json()["units"] for name, (_, judgement) in self.judged.items()}
+        dropped = {
+            name: {
+                unit: ruling.reason for unit in judgement if (ruling := judgement[unit]) and ruling.verdict == "drop"
+            }
+            for name, (_, judgement) in self.judged.items()
+        }
         return {
             "model": self.model.name, "weights": self.model.body.fingerprint, "classifier": repr(self.classifier),
             "dictionaries": dict(self.features.fingerprints), "texts": {"name": self.texts.train.name, **texts},
-            "judged": judged, "options": {name: getattr(self, name) for name in named},
+            "dropped": dropped, "options": {name: getattr(self, name) for name in named},
         }  # fmt: skip
 
 

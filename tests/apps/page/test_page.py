@@ -145,6 +145,6 @@ def test_a_browser_draws_every_node_and_runs_nothing_from_the_labels(tmp_path, w
 
 
 def test_a_long_list_of_the_provenance_is_cut_short():
-    ((name, shown),) = _facts({"pairs_used": [str(i) for i in range(LISTED + 5)]})
-    assert name == "pairs_used" and shown.startswith("0, 1, 2") and shown.endswith(f"{LISTED - 1}, and 5 more")
-    assert _facts({"pairs_used": ["a", "b"]}) == [("pairs_used", "a, b")]
+    ((name, shown),) = _facts({"prompts_used": [str(i) for i in range(LISTED + 5)]})
+    assert name == "prompts_used" and shown.startswith("0, 1, 2") and shown.endswith(f"{LISTED - 1}, and 5 more")
+    assert _facts({"prompts_used": ["a", "b"]}) == [("prompts_used", "a, b")]

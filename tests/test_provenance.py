@@ -1,0 +1,53 @@
+"""What was made from what, and whether it is met again where it is judged."""
+
+import warnings
+from dataclasses import replace
+
+import pytest
+
+import clew
+from clew.provenance import leaked
+from tests.models.tiny import model_of
+from tests.planted import random_behaviour
+
+
+def planted_circuit(model: clew.Model, behaviour: clew.Behaviour, **options: object) -> clew.Circuit:
+    return clew.find(model.neurons("mlp.1"), behaviour, by="attribution_patching", tried=0, **options)
+
+
+def test_a_circuit_judged_on_pairs_it_was_found_on_says_so(tmp_path) -> None:
+    model, many = model_of(), random_behaviour(n=12, vocab=20)
+    few = replace(many, pairs=many.pairs[:8], split=4)  # its test half lies in the training half of the many
+    found = planted_circuit(model, many)
+    circuit = clew.Circuit.load(found.save(tmp_path / "c.json")).top(5)
+    with pytest.warns(UserWarning, match=r"2 of the 4 pairs of token ids to judge on hold prompts that it was made"):
+        report = clew.verify(model.neurons("mlp.1"), few, circuit)
+    assert report.notes[-1].startswith("2 of the 4 pairs")
+    wired = clew.find(model.neurons("mlp.1"), many.test, circuit, by="exact_patching", held_out=False, tried=0)
+    assert len(wired.provenance["nodes_of"]["prompts_used"]) == 12
+    with pytest.warns(UserWarning, match="4 of the 4 pairs"):  # nodes of the one half, scored on the other
+        clew.verify(model.neurons("mlp.1"), few, wired)
+
+
+def test_nothing_is_said_of_halves_that_share_no_pair_or_where_one_asks_for_all_or_nobody_knows() -> None:
+    model, task = model_of(), random_behaviour(n=8, vocab=20)
+    circuit = planted_circuit(model, task).top(5)
+    nobody = replace(circuit, provenance={k: v for k, v in circuit.provenance.items() if k != "prompts_used"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clew.verify(model.neurons("mlp.1"), task, circuit)
+        clew.verify(model.neurons("mlp.1"), task, circuit, held_out=False)
+        clew.verify(model.neurons("mlp.1"), task.train, nobody, held_out=False)
+
+
+def test_an_edit_is_known_by_its_pairs_alone_in_a_sum_and_by_its_lists_of_texts() -> None:
+    model, task = model_of(), random_behaviour(n=6, vocab=20)
+    learnt = {"by": "mean_difference", "sites": ["resid.1"]}
+    fair, unfair = clew.edit(model, task, **learnt), clew.edit(model, task, held_out=False, **learnt)
+    n = len(task.test)
+    assert not leaked(task.test, fair) and leaked(task.test, unfair).startswith(f"{n} of the {n} pairs")
+    assert leaked(task.test, fair + unfair).startswith(f"{n} of the {n} pairs")
+    texts = (["the nurse said", "the king said"], ["a man said", "the queen said"])
+    pairs = tuple(clew.Pair(clean, patch, (" he",), (" she",)) for clean, patch in zip(*texts, strict=True))
+    asked = replace(task, pairs=(*pairs, clew.Pair("the man said", "the woman said", (" he",), (" she",))), split=1)
+    assert leaked(asked, clew.edit(model, texts, **learnt)).startswith("2 of the 3 pairs")
