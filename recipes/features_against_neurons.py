@@ -65,8 +65,9 @@ def table(reports: dict[str, clew.Report]) -> str:
         lines += ["| nodes | " + " | ".join(map(str, sizes)) + " |", "|---" * (len(sizes) + 1) + "|"]
         for measure in ("faithfulness", "completeness"):
             for of in dict.fromkeys(r.of for r in report.rows):
-                row = {r.nodes: r for r in report.rows if (r.measure, r.of) == (measure, of)}
-                cells = [f"{row[n].value:.2f} [{row[n].low:.2f}, {row[n].high:.2f}]" if n in row else "" for n in sizes]
+                found = [r for r in report.rows if (r.measure, r.of) == (measure, of)]
+                said = {r.nodes: f"{r.value:.2f} {r.interval('.2f')}".rstrip() for r in found}
+                cells = [said.get(n, "") for n in sizes]
                 lines.append(f"| {measure}, {of} | " + " | ".join(cells) + " |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"

@@ -104,9 +104,11 @@ class Moment:
         return float(self.gram.square().sum()) / self.samples**2
 
     def __add__(self, other: Moment) -> Moment:
-        same = ("weights", "config", "site")
-        if self.gram.shape != other.gram.shape or any(self.about.get(k) != other.about.get(k) for k in same):
-            raise ValueError(f"{self!r} and {other!r} are of different maps, so they do not add up")
+        differ = [k for k in ("weights", "config", "site") if self.about.get(k) != other.about.get(k)]
+        if self.gram.shape != other.gram.shape or differ:
+            raise ValueError(
+                f"{self!r} and {other!r} are of different maps (other {', '.join(differ) or 'width'}), so they do not add up"
+            )
         parts = [p for m in (self, other) for p in m.about.get("parts", [m.about.get("text")])]
         about = {**{k: v for k, v in self.about.items() if k != "text"}, "parts": parts}
         return Moment(

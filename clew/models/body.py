@@ -174,16 +174,8 @@ class Body:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the weights: of every tensor name, shape, about 1,024 evenly spaced values, sum and sum of squares."""
-        digest = hashlib.sha256(type(self.module).__name__.encode())
-        for name, p in self.module.state_dict().items():
-            flat = p.detach().reshape(-1)
-            values = flat[:: max(1, len(flat) // 1024)]
-            digest.update(f"{name}{tuple(p.shape)}{p.dtype}".encode())
-            digest.update(values.float().cpu().numpy().tobytes())
-            sums = torch.tensor([_sums(part) for part in flat.split(1 << 20)], dtype=torch.float64)
-            digest.update(repr([math.fsum(column) for column in sums.T.tolist()]).encode())
-        return digest.hexdigest()[:16]
+        """A hash of the weights."""
+        return fingerprint(self.module)
 
     @property
     def config_hash(self) -> str:
@@ -191,6 +183,19 @@ class Body:
         said = ("_name_or_path", "transformers_version")  # of where it comes from, not of what it computes
         held = {k: v for k, v in self.module.config.to_dict().items() if k not in said}
         return hashlib.sha256(json.dumps(held, default=str).encode()).hexdigest()[:8]
+
+
+def fingerprint(module: nn.Module) -> str:
+    """A hash of a module: of every tensor's name and shape, about 1,024 evenly spaced values, sum and sum of squares."""
+    digest = hashlib.sha256(type(module).__name__.encode())
+    for name, p in module.state_dict().items():
+        flat = p.detach().reshape(-1)
+        values = flat[:: max(1, len(flat) // 1024)]
+        digest.update(f"{name}{tuple(p.shape)}{p.dtype}".encode())
+        digest.update(values.float().cpu().numpy().tobytes())
+        sums = torch.tensor([_sums(part) for part in flat.split(1 << 20)], dtype=torch.float64)
+        digest.update(repr([math.fsum(column) for column in sums.T.tolist()]).encode())
+    return digest.hexdigest()[:16]
 
 
 def _sums(x: Tensor) -> tuple[float, float]:

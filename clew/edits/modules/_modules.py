@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from transformers.tokenization_utils_base import LARGE_INTEGER
 
 from clew.changes import Update
+from clew.data.spans import last_of
 from clew.edits._solver import least_change
 from clew.models import EditDidNotFire
 from clew.models.weights import twin_of
@@ -123,6 +125,19 @@ def tokens(
     return rows["input_ids"].to(device), rows["attention_mask"].bool().to(device)
 
 
+def read_at(encoder: nn.Module, texts: Sequence[str], *, tokenizer: Any, at: str) -> Float[Tensor, "token in"]:
+    """What the map `at` reads at every token of some texts, one after the other; each text is read as if alone."""
+    ids, real = tokens(encoder, tokenizer, texts)
+    say = {"input_ids": ids, "attention_mask": real.long()}
+    read = inputs_of(encoder, at, lambda module: getattr(module, "get_text_features", module)(**say))
+    return read.reshape(*ids.shape, -1)[real]
+
+
+def key_of(encoder: nn.Module, prompt: str, subject: str, *, tokenizer: Any, at: str) -> Float[Tensor, " in"]:
+    """What the map `at` reads at the subject's last token."""
+    return read_at(encoder, [prompt], tokenizer=tokenizer, at=at)[last_of(tokenizer, prompt, subject)]
+
+
 def encoded(
     encoder: nn.Module, tokenizer: Any, texts: Sequence[str]
 ) -> tuple[Int[Tensor, "text seq"], Bool[Tensor, "text seq"], Float[Tensor, "text seq d_model"]]:
@@ -130,10 +145,17 @@ def encoded(
 
     Padding takes part, as in the pipelines that paint from these states. Encoders of relative positions (T5) have no
     length; the tokenizer's counts for them.
+
+    Raises: ValueError where neither states a length.
     """
     config: Any = encoder.config
-    length = int(getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length)
-    ids, real = tokens(encoder, tokenizer, texts, length)
+    length = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
+    if length > LARGE_INTEGER:  # what transformers puts for a tokenizer that was saved without one
+        raise ValueError(
+            f"neither this {type(encoder).__name__} nor its tokenizer says how long its texts are; set "
+            "tokenizer.model_max_length to the length that the pipeline pads to, such as 512"
+        )
+    ids, real = tokens(encoder, tokenizer, texts, int(length))
     with torch.no_grad():
         return ids, real, encoder(input_ids=ids).last_hidden_state
 

@@ -21,8 +21,7 @@ from torch.nn.functional import normalize
 
 from clew.data.spans import last_of
 from clew.edits._target import Target
-from clew.edits.modules._modules import FRAMES, last_words, linear_at, tapped, tokens
-from clew.edits.modules.refact import key_of
+from clew.edits.modules._modules import FRAMES, key_of, last_words, linear_at, tapped, tokens
 
 __all__ = ["embedded", "learn_value"]
 

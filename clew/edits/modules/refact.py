@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from clew.changes import Update
 from clew.data.second_moment import Moment
-from clew.data.spans import last_of
 from clew.edits.linear import change
-from clew.edits.modules._modules import edited, inputs_of, linear_at, tokens
+from clew.edits.modules._modules import edited, key_of, linear_at, read_at
+from clew.models.body import fingerprint
 from clew.sites import Weight
 from clew.stack import Stack
 
@@ -56,30 +56,19 @@ def refact(
     return Stack((Update(Weight(at), left=left, right=right),), f"refact of {subject}", {"prompt": prompt})
 
 
-def key_of(encoder: nn.Module, prompt: str, subject: str, *, tokenizer: Any, at: str) -> Float[Tensor, " in"]:
-    """What the map `at` reads at the subject's last token."""
-    place = last_of(tokenizer, prompt, subject)
-    return _read(encoder, [prompt], tokenizer, at)[place]
-
-
 def moment_of(encoder: nn.Module, texts: Sequence[str], *, tokenizer: Any, at: str, batch: int = 64) -> Moment:
     """The second moment of what the map `at` reads on texts, starts and ends included; its `matrix` is a prior.
 
     Without one, an update of the subject moves every token whose key is like the subject's. A few thousand captions are
-    a good start: `participation` says how many directions there are to be estimated.
+    a good start: `participation` says how many directions there are to be estimated. Two moments of one map and the same
+    weights add up.
     """
     if not texts:
         raise ValueError("a second moment of no texts; give some ordinary ones, such as captions")
     gram, fourth, samples = torch.tensor(0.0), 0.0, 0
     for first in range(0, len(texts), batch):
-        keys = _read(encoder, texts[first : first + batch], tokenizer, at).double().cpu()
+        keys = read_at(encoder, texts[first : first + batch], tokenizer=tokenizer, at=at).double().cpu()
         gram, fourth = gram + keys.T @ keys, fourth + float(keys.square().sum(-1).square().sum())
         samples += len(keys)
-    return Moment(gram, fourth, samples, about={"site": f"what {at} reads"})
-
-
-def _read(encoder: nn.Module, texts: Sequence[str], tokenizer: Any, at: str) -> Float[Tensor, "token in"]:
-    """What a map reads at every token of some texts, one after the other."""
-    ids, real = tokens(encoder, tokenizer, texts)
-    read = inputs_of(encoder, at, lambda module: getattr(module, "get_text_features", module)(input_ids=ids))
-    return read.reshape(*ids.shape, -1)[real]
+    about = {"model": type(encoder).__name__, "weights": fingerprint(encoder), "site": f"what {at} reads"}
+    return Moment(gram, fourth, samples, about=about)

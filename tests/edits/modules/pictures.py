@@ -6,7 +6,7 @@ import torch
 from tokenizers import processors
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import CLIPConfig, CLIPModel, CLIPTextModel, T5Config, T5EncoderModel
+from transformers import BertConfig, BertModel, CLIPConfig, CLIPModel, CLIPTextModel, T5Config, T5EncoderModel
 
 from tests.models.tiny import sharp, word_tokenizer
 
@@ -58,6 +58,15 @@ def t5() -> tuple[T5EncoderModel, Any]:
     torch.manual_seed(0)
     config = T5Config(vocab_size=len(tokenizer), d_model=WIDE, d_kv=8, d_ff=24, num_layers=2, num_heads=2)
     return T5EncoderModel(config).double().eval(), tokenizer
+
+
+def bert() -> tuple[BertModel, Any]:
+    """A random BERT, in which every token reads those behind it too."""
+    tokenizer = clip_tokenizer()
+    torch.manual_seed(2)
+    config = BertConfig(vocab_size=len(tokenizer), hidden_size=WIDE, intermediate_size=24, num_hidden_layers=2,
+                        num_attention_heads=2, max_position_embeddings=LONG)  # fmt: skip
+    return sharp(BertModel(config), 8.0).double(), tokenizer
 
 
 class Attention(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from clew import Add, Stack
 from clew.edits.modules._modules import inputs_of, linear_at
 from clew.edits.modules.refact import edited, key_of, moment_of, refact
-from tests.edits.modules.pictures import WIDE, clip, draw, text_encoder
+from tests.edits.modules.pictures import WIDE, bert, clip, draw, text_encoder
 
 FC2 = "encoder.layers.1.mlp.fc2"
 FACT = ("the old king was good", "old king")
@@ -48,6 +48,22 @@ def test_the_moment_is_of_every_token_of_the_texts_and_of_no_padding():
     assert moment.samples == len(keys) == 3 + 2 + 5 + 3 * 2  # words, starts and ends
     assert torch.allclose(moment.gram, keys.T @ keys, atol=1e-12)
     assert moment.fourth == pytest.approx(float(keys.norm(dim=1).pow(4).sum()))
+
+
+def test_a_short_text_is_read_as_if_alone_beside_a_long_one():
+    (encoder, tokenizer), at = bert(), "encoder.layer.1.output.dense"
+    of = lambda *texts: moment_of(encoder, texts, tokenizer=tokenizer, at=at)  # noqa: E731
+    both, apart = of("a man", FACT[0]), of("a man") + of(FACT[0])
+    assert torch.allclose(both.gram, apart.gram, rtol=1e-10, atol=1e-12) and both.samples == apart.samples
+
+
+def test_moments_add_up_only_within_one_encoder():
+    encoder, tokenizer = text_encoder()
+    of = lambda module: moment_of(module, ["a man"], tokenizer=tokenizer, at=FC2)  # noqa: E731
+    other = edited(encoder, refact(encoder, *FACT, draw(WIDE), tokenizer=tokenizer, at=FC2))
+    assert (of(encoder) + of(text_encoder()[0])).samples == 8
+    with pytest.raises(ValueError, match=r"of CLIPTextModel.* different maps \(other weights\)"):
+        of(encoder) + of(other)
 
 
 def test_what_it_cannot_do_is_refused():

@@ -76,5 +76,9 @@ def test_what_it_cannot_do_is_refused():
         uce(painter, {}, **say)
     with pytest.raises(ValueError, match=r"erase_scale=0.0 .* must be above 0"):
         uce(painter, {"a man": "a king"}, erase_scale=0.0, **say)
+    endless, words = t5()
+    words.model_max_length = int(1e30)
+    with pytest.raises(ValueError, match=r"neither this T5EncoderModel .* set tokenizer.model_max_length"):
+        concept(endless, words, ["a man"])
     with pytest.raises(EditDidNotFire, match="changes no bit"):
         edited(painter.float(), uce(painter, {"a man": "a man"}, **say))
