@@ -7,7 +7,7 @@ whole MLP can write nothing but points of an ellipsoid, whose axes are the gains
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -73,6 +73,8 @@ class Normed(Passage):
 
     gain: Float[Tensor, " d_model"]
     eps: float
+    factors: dict[Readout, Float[Tensor, "d_model d_model"]] = field(default_factory=dict, init=False, repr=False)
+    """Of each readout's squares, see `towards`: made at its first token, for they cost d_model³ and no token changes them."""
 
     def along(self, columns: Tensor) -> Tensor:
         return columns * self.gain.to(columns)
@@ -84,11 +86,13 @@ class Normed(Passage):
         with it the rms by which all that the MLP writes is divided.
         """
         through = (readout.gain * self.gain.to(readout.gain)).double()
-        root = through[:, None] * readout.gram
-        square = root @ root.T
-        square.diagonal().add_(RIDGE * square.diagonal().mean())
+        if readout not in self.factors:
+            root = through[:, None] * readout.gram
+            square = root @ root.T
+            square.diagonal().add_(RIDGE * square.diagonal().mean())
+            self.factors[readout] = torch.linalg.cholesky(square)
         wanted = through * readout.unembed[token].double()
-        return torch.cholesky_solve(wanted[:, None], torch.linalg.cholesky(square))[:, 0].to(readout.unembed)
+        return torch.cholesky_solve(wanted[:, None], self.factors[readout])[:, 0].to(readout.unembed)
 
     def change(self, raw: Tensor, more: Tensor) -> Tensor:
         return self.written(raw + more) - self.written(raw)

@@ -27,7 +27,7 @@ from clew.edits._layers import suggest_layers
 from clew.edits._passage import passage_of
 from clew.edits._prior import priors
 from clew.edits._solver import least_change
-from clew.edits._target import learn_targets
+from clew.edits._target import Target, learn_targets
 from clew.models import Model
 from clew.sites import Site, Weight
 from clew.stack import Stack
@@ -53,7 +53,8 @@ def memit(
     """An update of each layer's output projection that rewrites all facts together, whatever their order.
 
     Args:
-        facts: prompts, subjects and targets; `old`, paraphrases and neighbours play no part.
+        facts: prompts, subjects and targets; `old`, paraphrases and neighbours play no part. One that the model says
+            already keeps the stream it has, so that rewriting the others does not lose it.
         layers: whose MLPs are changed; by default the five up to a quarter of the way (3 to 7 of 30, 0 to 4 of 18). These
             are good in Gemma 3 270M, too: France's capital becomes Rome with p = .98, those of Germany, Spain, Japan, China
             and Egypt with .00. "suggest" takes the five that causal tracing ranks first for these facts.
@@ -71,14 +72,16 @@ def memit(
     Returns: a Stack of one update of `down.layer` per layer, lowest first, of rank at most the number of facts; `about` says
         for each fact how well z does ("nll", in nats per target token), and for each layer how far the stream is from z
         before it changes ("missing", as a share of that at the first).
-    Raises: ValueError for a prompt or target that cannot be posed, layers that the model lacks, or MLPs that write through
-        a layer norm.
+    Raises: ValueError for a prompt or target that cannot be posed, facts that the model says already, all of them, layers
+        that the model lacks, or MLPs that write through a layer norm.
 
     >>> stack = memit(model, facts, text=text)  # doctest: +SKIP
     >>> model.edited(stack).generate(facts[0].asked)  # doctest: +SKIP
     """
     if faithful:
         strength, contexts, steps, lr, clamp, kl_weight, weight_decay = 15000.0, 5, 25, 0.5, 0.75, 0.0625, 0.5
+    if steps < 1 or lr <= 0 or clamp <= 0:
+        raise ValueError(f"steps={steps}, lr={lr}, clamp={clamp}: the search for z needs each above 0")
     chosen = _layers(model, suggest_layers(model, facts, seed=seed) if layers == "suggest" else layers)
     weights, passages = [Weight(f"down.{layer}") for layer in chosen], [passage_of(model, layer) for layer in chosen]
     last = Site("resid", chosen[-1])
@@ -88,6 +91,8 @@ def memit(
         model, list(facts), last, before, steps=steps, lr=lr, clamp=clamp, kl_weight=kl_weight,
         weight_decay=weight_decay, as_published=faithful, progress=progress,
     )  # fmt: skip
+    if not any(bool(target.delta.any()) for target in targets):
+        raise ValueError(_nothing_to_write(model, facts, targets))
     z = torch.stack([target.wanted for target in targets])
     updates, missing = list[Update](), list[float]()
     for done, weight in enumerate(weights):
@@ -130,6 +135,16 @@ def _keys_and_held(
     found = at_subjects(model, rows, ends.reads, ends.writes, last)
     keys, raw, held = (found[site].view(len(facts), len(before), -1) for site in (ends.reads, ends.writes, last))
     return keys, raw[:, 0], held[:, 0]
+
+
+def _nothing_to_write(model: Model, facts: Facts, targets: Sequence[Target]) -> str:
+    """Where no z is sought because each target is likely as it is."""
+    said = [f"{f.asked!r} {f.target!r} ({t.nll:.2g} nats a token)" for f, t in zip(facts, targets, strict=True)]
+    more = f" and {len(said) - 3} more" if len(said) > 3 else ""
+    return (
+        f"{model.name} already says what it is to say, so there is nothing to write: {', '.join(said[:3])}{more}; give "
+        "facts with other targets (facts.known(model) keeps those whose old answer it still says)"
+    )
 
 
 def _layers(model: Model, layers: Sequence[int] | None) -> list[int]:

@@ -10,6 +10,8 @@ the Vocabulary Space", arXiv:2406.09325. Differs: lowering one logit by c and ma
 and the ranks after 1, 2, ... neurons are computed all at once, where the original walks with factors 1.6 and 0.8, so that
 the fewest that reach the bands are edited. A neuron that has the token below its band already is left alone. The original
 inverts RMS norms with the standard deviation and adds the mean, which is the inverse of a layer norm: `faithful=True`.
+Tokens that many of the secrets share are targets last; the original takes the highest ids, whoever shares them, and then
+a domain that all e-mail addresses end in is forgotten with each.
 Where the MLP's output is normed before it is added (Gemma 2 and 3), a neuron is read as its column times that norm's gain,
 what the MLP writes is counted through the norm, and columns move as `_passage.py` says.
 """

@@ -62,6 +62,14 @@ def test_the_step_of_a_column_is_the_least_that_raises_one_logit():
     assert torch.allclose(way.towards(readout, 7), least, atol=1e-9)
 
 
+def test_each_readout_is_factored_once_for_all_tokens():
+    one, other, way = Readout.of(tiny_model("gemma2")), Readout.of(tiny_model("gemma2", seed=1)), uneven()
+    asked = [(one, 7), (one, 8), (other, 7), (other, 8)]
+    steps, factors = zip(*((way.towards(*of), way.factors[of[0]]) for of in asked), strict=True)
+    assert all(torch.equal(step, uneven().towards(*of)) for step, of in zip(steps, asked, strict=True))
+    assert factors[0] is factors[1] and factors[2] is factors[3] and len(way.factors) == 2
+
+
 @POSTNORMED
 def test_the_passage_of_a_model_is_what_its_norm_does(family):
     model = tiny_model(family)

@@ -136,6 +136,22 @@ def test_the_fewest_neurons_that_reach_the_bands_are_edited():
     assert 0 < counts[0] < counts[1]
 
 
+@POSTNORMED
+def test_through_a_norm_no_fewer_neurons_would_do(family):
+    model, bands = gained(family), {"residual_band": (0.1, 0.9), "mlp_band": (0.1, 0.9)}
+    secrets = first_guess(model)
+    (target,) = secrets.targets(model.tokenizer, 1)
+
+    def lowest(neurons: int) -> int:
+        edited = model.edited(revs(model, secrets, layers=[1], neurons=neurons, **bands))
+        held = edited.run(torch.tensor([target.context]), read=["resid.1", "mlp.1"])
+        states = torch.cat([held[site][:, -1] for site in ("resid.1", "mlp.1")])
+        return int(Readout.of(model).ranks(states, torch.full((2,), target.token)).min())
+
+    enough = revs(model, secrets, layers=[1], **bands).about["neurons"]
+    assert lowest(enough) >= round(0.1 * 97) > lowest(enough - 1)
+
+
 def test_what_does_not_fit_is_an_error():
     model, secrets = planted()
     for options, says in (
