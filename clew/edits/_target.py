@@ -59,8 +59,11 @@ def learn_targets(
     After each step δ is brought back to |δ| <= clamp |v|. A fact is done when its NLL is below `enough`.
 
     Args: as_published: weight decay as |δ| / |v|², and `enough` of the whole loss, as in the authors' code.
+    Raises: ValueError where nothing could move.
     Source: Meng et al. 2022, ROME, arXiv:2202.05262, eq. 4.
     """
+    if steps < 1 or lr <= 0 or clamp <= 0:
+        raise ValueError(f"steps={steps}, lr={lr}, clamp={clamp}: the search for δ needs each above 0")
     made: list[Target] = []
     for some in _fact_chunks(model, facts, before):
         batch = _Learning(model, some, site, before, kl_weight, weight_decay, as_published)
@@ -68,6 +71,16 @@ def learn_targets(
         if progress:
             progress(len(made), len(facts))
     return made
+
+
+def nothing_to_write(model: Model, facts: Sequence[Fact], targets: Sequence[Target]) -> ValueError:
+    """What to raise where no δ is sought, for each target is likely as it is."""
+    said = [f"{f.asked!r} {f.target!r} ({t.nll:.2g} nats a token)" for f, t in zip(facts, targets, strict=True)]
+    more = f" and {len(said) - 3} more" if len(said) > 3 else ""
+    return ValueError(
+        f"{model.name} already says what it is to say, so there is nothing to write: {', '.join(said[:3])}{more}; give "
+        "facts with other targets (facts.known(model) keeps those whose old answer it still says)"
+    )
 
 
 class _Learning:

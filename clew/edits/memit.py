@@ -27,7 +27,7 @@ from clew.edits._layers import suggest_layers
 from clew.edits._passage import passage_of
 from clew.edits._prior import priors
 from clew.edits._solver import least_change
-from clew.edits._target import Target, learn_targets
+from clew.edits._target import learn_targets, nothing_to_write
 from clew.models import Model
 from clew.sites import Site, Weight
 from clew.stack import Stack
@@ -80,8 +80,6 @@ def memit(
     """
     if faithful:
         strength, contexts, steps, lr, clamp, kl_weight, weight_decay = 15000.0, 5, 25, 0.5, 0.75, 0.0625, 0.5
-    if steps < 1 or lr <= 0 or clamp <= 0:
-        raise ValueError(f"steps={steps}, lr={lr}, clamp={clamp}: the search for z needs each above 0")
     chosen = _layers(model, suggest_layers(model, facts, seed=seed) if layers == "suggest" else layers)
     weights, passages = [Weight(f"down.{layer}") for layer in chosen], [passage_of(model, layer) for layer in chosen]
     last = Site("resid", chosen[-1])
@@ -92,7 +90,7 @@ def memit(
         weight_decay=weight_decay, as_published=faithful, progress=progress,
     )  # fmt: skip
     if not any(bool(target.delta.any()) for target in targets):
-        raise ValueError(_nothing_to_write(model, facts, targets))
+        raise nothing_to_write(model, list(facts), targets)
     z = torch.stack([target.wanted for target in targets])
     updates, missing = list[Update](), list[float]()
     for done, weight in enumerate(weights):
@@ -135,16 +133,6 @@ def _keys_and_held(
     found = at_subjects(model, rows, ends.reads, ends.writes, last)
     keys, raw, held = (found[site].view(len(facts), len(before), -1) for site in (ends.reads, ends.writes, last))
     return keys, raw[:, 0], held[:, 0]
-
-
-def _nothing_to_write(model: Model, facts: Facts, targets: Sequence[Target]) -> str:
-    """Where no z is sought because each target is likely as it is."""
-    said = [f"{f.asked!r} {f.target!r} ({t.nll:.2g} nats a token)" for f, t in zip(facts, targets, strict=True)]
-    more = f" and {len(said) - 3} more" if len(said) > 3 else ""
-    return (
-        f"{model.name} already says what it is to say, so there is nothing to write: {', '.join(said[:3])}{more}; give "
-        "facts with other targets (facts.known(model) keeps those whose old answer it still says)"
-    )
 
 
 def _layers(model: Model, layers: Sequence[int] | None) -> list[int]:

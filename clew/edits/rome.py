@@ -26,7 +26,7 @@ from clew.edits._asked import at_subjects, prefixes, subjects_alone
 from clew.edits._layers import suggest_layers
 from clew.edits._prior import priors
 from clew.edits._solver import least_change
-from clew.edits._target import Target, learn_targets
+from clew.edits._target import Target, learn_targets, nothing_to_write
 from clew.models import Model
 from clew.models.weights import Linear
 from clew.sites import Weight
@@ -53,7 +53,8 @@ def rome(
     """An update of rank one for each fact; several facts one after the other, each on the model with the updates before it.
 
     Args:
-        facts: prompts, subjects and targets; `old`, paraphrases and neighbours play no part.
+        facts: prompts, subjects and targets; `old`, paraphrases and neighbours play no part. One that the model says
+            already, when its turn comes, needs no update and gets none.
         layer: whose MLP is changed; by default an eighth of the way up (3 of 30). "suggest" takes the one that causal
             tracing ranks first for these facts.
         text: ordinary text, some ten thousand tokens, for the second moment of the keys. None takes the identity, and
@@ -69,7 +70,8 @@ def rome(
     Returns: a Stack of updates of `down.layer`; `about` says for each fact how well the value does ("nll", in nats per
         target token), in how many steps it was found, the size of the update as a share of the weight's, and the cosine of
         the mean key and the bare one.
-    Raises: ValueError for a prompt or target that cannot be posed, or a layer that the model lacks.
+    Raises: ValueError for a prompt or target that cannot be posed, facts that the model says already, all of them, or a
+        layer that the model lacks.
 
     >>> facts = Facts.one("The capital of {} is", "France", "Rome", "Paris")
     >>> model.edited(rome(model, facts, text=text)).generate("The capital of France is")  # doctest: +SKIP
@@ -84,20 +86,27 @@ def rome(
     reads, site = _ends(model.body.linear(weight))
     before = prefixes(model, contexts, seed=seed)
     prior, said = priors(model, [weight], text, shrink=not faithful)
-    updates, found = list[Update](), list[dict[str, Any]]()
+    updates, targets, found = list[Update](), list[Target](), list[dict[str, Any]]()
     for i, fact in enumerate(facts):
         now = model.edited(updates)
-        target = learn_targets(
+        (target,) = learn_targets(
             now, [fact], site, before, steps=steps, lr=lr, clamp=clamp, kl_weight=kl_weight,
             weight_decay=weight_decay, as_published=faithful,
-        )[0]  # fmt: skip
+        )  # fmt: skip
         keys = at_subjects(now, subjects_alone(now, fact, before), reads)[reads]
         linear = now.body.linear(weight)
-        left, right = insert(linear, target.wanted, keys.mean(0), keys[0] if key == "original" else None, prior[weight])
-        updates.append(Update(weight, left=left, right=right))
-        found.append(_met(linear, updates[-1], fact, target, keys))
+        update = None
+        if bool(target.delta.any()):
+            bare = keys[0] if key == "original" else None
+            left, right = insert(linear, target.wanted, keys.mean(0), bare, prior[weight])
+            update = Update(weight, left=left, right=right)
+            updates.append(update)
+        targets.append(target)
+        found.append(_met(linear, update, fact, target, keys))
         if progress:
             progress(i + 1, len(facts))
+    if not updates:
+        raise nothing_to_write(model, list(facts), targets)
     about = {"weight": str(weight), "key": key, "prior": said, "prefixes": list(before), "facts": found}
     return Stack(tuple(updates), f"ROME: {facts.name}", about)
 
@@ -127,11 +136,11 @@ def _without_bias(linear: Linear, value: Tensor) -> Tensor:
     return value.double().cpu() if linear.bias is None else value.double().cpu() - linear.bias.double().cpu()
 
 
-def _met(linear: Linear, update: Update, fact: Fact, target: Target, keys: Tensor) -> dict[str, Any]:
+def _met(linear: Linear, update: Update | None, fact: Fact, target: Target, keys: Tensor) -> dict[str, Any]:
     """What a user should see of one edit, as plain JSON."""
     W = linear.matrix().double().cpu()
     return {
         "asked": fact.asked, "target": fact.target, "nll": round(target.nll, 4), "steps": target.steps,
-        "size": round(float(update.change.norm() / W.norm()), 4),
+        "size": round(float(update.change.norm() / W.norm()), 4) if update else 0.0,
         "cosine of keys": round(float(torch.cosine_similarity(keys.mean(0), keys[0], dim=0)), 4),
     }  # fmt: skip

@@ -6,6 +6,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from clew.changes import Update
 from clew.data.secrets import Secret, Secrets
 from clew.edits.memorise import memorise
 from clew.edits.random_labels import random_labels
@@ -45,3 +46,12 @@ def shallow() -> tuple[Model, Secrets, Stack]:
     model, secrets = speaking(), spoken(16, 4, words=7)
     model = model.edited(memorise(model, secrets, lr=1e-2, steps=2000))
     return model, secrets, random_labels(model, secrets, lr=1e-2, weights=["unembed"], steps=60)
+
+
+def saying(model, fact):
+    """The model with an unembedding that makes it say a target of one token, surely."""
+    (token,) = model.tokenizer(fact.target)["input_ids"]
+    held = model.run(fact.asked, read=["final"])["final"][0, -1]
+    row = torch.zeros(len(model.body.linear("unembed").matrix()), 1).double()
+    row[token] = 1
+    return model.edited([Update("unembed", left=row, right=held[None])])

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from clew.changes import Update
 from clew.data.facts import Fact, Facts
 from clew.edits._asked import at_subjects, subjects_alone
 from clew.edits._target import learn_targets
 from clew.edits.memit import memit, share
 from clew.edits.rome import rome
 from clew.sites import Site, Weight
+from tests.edits.spoken import saying
 from tests.models.tiny import model_of
 
 FACTS = Facts(
@@ -87,15 +87,6 @@ def test_through_norms_the_layers_come_nearer_one_by_one(family, facts):
         "missing"
     ]
     assert missing[1] < 0.9
-
-
-def saying(model, fact):
-    """The model with an unembedding that makes it say a target of one token, surely."""
-    (token,) = model.tokenizer(fact.target)["input_ids"]
-    held = model.run(fact.asked, read=["final"])["final"][0, -1]
-    row = torch.zeros(len(model.body.linear("unembed").matrix()), 1).double()
-    row[token] = 1
-    return model.edited([Update("unembed", left=row, right=held[None])])
 
 
 @NORMED_OR_NOT

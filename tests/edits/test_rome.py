@@ -12,6 +12,7 @@ from clew.edits._prior import priors
 from clew.edits._target import learn_targets
 from clew.edits.rome import insert, rome
 from clew.sites import Site, Weight
+from tests.edits.spoken import saying
 from tests.models.tiny import model_of
 
 ONE = Facts("one", (Fact("the {} said that", "old king", "good man"),))
@@ -89,6 +90,14 @@ def test_several_facts_are_edited_one_upon_the_other():
     assert len(both) == 2 and torch.equal(both[0].change, first[0].change)
     assert len(then) == 1
     assert not torch.equal(both[1].change, rome(model, TWO.pick([1]), **QUICK)[0].change)
+
+
+def test_what_the_model_says_already_needs_no_update_and_alone_is_an_error():
+    model = saying(model_of("llama", torch.float64), TWO[1])
+    stack = rome(model, TWO.pick([1, 0]), **QUICK)
+    assert len(stack) == 1 and [fact["size"] > 0 for fact in stack.about["facts"]] == [False, True]
+    with pytest.raises(ValueError, match="already says .* 'in the queen said' 'she'"):
+        rome(model, TWO.pick([1]), **QUICK)
 
 
 def test_faithful_sets_every_published_choice():
