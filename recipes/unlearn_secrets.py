@@ -3,14 +3,13 @@
 Claim: REVS (Ashuach et al. 2025) hides secrets from the output and from attacks that read the layers, and keeps others.
 Published, Llama-3-8B, k = 100, e-mails: unlearning score 62 (efficacy 60, specificity 66), best baseline 50; on planted
 social security numbers 90 (best baseline 37).
-Expected here: REVS at the bands of the paper hides every secret from every attack, and the model says none of the others
-any more (1.00 and 0.00); lighter bands, the best of six settings tried on these very secrets, score about 0.3. Random
-labels and gradient ascent, which are told of the secrets to be kept, keep all (1.00) and score 0.7 and 0.95, but what
-gradient ascent hides at the output (efficacy 0.90) the logit lens finds half of (0.52). So the order of the paper does
-not carry over to this model: it is 60 times smaller, and its secrets, planted by updates of rank 8, share the neurons
-that REVS edits.
-Half of the planted secrets is to be forgotten; the other half is the retain set: the two baselines are told of it, and
-REVS is not.
+Expected here: REVS at the bands of the paper hides every secret from the output and from every attack (1.00 but for
+relearning, 0.79), and the model says 7 of the 10 others still: score 0.82. Lighter bands spare 9 and hide less: 0.76. Random
+labels and gradient ascent, which are told of the secrets to be kept, keep all (1.00) and score 0.76 and 0.95, but the logit
+lens finds half of what they hide (0.55, 0.56). What REVS is asked to forget decides: with the two tokens of highest id, the
+published choice, one of them is the domain that all addresses share, and none of the others is said any more (score 0).
+Half of the planted secrets is to be forgotten; the other half is the retain set: the two baselines learn to keep it, and
+REVS is told only which tokens its secrets share with the others.
 Minutes: about 12 on one quiet core. `--tiny` takes four secrets and few steps.
 Writes docs/results/unlearning.json; prints the table.
 """
