@@ -7,7 +7,8 @@ Published, profession / gender / worst group: original 61.9 / 87.4 / 24.4, SHIFT
 Not the same here: Bias in Bios cannot be shipped, so the biographies are generated; one learns with three of the duties of
 each profession and is judged on biographies that tell the three others, since a classifier that knows every sentence by
 heart needs no shortcut. The judge is a rule that reads the tokens a feature fires on, as a person would, and knows no label.
-Three pairs of professions, chosen by stereotype before anything was run, all read at resid.8.
+Three pairs of professions by stereotype, all read at resid.8; the place, and for the file the pairs, were chosen after
+looking at how the original and the oracle fare there, not at SHIFT.
 A file of other biographies (`--texts FILE`, JSON lines with text, profession, gender) gives a second table, on three pairs
 of it, with the sentences that only one profession has split in the same way.
 Expected here, generated biographies, mean of three pairs: original 75 / 75 / 36, SHIFT 84 / 59 / 54, SHIFT + retrain
