@@ -17,6 +17,8 @@ from clew.files import write_whole
 from clew.sites import Site, Weight, Where, near
 
 FORMAT, VERSION = "clew stack", 1
+SHOWN = 5
+"""Of a long table in `about`, so many entries are printed; the file holds them all."""
 VERBS = {verb.__name__: verb for verb in (Add, Set, Mix, Scale, Clamp, Project, Update)}
 
 
@@ -65,7 +67,7 @@ class Stack(Sequence[Edit]):
 
     def __str__(self) -> str:
         head = f"{self.name or 'a stack'}: {len(self)} edit{'s' * (len(self) != 1)}"
-        said = [f"  {key}: {value}" for key, value in self.about.items()]
+        said = [f"  {key}: {_brief(value)}" for key, value in self.about.items()]
         return "\n".join([head, *(f"  {edit}" for edit in self.edits), *said])
 
     def __repr__(self) -> str:
@@ -151,3 +153,11 @@ def _read(value: dict[str, Any], key: str, tensors: Mapping[str, Tensor]) -> Any
         given[name] = held
     del given["verb"]
     return Gate(**given) if verb == "Gate" else VERBS[verb](**given)
+
+
+def _brief(value: Any) -> str:
+    """A value for people; of a long table or list its first entries and how many there are."""
+    if not isinstance(value, (list, tuple, Mapping)) or len(value) <= SHOWN:
+        return str(value)
+    first = dict(list(value.items())[:SHOWN]) if isinstance(value, Mapping) else list(value[:SHOWN])
+    return f"{str(first)[:-1]}, ... {len(value)} in all{str(first)[-1]}"

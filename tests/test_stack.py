@@ -34,6 +34,11 @@ EVERYTHING = Stack(
 TOKENS = torch.tensor([[3, 4, 5, 6], [4, 5, 7, 8]])
 
 
+def test_a_long_table_is_printed_by_its_first_entries_and_how_many_there_are():
+    said = str(Stack((), "probed", {"left_out": {f"head.0[{i}]": 0.5 for i in range(9)}, "prefixes": list("abcdefg")}))
+    assert "'head.0[4]': 0.5, ... 9 in all}" in said and "head.0[5]" not in said and "'e', ... 7 in all]" in said
+
+
 def test_what_was_saved_is_loaded_to_the_bit(tmp_path):
     model = tiny_model("llama")
     loaded = Stack.load(EVERYTHING.save(tmp_path / "edits.safetensors"))

@@ -176,7 +176,8 @@ def second_moment(
         if moment.samples < least * moment.participation:
             raise ValueError(
                 f"{moment.samples} samples are too few for the second moment of what {weight} reads: its weight lies on "
-                f"{moment.participation:.0f} directions, and each takes {least:g}; give more text, or lower `least`"
+                f"{moment.participation:.0f} directions, and each takes {least:g}; give more text (a budget sets half of it "
+                "aside)"
             )
     return moments
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from math import exp, isfinite, log
 
@@ -16,6 +17,8 @@ LEAST = 2.0**-ROUNDS
 """The smallest factor that is tried; an edit weaker than a thousandth of itself is none."""
 NEAR = 0.9
 """The search ends at a factor that uses at least this share of the budget."""
+FAINT = 0.5
+"""Below this share of its strength an edit may no longer do what it is for, and a warning says so."""
 AIM = 0.95
 """The share that each next factor is meant to use."""
 
@@ -77,6 +80,9 @@ def within_budget(
     factor, within = 1.0, stack
     if not full <= budget:
         factor, reached, within = _weaker(stack, rise, full, budget, tokens)
+    if factor < FAINT:
+        warnings.warn(f"the edit keeps to its budget at {factor:.2g} of its strength; verify that it still does what it is "
+                      "for, or allow more", stacklevel=3)  # fmt: skip
     figures = {"asked": budget, "reached": reached, "factor": factor, "at full strength": full, "passes": passes,
                "loss before": before / tokens, "tokens": tokens, "text": windows.policy.get("hash", "")}  # fmt: skip
     return within.with_about(budget=figures)

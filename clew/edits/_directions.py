@@ -61,6 +61,8 @@ class Texts:
             both = list(zip(evidence.texts, _answers(evidence, labelling, positive), strict=True))
             wanted, unwanted = (tuple(text for text, yes in both if yes is side) for side in (True, False))
             return cls(wanted, unwanted, False, evidence.position, evidence.name, evidence.hash)
+        if any(isinstance(side, str) for side in evidence):
+            raise ValueError("a side is one text, which would be read letter by letter; give two lists of texts")
         wanted, unwanted = tuple(evidence[0]), tuple(evidence[1])
         digest = hashlib.sha256(json.dumps([wanted, unwanted]).encode()).hexdigest()[:16]
         return cls(wanted, unwanted, False, None, "two lists of texts", digest)

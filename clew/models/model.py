@@ -184,7 +184,7 @@ class Model:
         return replace(self, body=self.bare or self.body, edits=(), bare=None)
 
     def undo(self, n: int = 1) -> Model:
-        """The model without its last n edits. Raises: ValueError when it has fewer."""
+        """The model without its last n edits; a stack may hold many. Raises: ValueError when it has fewer."""
         if not 0 <= n <= len(self.edits):
             raise ValueError(f"undo({n}) of a model with {len(self.edits)} edits; give a number from 0 to that")
         return self.unedited.edited(self.edits[: len(self.edits) - n])

@@ -44,6 +44,11 @@ def test_texts_need_not_be_paired(estimator):
     assert cosine(estimator(model, texts, sites=EMBED)) > 0.9
 
 
+def test_one_text_is_not_read_letter_by_letter():
+    with pytest.raises(ValueError, match="letter by letter; give two lists of texts"):
+        mean_difference(model_of(), ("I love this", "I hate this"))
+
+
 def test_a_nuisance_wider_than_the_mean_fools_pair_pca_and_it_says_so():
     model, texts = planted(*noisy(200, nuisance=4.0))
     with pytest.warns(UserWarning, match=r"pair_pca at embed: .*rather a nuisance"):

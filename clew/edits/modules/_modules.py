@@ -119,6 +119,8 @@ def tokens(
     encoder: nn.Module, tokenizer: Any, texts: Sequence[str], length: int | None = None
 ) -> tuple[Int[Tensor, "text seq"], Bool[Tensor, "text seq"]]:
     """Token ids, padded to the right as far as the longest text or to `length`, and which of them are real."""
+    if isinstance(texts, str):
+        raise ValueError(f"{texts!r} is one text, which would be read letter by letter; give a list of texts")
     say = {"padding": True} if length is None else {"padding": "max_length", "max_length": length, "truncation": True}
     rows = tokenizer(list(texts), **say, padding_side="right", return_tensors="pt")
     device = next(encoder.parameters()).device

@@ -51,6 +51,8 @@ def uce(
     >>> stack = uce(pipe.unet, {"van gogh": "art"}, encoder=pipe.text_encoder, tokenizer=pipe.tokenizer)  # doctest: +SKIP
     >>> pipe.unet = edited(pipe.unet, stack)  # doctest: +SKIP
     """
+    if isinstance(keep, str):
+        raise ValueError(f"keep={keep!r} is one text, which would be read letter by letter; give a list of concepts")
     if not concepts and not keep:
         raise ValueError("give at least one concept to erase, as in {'van gogh': 'art'}")
     if not min(erase_scale, keep_scale) > 0:

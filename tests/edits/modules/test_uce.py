@@ -10,6 +10,11 @@ from tests.edits.modules.pictures import F64, WIDE, Joint, Painter, t5, text_enc
 BLOCKS = [f"down_blocks.{i}.attentions.0.transformer_blocks.0" for i in range(2)]
 
 
+def test_one_concept_to_keep_is_not_read_letter_by_letter():
+    with pytest.raises(ValueError, match="letter by letter; give a list of concepts"):
+        uce(Painter(), {}, keep="monet", encoder=Painter(), tokenizer=None)
+
+
 def test_a_painter_sees_the_guide_in_the_erased_concept_and_the_kept_as_ever():
     (encoder, tokenizer), painter = text_encoder(), Painter()
     stack = uce(
