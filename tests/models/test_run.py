@@ -103,6 +103,15 @@ def test_a_run_after_a_past_is_the_end_of_the_whole_run_and_its_gradient(family)
     assert torch.allclose(*slopes, atol=1e-10) and slopes[0].abs().max() > 1e-3
 
 
+def test_a_past_and_padding_are_refused_together():
+    model = model_of("llama")
+    past = model.body.module(input_ids=prompts()[:, :2], use_cache=True).past_key_values
+    real = torch.ones_like(prompts(), dtype=torch.bool)
+    real[0, 0] = False
+    with pytest.raises(ValueError, match="rows without padding"):
+        model.run(prompts(), real=real, past=past)
+
+
 def test_a_resumed_run_really_skips_the_blocks_below():
     model = model_of("llama")
     base = model.run(prompts(), record=True)
