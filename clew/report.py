@@ -41,6 +41,10 @@ class Row:
         bounded = np.isfinite(self.low) and np.isfinite(self.high)
         return f"[{self.low:{digits}}, {self.high:{digits}}]" if bounded else ""
 
+    def said(self, digits: str = ".3f") -> str:
+        """The value and, where there is one, its interval: `0.80 [0.75, 0.88]`."""
+        return f"{self.value:{digits}} {self.interval(digits)}".rstrip()
+
 
 @dataclass(frozen=True)
 class Report:

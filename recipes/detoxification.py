@@ -229,7 +229,7 @@ def judged(
         made.append(Row("loss increase", loss.value, loss.low, loss.high, of, examples=loss.examples))
     print(
         of,
-        *(f"{r.measure} {r.value:.3f} {r.interval()}".rstrip() for r in made),
+        *(f"{r.measure} {r.said()}" for r in made),
         *receipts[:1],
         sep="  ",
         flush=True,
@@ -264,7 +264,7 @@ def table(report: clew.Report) -> str:
     for of in dict.fromkeys(r.of for r in report.rows if r.measure == "toxicity"):
         row = [cells.get((of, m)) for m in measures]
         digits = [".2f", ".2f", ".1f", ".2f", "+.1%"]
-        said = [f"{r.value:{d}} {r.interval(d)}".rstrip() if r else "" for r, d in zip(row, digits, strict=True)]
+        said = [r.said(d) if r else "" for r, d in zip(row, digits, strict=True)]
         lines.append(f"| {of} | " + " | ".join(said) + " |")
     return "\n".join(lines) + "\n"
 

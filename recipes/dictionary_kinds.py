@@ -85,7 +85,7 @@ def cells(report: clew.Report) -> list[str]:
     found = {(r.measure, r.of): r for r in report.rows}
     wanted = [("FVU", ""), ("loss recovered", "mean ablation"), ("delta cross-entropy", ""), ("L0", ""), ("dead", "")]
     rows = [found[key] for key in wanted]
-    return [f"{r.value:.3f} {r.interval()}".rstrip() for r in rows[:3]] + [
+    return [r.said() for r in rows[:3]] + [
         f"{rows[3].value:.1f}",
         f"{rows[4].value:.3f}",
     ]

@@ -66,7 +66,7 @@ def table(reports: dict[str, clew.Report]) -> str:
         for measure in ("faithfulness", "completeness"):
             for of in dict.fromkeys(r.of for r in report.rows):
                 found = [r for r in report.rows if (r.measure, r.of) == (measure, of)]
-                said = {r.nodes: f"{r.value:.2f} {r.interval('.2f')}".rstrip() for r in found}
+                said = {r.nodes: r.said(".2f") for r in found}
                 cells = [said.get(n, "") for n in sizes]
                 lines.append(f"| {measure}, {of} | " + " | ".join(cells) + " |")
         parts.append("\n".join(lines))

@@ -182,7 +182,7 @@ def row(measure: str, values: np.ndarray, asked: Sequence[Question], of: str = "
 
 def table(report: clew.Report) -> str:
     """Markdown: how many answers are lost, then what each way of steering does to those judged."""
-    shown = {(r.of, r.measure): f"{r.value:.2f} {r.interval('.2f')}" for r in report.rows}
+    shown = {(r.of, r.measure): r.said(".2f") for r in report.rows}
     lines = ["| of the known answers | share |", "|---|---|"]
     lines += [f"| {r.measure} | {shown[r.of, r.measure]} |" for r in report.rows if not r.of]
     lines += ["", f"| vectors from, scale | {' | '.join(JUDGEMENTS)} |", "|---" * (len(JUDGEMENTS) + 1) + "|"]

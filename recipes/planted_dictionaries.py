@@ -77,7 +77,7 @@ def main() -> None:
 
             def told(measure: str, of: str = "dictionary", rows: dict = rows) -> str:
                 row = rows[measure, of]
-                return f"{row.value:.2f} {row.interval('.2f')}".rstrip()
+                return row.said(".2f")
 
             l0, fvu = rows["L0", "dictionary"].value, report["FVU"].value
             cells = [told("max cosine"), told("recovered"), told("F1"), f"{l0:.1f}", f"{fvu:.2f}", f"{seconds:.0f}"]

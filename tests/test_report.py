@@ -15,6 +15,11 @@ REPORT = Report(
 )
 
 
+def test_a_row_is_said_with_its_interval_and_a_single_example_without():
+    assert Row("f", 0.8, 0.75, 0.875).said(".2f") == "0.80 [0.75, 0.88]"
+    assert Row("f", 0.8, float("nan"), float("nan")).said(".2f") == "0.80"
+
+
 def test_the_table_by_hand():
     lines = str(REPORT).split("\n")
     assert lines[0] == "agreement" and lines[-1] == "  mean ablation"

@@ -29,5 +29,4 @@ def markdown(report: Report) -> str:
 def _percent(row: Row | None) -> str:
     if row is None:
         return ""
-    percent = replace(row, value=100 * row.value, low=100 * row.low, high=100 * row.high)
-    return f"{percent.value:.1f} {percent.interval('.1f')}".rstrip()
+    return replace(row, value=100 * row.value, low=100 * row.low, high=100 * row.high).said(".1f")
