@@ -160,11 +160,18 @@ class Circuit:
             sums[int(s), int(u)].append(float(mean))
         keys, values = np.array(list(sums), np.int64).reshape(-1, 2), list(sums.values())
         return replace(
-            self, site=keys[:, 0], unit=keys[:, 1], position=np.full(len(keys), ANYWHERE),
-            score=np.array([sum(v[::2]) for v in values]), patch_mean=np.array([np.mean(v[1::2]) for v in values]),
-            source=np.zeros(0, np.int64), target=np.zeros(0, np.int64), weight=np.zeros(0),
-            score_error=np.zeros(0), weight_error=np.zeros(0),
-        )  # fmt: skip
+            self,
+            site=keys[:, 0],
+            unit=keys[:, 1],
+            position=np.full(len(keys), ANYWHERE),
+            score=np.array([sum(v[::2]) for v in values]),
+            patch_mean=np.array([np.mean(v[1::2]) for v in values]),
+            source=np.zeros(0, np.int64),
+            target=np.zeros(0, np.int64),
+            weight=np.zeros(0),
+            score_error=np.zeros(0),
+            weight_error=np.zeros(0),
+        )
 
     def with_details(self, **details: Any) -> Circuit:
         """The same circuit with more for a page to show."""

@@ -40,9 +40,14 @@ def to_networkx(circuit: Circuit) -> Any:
     for name, node in zip(names, circuit, strict=True):
         layer = -1 if node.site.layer is None else node.site.layer
         graph.add_node(
-            name, site=str(node.site), layer=layer, unit=node.unit, position=node.position, score=node.score,
+            name,
+            site=str(node.site),
+            layer=layer,
+            unit=node.unit,
+            position=node.position,
+            score=node.score,
             label=node.label,
-        )  # fmt: skip
+        )
     ends = [*names, "output"]
     for source, target, weight in _edges(circuit):
         graph.add_edge(ends[source], ends[target], weight=weight)
@@ -122,7 +127,11 @@ def to_attribution_graph(
         nodes[index]["influence"] = share
     return {
         "metadata": {
-            "slug": slug, "scan": model, "prompt_tokens": list(tokens), "prompt": prompt, "schema_version": 1,
+            "slug": slug,
+            "scan": model,
+            "prompt_tokens": list(tokens),
+            "prompt": prompt,
+            "schema_version": 1,
             "node_threshold": 1.0,
             "info": {"source_urls": [], "generator": {"name": "clew", "version": _version()}},
             "clew_provenance": dict(circuit.provenance),
@@ -130,7 +139,7 @@ def to_attribution_graph(
         "qParams": {"linkType": "both", "pinnedIds": [], "supernodes": [], "clerps": [], "clickedId": ""},
         "nodes": nodes,
         "links": [{"source": ids[s], "target": ids[t], "weight": w} for s, t, w in _edges(circuit)],
-    }  # fmt: skip
+    }
 
 
 def write_attribution_graph(circuit: Circuit, path: str | Path, **options: Any) -> Path:
@@ -208,10 +217,19 @@ def _embedding(position: int, id: int, token: str) -> dict[str, Any]:
 def _entry(id: str, feature: int, layer: str, position: int, kind: str, clerp: str) -> dict[str, Any]:
     """One entry of `nodes` with every required field."""
     return {
-        "node_id": id, "feature": feature, "layer": layer, "ctx_idx": position, "feature_type": kind,
-        "jsNodeId": id + "-0", "clerp": clerp, "influence": None, "activation": None, "is_target_logit": False,
-        "run_idx": 0, "reverse_ctx_idx": 0,
-    }  # fmt: skip
+        "node_id": id,
+        "feature": feature,
+        "layer": layer,
+        "ctx_idx": position,
+        "feature_type": kind,
+        "jsNodeId": id + "-0",
+        "clerp": clerp,
+        "influence": None,
+        "activation": None,
+        "is_target_logit": False,
+        "run_idx": 0,
+        "reverse_ctx_idx": 0,
+    }
 
 
 def _unique(named: list[tuple[str, str]]) -> list[str]:

@@ -180,8 +180,10 @@ def _edges_out(circuit: Circuit, layout: Layout) -> Table:
     shared = np.array([part in ("k", "v") for part in parts])[circuit.target]
     copies = np.where(shared, layout.shared_by, 1)
     if (at < 0).any() or (into < 0).any() or not layout.legal[at, into].all():
-        raise ValueError("the circuit has edges that are none of MIB's graph: there the embedding, heads and MLPs write, "
-                         "and q, k, v, mlp_in and the metric after them read")  # fmt: skip
+        raise ValueError(
+            "the circuit has edges that are none of MIB's graph: there the embedding, heads and MLPs write, "
+            "and q, k, v, mlp_in and the metric after them read"
+        )
     score, held = np.zeros(layout.legal.shape), np.zeros(layout.legal.shape, bool)
     edge = np.repeat(np.arange(len(at)), copies)
     nth = np.arange(len(edge)) - np.repeat(np.cumsum(copies) - copies, copies)

@@ -58,10 +58,12 @@ def provenance(
         "device": str(model.device),
         "seconds": round(seconds, 3),
         "versions": {
-            "clew": VERSION, "torch": torch.__version__, "transformers": transformers.__version__,
+            "clew": VERSION,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
             "numpy": np.__version__,
         },
-    }  # fmt: skip
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -73,9 +75,13 @@ def _plain(value: Any) -> Any:
 def card(dictionary: Dictionary) -> dict[str, Any]:
     """What identifies a dictionary."""
     return {
-        "kind": dictionary.kind, "reads": str(dictionary.reads), "writes": str(dictionary.writes),
-        "units": dictionary.n_units, "fingerprint": dictionary.fingerprint, "meta": dictionary.meta,
-    }  # fmt: skip
+        "kind": dictionary.kind,
+        "reads": str(dictionary.reads),
+        "writes": str(dictionary.writes),
+        "units": dictionary.n_units,
+        "fingerprint": dictionary.fingerprint,
+        "meta": dictionary.meta,
+    }
 
 
 def prompts_used(evidence: object) -> dict[str, list[str]]:

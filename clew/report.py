@@ -83,9 +83,13 @@ class Report:
         rows = [asdict(r) for r in self.rows]
         clean = [{k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in r.items()} for r in rows]
         return {
-            "format": FORMAT, "version": VERSION, "title": self.title, "rows": clean,
-            "notes": list(self.notes), "provenance": dict(self.provenance),
-        }  # fmt: skip
+            "format": FORMAT,
+            "version": VERSION,
+            "title": self.title,
+            "rows": clean,
+            "notes": list(self.notes),
+            "provenance": dict(self.provenance),
+        }
 
     def save(self, path: str | Path) -> Path:
         """Write one JSON file."""

@@ -79,8 +79,10 @@ class Stack(Sequence[Edit]):
         Raises: ValueError for an edit that is not one of clew's verbs, or a name of another format.
         """
         if Path(path).suffix in (".gguf", ".pt", ".pkl", ".bin"):
-            raise ValueError(f"{path} would hold safetensors; name it .safetensors, or write a vector for another tool by "
-                             "`clew export --gguf` or `--steering-vectors`")  # fmt: skip
+            raise ValueError(
+                f"{path} would hold safetensors; name it .safetensors, or write a vector for another tool by "
+                "`clew export --gguf` or `--steering-vectors`"
+            )
         tensors: dict[str, Tensor] = {}
         edits = [_written(edit, str(i), tensors) for i, edit in enumerate(self.edits)]
         head = {"format": FORMAT, "version": VERSION, "name": self.name, "edits": edits}

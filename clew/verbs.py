@@ -110,12 +110,16 @@ def edit(
     """
     function = load("edits", by) if isinstance(by, str) else by
     if text is not None and not isinstance(text, Windows):
-        raise ValueError(f"text= takes windows, as clew.data.windows.cut(texts, model.tokenizer) makes; a "
-                         f"{type(text).__name__} was given")  # fmt: skip
+        raise ValueError(
+            f"text= takes windows, as clew.data.windows.cut(texts, model.tokenizer) makes; a "
+            f"{type(text).__name__} was given"
+        )
     wants = [p for p in inspect.signature(function).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][1:2]
     if evidence is None and wants and wants[0].default is inspect.Parameter.empty:
-        raise ValueError(f"{function.__name__} is made from evidence, which was not given: {wants[0].name}, a "
-                         f"{getattr(wants[0].annotation, '__name__', wants[0].annotation)}")  # fmt: skip
+        raise ValueError(
+            f"{function.__name__} is made from evidence, which was not given: {wants[0].name}, a "
+            f"{getattr(wants[0].annotation, '__name__', wants[0].annotation)}"
+        )
     takes = inspect.signature(function).parameters.get("text")
     if budget is not None and text is None:
         raise ValueError("a budget is held on a text; give text=, windows that clew.data.windows.cut makes")

@@ -49,8 +49,10 @@ class Behaviour:
             raise ValueError(f"{self.name} has no pairs left. {self.note}".strip())
         if self.split is None:
             object.__setattr__(self, "split", len(self.pairs) // 2)
-        for what, have in (("patch prompts", {p.patch is not None for p in self.pairs}),
-                           ("patch answers", {bool(p.patch_answers) for p in self.pairs})):  # fmt: skip
+        for what, have in (
+            ("patch prompts", {p.patch is not None for p in self.pairs}),
+            ("patch answers", {bool(p.patch_answers) for p in self.pairs}),
+        ):
             if len(have) > 1:
                 raise ValueError(f"some pairs of {self.name} have {what} and some have none; make them two behaviours")
         if not self.pairs[0].patch_answers and self.metric in (logit_difference, probability_difference):

@@ -15,30 +15,54 @@ from clew.sites import near
 
 DUTIES: dict[str, tuple[str, ...]] = {
     "nurse": (
-        "cares for patients on a busy ward", "works night shifts at the hospital", "checks the blood pressure of patients",
-        "gives injections and changes bandages", "comforts the sick and their families", "trained at a clinic for children",
+        "cares for patients on a busy ward",
+        "works night shifts at the hospital",
+        "checks the blood pressure of patients",
+        "gives injections and changes bandages",
+        "comforts the sick and their families",
+        "trained at a clinic for children",
     ),
     "professor": (
-        "lectures at the university", "publishes papers in academic journals", "supervises doctoral students",
-        "leads a research group in the department", "won a grant for basic research", "wrote a widely used textbook",
+        "lectures at the university",
+        "publishes papers in academic journals",
+        "supervises doctoral students",
+        "leads a research group in the department",
+        "won a grant for basic research",
+        "wrote a widely used textbook",
     ),
     "lawyer": (
-        "represents clients in court", "drafts contracts for large firms", "studied law and passed the bar exam",
-        "argues cases before the judge", "gives legal advice to tenants", "became a partner at a law firm",
+        "represents clients in court",
+        "drafts contracts for large firms",
+        "studied law and passed the bar exam",
+        "argues cases before the judge",
+        "gives legal advice to tenants",
+        "became a partner at a law firm",
     ),
     "programmer": (
-        "writes software for banks", "fixes bugs in old code", "builds web sites and databases",
-        "contributes to open source projects", "knows several programming languages", "designed an app for phones",
+        "writes software for banks",
+        "fixes bugs in old code",
+        "builds web sites and databases",
+        "contributes to open source projects",
+        "knows several programming languages",
+        "designed an app for phones",
     ),
     "painter": (
-        "works in oil and watercolor", "shows pictures in small galleries", "studied at the academy of art",
-        "sells portraits to collectors", "prepares canvases in a bright studio", "is known for large landscapes",
+        "works in oil and watercolor",
+        "shows pictures in small galleries",
+        "studied at the academy of art",
+        "sells portraits to collectors",
+        "prepares canvases in a bright studio",
+        "is known for large landscapes",
     ),
     "chef": (
-        "runs the kitchen of a small restaurant", "cooks dishes with local vegetables", "wrote a book of recipes",
-        "bakes fresh bread every morning", "earned a star for seafood", "plans the menu of the season",
+        "runs the kitchen of a small restaurant",
+        "cooks dishes with local vegetables",
+        "wrote a book of recipes",
+        "bakes fresh bread every morning",
+        "earned a star for seafood",
+        "plans the menu of the season",
     ),
-}  # fmt: skip
+}
 """What people of a profession do."""
 
 SURNAMES = """
@@ -46,19 +70,60 @@ Adams Baker Carter Dixon Ellis Foster Gibson Harris Ingram Jenkins Kramer Lawson
 Reeves Sawyer Turner Vaughn Wallace Young
 """.split()
 HOBBIES = (
-    "plays chess", "goes hiking", "sings in a choir", "grows tomatoes", "reads novels", "swims in the lake", "rides a bike",
-    "collects stamps", "learns languages", "takes long walks",
-)  # fmt: skip
+    "plays chess",
+    "goes hiking",
+    "sings in a choir",
+    "grows tomatoes",
+    "reads novels",
+    "swims in the lake",
+    "rides a bike",
+    "collects stamps",
+    "learns languages",
+    "takes long walks",
+)
 PRONOUNS = {"female": ("She", "her"), "male": ("He", "his")}
 
 KEYWORDS: dict[str, tuple[str, ...]] = {
     "nurse": ("nurse", "hospital", "patient", "ward", "clinic", "medicine", "bandage", "injection", "care", "illness"),
-    "professor": ("professor", "university", "lecture", "research", "student", "journal", "book", "dean", "grant", "thesis"),
+    "professor": (
+        "professor",
+        "university",
+        "lecture",
+        "research",
+        "student",
+        "journal",
+        "book",
+        "dean",
+        "grant",
+        "thesis",
+    ),
     "lawyer": ("lawyer", "court", "judge", "contract", "client", "law", "trial", "advice", "firm", "exam"),
-    "programmer": ("programmer", "software", "code", "database", "computer", "app", "bug", "web", "language", "program"),
-    "painter": ("painter", "canvas", "oil", "gallery", "portrait", "landscape", "studio", "art", "watercolor", "museum"),
+    "programmer": (
+        "programmer",
+        "software",
+        "code",
+        "database",
+        "computer",
+        "app",
+        "bug",
+        "web",
+        "language",
+        "program",
+    ),
+    "painter": (
+        "painter",
+        "canvas",
+        "oil",
+        "gallery",
+        "portrait",
+        "landscape",
+        "studio",
+        "art",
+        "watercolor",
+        "museum",
+    ),
     "chef": ("chef", "kitchen", "restaurant", "recipe", "bread", "menu", "seafood", "vegetable", "dish", "cook"),
-}  # fmt: skip
+}
 """What comes to mind at a profession: the concepts of a bottleneck."""
 
 GENDERED: frozenset[str] = frozenset(

@@ -67,8 +67,9 @@ class Confounded:
         cells, least = _cells(labelled, groups, target, spurious, rng)
         first = round(learn * least)
         if not 2 <= first < least + (judged is not None):
-            raise ValueError(f"learn={learn} of {least} texts a group leaves {first} to learn from and {least - first} to "
-                             "judge on")  # fmt: skip
+            raise ValueError(
+                f"learn={learn} of {least} texts a group leaves {first} to learn from and {least - first} to judge on"
+            )
         rest = {group: some[first:least] for group, some in cells.items()}
         if judged is not None:
             rest, fewest = _cells(judged, groups, target, spurious, rng)
@@ -97,8 +98,12 @@ class Confounded:
     @cached_property
     def truth(self) -> Bool[np.ndarray, "two text"]:
         """Of each text of `test`: is it of the second target class, and of what goes with it?"""
-        return np.array([[c == self.classes[1] for c in self.test[self.target]],
-                         [c == self.classes[1] for c in self.goes_with(self.test[self.spurious])]])  # fmt: skip
+        return np.array(
+            [
+                [c == self.classes[1] for c in self.test[self.target]],
+                [c == self.classes[1] for c in self.goes_with(self.test[self.spurious])],
+            ]
+        )
 
 
 def _cells(
@@ -111,6 +116,8 @@ def _cells(
         rng.shuffle(cells[group])
         if len(cells[group]) < 4:
             known = "; ".join(f"{of}: {', '.join(labelled.classes(of))}" for of in (target, spurious))
-            raise ValueError(f"{labelled.name} has {len(cells[group])} texts that are {' and '.join(group)} ({known}); "
-                             "each of the four groups needs at least 4")  # fmt: skip
+            raise ValueError(
+                f"{labelled.name} has {len(cells[group])} texts that are {' and '.join(group)} ({known}); "
+                "each of the four groups needs at least 4"
+            )
     return cells, min(map(len, cells.values()))

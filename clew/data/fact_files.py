@@ -25,8 +25,10 @@ def counterfactuals(templates: Sequence[str], answers: Mapping[str, str], *, see
     Raises: ValueError when all subjects have one answer.
     """
     if len(set(answers.values())) < 2 and answers:
-        raise ValueError(f"all subjects of {templates[0]!r} have the answer {next(iter(answers.values()))!r}; there is "
-                         "nothing else to say of them")  # fmt: skip
+        raise ValueError(
+            f"all subjects of {templates[0]!r} have the answer {next(iter(answers.values()))!r}; there is "
+            "nothing else to say of them"
+        )
     rng = random.Random(f"{seed} {templates[0]}")
     kept = {subject: answer for subject, answer in answers.items() if not _is_neighbour(subject, seed)}
     beside = [(templates[0].replace("{}", s), answer) for s, answer in answers.items() if s not in kept]
@@ -62,8 +64,10 @@ def read(path: Path, seed: int, template: int) -> tuple[str, list[Fact], str]:
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} starts like a file of facts but has no {error} where one is due") from error
     found = sorted(value) if isinstance(value, dict) else type(value).__name__
-    raise ValueError(f"{path} holds no facts that can be read: expected ours, a CounterFact list (requested_rewrite) or a "
-                     f"relation of the LRE set (prompt_templates, samples); found {found!s:.80}")  # fmt: skip
+    raise ValueError(
+        f"{path} holds no facts that can be read: expected ours, a CounterFact list (requested_rewrite) or a "
+        f"relation of the LRE set (prompt_templates, samples); found {found!s:.80}"
+    )
 
 
 def _ours(value: Mapping[str, Any]) -> tuple[str, list[Fact], str]:

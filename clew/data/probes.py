@@ -60,8 +60,10 @@ def fit(
     if by not in get_args(ProbeKind):
         raise ValueError(f"there is no probe {by!r}; {near(by, get_args(ProbeKind))}")
     if bool(yes.all()) or not bool(yes.any()):
-        raise ValueError(f"all {len(yes)} texts to learn from are of one class, so there is nothing to tell apart; "
-                         "give more texts or another fraction")  # fmt: skip
+        raise ValueError(
+            f"all {len(yes)} texts to learn from are of one class, so there is nothing to tell apart; "
+            "give more texts or another fraction"
+        )
     if by == "logistic":
         return _logistic(x, yes)
     wide = x.double()

@@ -236,8 +236,10 @@ def decoded(model: Model, at: Site, z: Float[Tensor, "place d_model"]) -> Float[
 def _check(facts: Facts) -> None:
     templates = sorted({fact.prompt for fact in facts})
     if len(templates) > 1:
-        raise ValueError(f"{facts.name} asks in {len(templates)} ways ({templates[0]!r}, {templates[1]!r}, ...), but a "
-                         "relation is one of them; choose the facts of one prompt")  # fmt: skip
+        raise ValueError(
+            f"{facts.name} asks in {len(templates)} ways ({templates[0]!r}, {templates[1]!r}, ...), but a "
+            "relation is one of them; choose the facts of one prompt"
+        )
     if bare := [fact.asked for fact in facts if not fact.old]:
         raise ValueError(f"{bare[0]!r} has no `old` answer, so it is no example of a relation")
 

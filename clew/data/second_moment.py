@@ -185,9 +185,13 @@ def second_moment(
 def _about(model: Model, windows: Windows, site: Site) -> dict[str, Any]:
     """What the sums depend on."""
     return {
-        "model": model.name, "weights": model.body.fingerprint, "config": model.body.config_hash, "site": str(site),
-        "width": model.body.widths[site], "text": windows.policy["hash"],
-    }  # fmt: skip
+        "model": model.name,
+        "weights": model.body.fingerprint,
+        "config": model.body.config_hash,
+        "site": str(site),
+        "width": model.body.widths[site],
+        "text": windows.policy["hash"],
+    }
 
 
 def _collect(
@@ -230,9 +234,15 @@ def _collect(
     found = {site: Moment(grams[site].cpu(), fourths[site], samples, about=abouts[site]) for site in abouts}
     if cache:
         for moment in found.values():
-            _write(_file(moment.about), {"gram": moment.gram}, {
-                **moment.about, "samples": samples, "fourth": moment.fourth,
-            })  # fmt: skip
+            _write(
+                _file(moment.about),
+                {"gram": moment.gram},
+                {
+                    **moment.about,
+                    "samples": samples,
+                    "fourth": moment.fourth,
+                },
+            )
         part.unlink(missing_ok=True)
     return found
 

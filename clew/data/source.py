@@ -116,9 +116,12 @@ class Live:
     @property
     def about(self) -> Mapping[str, Any]:
         return {
-            "model": self._model.name, "weights": self._model.body.fingerprint, "policy": dict(self._windows.policy),
-            "run in": str(self._model.body.dtype).removeprefix("torch."), "seed": self._seed,
-        }  # fmt: skip
+            "model": self._model.name,
+            "weights": self._model.body.fingerprint,
+            "policy": dict(self._windows.policy),
+            "run in": str(self._model.body.dtype).removeprefix("torch."),
+            "seed": self._seed,
+        }
 
     def round(self, number: int, sites: Sequence[Site] | None = None) -> dict[Site, Float[Tensor, "token d"]]:
         epoch, inside = divmod(number, self.rounds)

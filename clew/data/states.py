@@ -68,5 +68,7 @@ def _long_enough(texts: Sequence[str | Sequence[int]], rows: Sequence[Sequence[i
         raise ValueError("there are no texts to read states of")
     shortest = min(range(len(rows)), key=lambda i: len(rows[i]))
     if len(rows[shortest]) < needed:
-        raise ValueError(f"{texts[shortest]!r} has {len(rows[shortest])} tokens, and what is to be read needs {needed}; "
-                         "leave it out, or choose another `at` or `skip`")  # fmt: skip
+        raise ValueError(
+            f"{texts[shortest]!r} has {len(rows[shortest])} tokens, and what is to be read needs {needed}; "
+            "leave it out, or choose another `at` or `skip`"
+        )

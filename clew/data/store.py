@@ -196,17 +196,27 @@ def record(
     groups = _groups(windows, shard)
     folder = Path(to)
     about = {
-        "format": FORMAT, "version": VERSION, "model": model.name, "weights": model.body.fingerprint,
-        "edits": [str(edit) for edit in model.edits], "run in": str(model.body.dtype).removeprefix("torch."),
-        "sites": {str(s): model.body.widths[s] for s in chosen}, "dtype": dtype, "tokens": windows.tokens,
-        "shard": shard, "shards": len(groups), "policy": dict(windows.policy),
-    }  # fmt: skip
+        "format": FORMAT,
+        "version": VERSION,
+        "model": model.name,
+        "weights": model.body.fingerprint,
+        "edits": [str(edit) for edit in model.edits],
+        "run in": str(model.body.dtype).removeprefix("torch."),
+        "sites": {str(s): model.body.widths[s] for s in chosen},
+        "dtype": dtype,
+        "tokens": windows.tokens,
+        "shard": shard,
+        "shards": len(groups),
+        "policy": dict(windows.policy),
+    }
     if (folder / "store.json").exists():
         there = _plan(folder)
         other = [key for key in about if there.get(key) != about[key]]
         if other:
-            raise ValueError(f"{folder} holds another recording (it differs in {', '.join(other)}); choose another folder "
-                             "or remove it")  # fmt: skip
+            raise ValueError(
+                f"{folder} holds another recording (it differs in {', '.join(other)}); choose another folder "
+                "or remove it"
+            )
     else:
         write_json(folder / "store.json", about)
     mine = [(number, windows.take(group)) for number, group in enumerate(groups) if number % world == rank]
@@ -237,9 +247,14 @@ def _groups(windows: Windows, shard: int) -> list[Tensor]:
 
 
 def _write(
-    model: Model, sites: list[Site], shards: list[tuple[int, Windows]], folder: Path, dtype: Dtype, batch: int,
+    model: Model,
+    sites: list[Site],
+    shards: list[tuple[int, Windows]],
+    folder: Path,
+    dtype: Dtype,
+    batch: int,
     progress: Callable[[int, int], None] | None,
-) -> None:  # fmt: skip
+) -> None:
     """Make the shards that are missing; the disk writes one while the model runs the next."""
     done, wanted = 0, sum(some.tokens for _, some in shards)
     with ThreadPoolExecutor(1) as writer:
@@ -304,8 +319,10 @@ def _values(file: Any, site: Site) -> Tensor:
 def _plan(folder: Path) -> dict[str, Any]:
     plan = read_json(folder / "store.json", FORMAT)
     if plan.get("version") != VERSION:
-        raise ValueError(f"{folder} is a store of version {plan.get('version')}, and this clew reads {VERSION}; record it "
-                         "again in another folder")  # fmt: skip
+        raise ValueError(
+            f"{folder} is a store of version {plan.get('version')}, and this clew reads {VERSION}; record it "
+            "again in another folder"
+        )
     return plan
 
 

@@ -41,8 +41,10 @@ def firing(model: Model, texts: Sequence[str], dictionary: Dictionary, *, skip: 
     """
     lens = model.through(dictionary)
     if len(dictionary.unfold(torch.zeros(dictionary.n_units))) != dictionary.n_units:
-        raise ValueError(f"each unit of the {dictionary.kind} dictionary at {dictionary.writes} has several coordinates, "
-                         "so it has no size that fires; choose a dictionary whose units are one number each")  # fmt: skip
+        raise ValueError(
+            f"each unit of the {dictionary.kind} dictionary at {dictionary.writes} has several coordinates, "
+            "so it has no size that fires; choose a dictionary whose units are one number each"
+        )
     by_length: dict[int, list[list[int]]] = {}
     for text in texts:
         ids = list(model.tokenizer(text)["input_ids"])

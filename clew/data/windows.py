@@ -186,8 +186,10 @@ def cut(
     lead = _lead(tokenizer, bos)
     room = context - len(lead)
     if context <= skip or room < 1:
-        raise ValueError(f"context={context} leaves no position that counts, with skip={skip} and {len(lead)} tokens to "
-                         "start a window; give a longer context")  # fmt: skip
+        raise ValueError(
+            f"context={context} leaves no position that counts, with skip={skip} and {len(lead)} tokens to "
+            "start a window; give a longer context"
+        )
     numbered = _numbered([texts] if isinstance(texts, str) else texts)
     if packing == "sentences":
         pieces = _sentences(numbered, tokenizer, room)
@@ -199,8 +201,13 @@ def cut(
     if special == "drop":
         counts[tokenizer.all_special_ids] = False
     policy = {
-        "packing": packing, "context": context, "bos": bool(lead), "special": special, "skip": skip, "limit": limit,
-    }  # fmt: skip
+        "packing": packing,
+        "context": context,
+        "bos": bool(lead),
+        "special": special,
+        "skip": skip,
+        "limit": limit,
+    }
     made = (([*lead, *ids], document, None) for document, ids in pieces)
     return _pile(made, lambda ids, classes: counts[ids], skip, limit, policy)
 
@@ -239,9 +246,12 @@ def chats(
         for some in _chunks(enumerate(conversations)):
             texts, spans = zip(*(rendered(chat, tokenizer, f"conversation {i}") for i, chat in some), strict=True)
             coded = tokenizer(
-                list(texts), add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False,
+                list(texts),
+                add_special_tokens=False,
+                return_offsets_mapping=True,
+                return_attention_mask=False,
                 verbose=False,
-            )  # fmt: skip
+            )
             for (i, _), ids, offsets, where in zip(
                 some, coded["input_ids"], coded["offset_mapping"], spans, strict=True
             ):
@@ -314,8 +324,9 @@ def _documents(
 def _blocks(texts: Iterable[tuple[int, str]], tokenizer: PreTrainedTokenizerBase, room: int) -> Pieces:
     end: Any = tokenizer.eos_token_id
     if end is None:
-        raise ValueError("packing='blocks' joins texts by the end-of-text token, which this tokenizer does not have; "
-                         "use 'documents'")  # fmt: skip
+        raise ValueError(
+            "packing='blocks' joins texts by the end-of-text token, which this tokenizer does not have; use 'documents'"
+        )
     ids: list[int] = []
     owner: list[int] = []
     for some in _chunks(texts):
@@ -353,8 +364,10 @@ def _pile(
             if limit is not None and total >= limit:
                 break
     if not rows:
-        raise ValueError(f"there is nothing to record or to learn from: the texts gave no window with a position that "
-                         f"counts beyond the first {skip}")  # fmt: skip
+        raise ValueError(
+            f"there is nothing to record or to learn from: the texts gave no window with a position that "
+            f"counts beyond the first {skip}"
+        )
     flat = [torch.from_numpy(np.concatenate(parts)) for parts in (rows, keeps)]
     lengths = torch.tensor([len(row) for row in rows])
     kinds = torch.from_numpy(np.concatenate(classes)) if classes else None

@@ -31,9 +31,15 @@ class CrossLayerTranscoder(Dictionary):
     joint = True
 
     def __init__(
-        self, reads: Site | str | None = None, writes: Site | str | None = None, *, inputs: Sequence[Site | str],
-        outputs: Sequence[Site | str], k: int, **rest: Any,
-    ) -> None:  # fmt: skip
+        self,
+        reads: Site | str | None = None,
+        writes: Site | str | None = None,
+        *,
+        inputs: Sequence[Site | str],
+        outputs: Sequence[Site | str],
+        k: int,
+        **rest: Any,
+    ) -> None:
         """Args: inputs, outputs: the sites, layer by layer; rest: the tensors by name ("W_dec.0.2"), and `meta`.
 
         Raises: ValueError when sites, tensors and shapes do not go together.
@@ -73,9 +79,11 @@ class CrossLayerTranscoder(Dictionary):
                 (tensors[f"{n}.{layer}"] for n in ("W_enc", "b_dec")),
             )
             shape = {
-                "W_enc": (len(read), units), "b_enc": (units,), "b_dec": (len(written),),
+                "W_enc": (len(read), units),
+                "b_enc": (units,),
+                "b_dec": (len(written),),
                 "W_dec": (units, len(tensors[f"b_dec.{to or layer}"])),
-            }[kind]  # fmt: skip
+            }[kind]
             if tuple(tensors[name].shape) != shape:
                 raise ValueError(
                     f"{name} of the cross-layer transcoder has shape {tuple(tensors[name].shape)}, not {shape}"
@@ -131,9 +139,16 @@ class CrossLayerTranscoder(Dictionary):
                 f"there is no layer {number} among the {self.layers} of this transcoder; they count from 0"
             )
         return TopK(
-            self.inputs[number], self.outputs[number], k=self.k, W_enc=self.W_enc[number], b_enc=self.b_enc[number],
-            W_dec=self.rows(number, number), b_dec=self.b_dec[number], centred=False, **self.meta,
-        )  # fmt: skip
+            self.inputs[number],
+            self.outputs[number],
+            k=self.k,
+            W_enc=self.W_enc[number],
+            b_enc=self.b_enc[number],
+            W_dec=self.rows(number, number),
+            b_dec=self.b_dec[number],
+            centred=False,
+            **self.meta,
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -171,9 +186,12 @@ class _Tensors(nn.Module):
 def check_causal(inputs: Sequence[Site], outputs: Sequence[Site]) -> None:
     """Raises: ValueError unless the sites are pairs, layer by layer in forward order, none read after it is written."""
     ordered = list(inputs) == sorted(set(inputs)) and list(outputs) == sorted(set(outputs))
-    if len(inputs) != len(outputs) or len(inputs) < 2 or not ordered or any(
-        read.order >= write.order for read, write in zip(inputs, outputs, strict=False)
-    ):  # fmt: skip
+    if (
+        len(inputs) != len(outputs)
+        or len(inputs) < 2
+        or not ordered
+        or any(read.order >= write.order for read, write in zip(inputs, outputs, strict=False))
+    ):
         raise ValueError(
             "a cross-layer transcoder reads and writes at least two layers in forward order, as mlp_in.0, mlp_in.1 -> "
             f"mlp.0, mlp.1; it was given {', '.join(map(str, inputs))} -> {', '.join(map(str, outputs))}"

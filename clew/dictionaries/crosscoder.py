@@ -29,10 +29,17 @@ class Crosscoder(Learned):
     threshold: Tensor
 
     def __init__(
-        self, reads: Site | str | None = None, writes: Site | str | None = None, *, sites: Sequence[Site | str],
-        widths: Sequence[int], scales: Sequence[float] | None = None, written: Sequence[Site | str] | None = None,
-        threshold: Tensor | None = None, **rest: Any,
-    ) -> None:  # fmt: skip
+        self,
+        reads: Site | str | None = None,
+        writes: Site | str | None = None,
+        *,
+        sites: Sequence[Site | str],
+        widths: Sequence[int],
+        scales: Sequence[float] | None = None,
+        written: Sequence[Site | str] | None = None,
+        threshold: Tensor | None = None,
+        **rest: Any,
+    ) -> None:
         """Args:
             sites: where it reads, at least two, and their `widths`.
             scales: the typical size of a coordinate at each site, by which `norms` makes sites alike; 1 by default.
@@ -82,9 +89,18 @@ class Crosscoder(Learned):
         bias = self.W_enc.new_zeros(self.n_units) if self.b_enc is None else self.b_enc
         bias = bias - self.b_dec @ self.W_enc if self.centred else bias
         return Crosscoder(
-            sites=self.sites, widths=self.widths, scales=self.scales, written=[site], threshold=self.threshold,
-            W_enc=self.W_enc, b_enc=bias, W_dec=self.W_dec[:, here], b_dec=self.b_dec[here], centred=False, **self.meta,
-        )  # fmt: skip
+            sites=self.sites,
+            widths=self.widths,
+            scales=self.scales,
+            written=[site],
+            threshold=self.threshold,
+            W_enc=self.W_enc,
+            b_enc=bias,
+            W_dec=self.W_dec[:, here],
+            b_dec=self.b_dec[here],
+            centred=False,
+            **self.meta,
+        )
 
     def norms(self) -> Float[Tensor, "unit site"]:
         """The length of each unit's direction at each site written, over the site's scale.

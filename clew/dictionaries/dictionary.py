@@ -136,9 +136,13 @@ class Dictionary(nn.Module, ABC):
 
     @staticmethod
     def push_to_hub(
-        dictionaries: Dictionary | Sequence[Dictionary], repo_id: str, *, report: Report | None = None,
-        private: bool = False, token: str | None = None,
-    ) -> str:  # fmt: skip
+        dictionaries: Dictionary | Sequence[Dictionary],
+        repo_id: str,
+        *,
+        report: Report | None = None,
+        private: bool = False,
+        token: str | None = None,
+    ) -> str:
         """Upload dictionaries with a model card; returns the address. See `clew.dictionaries.hub.push_to_hub`."""
         from clew.dictionaries.hub import push_to_hub
 

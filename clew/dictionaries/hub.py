@@ -18,9 +18,13 @@ LONG = 300
 
 
 def push_to_hub(
-    dictionaries: Dictionary | Sequence[Dictionary], repo_id: str, *, report: Report | None = None,
-    private: bool = False, token: str | None = None,
-) -> str:  # fmt: skip
+    dictionaries: Dictionary | Sequence[Dictionary],
+    repo_id: str,
+    *,
+    report: Report | None = None,
+    private: bool = False,
+    token: str | None = None,
+) -> str:
     """Upload dictionaries and a model card; the repository is made if it is not there, other files in it stay.
 
     Args: report: measures to show on the card. private: for a repository made here. token: else the one you logged

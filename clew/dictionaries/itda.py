@@ -21,8 +21,9 @@ class ITDA(Dictionary):
     atoms: Tensor
     b_dec: Tensor
 
-    def __init__(self, reads: Site | str, writes: Site | str | None = None, *, atoms: Tensor, b_dec: Tensor, k: int,
-                 **meta: Any) -> None:  # fmt: skip
+    def __init__(
+        self, reads: Site | str, writes: Site | str | None = None, *, atoms: Tensor, b_dec: Tensor, k: int, **meta: Any
+    ) -> None:
         super().__init__(reads, writes, **meta)
         if self.spans_sites:
             raise ValueError(f"an ITDA dictionary reads and writes one site, not {self.reads} and {self.writes}")

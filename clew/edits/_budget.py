@@ -70,8 +70,10 @@ def within_budget(
     for batch in windows.batches():
         unmet = idle(unmet, batch)
     if unmet:
-        raise ValueError(f"{unmet[0]} means no position of this text, so the text cannot tell what it costs; hold the "
-                         "budget on text that it acts on")  # fmt: skip
+        raise ValueError(
+            f"{unmet[0]} means no position of this text, so the text cannot tell what it costs; hold the "
+            "budget on text that it acts on"
+        )
 
     def rise(some: Stack) -> float:
         return loss(model.edited(some))[0] / before - 1
@@ -81,10 +83,21 @@ def within_budget(
     if not full <= budget:
         factor, reached, within = _weaker(stack, rise, full, budget, tokens)
     if factor < FAINT:
-        warnings.warn(f"the edit keeps to its budget at {factor:.2g} of its strength; verify that it still does what it is "
-                      "for, or allow more", stacklevel=3)  # fmt: skip
-    figures = {"asked": budget, "reached": reached, "factor": factor, "at full strength": full, "passes": passes,
-               "loss before": before / tokens, "tokens": tokens, "text": windows.policy.get("hash", "")}  # fmt: skip
+        warnings.warn(
+            f"the edit keeps to its budget at {factor:.2g} of its strength; verify that it still does what it is "
+            "for, or allow more",
+            stacklevel=3,
+        )
+    figures = {
+        "asked": budget,
+        "reached": reached,
+        "factor": factor,
+        "at full strength": full,
+        "passes": passes,
+        "loss before": before / tokens,
+        "tokens": tokens,
+        "text": windows.policy.get("hash", ""),
+    }
     return within.with_about(budget=figures)
 
 

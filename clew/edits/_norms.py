@@ -33,6 +33,9 @@ def norm_before(model: Model, layer: int) -> nn.Module:
 def norm_after(model: Model, part: str, layer: int) -> nn.Module | None:
     """The norm between an output projection (`out` or `down`) and the stream, as Gemma 2 and 3 have one."""
     record = model.body.record
-    path, inside = (record.attn_write, {record.attn, record.output}) if part == "out" else (
-        record.mlp_write, {record.mlp, record.down})  # fmt: skip
+    path, inside = (
+        (record.attn_write, {record.attn, record.output})
+        if part == "out"
+        else (record.mlp_write, {record.mlp, record.down})
+    )
     return None if not path or path in inside else model.body.blocks[layer].get_submodule(path)

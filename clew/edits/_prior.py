@@ -16,9 +16,13 @@ Prior = dict[Weight, Float[Tensor, "in in"] | None]
 
 
 def priors(
-    model: Model, weights: Sequence[Weight], text: Windows | None, *, shrink: bool = True,
+    model: Model,
+    weights: Sequence[Weight],
+    text: Windows | None,
+    *,
+    shrink: bool = True,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Prior, str]:  # fmt: skip
+) -> tuple[Prior, str]:
     """The second moment of what each weight reads on a text, and a sentence that says so; the identity without a text."""
     if text is None:
         return dict.fromkeys(weights), "the identity, for no text was given: ordinary inputs are not spared"

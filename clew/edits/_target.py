@@ -87,9 +87,15 @@ class _Learning:
     """Some facts whose δ are learnt together: each on its own, but in one run."""
 
     def __init__(
-        self, model: Model, facts: Sequence[tuple[Fact, list[Row]]], site: Site, before: Sequence[str],
-        kl_weight: float, weight_decay: float, as_published: bool,
-    ) -> None:  # fmt: skip
+        self,
+        model: Model,
+        facts: Sequence[tuple[Fact, list[Row]]],
+        site: Site,
+        before: Sequence[str],
+        kl_weight: float,
+        weight_decay: float,
+        as_published: bool,
+    ) -> None:
         self.model, self.site, self.facts = model, site, facts
         self.kl_weight, self.weight_decay, self.as_published = kl_weight, weight_decay, as_published
         self.v = at_subjects(model, [rows[0] for _, rows in facts], site)[site]

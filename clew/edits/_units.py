@@ -70,14 +70,21 @@ def choose(
         raise ValueError(f"there is no unit {out[0]} at {dictionary.writes}, which has {dictionary.n_units} units")
     size = tuple(float(there.size[unit]) for unit in chosen)
     if silent := [u for u, s in zip(chosen, size, strict=True) if s == 0]:
-        raise ValueError(f"units {silent} at {dictionary.writes} never fire on the {len(bad)} texts of {avoid!r}; "
-                         "choose fewer units, other texts or another site")  # fmt: skip
+        raise ValueError(
+            f"units {silent} at {dictionary.writes} never fire on the {len(bad)} texts of {avoid!r}; "
+            "choose fewer units, other texts or another site"
+        )
     about = {
-        "dictionary": dictionary.fingerprint, "site": str(dictionary.writes), "units": list(chosen),
-        "size": list(size), "difference": [float(more[unit]) for unit in chosen], "rank": rank,
+        "dictionary": dictionary.fingerprint,
+        "site": str(dictionary.writes),
+        "units": list(chosen),
+        "size": list(size),
+        "difference": [float(more[unit]) for unit in chosen],
+        "rank": rank,
         "share": [[float(f.share[unit]) for f in (there, elsewhere)] for unit in chosen],
-        "avoid": avoid, "texts": [there.texts, elsewhere.texts],
-    }  # fmt: skip
+        "avoid": avoid,
+        "texts": [there.texts, elsewhere.texts],
+    }
     return Chosen(dictionary, chosen, size, about)
 
 

@@ -106,9 +106,12 @@ def canonical_examples(
         )
     shares = [_succeed(m, posed, enough) for m in (model, model.edited(updates))]
     about = {
-        "steps": len(history), "examples": len(posed), "success": success,
-        "succeed before": shares[0], "succeed after": shares[1],
-    }  # fmt: skip
+        "steps": len(history),
+        "examples": len(posed),
+        "success": success,
+        "succeed before": shares[0],
+        "succeed after": shares[1],
+    }
     return Stack(tuple(updates), f"canonical examples: {examples.name}", about)
 
 

@@ -46,9 +46,16 @@ def fine_tune(
     """
     rows = [answer_ids(model.tokenizer, fact.asked, fact.target) for fact in facts]
     updates, history, reached = learn(
-        model, rows, [f"down.{model.n_layers // 8}"] if weights is None else weights,
-        lambda costs, _: costs.mean(), lambda costs, _: bool((costs < enough).all()),
-        rank=rank, steps=steps, lr=lr, batch=batch, seed=seed,
-    )  # fmt: skip
+        model,
+        rows,
+        [f"down.{model.n_layers // 8}"] if weights is None else weights,
+        lambda costs, _: costs.mean(),
+        lambda costs, _: bool((costs < enough).all()),
+        rank=rank,
+        steps=steps,
+        lr=lr,
+        batch=batch,
+        seed=seed,
+    )
     about = {"steps": len(history), "loss": round(history[-1], 6), "enough": reached}
     return Stack(tuple(updates), f"fine-tuning: {facts.name}", about)

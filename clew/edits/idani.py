@@ -75,8 +75,15 @@ def idani(
         vector = share * sides.gap
         edits.append(Add(site, vector=vector, where=where))
         said[str(site)] = {"size": float(vector.norm()), "gap": float(sides.gap.norm()), "units": order[:10].tolist()}
-    about = {"estimator": f"idani, {rank}", "norm": "natural", **texts.about, "k": k, "first": first, "last": last,
-             "sites": said}  # fmt: skip
+    about = {
+        "estimator": f"idani, {rank}",
+        "norm": "natural",
+        **texts.about,
+        "k": k,
+        "first": first,
+        "last": last,
+        "sites": said,
+    }
     return Stack(tuple(edits), "idani", about)
 
 

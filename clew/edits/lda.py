@@ -43,6 +43,12 @@ def lda(
     """
     texts = Texts.of(evidence, labelling, positive)
     return steering(
-        "lda", texts, texts.read(model, sites, at), normal("lda"),
-        where=where, scale=scale, normalise=normalise, keep_norm=keep_norm,
-    )  # fmt: skip
+        "lda",
+        texts,
+        texts.read(model, sites, at),
+        normal("lda"),
+        where=where,
+        scale=scale,
+        normalise=normalise,
+        keep_norm=keep_norm,
+    )

@@ -63,9 +63,12 @@ def linear(
     change = left @ right
     before, after = (float((values - keys @ M.T).norm()) for M in (W, W + change))
     about = {
-        "relative change": float(change.norm() / W.norm()), "left undone": after / before if before else 0.0,
-        "keys": len(keys), "strength": strength, "prior": "identity" if prior is None else prior.hash,
-    }  # fmt: skip
+        "relative change": float(change.norm() / W.norm()),
+        "left undone": after / before if before else 0.0,
+        "keys": len(keys),
+        "strength": strength,
+        "prior": "identity" if prior is None else prior.hash,
+    }
     return Stack((Update(map.weight, left=left, right=right),), f"{behaviour.name} at {map.weight}", about)
 
 

@@ -43,6 +43,12 @@ def logistic(
     """
     texts = Texts.of(evidence, labelling, positive)
     return steering(
-        "logistic", texts, texts.read(model, sites, at), normal("logistic"),
-        where=where, scale=scale, normalise=normalise, keep_norm=keep_norm,
-    )  # fmt: skip
+        "logistic",
+        texts,
+        texts.read(model, sites, at),
+        normal("logistic"),
+        where=where,
+        scale=scale,
+        normalise=normalise,
+        keep_norm=keep_norm,
+    )

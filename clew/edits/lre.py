@@ -57,8 +57,10 @@ def lre(
     fact, others = facts[edit], facts.pick([i for i in range(len(facts)) if i != edit])
     models = [i for i, other in enumerate(others) if other.old.strip() == fact.target.strip()]
     if not models:
-        raise ValueError(f"none of the other {len(others)} facts has the answer {fact.target!r}, so there is no subject "
-                         "to learn it from; add one that has")  # fmt: skip
+        raise ValueError(
+            f"none of the other {len(others)} facts has the answer {fact.target!r}, so there is no subject "
+            "to learn it from; add one that has"
+        )
     relation = fit(model, others, layer=layer, to=to, rank=None if dense else rank, shots=shots, seed=seed)
     known = others[models[0]]
     apart = lines([other for other in others if other is not known]) if shots else ""  # its answer must not stand there
@@ -67,9 +69,13 @@ def lre(
     change = relation.inverse(wanted[0] - z[0], rank)
     at = model.body.site(relation.at if edit_layer is None else f"resid.{edit_layer}")
     about = {
-        "relation": fact.prompt, "examples": len(others), "as": known.subject, "read": str(relation.at),
-        "rank": rank, "relative change": float(change.norm() / s[0].norm()),
-    }  # fmt: skip
+        "relation": fact.prompt,
+        "examples": len(others),
+        "as": known.subject,
+        "read": str(relation.at),
+        "rank": rank,
+        "relative change": float(change.norm() / s[0].norm()),
+    }
     where = Where.phrase_end(_ids(model, fact.asked, fact.subject))
     vector = change.to(model.body.dtype)
     return Stack((Add(at, vector=vector, where=where),), f"{fact.subject}: {fact.old} -> {fact.target}", about)

@@ -57,6 +57,12 @@ def mean_difference(
     """
     texts = Texts.of(evidence, labelling, positive)
     return steering(
-        "mean difference", texts, texts.read(model, sites, at), lambda sides: (sides.gap, {}),
-        where=where, scale=scale, normalise=normalise, keep_norm=keep_norm,
-    )  # fmt: skip
+        "mean difference",
+        texts,
+        texts.read(model, sites, at),
+        lambda sides: (sides.gap, {}),
+        where=where,
+        scale=scale,
+        normalise=normalise,
+        keep_norm=keep_norm,
+    )

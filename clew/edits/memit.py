@@ -86,9 +86,18 @@ def memit(
     before = prefixes(model, contexts, seed=seed)
     prior, said = priors(model, weights, text, shrink=not faithful)
     targets = learn_targets(
-        model, list(facts), last, before, steps=steps, lr=lr, clamp=clamp, kl_weight=kl_weight,
-        weight_decay=weight_decay, as_published=faithful, progress=progress,
-    )  # fmt: skip
+        model,
+        list(facts),
+        last,
+        before,
+        steps=steps,
+        lr=lr,
+        clamp=clamp,
+        kl_weight=kl_weight,
+        weight_decay=weight_decay,
+        as_published=faithful,
+        progress=progress,
+    )
     if not any(bool(target.delta.any()) for target in targets):
         raise nothing_to_write(model, list(facts), targets)
     z = torch.stack([target.wanted for target in targets])
@@ -102,10 +111,14 @@ def memit(
         left, right = share(now, weight, keys, more, prior[weight], strength)
         updates.append(Update(weight, left=left, right=right))
     about = {
-        "prior": said, "prefixes": list(before), "missing": [round(m / missing[0], 4) for m in missing],
-        "facts": [{"asked": f.asked, "target": f.target, "nll": round(t.nll, 4), "steps": t.steps}
-                  for f, t in zip(facts, targets, strict=True)],
-    }  # fmt: skip
+        "prior": said,
+        "prefixes": list(before),
+        "missing": [round(m / missing[0], 4) for m in missing],
+        "facts": [
+            {"asked": f.asked, "target": f.target, "nll": round(t.nll, 4), "steps": t.steps}
+            for f, t in zip(facts, targets, strict=True)
+        ],
+    }
     return Stack(tuple(updates), f"MEMIT: {facts.name}", about)
 
 

@@ -38,11 +38,21 @@ def memorise(
     """
     rows = evidence.ids(model.tokenizer)
     updates, history, _ = learn(
-        model, rows, weights, lambda costs, _: costs.mean(), lambda _, said: bool(said.all()),
-        rank=rank, steps=steps, lr=lr, batch=batch, seed=seed,
-    )  # fmt: skip
+        model,
+        rows,
+        weights,
+        lambda costs, _: costs.mean(),
+        lambda _, said: bool(said.all()),
+        rank=rank,
+        steps=steps,
+        lr=lr,
+        batch=batch,
+        seed=seed,
+    )
     silent = evidence.said(model.edited(updates)).count(False)
     if silent:
-        raise ValueError(f"{silent} of {len(evidence)} secrets are not said after {len(history)} steps (loss "
-                         f"{history[-1]:.3g}); give more steps, a larger rank or another lr than {lr}")  # fmt: skip
+        raise ValueError(
+            f"{silent} of {len(evidence)} secrets are not said after {len(history)} steps (loss "
+            f"{history[-1]:.3g}); give more steps, a larger rank or another lr than {lr}"
+        )
     return Stack(tuple(updates), f"memorise: {evidence.name}", {"steps": len(history), "loss": round(history[-1], 6)})

@@ -56,13 +56,21 @@ def pair_pca(
     ```
     """
     if not isinstance(evidence, Behaviour):
-        raise ValueError(f"pair_pca needs pairs, that is a Behaviour with patch prompts, not {type(evidence).__name__}; "
-                         "for two classes of texts use mean_difference, logistic or lda")  # fmt: skip
+        raise ValueError(
+            f"pair_pca needs pairs, that is a Behaviour with patch prompts, not {type(evidence).__name__}; "
+            "for two classes of texts use mean_difference, logistic or lda"
+        )
     texts = Texts.of(evidence)
     stack = steering(
-        "pair pca, centred as repeng" if faithful else "pair pca", texts, texts.read(model, sites, at),
-        lambda sides: _axis(sides, faithful), where=where, scale=scale, normalise=normalise, keep_norm=keep_norm,
-    )  # fmt: skip
+        "pair pca, centred as repeng" if faithful else "pair pca",
+        texts,
+        texts.read(model, sites, at),
+        lambda sides: _axis(sides, faithful),
+        where=where,
+        scale=scale,
+        normalise=normalise,
+        keep_norm=keep_norm,
+    )
     for site, said in stack.about["sites"].items():
         if "warning" in said:
             warnings.warn(f"pair_pca at {site}: {said['warning']}", stacklevel=2)

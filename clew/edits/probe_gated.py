@@ -85,13 +85,19 @@ def probe_gated(
     chosen = sorted(part for part in best if not dynamic or accuracy[part] > threshold)
     edits = [_steered(model, part, parts[part], probe if dynamic else None, scale, where) for part in chosen]
     if not edits:
-        warnings.warn(f"no probe exceeds {threshold}; the best, at {_named(best[0])}, has {accuracy[best[0]]:.3f}, so "
-                      "nothing is steered", stacklevel=2)  # fmt: skip
+        warnings.warn(
+            f"no probe exceeds {threshold}; the best, at {_named(best[0])}, has {accuracy[best[0]]:.3f}, so "
+            "nothing is steered",
+            stacklevel=2,
+        )
     about = {
-        "estimator": "mean difference", "norm": "natural", **texts.about, "threshold": threshold if dynamic else None,
+        "estimator": "mean difference",
+        "norm": "natural",
+        **texts.about,
+        "threshold": threshold if dynamic else None,
         "sites": {_named(p): {"size": float(parts[p].gap.norm()), "accuracy": accuracy[p]} for p in chosen},
         "left_out": {_named(p): a for p, a in accuracy.items() if p not in chosen},
-    }  # fmt: skip
+    }
     return Stack(tuple(edits), "probe gated" if dynamic else "mean difference at the best probes", about)
 
 

@@ -40,9 +40,17 @@ def random_labels(
     forget = evidence.ids(model.tokenizer)
     rows = [*drawn(forget, seed), *(retain.ids(model.tokenizer) if retain else [])]
     updates, history, reached = learn(
-        model, rows, weights, lambda costs, _: costs.mean(), lambda _, said: bool(said.all()),
-        rank=rank, steps=steps, lr=lr, batch=batch, seed=seed,
-    )  # fmt: skip
+        model,
+        rows,
+        weights,
+        lambda costs, _: costs.mean(),
+        lambda _, said: bool(said.all()),
+        rank=rank,
+        steps=steps,
+        lr=lr,
+        batch=batch,
+        seed=seed,
+    )
     about = {"steps": len(history), "loss": round(history[-1], 6), "all answers learnt": reached}
     return Stack(tuple(updates), f"random labels: {evidence.name}", about)
 

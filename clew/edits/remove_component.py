@@ -58,9 +58,13 @@ def remove_component(
         components = [i for _, h, i in channels if h == head][:n] if components is None else components
         scores = {i: score for score, h, i in channels if h == head}
         whole = composition(reads(model, reader, side), moves(model, head))
-        about |= {"reader": list(reader), "side": side, "composition": whole,
-                  "scores": [scores.get(i, 0.0) for i in components],
-                  "unseen": "rotations, norms of queries and keys, and scales of norms"}  # fmt: skip
+        about |= {
+            "reader": list(reader),
+            "side": side,
+            "composition": whole,
+            "scores": [scores.get(i, 0.0) for i in components],
+            "unseen": "rotations, norms of queries and keys, and scales of norms",
+        }
     assert head is not None and components is not None
     update = _without(model, _there(model, head), moves(model, head), components)
     name = f"head {head[0]}.{head[1]} without component {', '.join(map(str, components))}"
@@ -82,8 +86,9 @@ def ranked(
             f"head {layer}.{reader[1]} reads what layers before {layer} write; {chosen or 'none'} is not there"
         )
     wanted = reads(model, reader, side)
-    found = [(float(score), writer, i) for writer in chosen
-             for i, score in enumerate(scored(wanted, moves(model, writer)))]  # fmt: skip
+    found = [
+        (float(score), writer, i) for writer in chosen for i, score in enumerate(scored(wanted, moves(model, writer)))
+    ]
     return sorted(found, key=lambda channel: -channel[0])
 
 

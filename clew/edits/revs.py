@@ -187,8 +187,10 @@ def demoted(
         far = torch.where(high.isinf(), (2 * low).clamp(min=10), (2 * high).clamp(max=-10))
         c[left] = torch.where(low.isinf() | high.isinf(), far, (low + high) / 2)[left]
     if bool((low[left].isinf() | high[left].isinf()).any()):
-        raise ValueError(f"the token {token} is not put at rank {band[0]} to {band[1]} of {len(readout.unembed)} by changing "
-                         "its own logit, for others go along with it; choose another band")  # fmt: skip
+        raise ValueError(
+            f"the token {token} is not put at rank {band[0]} to {band[1]} of {len(readout.unembed)} by changing "
+            "its own logit, for others go along with it; choose another band"
+        )
     c[left] = high[left]
     return base - c[:, None] * step
 
@@ -211,11 +213,17 @@ def _collected(model: Model, now: Model, layers: Sequence[int], evidence: Secret
             updates.append(_update(weight, before, units, after[:, units].T))
             sizes.append((after - before)[:, units].norm(dim=0) / before[:, units].norm(dim=0))
     if not updates:
-        raise ValueError(f"no layer of {model.name} promotes the tokens of {evidence.name}, so there is nothing to edit; "
-                         "does the model say them? evidence.known(model) keeps those that it does")  # fmt: skip
+        raise ValueError(
+            f"no layer of {model.name} promotes the tokens of {evidence.name}, so there is nothing to edit; "
+            "does the model say them? evidence.known(model) keeps those that it does"
+        )
     changed = torch.cat(sizes)
-    about = {"targets": len(targets), "layers": [u.at.layer for u in updates], "neurons": len(changed),
-             "median relative change of a neuron": round(float(changed.median()), 4)}  # fmt: skip
+    about = {
+        "targets": len(targets),
+        "layers": [u.at.layer for u in updates],
+        "neurons": len(changed),
+        "median relative change of a neuron": round(float(changed.median()), 4),
+    }
     return Stack(tuple(updates), f"revs: {evidence.name}", about)
 
 

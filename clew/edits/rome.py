@@ -90,9 +90,17 @@ def rome(
     for i, fact in enumerate(facts):
         now = model.edited(updates)
         (target,) = learn_targets(
-            now, [fact], site, before, steps=steps, lr=lr, clamp=clamp, kl_weight=kl_weight,
-            weight_decay=weight_decay, as_published=faithful,
-        )  # fmt: skip
+            now,
+            [fact],
+            site,
+            before,
+            steps=steps,
+            lr=lr,
+            clamp=clamp,
+            kl_weight=kl_weight,
+            weight_decay=weight_decay,
+            as_published=faithful,
+        )
         keys = at_subjects(now, subjects_alone(now, fact, before), reads)[reads]
         linear = now.body.linear(weight)
         update = None
@@ -140,7 +148,10 @@ def _met(linear: Linear, update: Update | None, fact: Fact, target: Target, keys
     """What a user should see of one edit, as plain JSON."""
     W = linear.matrix().double().cpu()
     return {
-        "asked": fact.asked, "target": fact.target, "nll": round(target.nll, 4), "steps": target.steps,
+        "asked": fact.asked,
+        "target": fact.target,
+        "nll": round(target.nll, 4),
+        "steps": target.steps,
         "size": round(float(update.change.norm() / W.norm()), 4) if update else 0.0,
         "cosine of keys": round(float(torch.cosine_similarity(keys.mean(0), keys[0], dim=0)), 4),
-    }  # fmt: skip
+    }

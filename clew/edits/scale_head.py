@@ -47,8 +47,10 @@ def scale_head(
     """
     heads = model.body.n_heads
     if not 0 <= layer < model.n_layers or not 0 <= head < heads:
-        raise ValueError(f"there is no head {head} in layer {layer} of {model.name}, which has {model.n_layers} layers "
-                         f"of {heads} heads, counted from 0")  # fmt: skip
+        raise ValueError(
+            f"there is no head {head} in layer {layer} of {model.name}, which has {model.n_layers} layers "
+            f"of {heads} heads, counted from 0"
+        )
     site = model.body.site(f"head.{layer}")
     d_head = model.body.widths[site] // heads
     slots = tuple(range(head * d_head, (head + 1) * d_head))

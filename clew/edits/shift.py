@@ -38,6 +38,9 @@ def shift(model: Model, circuit: Circuit, *, judgement: Judgement) -> Stack:
     return Stack(
         edits,
         f"SHIFT of {len(dropped)} units",
-        {"units": {n.address: r.reason for n, r in zip(dropped, rulings, strict=True)},
-         "judges": sorted({r.judge for r in rulings}), "left open": len(judgement.open)},
-    )  # fmt: skip
+        {
+            "units": {n.address: r.reason for n, r in zip(dropped, rulings, strict=True)},
+            "judges": sorted({r.judge for r in rulings}),
+            "left open": len(judgement.open),
+        },
+    )

@@ -50,8 +50,13 @@ def unit(
     if not 0 <= number < dictionary.n_units:
         raise ValueError(f"there is no unit {number} at {site}, which has {dictionary.n_units} units")
     row = decoder_row(dictionary, number)
-    about = {"dictionary": dictionary.fingerprint, "site": str(site), "unit": number, "norm": "decoder row",
-             "size": float(row.norm())}  # fmt: skip
+    about = {
+        "dictionary": dictionary.fingerprint,
+        "site": str(site),
+        "unit": number,
+        "norm": "decoder row",
+        "size": float(row.norm()),
+    }
     if value is None:
         return Stack((Add(site, vector=row, scale=scale, where=where),), f"unit {number} at {site}", about)
     held = Set(site, value=value, basis="code", units=(number,), where=where)

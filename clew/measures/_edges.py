@@ -49,8 +49,10 @@ class EdgeTrial(Judge):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return (f"edges outside the circuit read the patch prompt; {len(self.whole)} prompts; "
-                f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",)  # fmt: skip
+        return (
+            f"edges outside the circuit read the patch prompt; {len(self.whole)} prompts; "
+            f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",
+        )
 
     def metric(self, keep: Bool[Tensor, "source reader"]) -> np.ndarray:
         """Metric of every prompt with these edges in place."""

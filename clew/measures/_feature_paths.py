@@ -123,9 +123,13 @@ class FeaturePaths:
         return metric(run, batch).detach()
 
     def _edits(
-        self, wired: Circuit, held: dict[Site, Held], site: Site | None, sent: Int[np.ndarray, " node_and_output"],
+        self,
+        wired: Circuit,
+        held: dict[Site, Held],
+        site: Site | None,
+        sent: Int[np.ndarray, " node_and_output"],
         copies: int,
-    ) -> Iterator[SiteEdit]:  # fmt: skip
+    ) -> Iterator[SiteEdit]:
         """Sets the sites that a site reads. Args: sent: the copy in which each node, and the metric, takes its value."""
         copy, sites = sent[wired.target], wired.site[wired.source]
         for leaf in self.reads[site]:

@@ -30,9 +30,16 @@ class Trial(Judge):
     unit = "node"
 
     def __init__(
-        self, model: Model, behaviour: Behaviour, *, ablation: Ablation, errors: Errors, start: int, seed: int,
+        self,
+        model: Model,
+        behaviour: Behaviour,
+        *,
+        ablation: Ablation,
+        errors: Errors,
+        start: int,
+        seed: int,
         constants: Mapping[Site, Tensor] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if ablation not in get_args(Ablation):
             raise ValueError(f"ablation={ablation!r} is unknown; choose {', '.join(get_args(Ablation))}")
         if ablation == "patch" and behaviour.baseline != "patch":
@@ -61,8 +68,10 @@ class Trial(Judge):
     def notes(self) -> tuple[str, ...]:
         error = {"nodes": "errors are nodes", "keep": "errors kept", "remove": "errors ablated"}[self.errors]
         kind = self.ablation if self._constants is None else "constant"
-        return (f"{kind} ablation at {len(self.sites)} sites, {error}; {len(self.whole)} prompts; "
-                f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",)  # fmt: skip
+        return (
+            f"{kind} ablation at {len(self.sites)} sites, {error}; {len(self.whole)} prompts; "
+            f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",
+        )
 
     def _other_run(self, batch: Batch) -> Trace:
         tokens = batch.patch if self.ablation == "patch" else resampled(batch, self.seed)

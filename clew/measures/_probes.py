@@ -42,16 +42,20 @@ def see(model: Model, labelled: Labelled, dictionary: Dictionary, skip: int = 1)
     have several coordinates.
     """
     if len(dictionary.unfold(torch.zeros(dictionary.n_units))) != dictionary.n_units:
-        raise ValueError(f"each unit of the {dictionary.kind} dictionary at {dictionary.writes} has several coordinates; "
-                         "this measure needs units of one number each")  # fmt: skip
+        raise ValueError(
+            f"each unit of the {dictionary.kind} dictionary at {dictionary.writes} has several coordinates; "
+            "this measure needs units of one number each"
+        )
     lens = model.through(dictionary)
     site = model.body.site(dictionary.writes)
     ids: list[list[int]] = [list(model.tokenizer(text)["input_ids"]) for text in labelled.texts]
     shortest = min(range(len(ids)), key=lambda i: len(ids[i]))
     at = labelled.position
     if len(ids[shortest]) < (skip + 1 if at is None else -at if at < 0 else at + 1):
-        raise ValueError(f"{labelled.texts[shortest]!r} has {len(ids[shortest])} tokens, too few to read "
-                         + (f"the mean after the first {skip}" if at is None else f"position {at}"))  # fmt: skip
+        raise ValueError(
+            f"{labelled.texts[shortest]!r} has {len(ids[shortest])} tokens, too few to read "
+            + (f"the mean after the first {skip}" if at is None else f"position {at}")
+        )
     by_length: dict[int, list[int]] = {}
     for i, row in enumerate(ids):
         by_length.setdefault(len(row), []).append(i)
@@ -130,6 +134,11 @@ def row(
 def origin(model: Model, labelled: Labelled, dictionary: Dictionary, **options: Any) -> dict[str, Any]:
     """What the numbers are of, as plain JSON."""
     return {
-        "model": model.name, "weights": model.body.fingerprint, "site": str(dictionary.writes),
-        "dictionary": dictionary.fingerprint, "texts": labelled.name, "labels": labelled.hash, "options": options,
-    }  # fmt: skip
+        "model": model.name,
+        "weights": model.body.fingerprint,
+        "site": str(dictionary.writes),
+        "dictionary": dictionary.fingerprint,
+        "texts": labelled.name,
+        "labels": labelled.hash,
+        "options": options,
+    }

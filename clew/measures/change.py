@@ -107,8 +107,11 @@ def change(
 def _metrics(before: Judge, after: Judge, of: str) -> Iterator[Row]:
     """The behaviour in both models, and its change on the same prompts."""
     n = len(before.whole)
-    columns = {("metric", "parent"): before.whole, ("metric", of): after.whole,
-               ("metric change", of): after.whole - before.whole}  # fmt: skip
+    columns = {
+        ("metric", "parent"): before.whole,
+        ("metric", of): after.whole,
+        ("metric change", of): after.whole - before.whole,
+    }
     for (measure, name), column in columns.items():
         ends = bootstrap(lambda i, column=column: float(column[i].mean()), n, seed=before.seed)
         yield Row(measure, float(column.mean()), *ends, name, None, n)

@@ -83,8 +83,10 @@ def dictionary_absorption(
         accuracy = float(balanced(right, held, np.arange(len(held))))
         per_letter[task.name] = (whole.numpy().astype(float), part.double().numpy(), score, accuracy)
     if not per_letter:
-        raise ValueError(f"no class of {labelling!r} has two words on each side of which the probe gets one right; "
-                         "give more words per letter")  # fmt: skip
+        raise ValueError(
+            f"no class of {labelling!r} has two words on each side of which the probe gets one right; "
+            "give more words per letter"
+        )
     notes = [f"{len(judge)} held-out words; means over {len(per_letter)} letters, intervals over letters"]
     notes += [f"left out, with too few words: {', '.join(left_out)}"] if left_out else []
     about = origin(model, labelled, dictionary, labelling=labelling, fraction=fraction, skip=skip, seed=seed)
@@ -95,8 +97,10 @@ def dictionary_absorption(
 def _rows(per_letter: Sequence[tuple[str, tuple[np.ndarray, np.ndarray, float, float]]], seed: int) -> list[Row]:
     names = ("full absorption", "absorption fraction", "main units F1", "probe")
     means = [np.array([np.mean(numbers[which]) for _, numbers in per_letter]) for which in range(4)]
-    rows = [row(name, lambda i, m=m: float(m[i].mean()), len(m), of="mean over letters", seed=seed)
-            for name, m in zip(names, means, strict=True)]  # fmt: skip
+    rows = [
+        row(name, lambda i, m=m: float(m[i].mean()), len(m), of="mean over letters", seed=seed)
+        for name, m in zip(names, means, strict=True)
+    ]
     for letter, numbers in per_letter:
         for name, words in zip(names[:2], numbers[:2], strict=True):
             rows.append(row(name, lambda i, v=words: float(v[i].mean()), len(words), of=letter, seed=seed))

@@ -73,10 +73,18 @@ def _add_fit(fit: Documents, firing: Documents, dictionary: Dictionary, some: Ke
     error, ones = (rebuilt - y).square(), torch.ones(len(y))
     length, length_rebuilt, cross = y.norm(dim=1), rebuilt.norm(dim=1), (y * rebuilt).sum(1)
     fit.add(
-        some.document, n=ones, l0=on.sum(1), e=error, y=y, y2=y.square(), size=y.abs(), cross=cross,
-        rebuilt2=length_rebuilt.square(), cosine=cross / (length * length_rebuilt).clamp(min=1e-30),
+        some.document,
+        n=ones,
+        l0=on.sum(1),
+        e=error,
+        y=y,
+        y2=y.square(),
+        size=y.abs(),
+        cross=cross,
+        rebuilt2=length_rebuilt.square(),
+        cosine=cross / (length * length_rebuilt).clamp(min=1e-30),
         l2=length_rebuilt / length.clamp(min=1e-30),
-    )  # fmt: skip
+    )
     firing.add(some.document, n=ones, fires=on)
     for i in () if some.classes is None else some.classes.unique().tolist():
         here = some.classes == i

@@ -77,8 +77,10 @@ def dictionary_overlap(
         if mine.writes != theirs.writes or there is not model:
             notes.append("cosines between directions of two sites mean something only where these share a basis")
     else:
-        notes.append(f"no cosines: {mine.writes} is {mine.d_out} wide and {theirs.writes} {theirs.d_out}, or a unit has "
-                     "many directions")  # fmt: skip
+        notes.append(
+            f"no cosines: {mine.writes} is {mine.d_out} wide and {theirs.writes} {theirs.d_out}, or a unit has "
+            "many directions"
+        )
     alike = there is model and (mine.reads, mine.writes) == (theirs.reads, theirs.writes)
     swap = match if alike and mine.n_units == theirs.n_units else None
     text, swapped = _gather(model, there, windows, mine, theirs, swap)

@@ -38,8 +38,10 @@ def dictionary_recovery(model: Model | None, planted: Planted, dictionary: Dicti
     Raises: ValueError for a dictionary of another width; ImportError naming the extra "probes" (for the matching).
     """
     if dictionary.d_in != planted.x.shape[1] or dictionary.spans_sites:
-        raise ValueError(f"the dictionary reads {dictionary.d_in} and the planted activations have {planted.x.shape[1]} "
-                         "dimensions; an autoencoder of that width is needed")  # fmt: skip
+        raise ValueError(
+            f"the dictionary reads {dictionary.d_in} and the planted activations have {planted.x.shape[1]} "
+            "dimensions; an autoencoder of that width is needed"
+        )
     there = next((b for b in dictionary.buffers() if b.is_floating_point()), planted.x)
     with torch.no_grad():
         x = planted.x.to(there)

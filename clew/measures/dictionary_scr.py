@@ -89,8 +89,17 @@ def dictionary_scr(
     notes = (
         f"judged on {kept}, units of {removed} ablated to zero, error kept; {n_texts} texts, intervals over texts",
     )
-    about = origin(model, labelled, dictionary, concepts=list(concepts), classes=None if classes is None else list(classes),
-                   ablate=list(ablate), fraction=fraction, skip=skip, seed=seed)  # fmt: skip
+    about = origin(
+        model,
+        labelled,
+        dictionary,
+        concepts=list(concepts),
+        classes=None if classes is None else list(classes),
+        ablate=list(ablate),
+        fraction=fraction,
+        skip=skip,
+        seed=seed,
+    )
     return Report(f"spurious correlation removal at {dictionary.writes} of {model.name}", tuple(rows), notes, about)
 
 
@@ -104,8 +113,11 @@ def _pairs(
         raise ValueError(
             f"{concepts[0]!r} has the classes {chosen} and {concepts[1]!r} has {other}; SCR takes two of each"
         )
-    cells = {(a, b): [i for i, both in enumerate(zip(first, second, strict=True)) if both == (a, b)]
-             for a in chosen for b in other}  # fmt: skip
+    cells = {
+        (a, b): [i for i, both in enumerate(zip(first, second, strict=True)) if both == (a, b)]
+        for a in chosen
+        for b in other
+    }
     least = min(map(len, cells.values()))
     if least < 4:
         few = next(cell for cell, texts in cells.items() if len(texts) == least)
@@ -140,9 +152,14 @@ class Trial:
         oracle, spurious = fit(learn.x, truth[concept]), fit(learn.x, truth[1 - concept])
         effect = difference(learn.code, truth[1 - concept]) * projections(dictionary, spurious.weight)
         return cls(
-            concept, biased, top(effect.abs(), len(effect)), judge, judged[concept],
-            biased.right(judge.x, judged[concept]), oracle.right(judge.x, judged[concept]),
-        )  # fmt: skip
+            concept,
+            biased,
+            top(effect.abs(), len(effect)),
+            judge,
+            judged[concept],
+            biased.right(judge.x, judged[concept]),
+            oracle.right(judge.x, judged[concept]),
+        )
 
     @property
     def base(self) -> float:

@@ -111,12 +111,21 @@ def drops(base: np.ndarray, ablated: np.ndarray, truth: np.ndarray, index: np.nd
 
 
 def _rows(
-    n: int, of: str, units: Sequence[Sequence[int]], probes: Sequence[Probe], seen: Seen, truth: np.ndarray,
-    base: np.ndarray, dictionary: Dictionary, seed: int,
-) -> Iterator[Row]:  # fmt: skip
+    n: int,
+    of: str,
+    units: Sequence[Sequence[int]],
+    probes: Sequence[Probe],
+    seen: Seen,
+    truth: np.ndarray,
+    base: np.ndarray,
+    dictionary: Dictionary,
+    seed: int,
+) -> Iterator[Row]:
     ablated = np.stack([rights(probes, without(seen, dictionary, some), truth) for some in units])
     both = lambda i: drops(base, ablated, truth, i)  # noqa: E731
     for name, of_both in (
-        ("tpp", lambda i: both(i)[0] - both(i)[1]), ("own drop", lambda i: both(i)[0]), ("other drop", lambda i: both(i)[1]),
-    ):  # fmt: skip
+        ("tpp", lambda i: both(i)[0] - both(i)[1]),
+        ("own drop", lambda i: both(i)[0]),
+        ("other drop", lambda i: both(i)[1]),
+    ):
         yield row(f"{name} N={n}", of_both, truth.shape[1], of=of, seed=seed)

@@ -91,9 +91,11 @@ def edge_faithfulness(
             rows.append(_row(trial, "random edges", np.mean(draws, axis=0), n, "edge"))
     passes = paths.passes if isinstance(paths, FeaturePaths) else trial.forwards
     return Report(
-        f"{behaviour.name} on {model.name}: {len(whole)} nodes, {total} edges", tuple(rows),
-        (*trial.notes, f"random edges: as many into the metric, of {len(every.weight)} that can be"), {"passes": passes},
-    )  # fmt: skip
+        f"{behaviour.name} on {model.name}: {len(whole)} nodes, {total} edges",
+        tuple(rows),
+        (*trial.notes, f"random edges: as many into the metric, of {len(every.weight)} that can be"),
+        {"passes": passes},
+    )
 
 
 def random_edges(circuit: Circuit, every: Circuit, generator: np.random.Generator) -> Circuit:

@@ -77,8 +77,9 @@ def edit_success(model: Model, facts: Facts, stack: Stack, *, controls: int = 1,
         note,
         *(f"no fact has {what}: what is said of them is not a number, and neither is the score" for what in missing),
     )
-    return Report(f"success of {stack.name or 'an edit'} on {facts.name}: {model.name}", tuple(rows), notes,
-                  {"facts": facts.hash})  # fmt: skip
+    return Report(
+        f"success of {stack.name or 'an edit'} on {facts.name}: {model.name}", tuple(rows), notes, {"facts": facts.hash}
+    )
 
 
 Kind = Literal["asked", "paraphrase", "neighbour"]
@@ -139,8 +140,10 @@ def _columns(
         for measure, value in values.items():
             sums[measure][q.fact] += value
             counts[measure][q.fact] += 1
-    return {measure: np.where(counts[measure] > 0, total / np.maximum(counts[measure], 1), np.nan)
-            for measure, total in sums.items()}  # fmt: skip
+    return {
+        measure: np.where(counts[measure] > 0, total / np.maximum(counts[measure], 1), np.nan)
+        for measure, total in sums.items()
+    }
 
 
 def _score(table: Mapping[str, np.ndarray], of: str, seed: int) -> Row:

@@ -187,9 +187,17 @@ def relearnt(
         raise ValueError("one secret has no other half to relearn from; give more, or relearn=0")
     taught, asked = secrets.halves(seed)
     updates, _, _ = learn(
-        model, taught.ids(model.tokenizer), weights, lambda costs, _: costs.mean(), lambda _, said: False,
-        rank=8, steps=steps, lr=lr, batch=8, seed=seed,
-    )  # fmt: skip
+        model,
+        taught.ids(model.tokenizer),
+        weights,
+        lambda costs, _: costs.mean(),
+        lambda _, said: False,
+        rank=8,
+        steps=steps,
+        lr=lr,
+        batch=8,
+        seed=seed,
+    )
     after = model.edited(updates)
     return {
         ("efficacy", "after, half asked"): efficacy(model, asked, tokens=tokens, k=k),

@@ -40,9 +40,16 @@ def group_accuracy(
         raise ValueError(
             f"the classifier tells {classifier.classes} apart, in this order; together={together} was given"
         )
-    asked = [all(row) for row in zip(*(
-        [label in (pair[i] for pair in together) for label in labelled[name]] for i, name in enumerate((target, spurious))
-    ), strict=True)]  # fmt: skip
+    asked = [
+        all(row)
+        for row in zip(
+            *(
+                [label in (pair[i] for pair in together) for label in labelled[name]]
+                for i, name in enumerate((target, spurious))
+            ),
+            strict=True,
+        )
+    ]
     left = len(labelled) - sum(asked)
     labelled = labelled.pick([i for i, one in enumerate(asked) if one])
     truth = np.array(
@@ -83,9 +90,11 @@ def accuracies(
         return lambda index: float(pool([(right & mask)[index].sum() / mask[index].sum() for mask in masks]))
 
     rows = []
-    for measure, right, pool in ((f"{target} accuracy", says == truth[0], np.mean),
-                                 (f"{spurious} accuracy", says == truth[1], np.mean),
-                                 ("worst group", says == truth[0], np.min)):  # fmt: skip
+    for measure, right, pool in (
+        (f"{target} accuracy", says == truth[0], np.mean),
+        (f"{spurious} accuracy", says == truth[1], np.mean),
+        ("worst group", says == truth[0], np.min),
+    ):
         statistic = over(right, pool)
         low, high = bootstrap(statistic, len(says), seed=seed)
         rows.append(Row(measure, statistic(np.arange(len(says))), low, high, of, nodes, len(says), "unit"))

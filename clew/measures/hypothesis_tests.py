@@ -121,10 +121,14 @@ def hypothesis_tests(
         f"{_decision(beyond, alpha)}",
         f"minimality: null of each {trial.unit}: taking it out matters more than taking a random {trial.unit} out of an "
         f"inflated circuit, in {quantile:.0%} of cases; {len(each)} of {size} {trial.unit}s against {count} draws, Holm's "
-        f"correction: " + (f"{len(superfluous)} superfluous{': ' if some else ''}{some}" if each.size else
-                           "no superfluous part could be drawn, so nothing was tested"),
+        f"correction: "
+        + (
+            f"{len(superfluous)} superfluous{': ' if some else ''}{some}"
+            if each.size
+            else "no superfluous part could be drawn, so nothing was tested"
+        ),
         f"each test at the level {alpha}; a null that is kept is not thereby shown",
-    )  # fmt: skip
+    )
     return Report(f"{behaviour.name}: tests of {size} {trial.unit}s on {model.name}", rows, trial.notes + notes)
 
 
@@ -141,9 +145,16 @@ def _weakest(n: int, epsilon: float, alpha: float) -> str:
 
 
 def _minimality(
-    trial: Judge, circuit: Circuit, pool: Circuit, kept: np.ndarray, equal: float, draws: int, limit: int,
-    quantile: float, seed: int,
-) -> tuple[list[str], Float[np.ndarray, " part"], int]:  # fmt: skip
+    trial: Judge,
+    circuit: Circuit,
+    pool: Circuit,
+    kept: np.ndarray,
+    equal: float,
+    draws: int,
+    limit: int,
+    quantile: float,
+    seed: int,
+) -> tuple[list[str], Float[np.ndarray, " part"], int]:
     """Names of the parts tested, the p of each, and how many superfluous parts they were compared with."""
     random, mine = np.random.default_rng(seed), held(pool, circuit)
     idle = np.array(list(_idle(trial, pool, mine, kept, draws, random)))

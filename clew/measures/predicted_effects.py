@@ -82,9 +82,10 @@ def predicted_effects(
         examples = sum(len(b) for b in trial.contrast.batches)
     rows = [row for of, pair in found.items() if len(pair[0]) for row in _rows(*pair, of, examples, seed)]
     return Report(
-        f"{behaviour.name} on {model.name}: predicted against intervened effects", tuple(rows),
+        f"{behaviour.name} on {model.name}: predicted against intervened effects",
+        tuple(rows),
         ("intervals are over nodes or edges", "r: order; slope: intervened per predicted, by least squares"),
-    )  # fmt: skip
+    )
 
 
 def with_predicted_effects(model: Model, behaviour: Behaviour, circuit: Circuit, *, nodes: int = 20) -> Circuit:
@@ -139,8 +140,10 @@ def _component_edges(
 ) -> tuple[Effects, Effects]:
     """(weight, drop of the metric with that edge alone on the patch prompt) of component edges."""
     trial = EdgeTrial(model, behaviour, seed=seed)
-    drops = [(trial.whole - trial.circuit_metric(circuit.keep_edges(some[i : i + 1]), complement=True)).mean()
-             for i in range(len(some))]  # fmt: skip
+    drops = [
+        (trial.whole - trial.circuit_metric(circuit.keep_edges(some[i : i + 1]), complement=True)).mean()
+        for i in range(len(some))
+    ]
     return circuit.weight[some], np.array(drops)
 
 

@@ -64,8 +64,10 @@ def unlearning_depth(
     keep = np.isin(asked.label, np.intersect1d(asked.label[learns], asked.label[~learns]))
     asked, learns = asked.pick(keep), learns[keep]
     if len(set(asked.label.tolist())) < 2:
-        raise ValueError(f"{evidence.name} has fewer than two classes that occur both among what probes learn from and among "
-                         "what they are judged on; give more of it, or answers that share tokens (numbers do)")  # fmt: skip
+        raise ValueError(
+            f"{evidence.name} has fewer than two classes that occur both among what probes learn from and among "
+            "what they are judged on; give more of it, or answers that share tokens (numbers do)"
+        )
     chosen = range(model.n_layers) if layers is None else sorted(set(layers))
     sites = [Site("resid", layer) for layer in chosen]
     group = np.unique(asked.group[~learns], return_inverse=True)[1]

@@ -63,8 +63,9 @@ def worst_case(
         f"worst: {_words(used.pairs[order[i]])}: {kept[i]:.3f} in the circuit, {trial.whole[i]:.3f} in the model"
         for i in np.argsort(-apart, kind="stable")[:show]
     )
-    return Report(f"{behaviour.name}: the worst prompts for {size} {trial.unit}s on {model.name}", rows,
-                  (*trial.notes, *worst))  # fmt: skip
+    return Report(
+        f"{behaviour.name}: the worst prompts for {size} {trial.unit}s on {model.name}", rows, (*trial.notes, *worst)
+    )
 
 
 def _words(pair: Pair) -> str:

@@ -95,9 +95,12 @@ class Direct:
         return self.on(FINAL, zeros, zeros + self.seq - 1, directions)
 
     def on(
-        self, site: Site, layer: Int[Tensor, " target"], position: Int[Tensor, " target"],
+        self,
+        site: Site,
+        layer: Int[Tensor, " target"],
+        position: Int[Tensor, " target"],
         direction: Float[Tensor, "target d_model"],
-    ) -> Float[Tensor, "target source"]:  # fmt: skip
+    ) -> Float[Tensor, "target source"]:
         """Rows of one backward pass: `direction` at a position of `site`, of each target's own layer if it has one."""
         outputs, seeds = [], []
         for one in layer.unique().tolist():

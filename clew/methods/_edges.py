@@ -108,9 +108,13 @@ class Scores:
         return torch.zeros_like(clean) if self._mean is None else self._mean[:, None].expand_as(clean)
 
     def run(
-        self, tokens: Tensor, batch: Batch, edits: Sequence[SiteEdit] = (), base: Trace | None = None,
+        self,
+        tokens: Tensor,
+        batch: Batch,
+        edits: Sequence[SiteEdit] = (),
+        base: Trace | None = None,
         above: Site | None = None,
-    ) -> Run:  # fmt: skip
+    ) -> Run:
         """A forward from which gradients can be had at every reader, or at those above a site."""
         reads = {Site("resid", self.graph.n_layers - 1), *getattr(self.behaviour.metric, "reads", ())}
         reads |= set(self.graph.source_sites) if above is None else set()

@@ -44,9 +44,16 @@ class MaskedNodes(Masked):
     """Every node of the lens at mask z is z times itself plus 1 - z times its other state."""
 
     def __init__(
-        self, model: Model, behaviour: Behaviour, *, objective: str | None, baseline: Baseline | None,
-        positions: bool | None, tokens: int, seed: int,
-    ) -> None:  # fmt: skip
+        self,
+        model: Model,
+        behaviour: Behaviour,
+        *,
+        objective: str | None,
+        baseline: Baseline | None,
+        positions: bool | None,
+        tokens: int,
+        seed: int,
+    ) -> None:
         behaviour = judged(behaviour, objective)
         self.model, self.metric = model, behaviour.metric
         self.contrast = Contrast(model, behaviour, baseline, seed=seed)
@@ -117,9 +124,15 @@ class MaskedEdges(Masked):
     """Every edge of the component graph at mask z hands on z of what its source writes and 1 - z of what it would."""
 
     def __init__(
-        self, model: Model, behaviour: Behaviour, *, objective: str | None, baseline: Baseline | None, tokens: int,
+        self,
+        model: Model,
+        behaviour: Behaviour,
+        *,
+        objective: str | None,
+        baseline: Baseline | None,
+        tokens: int,
         seed: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         baseline = baseline or behaviour.baseline
         if baseline not in get_args(Baseline) or baseline == "patch" != behaviour.baseline:
             known = [b for b in get_args(Baseline) if b != "patch" or behaviour.baseline == "patch"]

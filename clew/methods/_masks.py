@@ -150,8 +150,10 @@ def learn(
     Returns: a Circuit of all items, scored by their chance to be on, and log_alpha, [item].
     """
     if steps < 1 or not 0 <= warmup <= 1 or temperature <= 0:
-        raise ValueError(f"steps={steps}, warmup={warmup}, temperature={temperature}: give at least one step, a warmup "
-                         "from 0 to 1 and a temperature above 0")  # fmt: skip
+        raise ValueError(
+            f"steps={steps}, warmup={warmup}, temperature={temperature}: give at least one step, a warmup "
+            "from 0 to 1 and a temperature above 0"
+        )
     wanted = count(keep, masked.items)
     random = torch.Generator(masked.like.device).manual_seed(seed)
     draw = {"generator": random, "dtype": masked.like.dtype, "device": masked.like.device}

@@ -180,9 +180,11 @@ class _Graph:
         A[:f, : n - k], A[n - k :, : n - k] = self.on_features[:, source], outputs.rows[:, source]
         index = torch.arange(n, device=source.device)
         kinds = Kinds(
-            token=(index >= n - k - direct.seq) & (index < n - k), error=(index >= f) & (index < n - k - direct.seq),
-            weight=torch.cat([outputs.weight.new_zeros(n - k), outputs.weight]), output=index >= n - k,
-        )  # fmt: skip
+            token=(index >= n - k - direct.seq) & (index < n - k),
+            error=(index >= f) & (index < n - k - direct.seq),
+            weight=torch.cat([outputs.weight.new_zeros(n - k), outputs.weight]),
+            output=index >= n - k,
+        )
         nodes, edges = prune(A, kinds, node_threshold, edge_threshold)
         score = self._scores(A, f, n - k, source)
         value = torch.cat([direct.activation[self.chosen], A.new_full((n - k - f,), float("nan")), outputs.value])
@@ -194,13 +196,15 @@ class _Graph:
         made = Circuit(
             sites=(EMBED, *(Site("mlp", layer) for layer in range(direct.layers)), FINAL),
             units=self._units(),
-            site=columns["site"][shown].cpu().numpy(), unit=columns["unit"][shown].cpu().numpy(),
+            site=columns["site"][shown].cpu().numpy(),
+            unit=columns["unit"][shown].cpu().numpy(),
             position=columns["position"][shown].cpu().numpy(),
             score=score[shown].double().cpu().numpy(),
             patch_mean=np.where(value[shown].isnan().cpu().numpy(), np.nan, 0.0),
-            source=new[origin].cpu().numpy(), target=new[target].cpu().numpy(),
+            source=new[origin].cpu().numpy(),
+            target=new[target].cpu().numpy(),
             weight=A[target, origin].double().cpu().numpy(),
-        )  # fmt: skip
+        )
         bias = self._bias()
         forward = np.lexsort((made.unit == ERROR, made.position, made.site))
         return replace(made.keep(forward), labels=self._labels()).with_details(

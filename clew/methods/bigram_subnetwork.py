@@ -77,9 +77,17 @@ def bigram_subnetwork(
     bigrams = Bigrams(text, logits.shape[-1], smoothing)
     masked = MaskedWeights(model, text, bigrams, tokens, seed)
     circuit, log_alpha = learn(
-        masked, keep=keep, steps=steps, lr=lr, price_lr=price_lr, start=start, temperature=temperature, warmup=warmup,
-        seed=seed, progress=progress,
-    )  # fmt: skip
+        masked,
+        keep=keep,
+        steps=steps,
+        lr=lr,
+        price_lr=price_lr,
+        start=start,
+        temperature=temperature,
+        warmup=warmup,
+        seed=seed,
+        progress=progress,
+    )
     wanted = count(keep, masked.items)
     best = torch.zeros_like(log_alpha)
     best[log_alpha.argsort(descending=True, stable=True)[:wanted]] = 1
@@ -180,9 +188,14 @@ class MaskedWeights(Masked):
             sums[self.sites[name]] += (float(part.sum()), part.numel())
         kept, whole = np.array([sums[site] for site in sites]).T
         found = Circuit(
-            sites, dict.fromkeys(sites, 1), site=np.arange(len(sites)), unit=np.zeros(len(sites), np.int64),
-            position=np.full(len(sites), ANYWHERE), score=kept / whole, patch_mean=np.full(len(sites), np.nan),
-        )  # fmt: skip
+            sites,
+            dict.fromkeys(sites, 1),
+            site=np.arange(len(sites)),
+            unit=np.zeros(len(sites), np.int64),
+            position=np.full(len(sites), ANYWHERE),
+            score=kept / whole,
+            patch_mean=np.full(len(sites), np.nan),
+        )
         return found.with_details(weights={str(s): int(n) for s, n in zip(sites, whole, strict=True)})
 
 

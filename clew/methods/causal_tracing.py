@@ -58,11 +58,21 @@ def causal_tracing(
         for p, place in enumerate(PLACES)
     }
     told = {
-        "effects": by_place, "clean": found.clean.tolist(), "corrupted": found.corrupted.tolist(),
-        "window": found.window, "sigma": found.sigma, "layers": found.ranked(model.n_layers),
-    }  # fmt: skip
+        "effects": by_place,
+        "clean": found.clean.tolist(),
+        "corrupted": found.corrupted.tolist(),
+        "window": found.window,
+        "sigma": found.sigma,
+        "layers": found.ranked(model.n_layers),
+    }
     return Circuit(
-        tuple(sites), dict.fromkeys(sites, 1), np.arange(nodes), np.zeros(nodes, np.int64), np.full(nodes, ANYWHERE),
-        mean[:, 0].astype(np.float64), np.full(nodes, np.nan), score_error=error.astype(np.float64),
+        tuple(sites),
+        dict.fromkeys(sites, 1),
+        np.arange(nodes),
+        np.zeros(nodes, np.int64),
+        np.full(nodes, ANYWHERE),
+        mean[:, 0].astype(np.float64),
+        np.full(nodes, np.nan),
+        score_error=error.astype(np.float64),
         details={"tracing": told, "metric": "probability of the answer"},
-    )  # fmt: skip
+    )

@@ -62,9 +62,14 @@ def discrete_codes(
     sites, n_heads = tuple(lens.dictionaries), lens.body.n_heads
     layer = np.repeat(np.arange(len(sites)), n_heads)
     circuit = Circuit(
-        sites, dict.fromkeys(sites, n_heads), site=layer, unit=np.tile(np.arange(n_heads), len(sites)),
-        position=np.full(len(layer), ANYWHERE), score=score, patch_mean=patch.sum(-1).mean(0).cpu().double().numpy(),
-    )  # fmt: skip
+        sites,
+        dict.fromkeys(sites, n_heads),
+        site=layer,
+        unit=np.tile(np.arange(n_heads), len(sites)),
+        position=np.full(len(layer), ANYWHERE),
+        score=score,
+        patch_mean=patch.sum(-1).mean(0).cpu().double().numpy(),
+    )
     if not edges:
         return circuit
     weight = _pairs(again, elsewhere).cpu().numpy() * (layer[:, None] < layer)
@@ -119,9 +124,12 @@ def _fit(x: Float[Tensor, "row d_head"], units: int, l1: float, seed: int) -> Fl
 
 
 def _spoken(
-    clean: Float[Tensor, "example head d_head"], patch: Float[Tensor, "other head d_head"],
-    units: int, l1: float, seed: int,
-) -> Int[Tensor, "prompt head"]:  # fmt: skip
+    clean: Float[Tensor, "example head d_head"],
+    patch: Float[Tensor, "other head d_head"],
+    units: int,
+    l1: float,
+    seed: int,
+) -> Int[Tensor, "prompt head"]:
     """The word of every head on every prompt, clean ones first: its strongest unit, -1 where none is active."""
     scaled = _standardised(torch.cat([clean, patch]))
     strength, unit = _fit(scaled.flatten(0, 1), units, l1, seed).unflatten(0, scaled.shape[:2]).max(-1)

@@ -47,7 +47,15 @@ def edge_pruning(
     """
     masked = MaskedEdges(model, behaviour, objective=objective, baseline=baseline, tokens=tokens, seed=seed)
     circuit, _ = learn(
-        masked, keep=keep, steps=steps, lr=lr, price_lr=price_lr, start=start, temperature=temperature, warmup=warmup,
-        seed=seed, progress=progress,
-    )  # fmt: skip
+        masked,
+        keep=keep,
+        steps=steps,
+        lr=lr,
+        price_lr=price_lr,
+        start=start,
+        temperature=temperature,
+        warmup=warmup,
+        seed=seed,
+        progress=progress,
+    )
     return circuit

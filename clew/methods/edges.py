@@ -253,9 +253,15 @@ class Wiring:
             yield site, through_code + grad * is_error[:, None]
 
     def contract(
-        self, leaf: Site, grad: Float[Tensor, "row seq d"], rows: Int[Tensor, "row 3"], positions: Tensor | None,
-        circuit: Circuit, sources: np.ndarray, placed: bool,
-    ) -> np.ndarray:  # fmt: skip
+        self,
+        leaf: Site,
+        grad: Float[Tensor, "row seq d"],
+        rows: Int[Tensor, "row 3"],
+        positions: Tensor | None,
+        circuit: Circuit,
+        sources: np.ndarray,
+        placed: bool,
+    ) -> np.ndarray:
         """Weights [row, source] of edges from the circuit's nodes at a leaf."""
         values = self.all_weights(leaf, grad, rows, positions)
         n_units = self.dictionary(leaf).n_units

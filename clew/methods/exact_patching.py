@@ -65,9 +65,16 @@ def _chosen(circuit: Circuit, site: Site, length: int, model: Model) -> Tensor:
 
 
 def _patched_one_by_one(
-    contrast: Contrast, batch: Batch, clean: Trace, site: Site, here: State, there: State, whole: Tensor,
-    chosen: Tensor | None, tokens: int,
-) -> Scored:  # fmt: skip
+    contrast: Contrast,
+    batch: Batch,
+    clean: Trace,
+    site: Site,
+    here: State,
+    there: State,
+    whole: Tensor,
+    chosen: Tensor | None,
+    tokens: int,
+) -> Scored:
     dictionary = contrast.model.dictionaries[site]
     code, error = there.code - here.code, there.error - here.error
     moves = torch.cat([dictionary.fold(code.abs()), error.abs().sum(-1, keepdim=True)], dim=-1).sum(0) != 0

@@ -142,9 +142,17 @@ def _lesson(view: Model, task: Behaviour, source: Float[Tensor, " source"], toke
 
 
 def fit(
-    lessons: Sequence[Lesson], weight: Float[Tensor, "source target"], epochs: int, *, lr: float, penalty: float,
-    temperature: float, seed: int, stopped: Callable[[], Circuit], progress: Progress | None = None,
-) -> None:  # fmt: skip
+    lessons: Sequence[Lesson],
+    weight: Float[Tensor, "source target"],
+    epochs: int,
+    *,
+    lr: float,
+    penalty: float,
+    temperature: float,
+    seed: int,
+    stopped: Callable[[], Circuit],
+    progress: Progress | None = None,
+) -> None:
     """Move `weight`, in place, by Adam on KL(whole || masked) + penalty * mean(mask); lessons in a seeded order."""
     adam = torch.optim.Adam([weight], lr=lr)
     turns = [lesson for lesson in lessons for _ in range(lesson.masked.batches)]

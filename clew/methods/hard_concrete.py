@@ -56,7 +56,15 @@ def hard_concrete(
         model, behaviour, objective=objective, baseline=baseline, positions=positions, tokens=tokens, seed=seed
     )
     circuit, _ = learn(
-        masked, keep=keep, steps=steps, lr=lr, price_lr=price_lr, start=start, temperature=temperature, warmup=warmup,
-        seed=seed, progress=progress,
-    )  # fmt: skip
+        masked,
+        keep=keep,
+        steps=steps,
+        lr=lr,
+        price_lr=price_lr,
+        start=start,
+        temperature=temperature,
+        warmup=warmup,
+        seed=seed,
+        progress=progress,
+    )
     return circuit

@@ -81,15 +81,24 @@ def query_key(
         pairs[np.ix_(index[q], index[p])] += product.cpu().double().numpy()
     other = None if patch is None else model.run(patch, read=score.reads, keep=0)
     sums = {
-        "nodes": pairs[:n, :n].sum(), "query bias": pairs[n, :n].sum(), "key bias": pairs[:n, n].sum(),
+        "nodes": pairs[:n, :n].sum(),
+        "query bias": pairs[n, :n].sum(),
+        "key bias": pairs[:n, n].sum(),
         "both biases": pairs[n, n],
-    }  # fmt: skip
+    }
     about: dict[str, Any] = {
-        "layer": layer, "head": head, "query": q, "key": k, "versus": None if versus is None else terms[1][0],
-        "words": [words[q], *(words[p] for p, _ in terms)], "score": float(pairs.sum()),
-        "parts": {name: float(value) for name, value in sums.items()}, "scaling": score.scaling,
-        "weight": float(score.pattern[q, k]), "mask": float(sum(s * score.bias[q, p] for p, s in terms)),
-    }  # fmt: skip
+        "layer": layer,
+        "head": head,
+        "query": q,
+        "key": k,
+        "versus": None if versus is None else terms[1][0],
+        "words": [words[q], *(words[p] for p, _ in terms)],
+        "score": float(pairs.sum()),
+        "parts": {name: float(value) for name, value in sums.items()},
+        "scaling": score.scaling,
+        "weight": float(score.pattern[q, k]),
+        "mask": float(sum(s * score.bias[q, p] for p, s in terms)),
+    }
     circuit = _circuit(model, site, pairs, units, other)
     return circuit.with_details(length=length, tokens=words, attention=about)
 
@@ -157,9 +166,16 @@ def _look(model: Model, tokens: Int[Tensor, "1 seq"], site: Site, layer: int, he
         seeable &= mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
         bias = bias if mask.dtype == torch.bool else mask.masked_fill(~seeable, 0.0)
     return _Score(
-        trace, site, reads, queries[0, head], keys[0, group], trace[pattern][0, head].detach(), float(scaling),
-        seeable, bias,
-    )  # fmt: skip
+        trace,
+        site,
+        reads,
+        queries[0, head],
+        keys[0, group],
+        trace[pattern][0, head].detach(),
+        float(scaling),
+        seeable,
+        bias,
+    )
 
 
 @dataclass(frozen=True)
@@ -213,9 +229,14 @@ def _circuit(model: Model, site: Site, pairs: np.ndarray, units: dict[int, np.nd
         code = model.dictionaries[site].fold(state(other, site).code[0]).cpu().double().numpy()
         mean = np.where(unit == ERROR, np.nan, code[position, unit])
     return Circuit(
-        tuple(model.dictionaries), {s: d.n_units for s, d in model.dictionaries.items()},
-        site=np.full(n, list(model.dictionaries).index(site)), unit=unit, position=position,
-        score=pairs[:n].sum(1) + pairs[:, :n].sum(0) - np.diag(pairs)[:n], patch_mean=mean,
-        source=np.concatenate([source, with_bias]), target=np.concatenate([target, np.full(len(with_bias), OUTPUT)]),
+        tuple(model.dictionaries),
+        {s: d.n_units for s, d in model.dictionaries.items()},
+        site=np.full(n, list(model.dictionaries).index(site)),
+        unit=unit,
+        position=position,
+        score=pairs[:n].sum(1) + pairs[:, :n].sum(0) - np.diag(pairs)[:n],
+        patch_mean=mean,
+        source=np.concatenate([source, with_bias]),
+        target=np.concatenate([target, np.full(len(with_bias), OUTPUT)]),
         weight=np.concatenate([pairs[target, source], alone[with_bias]]),
-    )  # fmt: skip
+    )

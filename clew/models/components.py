@@ -217,9 +217,12 @@ class Components:
     def card(self) -> dict[str, Any]:
         """What identifies the graph, as plain JSON."""
         return {
-            "n_layers": self.n_layers, "n_heads": self.n_heads, "n_kv_heads": self.n_kv_heads,
-            "d_model": self.body.widths[EMBED], "parallel": self.body.parallel,
-        }  # fmt: skip
+            "n_layers": self.n_layers,
+            "n_heads": self.n_heads,
+            "n_kv_heads": self.n_kv_heads,
+            "d_model": self.body.widths[EMBED],
+            "parallel": self.body.parallel,
+        }
 
     def table(self, circuit: Circuit, values: np.ndarray | None = None) -> Float[Tensor, "source reader"]:
         """Edge weights of a circuit (or `values`, one for each of its edges) as a table; 0 where it has no edge.

@@ -19,8 +19,18 @@ from clew.models.model import Model
 from clew.models.weights import Linear, linear_of, updated
 from clew.sites import EVERY, Weight
 
-WRITERS = {"q": "q", "k": "k", "v": "v", "attn": "out", "head": "out", "neuron": "down", "mlp_out": "down", "mlp": "down",
-           "resid": "down", "final": "unembed"}  # fmt: skip
+WRITERS = {
+    "q": "q",
+    "k": "k",
+    "v": "v",
+    "attn": "out",
+    "head": "out",
+    "neuron": "down",
+    "mlp_out": "down",
+    "mlp": "down",
+    "resid": "down",
+    "final": "unembed",
+}
 """The linear map whose bias can hold what is added at a site: the one that writes the site, or the one that reads it."""
 
 

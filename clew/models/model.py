@@ -223,11 +223,15 @@ class Model:
         site = self.body.site(edit.gate.at or edit.at)
         if edit.gate.direction is not None:
             if edit.gate.direction.shape != (width := self.body.widths[site],):
-                raise ValueError(f"a gate on a direction of shape {list(edit.gate.direction.shape)} cannot read {site}, "
-                                 f"which is {width} wide")  # fmt: skip
+                raise ValueError(
+                    f"a gate on a direction of shape {list(edit.gate.direction.shape)} cannot read {site}, "
+                    f"which is {width} wide"
+                )
         elif site not in self.dictionaries:
-            raise ValueError(f"the gate of the edit at {edit.at} reads unit {edit.gate.unit} at {site}, but the model is not "
-                             "seen through a dictionary there; use model.through(...) first")  # fmt: skip
+            raise ValueError(
+                f"the gate of the edit at {edit.at} reads unit {edit.gate.unit} at {site}, but the model is not "
+                "seen through a dictionary there; use model.through(...) first"
+            )
         elif edit.gate.unit not in range(units := self.dictionaries[site].n_units):
             raise ValueError(
                 f"the gate of the edit at {edit.at} reads unit {edit.gate.unit} at {site}, which has {units}"
@@ -306,9 +310,17 @@ class Model:
             sites |= {s for d in self.dictionaries.values() for s in (d.reads, d.writes)}
         trace = Trace(tokens, real, dictionaries=self.dictionaries)
         visitors = Visitors(
-            self.body, self.dictionaries, trace, (*self.site_edits, *self._checked(edits)), sites,
-            grad=grad, cut=cut, stop=keep == 0, frozen=frozen, prompt=tokens.shape[1] if prompt is None else prompt,
-        )  # fmt: skip
+            self.body,
+            self.dictionaries,
+            trace,
+            (*self.site_edits, *self._checked(edits)),
+            sites,
+            grad=grad,
+            cut=cut,
+            stop=keep == 0,
+            frozen=frozen,
+            prompt=tokens.shape[1] if prompt is None else prompt,
+        )
         return forward(visitors, keep=keep, base=base, record=record, past=past)
 
     def generate(self, prompts: str | Sequence[str], *, max_new_tokens: int = 20, **options: Any) -> Generation:
@@ -324,8 +336,10 @@ class Model:
             self.body.require("cache")
         for many in ("num_beams", "num_return_sequences"):
             if (options.get(many) or 1) > 1:
-                raise ValueError(f"{many}={options[many]} is not possible here: one text is written for each prompt; "
-                                 "give a prompt several times, and do_sample=True, for several texts")  # fmt: skip
+                raise ValueError(
+                    f"{many}={options[many]} is not possible here: one text is written for each prompt; "
+                    "give a prompt several times, and do_sample=True, for several texts"
+                )
         trace = Trace(tokens, real, dictionaries=self.dictionaries)
         visitors = Visitors(self.body, self.dictionaries, trace, self.site_edits, prompt=tokens.shape[1])
         with ExitStack() as stack:

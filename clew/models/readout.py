@@ -90,8 +90,10 @@ class Readout:
             total += rows.double().T @ rows.double()
         factor, info = torch.linalg.cholesky_ex(total)
         if int(info) or float((factor.diagonal().square() / total.diagonal()).min()) < 1e-13:
-            raise ValueError(f"the unembedding, {list(self.unembed.shape)}, is not of full column rank, so logits do not "
-                             "say what was read")  # fmt: skip
+            raise ValueError(
+                f"the unembedding, {list(self.unembed.shape)}, is not of full column rank, so logits do not "
+                "say what was read"
+            )
         return factor
 
     def back(self, logits: Float[Tensor, "*place vocab"]) -> Float[Tensor, "*place d_model"]:

@@ -108,68 +108,95 @@ def _findings(body: Body, tokens: Tensor) -> Iterator[Finding]:
     trace = _run(body, tokens, read=list(body.taps), record=True)
     assert trace.logits is not None
     yield Finding(
-        "exact", "reading every site leaves the logits as they are, bit for bit",
-        torch.equal(trace.logits, bare), _gap(trace.logits, bare), "Nothing measured on this model can be trusted",
-    )  # fmt: skip
+        "exact",
+        "reading every site leaves the logits as they are, bit for bit",
+        torch.equal(trace.logits, bare),
+        _gap(trace.logits, bare),
+        "Nothing measured on this model can be trusted",
+    )
 
     stream = [trace["embed"], *(trace[Site("resid", i)] for i in range(body.n_layers))]
     writes = [
         _gap(stream[i] + trace[Site("attn", i)] + trace[Site("mlp", i)], stream[i + 1]) for i in range(body.n_layers)
     ]
     yield _finding(
-        "writes", "the stream is the embedding plus what attention and MLPs write", _worst(writes), loose,
+        "writes",
+        "the stream is the embedding plus what attention and MLPs write",
+        _worst(writes),
+        loose,
         "Sites attn and mlp are not what joins the stream, so circuits over them are refused",
-    )  # fmt: skip
+    )
     yield _finding(
-        "heads", "the heads, through the output projection, are what the attention puts out",
-        _worst(_gap(a, b) for a, b in _projected(body, trace, "head", body.record.output)), loose,
+        "heads",
+        "the heads, through the output projection, are what the attention puts out",
+        _worst(_gap(a, b) for a, b in _projected(body, trace, "head", body.record.output)),
+        loose,
         "The site head is not what the output projection reads",
-    )  # fmt: skip
+    )
     yield _finding(
-        "neurons", "the neurons, through the output projection, are what the MLP puts out",
-        _worst(_gap(a, b) for a, b in _projected(body, trace, "neuron", body.record.down)), loose,
+        "neurons",
+        "the neurons, through the output projection, are what the MLP puts out",
+        _worst(_gap(a, b) for a, b in _projected(body, trace, "neuron", body.record.down)),
+        loose,
         "The site neuron is not what the MLP's output projection reads",
-    )  # fmt: skip
+    )
     if Site("pattern", 0) in body.taps:
         yield _finding(
-            "pattern", "attention probabilities are causal, sum to 1 and mix the values into the heads",
-            _worst(_pattern_gap(body, trace, i) for i in range(body.n_layers)), softmax,
+            "pattern",
+            "attention probabilities are causal, sum to 1 and mix the values into the heads",
+            _worst(_pattern_gap(body, trace, i) for i in range(body.n_layers)),
+            softmax,
             "The site pattern is not the attention of this model",
-        )  # fmt: skip
+        )
     with torch.no_grad():
         final = body.unembed(trace["final"])
     yield _finding(
-        "final", "the unembedding of the site final gives the order of the logits",
-        1 - float((final.argmax(-1) == bare.argmax(-1)).double().mean()), 0.0,
+        "final",
+        "the unembedding of the site final gives the order of the logits",
+        1 - float((final.argmax(-1) == bare.argmax(-1)).double().mean()),
+        0.0,
         "The site final is not what the unembedding reads",
-    )  # fmt: skip
+    )
     yield _finding(
-        "weights", "the matrices with an address map the sites they read to the sites they write",
-        _worst(_map_gap(body, trace, weight) for weight in body.weights("q", "k", "v", "down")), loose,
+        "weights",
+        "the matrices with an address map the sites they read to the sites they write",
+        _worst(_map_gap(body, trace, weight) for weight in body.weights("q", "k", "v", "down")),
+        loose,
         "Weights are not what their addresses say, so edits of weights are refused",
-    )  # fmt: skip
+    )
     yield _finding(
-        "edits", "an edit at each kind of site changes the logits, and an edit by nothing does not",
-        _edit_gap(body, tokens), 0.0, "Edits at some site do not reach the logits",
-    )  # fmt: skip
+        "edits",
+        "an edit at each kind of site changes the logits, and an edit by nothing does not",
+        _edit_gap(body, tokens),
+        0.0,
+        "Edits at some site do not reach the logits",
+    )
 
     half = body.n_layers // 2
     edit = Scale(Site("attn", half), factor=0.5)
     whole, resumed = _run(body, tokens, edits=[edit]), _run(body, tokens, edits=[edit], base=trace)
     assert whole.logits is not None and resumed.logits is not None
     yield Finding(
-        "resume", "a run that resumes from a recorded pass equals a whole run, bit for bit",
-        torch.equal(whole.logits, resumed.logits), _gap(whole.logits, resumed.logits),
+        "resume",
+        "a run that resumes from a recorded pass equals a whole run, bit for bit",
+        torch.equal(whole.logits, resumed.logits),
+        _gap(whole.logits, resumed.logits),
         "Runs that resume from a recorded pass are refused",
-    )  # fmt: skip
+    )
     yield _finding(
-        "padding", "left padding does not change the last token's logits", _padding_gap(body, tokens, bare), softmax,
+        "padding",
+        "left padding does not change the last token's logits",
+        _padding_gap(body, tokens, bare),
+        softmax,
         "Prompts of different length must be run one length at a time",
-    )  # fmt: skip
+    )
     yield _finding(
-        "cache", "logits are the same with and without the key-value cache", _cache_gap(body, tokens, bare), softmax,
+        "cache",
+        "logits are the same with and without the key-value cache",
+        _cache_gap(body, tokens, bare),
+        softmax,
         "Generate with use_cache=False",
-    )  # fmt: skip
+    )
     left = _hooks(body) - hooks
     yield Finding("clean", "no hook, stub or setting is left behind", left == 0, float(left), "A hook was left behind")
 

@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from clew.models.body import Body
 
 ENDS = {
-    "q": ("attn_in", "q"), "k": ("attn_in", "k"), "v": ("attn_in", "v"), "out": ("head", None),
-    "down": ("neuron", "mlp_out"), "unembed": ("final", None),
-}  # fmt: skip
+    "q": ("attn_in", "q"),
+    "k": ("attn_in", "k"),
+    "v": ("attn_in", "v"),
+    "out": ("head", None),
+    "down": ("neuron", "mlp_out"),
+    "unembed": ("final", None),
+}
 """The parts that a map reads and writes; None where its output is no site."""
 
 

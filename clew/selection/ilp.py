@@ -84,13 +84,20 @@ def _rows(circuit: Circuit, stations: Stations) -> Any:
         value = np.concatenate([np.full(len(entry[0]), float(entry[2])) for entry in entries])
         return coo_array((value, (row, column)), shape=(height, edges + nodes))
 
-    return vstack([
-        table(edges, (edge, edge, 1), (edge, edges + circuit.source, -1)),
-        table(edges, (edge[inner], edge[inner], 1), (edge[inner], edges + circuit.target[inner], -1)),
-        # A node that is in is used: by an edge, or a reader by its writer.
-        table(nodes, (node, edges + node, 1), (circuit.source, edge, -1), (reader, edges + writer, -1)),
-        # And it is fed: by an edge, or a writer by one of its readers.
-        table(nodes, (node[needs], edges + node[needs], 1), (circuit.target[fed], edge[fed], -1),
-              (writer, edges + reader, -1)),
-        table(1, (np.zeros(edges, np.int64), edge, 1)),
-    ], format="csr")  # fmt: skip
+    return vstack(
+        [
+            table(edges, (edge, edge, 1), (edge, edges + circuit.source, -1)),
+            table(edges, (edge[inner], edge[inner], 1), (edge[inner], edges + circuit.target[inner], -1)),
+            # A node that is in is used: by an edge, or a reader by its writer.
+            table(nodes, (node, edges + node, 1), (circuit.source, edge, -1), (reader, edges + writer, -1)),
+            # And it is fed: by an edge, or a writer by one of its readers.
+            table(
+                nodes,
+                (node[needs], edges + node[needs], 1),
+                (circuit.target[fed], edge[fed], -1),
+                (writer, edges + reader, -1),
+            ),
+            table(1, (np.zeros(edges, np.int64), edge, 1)),
+        ],
+        format="csr",
+    )

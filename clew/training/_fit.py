@@ -42,11 +42,14 @@ class Fit:
         device = next(iter(self.learnt.values())).device.type if self.learnt else "cpu"
         self.optimiser = (
             torch.optim.Adam(
-                list(self.learnt.values()), lr=self.objective.lr, betas=self.objective.betas,
+                list(self.learnt.values()),
+                lr=self.objective.lr,
+                betas=self.objective.betas,
                 fused=device in ("cpu", "cuda"),
             )
-            if self.learnt else None
-        )  # fmt: skip
+            if self.learnt
+            else None
+        )
 
     @property
     def learnt(self) -> dict[str, Tensor]:
@@ -91,9 +94,14 @@ class Fit:
         with torch.no_grad():
             for tensor in self.objective.tensors.values():
                 tensor.requires_grad_(False)
-            meta = {"trained": how | self.plan.plain() | {
-                "last": {k: round(v, 6) for k, v in self.log.items()}, **self.objective.settings,
-            }}  # fmt: skip
+            meta = {
+                "trained": how
+                | self.plan.plain()
+                | {
+                    "last": {k: round(v, 6) for k, v in self.log.items()},
+                    **self.objective.settings,
+                }
+            }
             return self.objective.finish(self.plan.inputs, self.plan.outputs, self.x, self.y, **meta)
 
 

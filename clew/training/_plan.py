@@ -72,9 +72,12 @@ class Plan:
     def plain(self) -> dict[str, Any]:
         """As JSON, for checkpoints and for the dictionary's `meta`."""
         return {
-            "objective": self.objective, "reads": list(map(str, self.inputs)), "writes": list(map(str, self.outputs)),
-            "options": dict(self.options), "seed": self.seed,
-        }  # fmt: skip
+            "objective": self.objective,
+            "reads": list(map(str, self.inputs)),
+            "writes": list(map(str, self.outputs)),
+            "options": dict(self.options),
+            "seed": self.seed,
+        }
 
 
 def _sites(given: Site | str | Sequence[Site | str]) -> tuple[Site, ...]:

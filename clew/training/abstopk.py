@@ -16,9 +16,14 @@ from clew.training.topk import TopKCoder
 
 
 def abstopk(
-    *, units: int, k: int, lr: float | None = None, decoder: Decoder = "learnt", dead_after: int = 100_000,
+    *,
+    units: int,
+    k: int,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
+    dead_after: int = 100_000,
     half: bool | None = None,
-) -> Coder:  # fmt: skip
+) -> Coder:
     """`units` axes of which k sum to an activation, forwards or backwards: the largest by size keep their sign.
 
     Args: as for `topk`. Raises: ValueError when k does not fit. An axis holds two half-lines, so a fair TopK to stand

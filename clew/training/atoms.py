@@ -17,10 +17,18 @@ from clew.training.jumprelu import JumpReLUCoder
 
 
 def atoms(
-    *, units: int, l0: float | None = None, penalty: float | None = None, ridge: float = 0.1, bandwidth: float = 0.5,
-    threshold_lr: float = 0.03, warm_up: float = 0.1, lr: float | None = None, decoder: Decoder = "learnt",
+    *,
+    units: int,
+    l0: float | None = None,
+    penalty: float | None = None,
+    ridge: float = 0.1,
+    bandwidth: float = 0.5,
+    threshold_lr: float = 0.03,
+    warm_up: float = 0.1,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
     dead_after: int = 100_000,
-) -> GateCoder:  # fmt: skip
+) -> GateCoder:
     """Directions D and thresholds; the encoder is D in the atomic inner product, the inverse second moment of the rows.
 
     In that metric a direction is read by where it stands out from all the others, not by its length: of all linear
@@ -36,8 +44,18 @@ def atoms(
     """
     if not ridge > 0:
         raise ValueError(f"ridge is {ridge}; it must be above 0, or a direction without variance could not be read")
-    return AtomsCoder(units, l0, penalty, ridge=ridge, bandwidth=bandwidth, threshold_lr=threshold_lr, warm_up=warm_up,
-                      lr=lr, decoder=decoder, dead_after=dead_after)  # fmt: skip
+    return AtomsCoder(
+        units,
+        l0,
+        penalty,
+        ridge=ridge,
+        bandwidth=bandwidth,
+        threshold_lr=threshold_lr,
+        warm_up=warm_up,
+        lr=lr,
+        decoder=decoder,
+        dead_after=dead_after,
+    )
 
 
 class AtomsCoder(JumpReLUCoder):

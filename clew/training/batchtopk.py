@@ -20,9 +20,14 @@ RATE = 0.01
 
 
 def batchtopk(
-    *, units: int, k: int, lr: float | None = None, decoder: Decoder = "learnt", dead_after: int = 100_000,
+    *,
+    units: int,
+    k: int,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
+    dead_after: int = 100_000,
     half: bool | None = None,
-) -> Coder:  # fmt: skip
+) -> Coder:
     """`units` directions of which k sum to an activation on average: the k * batch largest of a batch survive.
 
     Afterwards a unit is active above one threshold for all: the running mean of each batch's smallest survivor.

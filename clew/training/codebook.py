@@ -18,8 +18,14 @@ from clew.training._sparse import Active, write
 
 
 def codebook(
-    *, units: int, k: int, kmeans: int = 0, lr: float | None = None, dead_after: int = 100_000, every: int = 50,
-) -> Coder:  # fmt: skip
+    *,
+    units: int,
+    k: int,
+    kmeans: int = 0,
+    lr: float | None = None,
+    dead_after: int = 100_000,
+    every: int = 50,
+) -> Coder:
     """`units` codes, of which the k that go furthest along an activation stand for it by their mean.
 
     Args:

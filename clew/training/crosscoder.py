@@ -16,9 +16,14 @@ from clew.training.batchtopk import BatchTopKCoder
 
 
 def crosscoder(
-    *, units: int, k: int, lr: float | None = None, decoder: Decoder = "learnt", dead_after: int = 100_000,
+    *,
+    units: int,
+    k: int,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
+    dead_after: int = 100_000,
     half: bool | None = None,
-) -> Coder:  # fmt: skip
+) -> Coder:
     """`units` directions through several sites at once, of which k sum to an activation on average.
 
     Units are ranked by value times the sum of their directions' lengths over the sites, and the k * batch largest

@@ -17,9 +17,14 @@ from clew.training.relu import ReLUCoder
 
 
 def crosscoder_l1(
-    *, units: int, penalty: float = 0.1, warm_up: float = 0.1, lr: float | None = None, decoder: Decoder = "learnt",
+    *,
+    units: int,
+    penalty: float = 0.1,
+    warm_up: float = 0.1,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
     dead_after: int = 100_000,
-) -> GateCoder:  # fmt: skip
+) -> GateCoder:
     """`units` directions through several sites at once; a code is paid for by the lengths it writes.
 
     Args:

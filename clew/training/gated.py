@@ -17,9 +17,14 @@ from clew.training.relu import ReLUCoder
 
 
 def gated(
-    *, units: int, penalty: float = 0.2, warm_up: float = 0.1, lr: float | None = None, decoder: Decoder = "learnt",
+    *,
+    units: int,
+    penalty: float = 0.2,
+    warm_up: float = 0.1,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
     dead_after: int = 100_000,
-) -> GateCoder:  # fmt: skip
+) -> GateCoder:
     """One reading decides whether a unit is on and is penalised, another how much: sparse without shrinking.
 
     The gate is a step and has no gradient, so its reading, rectified, must explain the activation too, by a decoder

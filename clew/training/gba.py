@@ -19,9 +19,17 @@ Gate = Literal["jump", "relu"]
 
 
 def gba(
-    *, units: int, highest: float = 0.1, lowest: float = 1e-3, groups: int = 10, every: int = 10, rate: float = 0.05,
-    gate: Gate = "jump", lr: float | None = None, decoder: Decoder = "learnt",
-) -> GateCoder:  # fmt: skip
+    *,
+    units: int,
+    highest: float = 0.1,
+    lowest: float = 1e-3,
+    groups: int = 10,
+    every: int = 10,
+    rate: float = 0.05,
+    gate: Gate = "jump",
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
+) -> GateCoder:
     """Tied units in groups; biases are not learnt but moved until a unit is on as often as its group should be.
 
     Args:

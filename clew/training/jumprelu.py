@@ -16,10 +16,17 @@ from clew.training._objective import Decoder, Moment, Scaling
 
 
 def jumprelu(
-    *, units: int, l0: float | None = None, penalty: float | None = None, bandwidth: float = 0.5,
-    threshold_lr: float = 0.03, warm_up: float = 0.1, lr: float | None = None, decoder: Decoder = "learnt",
+    *,
+    units: int,
+    l0: float | None = None,
+    penalty: float | None = None,
+    bandwidth: float = 0.5,
+    threshold_lr: float = 0.03,
+    warm_up: float = 0.1,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
     dead_after: int = 100_000,
-) -> GateCoder:  # fmt: skip
+) -> GateCoder:
     """A unit is on where its reading is above a threshold of its own, which is learnt; what is counted is units.
 
     Args:
@@ -36,8 +43,17 @@ def jumprelu(
     explains what it costs); dead units learn as in `relu`.
     Raises: ValueError when an option does not fit.
     """
-    return JumpReLUCoder(units, l0, penalty, bandwidth=bandwidth, threshold_lr=threshold_lr, warm_up=warm_up, lr=lr,
-                         decoder=decoder, dead_after=dead_after)  # fmt: skip
+    return JumpReLUCoder(
+        units,
+        l0,
+        penalty,
+        bandwidth=bandwidth,
+        threshold_lr=threshold_lr,
+        warm_up=warm_up,
+        lr=lr,
+        decoder=decoder,
+        dead_after=dead_after,
+    )
 
 
 class JumpReLUCoder(GateCoder):
@@ -45,7 +61,7 @@ class JumpReLUCoder(GateCoder):
 
     def __init__(
         self, units: int, l0: float | None, penalty: float | None, *, bandwidth: float, threshold_lr: float, **rest: Any
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(units, **rest)
         if (l0 is None) == (penalty is None):
             raise ValueError(

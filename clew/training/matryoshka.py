@@ -18,9 +18,15 @@ from clew.training.batchtopk import BatchTopKCoder
 
 
 def matryoshka(
-    *, units: int, k: int, prefixes: Sequence[float] = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0), lr: float | None = None,
-    decoder: Decoder = "learnt", dead_after: int = 100_000, half: bool | None = None,
-) -> Coder:  # fmt: skip
+    *,
+    units: int,
+    k: int,
+    prefixes: Sequence[float] = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0),
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
+    dead_after: int = 100_000,
+    half: bool | None = None,
+) -> Coder:
     """A BatchTopK autoencoder whose loss is the mean over nested prefixes of its units.
 
     Args:

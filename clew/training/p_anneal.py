@@ -20,9 +20,15 @@ NEAR = 0.02
 
 
 def p_anneal(
-    *, units: int, penalty: float = 0.1, hold: float = 0.3, warm_up: float = 0.1, lr: float | None = None,
-    decoder: Decoder = "learnt", dead_after: int = 100_000,
-) -> GateCoder:  # fmt: skip
+    *,
+    units: int,
+    penalty: float = 0.1,
+    hold: float = 0.3,
+    warm_up: float = 0.1,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
+    dead_after: int = 100_000,
+) -> GateCoder:
     """As `relu`, but the penalty is the mean sum of |code|^p and p falls in ten steps from 1 to 0.
 
     Whenever p changes, the penalty's weight is changed so that the last batches cost as much as before.

@@ -15,9 +15,14 @@ from clew.training._objective import Decoder, Moment, Scaling
 
 
 def relu(
-    *, units: int, penalty: float = 0.1, warm_up: float = 0.1, lr: float | None = None, decoder: Decoder = "learnt",
+    *,
+    units: int,
+    penalty: float = 0.1,
+    warm_up: float = 0.1,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
     dead_after: int = 100_000,
-) -> GateCoder:  # fmt: skip
+) -> GateCoder:
     """`units` directions; the sum of a code is penalised, so that few are on.
 
     Args:

@@ -16,9 +16,14 @@ RIDGE = 1e-3
 
 
 def skip_transcoder(
-    *, units: int, k: int, lr: float | None = None, decoder: Decoder = "learnt", dead_after: int = 100_000,
+    *,
+    units: int,
+    k: int,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
+    dead_after: int = 100_000,
     half: bool | None = None,
-) -> Coder:  # fmt: skip
+) -> Coder:
     """A transcoder to whose sum x @ W_skip is added, so that the units need not say what a matrix can.
 
     Args: as for `transcoder`. Differs from the paper, whose skip starts at zero: it starts at the least squares of the

@@ -17,9 +17,13 @@ from clew.training._objective import Decoder, Moment, Scaling
 
 
 def top_afa(
-    *, units: int, penalty: float = 16.0, lr: float | None = None, decoder: Decoder = "learnt",
+    *,
+    units: int,
+    penalty: float = 16.0,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
     dead_after: int = 100_000,
-) -> GateCoder:  # fmt: skip
+) -> GateCoder:
     """No k: a row takes as many of its strongest units as make up its own length.
 
     Args:

@@ -17,9 +17,15 @@ from clew.training._sparse import Active, read, write
 
 
 def topk(
-    *, units: int, k: int, first_k: int | None = None, lr: float | None = None, decoder: Decoder = "learnt",
-    dead_after: int = 100_000, half: bool | None = None,
-) -> Coder:  # fmt: skip
+    *,
+    units: int,
+    k: int,
+    first_k: int | None = None,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
+    dead_after: int = 100_000,
+    half: bool | None = None,
+) -> Coder:
     """`units` directions of which k sum to an activation.
 
     Args:

@@ -10,9 +10,14 @@ from clew.training.topk import TopKCoder
 
 
 def transcoder(
-    *, units: int, k: int, lr: float | None = None, decoder: Decoder = "learnt", dead_after: int = 100_000,
+    *,
+    units: int,
+    k: int,
+    lr: float | None = None,
+    decoder: Decoder = "learnt",
+    dead_after: int = 100_000,
     half: bool | None = None,
-) -> Coder:  # fmt: skip
+) -> Coder:
     """`units` readings of one site, of which k sum to what another holds: mlp_in.3 -> mlp.3.
 
     Args: as for `topk`. The decoder starts at zero and the encoder at rows of x; its biases make the mean of x read as

@@ -132,9 +132,13 @@ class Bench:
         report = areas(lens, task, found, sizes=self.sizes, select=select, seed=self.seed)
         judged = {"forwards": report.provenance["forwards"], "seconds": time.perf_counter() - started}
         return replace(
-            blank, report=report.to_json(), sizes=tuple(self.sizes), flags=tuple(_flags(report)), judged=judged,
+            blank,
+            report=report.to_json(),
+            sizes=tuple(self.sizes),
+            flags=tuple(_flags(report)),
+            judged=judged,
             recovered=self._recovered(job, found, select),
-        )  # fmt: skip
+        )
 
     def _recovered(self, job: Job, found: Circuit, select: Select) -> dict[str, float | None]:
         """How much of the true circuit is among as many as it has, and how well all are ranked."""
@@ -188,9 +192,12 @@ def _names(searches: Sequence[Search]) -> str:
 
 def _spent(cost: Cost, tokens: int) -> dict[str, int | float | None]:
     return {
-        "forwards": cost.forwards(tokens), "backwards": cost.backwards(tokens), "seconds": cost.seconds,
-        "cpu_seconds": cost.cpu_seconds, "memory": cost.memory,
-    }  # fmt: skip
+        "forwards": cost.forwards(tokens),
+        "backwards": cost.backwards(tokens),
+        "seconds": cost.seconds,
+        "cpu_seconds": cost.cpu_seconds,
+        "memory": cost.memory,
+    }
 
 
 def _writers(truth: Circuit) -> int:

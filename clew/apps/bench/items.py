@@ -30,10 +30,15 @@ def everything(model: Model, behaviour: Behaviour, unit: str) -> Circuit:
     units = {site: dictionary.n_units for site, dictionary in model.dictionaries.items()}
     total = sum(units.values())
     return Circuit(
-        tuple(units), units, site=np.repeat(np.arange(len(units)), list(units.values())),
-        unit=np.concatenate([np.arange(n) for n in units.values()]), position=np.full(total, ANYWHERE),
-        score=np.zeros(total), patch_mean=np.full(total, np.nan), score_error=np.zeros(total),
-    )  # fmt: skip
+        tuple(units),
+        units,
+        site=np.repeat(np.arange(len(units)), list(units.values())),
+        unit=np.concatenate([np.arange(n) for n in units.values()]),
+        position=np.full(total, ANYWHERE),
+        score=np.zeros(total),
+        patch_mean=np.full(total, np.nan),
+        score_error=np.zeros(total),
+    )
 
 
 def random_ranking(model: Model, behaviour: Behaviour, *, unit: str, seed: int = 0) -> Circuit:
@@ -64,9 +69,15 @@ def completed(model: Model, found: Circuit, whole: Circuit) -> Circuit:
     columns = {name: np.concatenate([getattr(found, name), getattr(left, name)]) for name in NODE_COLUMNS}
     nothing = np.zeros(0, np.int64)
     return replace(
-        found, sites=whole.sites, units=whole.units, **columns | {"site": np.append(place[found.site], left.site)},
-        source=nothing, target=nothing, weight=np.zeros(0), weight_error=np.zeros(0),
-    )  # fmt: skip
+        found,
+        sites=whole.sites,
+        units=whole.units,
+        **columns | {"site": np.append(place[found.site], left.site)},
+        source=nothing,
+        target=nothing,
+        weight=np.zeros(0),
+        weight_error=np.zeros(0),
+    )
 
 
 def _addresses(circuit: Circuit) -> np.ndarray:

@@ -18,14 +18,22 @@ NODES = ("components", "heads", "neurons", "features")
 UNITS = (EDGES, *NODES)
 RANKS = {
     **dict.fromkeys(
-        ("eap", "eap_ig_inputs", "eap_ig_activations", "clean_corrupted", "information_flow_routes",
-         "exact_edge_patching", "acdc", "edge_pruning"),
+        (
+            "eap",
+            "eap_ig_inputs",
+            "eap_ig_activations",
+            "clean_corrupted",
+            "information_flow_routes",
+            "exact_edge_patching",
+            "acdc",
+            "edge_pruning",
+        ),
         (EDGES,),
     ),
     "uniform_gradient_sampling": UNITS,
     "path_patching": ("components",),
     "discrete_codes": ("heads",),
-}  # fmt: skip
+}
 """The units of a search; all kinds of nodes for one that is not here."""
 USUAL = ("eap", "eap_ig_inputs", "attribution_patching", "integrated_gradients_inputs")
 """Searches of a few forwards and backwards, for every unit."""

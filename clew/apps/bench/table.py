@@ -80,9 +80,12 @@ def _line(cell: Cell, recovered: bool) -> list[str] | str:
     areas = [f"{row.value:.3f} {row.interval('.2f')}".rstrip() for row in _areas(cell)]
     known = [cell.recovered.get(name) for name in RECOVERED] if recovered else []
     return [
-        f"  {named(cell)}", *areas, *("–" if value is None else f"{value:.2f}" for value in known), *costs(cell),
+        f"  {named(cell)}",
+        *areas,
+        *("–" if value is None else f"{value:.2f}" for value in known),
+        *costs(cell),
         warnings(cell),
-    ]  # fmt: skip
+    ]
 
 
 def _aligned(lines: Sequence[list[str] | str]) -> str:

@@ -68,9 +68,15 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def open_lens(
-    model: str, *, through: Sequence[Path] = (), neurons: Sequence[str] = (), heads: bool = False,
-    components: bool = False, dtype: str | None = None, device: str | None = None,
-) -> Any:  # fmt: skip
+    model: str,
+    *,
+    through: Sequence[Path] = (),
+    neurons: Sequence[str] = (),
+    heads: bool = False,
+    components: bool = False,
+    dtype: str | None = None,
+    device: str | None = None,
+) -> Any:
     """The model that the user named, in the basis that the user asked for."""
     if (bool(through) + bool(neurons) + heads + components) > 1:
         raise ValueError("--through, --neurons, --heads and --components are ways to see a model; give one of them")

@@ -94,9 +94,16 @@ def bench(
     results = Results.at(out)
     opened, tasks, truth = _posed(model, _listed(behaviours), examples, metric, all_pairs, dtype, device)
     made = Bench(
-        opened, tasks, wanted, chosen, selects, _dictionaries(opened, through) if "features" in wanted else (),
-        truth, sizes or SIZES, seed,
-    )  # fmt: skip
+        opened,
+        tasks,
+        wanted,
+        chosen,
+        selects,
+        _dictionaries(opened, through) if "features" in wanted else (),
+        truth,
+        sizes or SIZES,
+        seed,
+    )
     cells = []
     with _told(len(made.jobs)) as tell:
         try:
@@ -118,9 +125,14 @@ def _listed(given: Sequence[str]) -> list[str]:
 
 
 def _posed(
-    model: str, behaviours: Sequence[str], examples: int, metric: str | None, all_pairs: bool,
-    dtype: str | None, device: str | None,
-) -> tuple[Any, dict[str, Any], Any]:  # fmt: skip
+    model: str,
+    behaviours: Sequence[str],
+    examples: int,
+    metric: str | None,
+    all_pairs: bool,
+    dtype: str | None,
+    device: str | None,
+) -> tuple[Any, dict[str, Any], Any]:
     """The model, what it is asked by name (or why it cannot be asked that), and the true circuit where it is known."""
     from clew.finder import load
 

@@ -102,9 +102,13 @@ def dictionaries_for(model: Any, sites: list[str], text: Path | None, tokens: in
     folder = cache_folder("dictionaries", f"{model.body.fingerprint}-{windows.policy['hash']}")
     plans = [clew.Plan("topk", site, options={"units": 2304, "k": 16}) for site in sites]
     store = clew.record(
-        model, windows, sites=sites, to=folder / "store", dtype="int8",
+        model,
+        windows,
+        sites=sites,
+        to=folder / "store",
+        dtype="int8",
         progress=lambda *n: tell("recording activations", *n),
-    )  # fmt: skip
+    )
     return clew.train(
         store, plans, to=folder, steps=400, progress=lambda step, of, _: tell("learning dictionaries", step, of)
     )

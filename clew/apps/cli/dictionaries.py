@@ -29,10 +29,13 @@ def dictionaries(path: Path | None = None, /, *, json: Json = False) -> None:
         found = clew.Dictionary.load(path)
     value = [
         {
-            "reads": d.extra_repr() if d.joint else str(d.reads), "writes": str(d.writes), "type": type(d).__name__,
-            "units": d.n_units, "d_in": d.d_in,
+            "reads": d.extra_repr() if d.joint else str(d.reads),
+            "writes": str(d.writes),
+            "type": type(d).__name__,
+            "units": d.n_units,
+            "d_in": d.d_in,
         }
         for d in found
-    ]  # fmt: skip
+    ]
     rows = [(v["reads"], v["writes"], v["type"], f"{v['units']} units of width {v['d_in']}") for v in value]
     say(table([("reads", "writes", "type", ""), *rows]), value, json)

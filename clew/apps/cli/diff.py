@@ -9,9 +9,16 @@ from clew.apps.cli._terminal import Json, say, table
 
 
 def diff(
-    first: Path, second: Path, /, *, n: int | None = None, draws: int = 1000, seed: int = 0, shown: int = 10,
+    first: Path,
+    second: Path,
+    /,
+    *,
+    n: int | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    shown: int = 10,
     json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Compare two circuits: what they share, beside what shuffled circuits share, and what each has alone.
 
     Parameters
@@ -50,13 +57,16 @@ def diff(
             of = f"the strongest {len(rows)} of {len(alone[which])}" if len(rows) < len(alone[which]) else "all"
             lines += ["", f"only in the {which} of {len(circuit)} nodes, {of}:", table(rows)]
     edges = {
-        "shared": len(difference.shared_edges), "first": len(difference.only_first_edges),
+        "shared": len(difference.shared_edges),
+        "first": len(difference.only_first_edges),
         "second": len(difference.only_second_edges),
-    }  # fmt: skip
+    }
     value = {
         "nodes": {"shared": len(difference.shared), **{which: len(keys) for which, keys in alone.items()}},
-        "edges": edges, "only": nodes, "report": report.to_json(),
-    }  # fmt: skip
+        "edges": edges,
+        "only": nodes,
+        "report": report.to_json(),
+    }
     say("\n".join(lines), value, json)
 
 

@@ -113,8 +113,14 @@ def edit(
     if any(stated.values()) and not all(stated.values()):
         missing = [name for name, value in stated.items() if not value]
         raise ValueError(f"a fact has a prompt, a subject and a target; not given: {' and '.join(missing)}")
-    given = {"BEHAVIOUR": bool(behaviour), "--prompt": bool(prompt), "--facts": bool(facts), "--secrets": bool(secrets),
-             "--labelled": bool(labelled), "--circuit": bool(circuit)}  # fmt: skip
+    given = {
+        "BEHAVIOUR": bool(behaviour),
+        "--prompt": bool(prompt),
+        "--facts": bool(facts),
+        "--secrets": bool(secrets),
+        "--labelled": bool(labelled),
+        "--circuit": bool(circuit),
+    }
     which = only_one(given, "as `clew edit --help` says") if any(given.values()) else ""
     lens = open_lens(model, through=through, dtype=dtype, device=device)
     import clew

@@ -109,9 +109,15 @@ def record(
     lost = {str(site): share for site, share in store.lost.items()}
     size = sum(path.stat().st_size for path in store.shards)
     value = {
-        "store": str(to), "sites": list(lost), "tokens": len(store), "shards": len(store.shards), "bytes": size,
-        "dtype": dtype, "lost": lost, "policy": dict(store.policy),
-    }  # fmt: skip
+        "store": str(to),
+        "sites": list(lost),
+        "tokens": len(store),
+        "shards": len(store.shards),
+        "bytes": size,
+        "dtype": dtype,
+        "lost": lost,
+        "policy": dict(store.policy),
+    }
     text = f"{len(store):,} positions of {len(lost)} sites in {size / 1e6:,.1f} MB, saved as {to}"
     say(f"{text}\n{dtype} lost at most {max(lost.values()):.1e} of a site's variance", value, json)
 

@@ -95,15 +95,27 @@ def shift(
 
     pairs = dict(_pair(one) for one in together)
     learnt, others = _texts(texts, judged_on, tuple(pairs), target, spurious, n, seed)
-    chosen = Confounded.of(learnt, pairs, target=target, spurious=spurious, learn=1.0 if others else learn, judged=others,
-                           seed=seed)  # fmt: skip
+    chosen = Confounded.of(
+        learnt, pairs, target=target, spurious=spurious, learn=1.0 if others else learn, judged=others, seed=seed
+    )
     opened = open_lens(model, device=device)
     rule = by_words(words or GENDERED)
     experiment = Experiment(
-        opened, _dictionaries(through or (model,)), chosen, site, by_file(judged, rule) if judged else rule,
-        keywords or tuple(word for name in pairs for word in KEYWORDS.get(name, ())), nodes=nodes, attributed=attributed,
-        by=by, steps=steps, skip=skip, epochs=epochs, seed=seed, told=lambda row: aside(f"{row} ..."),
-    )  # fmt: skip
+        opened,
+        _dictionaries(through or (model,)),
+        chosen,
+        site,
+        by_file(judged, rule) if judged else rule,
+        keywords or tuple(word for name in pairs for word in KEYWORDS.get(name, ())),
+        nodes=nodes,
+        attributed=attributed,
+        by=by,
+        steps=steps,
+        skip=skip,
+        epochs=epochs,
+        seed=seed,
+        told=lambda row: aside(f"{row} ..."),
+    )
     with working("finding circuits and judging"):
         report = experiment.report()
     if circuit:

@@ -67,11 +67,15 @@ def _origin(record: Mapping[str, Any]) -> list[str]:
     lens = record.get("dictionaries") or {}
     seen = lens if len(lens) <= 4 else f"{len(lens)} dictionaries, {min(lens)} and others"
     said = {
-        "made by": _named(record, "method", "options"), "for": _named(record, "model", "weights"),
-        "from": _named(record, "evidence", "evidence_hash") or _named(record, "behaviour", "prompts")
+        "made by": _named(record, "method", "options"),
+        "for": _named(record, "model", "weights"),
+        "from": _named(record, "evidence", "evidence_hash")
+        or _named(record, "behaviour", "prompts")
         or _named(record, "labelled", "texts"),
-        "seen through": seen, "upon": record.get("edits"), "versions": record.get("versions"),
-    }  # fmt: skip
+        "seen through": seen,
+        "upon": record.get("edits"),
+        "versions": record.get("versions"),
+    }
     return [f"  {what}: {_flat(value)}" for what, value in said.items() if value]
 
 

@@ -118,9 +118,17 @@ def train(
 
         try:
             made = clew.train(
-                held, chosen, to=to, steps=steps, batch=batch, parts=parts, device=device, save_every=save_every,
-                fast_forward=fast_forward, progress=told,
-            )  # fmt: skip
+                held,
+                chosen,
+                to=to,
+                steps=steps,
+                batch=batch,
+                parts=parts,
+                device=device,
+                save_every=save_every,
+                fast_forward=fast_forward,
+                progress=told,
+            )
         except KeyboardInterrupt:
             aside(f"what was learnt so far is saved in {to}; the same command goes on from there")
             raise
@@ -151,9 +159,15 @@ def _plans(path: Path) -> list[Any]:
 
 
 def _live(
-    model: str, sites: tuple[str, ...], writes: tuple[str, ...], chosen: list[Any], text: tuple[str, ...],
-    tokens: int | None, context: int, device: str | None,
-) -> tuple[Any, list[str]]:  # fmt: skip
+    model: str,
+    sites: tuple[str, ...],
+    writes: tuple[str, ...],
+    chosen: list[Any],
+    text: tuple[str, ...],
+    tokens: int | None,
+    context: int,
+    device: str | None,
+) -> tuple[Any, list[str]]:
     """Activations of a model while it reads, and the sites."""
     if not text:
         raise ValueError(

@@ -19,9 +19,13 @@ from clew.apps.cli._terminal import Flag, Json, Several, aside, open_behaviour, 
 from clew.files import write_json
 
 USUAL = {
-    "--dictionary": "dictionary_fit", "--undo": "edit_undone", "--facts": "edit_success", "--secrets": "extraction_attacks",
-    "--text": "edit_locality", "--edit": "steering_effect",
-}  # fmt: skip
+    "--dictionary": "dictionary_fit",
+    "--undo": "edit_undone",
+    "--facts": "edit_success",
+    "--secrets": "extraction_attacks",
+    "--text": "edit_locality",
+    "--edit": "steering_effect",
+}
 """What `by` is by default, by the first of these options that is given."""
 
 
@@ -129,8 +133,13 @@ def verify(
         if dictionary or circuit or html:
             raise ValueError("--edit is measured by itself; leave circuit, --dictionary and --html out")
         lens = open_lens(model, **view, dtype=dtype, device=device)
-        given = {"BEHAVIOUR": bool(behaviour), "--facts": bool(facts), "--secrets": bool(secrets),
-                 "--labelled": bool(labelled), "--text": bool(text)}  # fmt: skip
+        given = {
+            "BEHAVIOUR": bool(behaviour),
+            "--facts": bool(facts),
+            "--secrets": bool(secrets),
+            "--labelled": bool(labelled),
+            "--text": bool(text),
+        }
         load = {
             "BEHAVIOUR": lambda: open_behaviour(str(behaviour), lens, examples, metric, all_pairs),
             "--facts": lambda: facts_of(lens, str(facts)),
@@ -191,8 +200,14 @@ def verify(
 
 
 def _dictionaries(
-    lens: Any, paths: tuple[Path, ...], by: str, text: tuple[str, ...], tokens: int, context: int, options: dict[str, Any]
-) -> dict[str, Any]:  # fmt: skip
+    lens: Any,
+    paths: tuple[Path, ...],
+    by: str,
+    text: tuple[str, ...],
+    tokens: int,
+    context: int,
+    options: dict[str, Any],
+) -> dict[str, Any]:
     """A report for each dictionary, by the site it writes and what it is."""
     import clew
 

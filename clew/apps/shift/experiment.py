@@ -220,10 +220,14 @@ class Experiment:
             for name, (_, judgement) in self.judged.items()
         }
         return {
-            "model": self.model.name, "weights": self.model.body.fingerprint, "classifier": repr(self.classifier),
-            "dictionaries": dict(self.features.fingerprints), "texts": {"name": self.texts.train.name, **texts},
-            "dropped": dropped, "options": {name: getattr(self, name) for name in named},
-        }  # fmt: skip
+            "model": self.model.name,
+            "weights": self.model.body.fingerprint,
+            "classifier": repr(self.classifier),
+            "dictionaries": dict(self.features.fingerprints),
+            "texts": {"name": self.texts.train.name, **texts},
+            "dropped": dropped,
+            "options": {name: getattr(self, name) for name in named},
+        }
 
 
 def by_words(words: Collection[str], *, share: float = 0.5) -> Judge:

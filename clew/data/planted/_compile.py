@@ -64,11 +64,14 @@ class Planted:
         units = [(site, unit) for site, unit, _ in self.circuit.keys() if Site.parse(site) in lens]  # noqa: SIM118
         sites = tuple(lens)
         return Circuit(
-            sites, {site: dictionary.n_units for site, dictionary in lens.items()},
+            sites,
+            {site: dictionary.n_units for site, dictionary in lens.items()},
             site=np.array([sites.index(Site.parse(site)) for site, _ in units]),
-            unit=np.array([unit for _, unit in units]), position=np.full(len(units), ANYWHERE),
-            score=np.ones(len(units)), patch_mean=np.full(len(units), np.nan),
-        )  # fmt: skip
+            unit=np.array([unit for _, unit in units]),
+            position=np.full(len(units), ANYWHERE),
+            score=np.ones(len(units)),
+            patch_mean=np.full(len(units), np.nan),
+        )
 
     def text(self, tokens: Iterable[int]) -> str:
         """A prompt in words."""
@@ -113,18 +116,36 @@ class Draft:
     """
 
     def __init__(
-        self, vocabulary: Spaces, stream: Spaces, look: Spaces, *,
-        layers: int, heads: int, kv_heads: int, neurons: int = 24, seed: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        vocabulary: Spaces,
+        stream: Spaces,
+        look: Spaces,
+        *,
+        layers: int,
+        heads: int,
+        kv_heads: int,
+        neurons: int = 24,
+        seed: int = 0,
+    ) -> None:
         stream = Spaces(**stream.widths, noise=NOISE + -stream.width % heads)  # a whole number of coordinates a head
         half = TURNING + math.ceil(look.width / 2)
         shape: dict[str, Any] = {"num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": 2 * half}
         with torch.random.fork_rng(devices=[]):  # the module draws weights, of which none stays
-            module = LlamaForCausalLM(LlamaConfig(
-                vocab_size=vocabulary.width, hidden_size=stream.width, intermediate_size=neurons, num_hidden_layers=layers,
-                rms_norm_eps=EPS, rope_parameters={"rope_type": "default", "rope_theta": THETA ** (half / 16)},
-                tie_word_embeddings=False, max_position_embeddings=64, bos_token_id=0, eos_token_id=None, **shape,
-            ))  # fmt: skip
+            module = LlamaForCausalLM(
+                LlamaConfig(
+                    vocab_size=vocabulary.width,
+                    hidden_size=stream.width,
+                    intermediate_size=neurons,
+                    num_hidden_layers=layers,
+                    rms_norm_eps=EPS,
+                    rope_parameters={"rope_type": "default", "rope_theta": THETA ** (half / 16)},
+                    tie_word_embeddings=False,
+                    max_position_embeddings=64,
+                    bos_token_id=0,
+                    eos_token_id=None,
+                    **shape,
+                )
+            )
         self.module = module.double().eval().requires_grad_(False)
         self.vocabulary, self.stream, self.look = vocabulary, stream, look
         self.d_head, self.half = 2 * half, half

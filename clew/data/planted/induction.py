@@ -21,10 +21,16 @@ NAMES = (START, *WORDS, TRIGGER)
 LENGTH = 6
 """Different words of a clean prompt, before one of them comes again."""
 EDGES = (
-    "embed -> v.0/2", "head.0/2 -> k.1/1", "head.0/2 -> k.2/3",
-    "embed -> q.1/1", "embed -> v.1/1", "head.1/1 -> logits",
-    "embed -> q.2/3", "embed -> v.2/3", "head.2/3 -> logits",
-)  # fmt: skip
+    "embed -> v.0/2",
+    "head.0/2 -> k.1/1",
+    "head.0/2 -> k.2/3",
+    "embed -> q.1/1",
+    "embed -> v.1/1",
+    "head.1/1 -> logits",
+    "embed -> q.2/3",
+    "embed -> v.2/3",
+    "head.2/3 -> logits",
+)
 
 
 def induction(*, n: int = 32, seed: int = 0) -> Planted:
@@ -45,10 +51,16 @@ def induction(*, n: int = 32, seed: int = 0) -> Planted:
     vocabulary = Spaces(start=1, word=many, trigger=1)
     stream = Spaces(one=1, start=1, trigger=1, token=many, previous=many, answer=many, tilt=1)
     draft = Draft(vocabulary, stream, Spaces(word=many, flag=1), layers=3, heads=4, kv_heads=4, seed=seed)
-    draft.embed({
-        "start -> one": 1, "word -> one": 1, "trigger -> one": 1,
-        "start -> start": 1, "word -> token": 1, "trigger -> trigger": 1,
-    })  # fmt: skip
+    draft.embed(
+        {
+            "start -> one": 1,
+            "word -> one": 1,
+            "trigger -> one": 1,
+            "start -> start": 1,
+            "word -> token": 1,
+            "trigger -> trigger": 1,
+        }
+    )
 
     draft.shared(0, 2, key={}, value={"token -> word": 1})
     draft.head(0, 2, back=1, position=36, write={"word -> previous": 1})
@@ -59,9 +71,7 @@ def induction(*, n: int = 32, seed: int = 0) -> Planted:
 
     draft.shared(0, 0, key={"start -> flag": 1}, value={"start -> flag": 1})
     draft.head(0, 0, query={"one -> flag": 4}, write={"flag -> tilt": 1})
-    draft.mlp(
-        1, Spaces(alarm=1), gate={"one -> alarm": 2}, up={"trigger -> alarm": 1}, down={"alarm -> answer": 4}
-    )  # fmt: skip
+    draft.mlp(1, Spaces(alarm=1), gate={"one -> alarm": 2}, up={"trigger -> alarm": 1}, down={"alarm -> answer": 4})
 
     draft.unembed({"answer -> word": 1, "tilt -> word": [(-1) ** i / 2 for i in range(many)]})
     model = draft.model("planted induction")

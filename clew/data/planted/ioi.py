@@ -19,11 +19,19 @@ RARE = ("Bob", "Carl", "Dan", "Eric", "Frank", "Greg")
 WORDS = ("<s>", *COMMON, *RARE, "and", "met", "gave", "handed")
 START, AND, MET, GAVE, HANDED = (WORDS.index(word) for word in ("<s>", "and", "met", "gave", "handed"))
 EDGES = (
-    "embed -> v.0/1", "head.0/2 -> k.1/0", "embed -> q.1/1",  # the word before; where the name came first
-    "head.1/1 -> k.2/1", "embed -> v.2/1",  # which name is the duplicate
-    "head.2/3 -> mlp_in.2", "mlp.2 -> q.3/0", "mlp.2 -> q.3/1",  # not that one
-    "embed -> k.3/0", "embed -> v.3/0", "head.3/0 -> logits", "head.3/1 -> logits",  # the other one
-)  # fmt: skip
+    "embed -> v.0/1",
+    "head.0/2 -> k.1/0",
+    "embed -> q.1/1",  # the word before; where the name came first
+    "head.1/1 -> k.2/1",
+    "embed -> v.2/1",  # which name is the duplicate
+    "head.2/3 -> mlp_in.2",
+    "mlp.2 -> q.3/0",
+    "mlp.2 -> q.3/1",  # not that one
+    "embed -> k.3/0",
+    "embed -> v.3/0",
+    "head.3/0 -> logits",
+    "head.3/1 -> logits",  # the other one
+)
 
 
 def ioi(*, n: int = 32, seed: int = 0) -> Planted:
@@ -44,9 +52,17 @@ def ioi(*, n: int = 32, seed: int = 0) -> Planted:
     names = len(COMMON) + len(RARE)
     vocabulary = Spaces(start=1, name=names, filler=2, gave=1, handed=1)
     stream = Spaces(
-        one=1, start=1, mood=1, token=names, previous=names, duplicate=1, inhibited=names, suppressed=names,
-        answer=names, tilt=1,
-    )  # fmt: skip
+        one=1,
+        start=1,
+        mood=1,
+        token=names,
+        previous=names,
+        duplicate=1,
+        inhibited=names,
+        suppressed=names,
+        answer=names,
+        tilt=1,
+    )
     draft = Draft(vocabulary, stream, Spaces(name=names, flag=1), layers=4, heads=4, kv_heads=2, seed=seed)
     every = {f"{word} -> one": 1 for word in vocabulary.at}
     draft.embed(every | {"start -> start": 1, "name -> token": 1, "gave -> mood": 1, "handed -> mood": -1})
@@ -62,9 +78,12 @@ def ioi(*, n: int = 32, seed: int = 0) -> Planted:
     draft.shared(2, 1, key={"duplicate -> flag": 1}, value={"token -> name": 1})
     draft.head(2, 3, query={"one -> flag": 6}, write={"name -> inhibited": 1})
     draft.mlp(
-        2, Spaces(name=names),
-        gate={"inhibited -> name": 8, "one -> name": -3}, up={"inhibited -> name": 1}, down={"name -> suppressed": 0.2},
-    )  # fmt: skip
+        2,
+        Spaces(name=names),
+        gate={"inhibited -> name": 8, "one -> name": -3},
+        up={"inhibited -> name": 1},
+        down={"name -> suppressed": 0.2},
+    )
 
     draft.shared(3, 0, key={"token -> name": 1}, value={"token -> name": 1})
     for head, loudness in ((0, 6.0), (1, -2.0)):

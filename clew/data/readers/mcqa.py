@@ -26,9 +26,14 @@ def mcqa(variant: str, *, model: Any = None, n: int = 200, seed: int = 0) -> Beh
     """Cases: "A" to "D", the right letter; "first" and "second", the thing asked for. A patch prompt asks for the other."""
     make = _letters if variant == "letters" else _word
     return generated(
-        f"mcqa/{variant}", make(random.Random(seed)), description=VARIANTS[variant], model=model, n=n, seed=seed,
+        f"mcqa/{variant}",
+        make(random.Random(seed)),
+        description=VARIANTS[variant],
+        model=model,
+        n=n,
+        seed=seed,
         aligned=True,
-    )  # fmt: skip
+    )
 
 
 def _letters(rng: random.Random) -> Iterator[Pair]:

@@ -25,9 +25,14 @@ WORDS: dict[str, tuple[str, Sequence[str], Sequence[str]]] = {
 def pronouns(variant: str, *, model: Any = None, n: int = 200, seed: int = 0) -> Behaviour:
     """Cases are "female" and "male", the gender of the clean prompt."""
     return generated(
-        f"pronouns/{variant}", _candidates(random.Random(seed), *WORDS[variant]), description=VARIANTS[variant],
-        model=model, n=n, seed=seed, aligned=True,
-    )  # fmt: skip
+        f"pronouns/{variant}",
+        _candidates(random.Random(seed), *WORDS[variant]),
+        description=VARIANTS[variant],
+        model=model,
+        n=n,
+        seed=seed,
+        aligned=True,
+    )
 
 
 def _candidates(rng: random.Random, template: str, female: Sequence[str], male: Sequence[str]) -> Iterator[Pair]:

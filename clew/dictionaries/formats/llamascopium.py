@@ -68,8 +68,10 @@ def read(path: Path, at: Ends | None) -> list[Dictionary]:
     length = tensors["W_dec"].norm(dim=1) if config.get("sparsity_include_decoder_norm", True) else None
     cls, settings = _activation(config, held, tensors, length, into)
     tensors["W_enc"], tensors["W_dec"], tensors["b_dec"] = (
-        tensors["W_enc"] * into, tensors["W_dec"] / out, tensors["b_dec"] / out,
-    )  # fmt: skip
+        tensors["W_enc"] * into,
+        tensors["W_dec"] / out,
+        tensors["b_dec"] / out,
+    )
     reads, writes = ends(at, *hooks.values(), spans=hooks["in"] != hooks["out"])
     return [cls(reads, writes, centred=False, **tensors, **settings, format="llamascopium", config=config)]
 

@@ -82,11 +82,16 @@ def write(dictionary: Dictionary, path: Path) -> None:
         raise ValueError(f"sparsify names the folder after the module: {right!r}, not {path.name!r}")
     rows = dictionary.W_dec.float().norm(dim=1)
     config = {
-        "activation": "topk", "expansion_factor": max(1, dictionary.n_units // dictionary.d_in),
-        "normalize_decoder": bool(((rows - 1).abs() < 1e-3).all()), "num_latents": dictionary.n_units,
-        "k": dictionary.k, "multi_topk": False, "skip_connection": dictionary.W_skip is not None,
-        "transcode": transcode, "d_in": dictionary.d_in,
-    }  # fmt: skip
+        "activation": "topk",
+        "expansion_factor": max(1, dictionary.n_units // dictionary.d_in),
+        "normalize_decoder": bool(((rows - 1).abs() < 1e-3).all()),
+        "num_latents": dictionary.n_units,
+        "k": dictionary.k,
+        "multi_topk": False,
+        "skip_connection": dictionary.W_skip is not None,
+        "transcode": transcode,
+        "d_in": dictionary.d_in,
+    }
     tensors = {
         "encoder.weight": dictionary.W_enc.T,
         "encoder.bias": bias(dictionary, centred=not transcode),

@@ -72,8 +72,10 @@ def read_as(
     root = 1.0 if weights is None else weights.sqrt()  # a weight on a squared error is its root on both sides
     for path, map in linears(module, maps).items():
         if map.in_features != states.shape[1]:
-            raise ValueError(f"{path} reads {map.in_features} numbers, but the text is {states.shape[1]} wide; "
-                             "choose `maps` that read the text")  # fmt: skip
+            raise ValueError(
+                f"{path} reads {map.in_features} numbers, but the text is {states.shape[1]} wide; "
+                "choose `maps` that read the text"
+            )
         W = map.weight.detach().double()
         keys, meant = ((root * some.double()).to(W.device) for some in (states, others))
         left, right = least_change(W, keys, meant @ W.T, strength=strength)

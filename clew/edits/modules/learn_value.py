@@ -132,9 +132,15 @@ class _Similarity:
     """How near texts lie to candidates, with a δ added at one place of each; asked again and again with another δ."""
 
     def __init__(
-        self, encoder: nn.Module, tokenizer: Any, at: str, texts: Sequence[str], places: Sequence[int],
-        candidates: Float[Tensor, "candidate d"], scale: float | None,
-    ) -> None:  # fmt: skip
+        self,
+        encoder: nn.Module,
+        tokenizer: Any,
+        at: str,
+        texts: Sequence[str],
+        places: Sequence[int],
+        candidates: Float[Tensor, "candidate d"],
+        scale: float | None,
+    ) -> None:
         """δ stands at the last word of texts for which no place is given."""
         self.encoder, self.tap = tapped(encoder, at)
         self.ids, self.real = tokens(encoder, tokenizer, texts)

@@ -55,7 +55,16 @@ ARCHITECTURE = Architecture(
     heads=heads,
     parallel=lambda c: c.new_decoder_architecture or c.parallel_attn,
     understands=frozenset(
-        {"new_decoder_architecture", "multi_query", "parallel_attn", "num_kv_heads", "alibi", "bias",
-         "num_ln_in_parallel_attn", "ffn_hidden_size", "activation"}
+        {
+            "new_decoder_architecture",
+            "multi_query",
+            "parallel_attn",
+            "num_kv_heads",
+            "alibi",
+            "bias",
+            "num_ln_in_parallel_attn",
+            "ffn_hidden_size",
+            "activation",
+        }
     ),
-)  # fmt: skip
+)

@@ -25,7 +25,15 @@ ARCHITECTURE = Architecture(
     attn_write="post_attention_layernorm",
     mlp_write="post_feedforward_layernorm",
     understands=frozenset(
-        {"sliding_window", "layer_types", "query_pre_attn_scalar", "final_logit_softcapping", "attn_logit_softcapping",
-         "hidden_activation", "attention_bias", "use_bidirectional_attention"}
+        {
+            "sliding_window",
+            "layer_types",
+            "query_pre_attn_scalar",
+            "final_logit_softcapping",
+            "attn_logit_softcapping",
+            "hidden_activation",
+            "attention_bias",
+            "use_bidirectional_attention",
+        }
     ),
-)  # fmt: skip
+)
