@@ -29,8 +29,8 @@ from _log import log, peak_gib, seconds
 
 from clew import Model
 from clew.dictionaries import ReLU
-from clew.methods._direct import Direct
-from clew.methods.attribution_graph import _feature_rows, _logits
+from clew.methods.graphs._direct import Direct
+from clew.methods.graphs.attribution_graph import _feature_rows, _logits
 from clew.models.body import Body
 
 UNITS = 1024

@@ -17,9 +17,9 @@ from _log import log, peak_gib, seconds
 
 import clew
 from clew import Behaviour, Pair
-from clew.measures._edges import EdgeTrial
-from clew.methods.eap import eap
-from clew.methods.eap_ig_inputs import eap_ig_inputs
+from clew.measures.circuits._edges import EdgeTrial
+from clew.methods.edges.eap import eap
+from clew.methods.edges.eap_ig_inputs import eap_ig_inputs
 
 NAMES = [("John", "Mary"), ("Tom", "Mary"), ("Anna", "Mary"), ("Paul", "Mary")]
 SEARCHES = {

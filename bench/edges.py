@@ -13,11 +13,11 @@ import torch
 from _log import log, peak_gib, seconds
 
 import clew
-from clew.data.contrast import Contrast
-from clew.methods import attribution_patching as ap
-from clew.methods import integrated_gradients as ig
-from clew.methods.edges import Wiring, edges
-from clew.methods.integrated_gradients_inputs import integrated_gradients_inputs
+from clew.methods.edges.edges import Wiring, edges
+from clew.methods.nodes import attribution_patching as ap
+from clew.methods.nodes import integrated_gradients as ig
+from clew.methods.nodes.integrated_gradients_inputs import integrated_gradients_inputs
+from clew.readings.contrast import Contrast
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from nodes import SITES, dictionary

@@ -27,13 +27,14 @@ import torch
 from _log import log, peak_gib
 
 import clew
-from clew.data.bios import bios
-from clew.data.facts import Fact, Facts, facts
-from clew.data.second_moment import second_moment
-from clew.data.secrets import synthetic_secrets
-from clew.data.text import shuffled_texts, wikipedia_leads
-from clew.data.windows import Windows, cut
-from clew.judgement import Judgement
+from clew.circuits.verdicts import Judgement
+from clew.data.facts.everyday import facts
+from clew.data.facts.facts import Fact, Facts
+from clew.data.facts.secrets import synthetic_secrets
+from clew.data.labels.bios import bios
+from clew.data.text.texts import shuffled_texts, wikipedia_leads
+from clew.data.text.windows import Windows, cut
+from clew.readings.moments import second_moment
 
 STEPS = 10
 HEAD = "edit|of|CPU s|bare passes s|ratio|forwards|backwards|tokens|peak GB"

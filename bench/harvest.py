@@ -21,8 +21,8 @@ from torch import nn
 
 import clew
 from bench._log import log
-from clew.data.source import Rows, harvest
-from clew.data.windows import Windows, cut
+from clew.data.text.windows import Windows, cut
+from clew.readings.source import Rows, harvest
 from clew.sites import Site
 from clew.training import Plan
 from clew.training._batches import Batches

@@ -26,10 +26,10 @@ from _log import log, peak_gib, seconds
 
 import clew
 from clew import Behaviour, Circuit, Pair
-from clew.data.behaviour import Batch
-from clew.methods.attribution_patching import attribution_patching
-from clew.methods.eap import eap
-from clew.methods.integrated_gradients_inputs import integrated_gradients_inputs
+from clew.data.behaviours.behaviour import Batch
+from clew.methods.edges.eap import eap
+from clew.methods.nodes.attribution_patching import attribution_patching
+from clew.methods.nodes.integrated_gradients_inputs import integrated_gradients_inputs
 
 NAMES = [("John", "Mary"), ("Tom", "Mary"), ("Anna", "Paul"), ("James", "Sarah"),
          ("David", "Laura"), ("Peter", "Alice"), ("Mark", "Anna"), ("Michael", "Mary")]  # fmt: skip

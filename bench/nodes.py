@@ -11,8 +11,8 @@ from _log import log, peak_gib, seconds
 
 import clew
 from clew.dictionaries import TopK
-from clew.methods.attribution_patching import attribution_patching
-from clew.methods.integrated_gradients import integrated_gradients
+from clew.methods.nodes.attribution_patching import attribution_patching
+from clew.methods.nodes.integrated_gradients import integrated_gradients
 
 EXAMPLES, STEPS, UNITS, K = 40, 10, 2304, 16
 SITES = [f"resid.{i}" for i in (3, 7, 11, 15, 19, 23)]

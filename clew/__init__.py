@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from clew.changes import Scale as Scale
     from clew.changes import Set as Set
     from clew.changes import Update as Update
-    from clew.circuit import Circuit as Circuit
-    from clew.circuit import Node as Node
-    from clew.data.behaviour import Behaviour as Behaviour
-    from clew.data.behaviour import Pair as Pair
-    from clew.data.store import Store as Store
-    from clew.data.store import record as record
+    from clew.circuits.circuit import Circuit as Circuit
+    from clew.circuits.circuit import Node as Node
+    from clew.data.behaviours.behaviour import Behaviour as Behaviour
+    from clew.data.behaviours.behaviour import Pair as Pair
     from clew.dictionaries import Dictionary as Dictionary
     from clew.models import EditDidNotFire as EditDidNotFire
     from clew.models import Generation as Generation
     from clew.models import Model as Model
     from clew.models import Trace as Trace
     from clew.models import open_model as open  # noqa: F401
+    from clew.readings.store import Store as Store
+    from clew.readings.store import record as record
     from clew.report import Report as Report
     from clew.sites import Site as Site
     from clew.sites import Weight as Weight
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "clew.changes": ("Add", "Clamp", "Edit", "Gate", "Mix", "Project", "Scale", "Set", "Update"),
-    "clew.circuit": ("Circuit", "Node"),
-    "clew.data.behaviour": ("Behaviour", "Pair"),
-    "clew.data.store": ("Store", "record"),
+    "clew.circuits.circuit": ("Circuit", "Node"),
+    "clew.data.behaviours.behaviour": ("Behaviour", "Pair"),
+    "clew.readings.store": ("Store", "record"),
     "clew.dictionaries": ("Dictionary",),
     "clew.models": ("EditDidNotFire", "Generation", "Model", "Trace", "open"),
     "clew.report": ("Report",),

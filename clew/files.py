@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,21 +47,24 @@ def write_text(path: str | Path, text: str) -> Path:
     return write_whole(path, lambda temporary: _write_text(temporary, text))
 
 
-def read_json(path: str | Path, format: str, *, or_with: Collection[str] = ()) -> dict[str, Any]:
+def read_json(path: str | Path, format: str) -> dict[str, Any]:
     """Read a JSON file of ours whose "format" entry must be `format`.
 
-    Args: or_with: entries of another format that the caller reads as well; a file that has them all will do.
     Raises: ValueError naming the file, what was expected and what was found.
     """
-    path = Path(path)
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); a {format!r} file was expected") from error
+    value = read_any_json(path, f"; a {format!r} file was expected")
     found = value.get("format") if isinstance(value, dict) else type(value).__name__
-    if found != format and not (or_with and isinstance(value, dict) and value.keys() >= set(or_with)):
+    if found != format:
         raise ValueError(f'{path} is not a {format!r} file: its "format" is {found!r}')
     return value
+
+
+def read_any_json(path: str | Path, expected: str = "") -> Any:
+    """Read a JSON file of anyone's. Raises: ValueError naming the file, and what was expected if that is given."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON ({error}){expected}") from error
 
 
 def cache_folder(*parts: str) -> Path:

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 import transformers
 
-from clew.circuit import Circuit
-from clew.data.behaviour import Behaviour
-from clew.data.facts import Facts
-from clew.data.labelled import Labelled
-from clew.data.secrets import Secrets
-from clew.data.windows import Windows
+from clew.circuits.circuit import Circuit
+from clew.data.behaviours.behaviour import Behaviour
+from clew.data.facts.facts import Facts
+from clew.data.facts.secrets import Secrets
+from clew.data.labels.labelled import Labelled
+from clew.data.text.windows import Windows
 from clew.dictionaries import Dictionary
 from clew.models import Model
 from clew.stack import Stack

@@ -12,11 +12,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from clew import finder
 from clew.changes import Add, Clamp, Edit, Gate, Mix, Project, Scale, Set, Update
 from clew.files import write_whole
 from clew.sites import Site, Weight, Where, near
 
 FORMAT, VERSION = "clew stack", 1
+FORMATS = "edits.formats"
 SHOWN = 5
 """Of a long table in `about`, so many entries are printed; the file holds them all."""
 VERBS = {verb.__name__: verb for verb in (Add, Set, Mix, Scale, Clamp, Project, Update)}
@@ -73,11 +75,16 @@ class Stack(Sequence[Edit]):
     def __repr__(self) -> str:
         return f"Stack({self.name!r}, {len(self)} edits)"
 
-    def save(self, path: str | Path) -> Path:
-        """Write one safetensors file, exact to the bit.
+    def save(self, path: str | Path, *, format: str = "clew", model: Any = None) -> Path:
+        """Write one safetensors file, exact to the bit, or a vector file of another tool (`gguf`, `steering_vectors`).
 
-        Raises: ValueError for an edit that is not one of clew's verbs, or a name of another format.
+        Args: model: whom the edits are for, which a vector file of another tool must know.
+        Raises: ValueError for an edit that is not one of clew's verbs or that such a file cannot hold, or a name of
+            another format.
         """
+        if format != "clew":
+            finder.writing(FORMATS, format).write(self, Path(path), model)
+            return Path(path)
         if Path(path).suffix in (".gguf", ".pt", ".pkl", ".bin"):
             raise ValueError(
                 f"{path} would hold safetensors; name it .safetensors, or write a vector for another tool by "
@@ -90,10 +97,22 @@ class Stack(Sequence[Edit]):
         return write_whole(path, lambda file: save_file(tensors, file, {"clew": json.dumps(head)}))
 
     @classmethod
-    def load(cls, path: str | Path) -> Stack:
-        """Read what `save` wrote. Raises: ValueError naming the file and what is wrong with it."""
-        if not Path(path).is_file():
-            raise ValueError(f"there is no file {path} of edits")
+    def load(cls, path: str | Path, model: Any = None) -> Stack:
+        """Read what `save` wrote, or a vector file of another tool.
+
+        Args: model: what the edits are for; vectors that do not fit it are refused.
+        Raises: ValueError naming the file and what is wrong with it.
+        """
+        path = Path(path).expanduser()
+        if not path.is_file():
+            raise ValueError(f"there is no file {path} of edits (here is {str(Path.cwd())!r})")
+        if known := finder.reading(FORMATS, path):
+            return known[1].read(path, model)
+        if path.suffix != ".safetensors":
+            raise ValueError(
+                f"{path} is {_what(path)}; edits are in .safetensors of clew, or in files of "
+                f"{', '.join(finder.names(FORMATS))}"
+            )
         try:
             with safe_open(path, "pt") as file:
                 head = json.loads((file.metadata() or {}).get("clew", "{}"))
@@ -110,6 +129,13 @@ class Stack(Sequence[Edit]):
             return cls(edits, head["name"], head["about"], head["provenance"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a whole stack of edits: {error!r} is missing or malformed") from error
+
+
+def _what(path: Path) -> str:
+    """What a file that holds no edits is, as far as its first bytes tell."""
+    with path.open("rb") as file:
+        is_gguf = file.read(4) == b"GGUF"
+    return "a GGUF file, but no control vector (clew.open opens models)" if is_gguf else "of no kind we know"
 
 
 def _parts(stack: Stack, what: Mapping[str, Any]) -> list[Any]:

@@ -1,6 +1,6 @@
 """find, edit and verify: the function by its name, and what it was called with written into what it returns.
 
-record and train need no such wrapper: they are where they are written (clew/data/store.py, clew/training/_loop.py).
+record and train need no such wrapper: they are where they are written (clew/readings/store.py, clew/training/_loop.py).
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args, get_type_hints
 
-from clew.circuit import Circuit
-from clew.data.behaviour import Behaviour
-from clew.data.facts import Facts
-from clew.data.labelled import Labelled
-from clew.data.metrics import name_of
-from clew.data.secrets import Secrets
-from clew.data.windows import Windows
+from clew.circuits.circuit import Circuit
+from clew.data.behaviours.behaviour import Behaviour
+from clew.data.behaviours.metrics import name_of
+from clew.data.facts.facts import Facts
+from clew.data.facts.secrets import Secrets
+from clew.data.labels.labelled import Labelled
+from clew.data.text.windows import Windows
 from clew.dictionaries import Dictionary
-from clew.edits._budget import within_budget
 from clew.finder import load
-from clew.measures.predicted_effects import predicts_effects, with_predicted_effects
+from clew.measures.circuits.predicted_effects import predicts_effects, with_predicted_effects
 from clew.models import Model
 from clew.provenance import card, leaked, prompts_used, provenance
+from clew.readings.budget import within_budget
 from clew.report import Report
 from clew.stack import Stack
 
@@ -111,7 +111,7 @@ def edit(
     function = load("edits", by) if isinstance(by, str) else by
     if text is not None and not isinstance(text, Windows):
         raise ValueError(
-            f"text= takes windows, as clew.data.windows.cut(texts, model.tokenizer) makes; a "
+            f"text= takes windows, as clew.data.text.windows.cut(texts, model.tokenizer) makes; a "
             f"{type(text).__name__} was given"
         )
     wants = [p for p in inspect.signature(function).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][1:2]
@@ -122,7 +122,7 @@ def edit(
         )
     takes = inspect.signature(function).parameters.get("text")
     if budget is not None and text is None:
-        raise ValueError("a budget is held on a text; give text=, windows that clew.data.windows.cut makes")
+        raise ValueError("a budget is held on a text; give text=, windows that clew.data.text.windows.cut makes")
     learnt, judged = text.split(0.5) if takes and text is not None and budget is not None else (text, text)
     if takes and text is not None:
         options = options | {"text": learnt}
@@ -154,7 +154,7 @@ def verify(
             texts; for edits Facts, Secrets, Windows or a Behaviour, as the measure's signature says.
         claim: what is measured.
         by: a file of clew/measures, or a function of the same shape. By default `faithfulness` for a circuit,
-            `dictionary_fit` for a dictionary; for edits what goes with the evidence.
+            `fit` for a dictionary; for edits what goes with the evidence.
         options: as in its signature.
 
     Returns: a Report with intervals and provenance. Warns, and notes in the report, where held-out pairs of a behaviour
@@ -163,7 +163,7 @@ def verify(
     go with it.
     """
     by = by or _usual_measure(evidence, claim)
-    measure = load("measures", by) if isinstance(by, str) else by
+    measure = load(_room(claim), by) if isinstance(by, str) else by
     _fits_together(measure, evidence, claim)
     started = time.perf_counter()
     report = measure(model, evidence, claim, **_checked(measure, options))
@@ -183,21 +183,27 @@ def verify(
 
 _TEXTS = (
     ". Lists of texts have no answers that a metric could read: give steering_effect a Behaviour of prompts with answers, "
-    "edit_locality Windows (clew.data.windows.cut), or edit_fluency and unlearning_depth Labelled texts"
+    "locality Windows (clew.data.text.windows.cut), or fluency and unlearning_depth Labelled texts"
 )
-_LABELLED = "; of Labelled texts by=edit_fluency, unlearning_depth and group_accuracy tell what edits change"
+_LABELLED = "; of Labelled texts by=fluency, unlearning_depth and group_accuracy tell what edits change"
+
+
+def _room(claim: object) -> str:
+    """The room of measures of such claims."""
+    kinds = {Dictionary: "dictionaries", Stack: "edits"}
+    return "measures." + next((room for kind, room in kinds.items() if isinstance(claim, kind)), "circuits")
 
 
 def _usual_measure(evidence: object, claim: object) -> str:
     if not isinstance(claim, Stack):
-        return "faithfulness" if isinstance(claim, Circuit) else "dictionary_fit"
+        return "faithfulness" if isinstance(claim, Circuit) else "fit"
     usual = {
-        Facts: "edit_success",
+        Facts: "success",
         Secrets: "extraction_attacks",
-        Windows: "edit_locality",
+        Windows: "locality",
         Behaviour: "steering_effect",
     }
-    return next((name for kind, name in usual.items() if isinstance(evidence, kind)), "edit_success")
+    return next((name for kind, name in usual.items() if isinstance(evidence, kind)), "success")
 
 
 def _fits_together(measure: Callable[..., Report], evidence: object, claim: object) -> None:

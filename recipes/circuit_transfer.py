@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import clew
-from clew.methods.faithfulness_alignment import scrambled
+from clew.methods.transfer.faithfulness_alignment import scrambled
 
 RESULT = Path(__file__).parent.parent / "docs" / "results" / "circuit_transfer.json"
 TASK, OTHERS = "ioi", ("agreement/across_pp", "pronouns/names")

@@ -38,12 +38,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
 import clew
-from clew.data.labelled import Labelled
-from clew.data.likelihood import likelihoods
-from clew.data.text import stream_texts
-from clew.data.units import firing
-from clew.data.windows import Windows, cut
+from clew.data.labels.labelled import Labelled
+from clew.data.text.texts import stream_texts
+from clew.data.text.windows import Windows, cut
 from clew.files import write_text
+from clew.models.likelihood import likelihoods
+from clew.readings.firing import firing
 from clew.report import Row, bootstrap
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -225,7 +225,7 @@ def judged(
     ]
     if edited.edits:
         stack = clew.Stack(edited.edits)
-        loss = clew.verify(plain, running, stack, by="edit_locality", controls=0, lead=1.0)["loss increase"]
+        loss = clew.verify(plain, running, stack, by="locality", controls=0, lead=1.0)["loss increase"]
         made.append(Row("loss increase", loss.value, loss.low, loss.high, of, examples=loss.examples))
     print(
         of,

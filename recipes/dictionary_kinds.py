@@ -19,11 +19,11 @@ from pathlib import Path
 import torch
 
 import clew
-from clew.apps.page.dictionary import dictionary_page
-from clew.data.source import Rows
-from clew.data.text import read_texts, shuffled_texts, wikipedia_leads
-from clew.data.windows import cut
+from clew.apps.pages.dictionary import dictionary_page
+from clew.data.text.texts import read_texts, shuffled_texts, wikipedia_leads
+from clew.data.text.windows import cut
 from clew.files import write_text
+from clew.readings.source import Rows
 
 SITE, UNITS, K = "resid.15", 2304, 32
 PAGE = Path(__file__).parent.parent / "docs" / "results" / "dictionary_kinds.html"

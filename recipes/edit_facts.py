@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import clew
-from clew.data.facts import Facts, facts
-from clew.data.second_moment import second_moment
-from clew.data.text import shuffled_texts, wikipedia_leads
-from clew.data.windows import Windows, cut
+from clew.data.facts.everyday import facts
+from clew.data.facts.facts import Facts
+from clew.data.text.texts import shuffled_texts, wikipedia_leads
+from clew.data.text.windows import Windows, cut
 from clew.files import cache_folder, write_json, write_text
-from clew.measures.edit_locality import edit_locality
-from clew.measures.edit_success import edit_success
+from clew.measures.edits.locality import locality
+from clew.measures.edits.success import success
+from clew.readings.moments import second_moment
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 SIZES = ((1, 5), (10, 1), (100, 1))
@@ -47,7 +48,7 @@ COLUMNS = {
     "efficacy": "efficacy", "said": "greedy", "paraphrases": "generalisation", "neighbours": "right at neighbours",
     "unchanged": "specificity", "score": "score",
 }  # fmt: skip
-"""Of the table, by the measure of edit_success that they show."""
+"""Of the table, by the measure of success that they show."""
 
 
 def edited(
@@ -58,11 +59,9 @@ def edited(
     started = time.perf_counter()
     stack = clew.edit(model, some, by=by, **taken, **options)
     seconds = time.perf_counter() - started
-    success = edit_success(model, some, stack, controls=0)
-    after = {row.measure: row.value for row in success.rows if row.of == "after"}
-    away = {
-        row.measure: row.value for row in edit_locality(model, held_out, stack, controls=0).rows if row.of == "edited"
-    }
+    told = success(model, some, stack, controls=0)
+    after = {row.measure: row.value for row in told.rows if row.of == "after"}
+    away = {row.measure: row.value for row in locality(model, held_out, stack, controls=0).rows if row.of == "edited"}
     columns = {column: after[measure] for column, measure in COLUMNS.items()}
     return {**columns, "KL": away["KL"], "loss increase": away["loss increase"], "seconds": seconds}
 

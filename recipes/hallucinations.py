@@ -39,9 +39,10 @@ import numpy as np
 import torch
 
 import clew
-from clew.data.facts import RELATIONS, answer_ids
-from clew.data.likelihood import likelihoods
+from clew.data.facts.everyday import RELATIONS
+from clew.data.facts.facts import answer_ids
 from clew.files import write_text
+from clew.models.likelihood import likelihoods
 from clew.report import Row, bootstrap
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"

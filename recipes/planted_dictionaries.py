@@ -13,8 +13,8 @@ import time
 from dataclasses import replace
 
 import clew
-from clew.data.synthetic import Planted, planted
-from clew.measures.dictionary_recovery import dictionary_recovery
+from clew.data.planted.activations import Planted, planted
+from clew.measures.dictionaries.recovery import recovery
 
 D, FEATURES, ACTIVE, TOKENS, JUDGED, BATCH = 64, 128, 6, 30_000, 5_000, 1024
 TOPK = {"units": FEATURES, "k": ACTIVE}
@@ -72,7 +72,7 @@ def main() -> None:
                 {"resid.0": learnt}, [clew.Plan(by, "resid.0", options=options)], steps=steps, batch=BATCH
             )
             seconds = time.process_time() - start
-            report = dictionary_recovery(None, judged, made)
+            report = recovery(None, judged, made)
             rows = {(r.measure, r.of): r for r in report.rows}
 
             def told(measure: str, of: str = "dictionary", rows: dict = rows) -> str:
@@ -88,7 +88,7 @@ def chance(judged: Planted) -> float:
     """Mean max cosine of as many random rows."""
     from clew.dictionaries import Identity
 
-    return next(r.value for r in dictionary_recovery(None, judged, Identity("resid.0", D)).rows if r.of == "random")
+    return next(r.value for r in recovery(None, judged, Identity("resid.0", D)).rows if r.of == "random")
 
 
 if __name__ == "__main__":

@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import clew
-from clew.apps.shift.experiment import Experiment, by_words
-from clew.apps.shift.table import markdown
-from clew.data.bios import GENDERED, KEYWORDS, bios
-from clew.data.confounded import Confounded
-from clew.data.labelled import Labelled
+from clew.data.labels.bios import GENDERED, KEYWORDS, bios
+from clew.data.labels.confounded import Confounded
+from clew.data.labels.labelled import Labelled
 from clew.files import write_json, write_text
 from clew.report import Report, Row
+from clew.studies.shift.experiment import Experiment, by_words
+from clew.studies.shift.table import markdown
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 GENERATED = ({"nurse": "female", "professor": "male"}, {"painter": "female", "lawyer": "male"},

@@ -19,8 +19,8 @@ import torch
 from rich.progress import Progress
 
 import clew
-from clew.data.text import stream_texts, wikipedia_leads
-from clew.data.windows import cut
+from clew.data.text.texts import stream_texts, wikipedia_leads
+from clew.data.text.windows import cut
 
 PACK = Path(__file__).parent.parent / "clew" / "packs" / "smollm2-135m"
 CHARACTERS = {"openstax": 750_000, "standardebooks": 800_000, "wiki_vital": 1_150_000}

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import clew
-from clew.data.secrets import Secrets, synthetic_secrets
+from clew.data.facts.secrets import Secrets, synthetic_secrets
 
 RESULT = Path(__file__).parent.parent / "docs" / "results" / "unlearning.json"
 UPPER = [f"down.{layer}" for layer in range(15, 30)]

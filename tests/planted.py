@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel
 
 from clew import Behaviour, Model, Pair
-from clew.data.metrics import Metric, answer_logit, logit_difference
+from clew.data.behaviours.metrics import Metric, answer_logit, logit_difference
 from clew.dictionaries import JumpReLU, ReLU, TopK
 from clew.models.body import Body
 

@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 
 import clew
 from clew import Behaviour, Circuit, Dictionary, EditDidNotFire, Pair, Scale, Set, Site, Where
-from clew.circuit import ERROR
-from clew.data.metrics import kl_divergence, logit_difference
-from clew.data.store import record
+from clew.circuits.circuit import ERROR
+from clew.data.behaviours.metrics import kl_divergence, logit_difference
 from clew.dictionaries import TopK
-from clew.methods.attribution_patching import attribution_patching
+from clew.methods.nodes.attribution_patching import attribution_patching
+from clew.readings.store import record
 from tests.models.tiny import word_tokenizer
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import clew
-from clew.data.facts import Facts
-from clew.data.labelled import Labelled
-from clew.data.windows import cut
+from clew.data.facts.facts import Facts
+from clew.data.labels.labelled import Labelled
+from clew.data.text.windows import cut
 from clew.dictionaries import Identity
 from tests.models.tiny import model_of
 from tests.planted import random_behaviour
@@ -20,7 +20,7 @@ def test_a_dictionary_is_measured_on_windows_and_named_in_the_report() -> None:
     exact = Identity("resid.1", model.body.widths[clew.Site.parse("resid.1")])
     report = clew.verify(model, windows, exact)
     assert report["FVU"].value == 0 and report["loss recovered"].value == 1
-    assert report.provenance["method"] == "dictionary_fit"
+    assert report.provenance["method"] == "fit"
     assert report.provenance["dictionary"]["fingerprint"] == exact.fingerprint
     assert report.provenance["text"] == dict(windows.policy)
 
@@ -31,8 +31,8 @@ def test_evidence_that_does_not_go_with_the_claim_is_refused() -> None:
     exact = Identity("resid.1", 16)
     with pytest.raises(ValueError, match="faithfulness measures a Circuit on Behaviour; a Identity and Windows"):
         clew.verify(model, windows, exact, by="faithfulness")
-    with pytest.raises(ValueError, match="dictionary_probing measures a Dictionary on Labelled"):
-        clew.verify(model, windows, exact, by="dictionary_probing")
+    with pytest.raises(ValueError, match="probing measures a Dictionary on Labelled"):
+        clew.verify(model, windows, exact, by="probing")
 
 
 def test_texts_without_answers_are_refused_with_what_measures_them() -> None:
@@ -45,7 +45,7 @@ def test_texts_without_answers_are_refused_with_what_measures_them() -> None:
         unwrap(clew.verify)(model, sides, stack, by="steering_effect")
     labelled = Labelled("tone", (*sides[0], *sides[1]), {"tone": ("good",) * 4 + ("old",) * 4})
     for by in ("steering_effect", None):
-        with pytest.raises(ValueError, match="of Labelled texts by=edit_fluency, unlearning_depth and group_accuracy"):
+        with pytest.raises(ValueError, match="of Labelled texts by=fluency, unlearning_depth and group_accuracy"):
             clew.verify(model, labelled, stack, by=by)
     assert clew.verify(model, labelled, stack, by="unlearning_depth", layers=[1])["resid.1"].examples
 
@@ -84,7 +84,7 @@ def test_a_budget_makes_the_edit_weaker_or_is_refused() -> None:
     held = clew.edit(model, facts, by=shifted, size=50.0, text=text, budget=0.01, progress=lambda *n: told.append(n))
     assert 0 < held[0].scale < 1 and len(told) == held.about["budget"]["passes"]
     report = clew.verify(model, text, held)
-    assert 0 < report["loss increase"].value <= 0.01 and report.provenance["method"] == "edit_locality"
+    assert 0 < report["loss increase"].value <= 0.01 and report.provenance["method"] == "locality"
 
 
 def test_edits_are_made_of_the_half_that_is_not_judged() -> None:

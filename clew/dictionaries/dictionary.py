@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clew.dictionaries import hub, loading
 from clew.report import Report
 from clew.sites import Site
 
@@ -104,7 +105,7 @@ class Dictionary(nn.Module, ABC):
         """True for a transcoder: it reads one site and writes another."""
         return self.reads != self.writes
 
-    # On disk. I import late: the formats build dictionaries, so they stand above this file.
+    # On disk.
 
     @staticmethod
     def load(path: str | Path, *, at: Site | str | None = None) -> list[Dictionary]:
@@ -115,24 +116,18 @@ class Dictionary(nn.Module, ABC):
         transcoder. Tensors of half precision become float32.
         Raises: ValueError naming the file, what was expected there and what was found.
         """
-        from clew.dictionaries.loading import load
-
-        return load(path, at)
+        return loading.load(path, at)
 
     def save(self, path: str | Path, *, format: str = "clew") -> Path:
         """Write one file (`clew`, .safetensors; `pack`, .pack.safetensors) or one folder (`saelens`, `sparsify`)."""
-        from clew.dictionaries.loading import save
-
-        return save(self, path, format)
+        return loading.save(self, path, format)
 
     @staticmethod
     def from_pretrained(
         repo_id: str, *, pattern: str | None = None, revision: str | None = None, at: Site | str | None = None
     ) -> list[Dictionary]:
         """The dictionaries of a repository on the Hugging Face hub; see `clew.dictionaries.hub.from_pretrained`."""
-        from clew.dictionaries.hub import from_pretrained
-
-        return from_pretrained(repo_id, pattern=pattern, revision=revision, at=at)
+        return hub.from_pretrained(repo_id, pattern=pattern, revision=revision, at=at)
 
     @staticmethod
     def push_to_hub(
@@ -144,9 +139,8 @@ class Dictionary(nn.Module, ABC):
         token: str | None = None,
     ) -> str:
         """Upload dictionaries with a model card; returns the address. See `clew.dictionaries.hub.push_to_hub`."""
-        from clew.dictionaries.hub import push_to_hub
-
-        return push_to_hub(dictionaries, repo_id, report=report, private=private, token=token)
+        given = [dictionaries] if isinstance(dictionaries, Dictionary) else list(dictionaries)
+        return hub.push_to_hub(given, repo_id, report=report, private=private, token=token)
 
     def extra_repr(self) -> str:
         sites = f"{self.reads}" if not self.spans_sites else f"{self.reads} -> {self.writes}"

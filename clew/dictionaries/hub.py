@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from clew.dictionaries.dictionary import Dictionary
+from clew.dictionaries.loading import load
 from clew.files import write_text
 from clew.report import Report
 from clew.sites import Site
@@ -18,7 +18,7 @@ LONG = 300
 
 
 def push_to_hub(
-    dictionaries: Dictionary | Sequence[Dictionary],
+    dictionaries: Sequence[Any],
     repo_id: str,
     *,
     report: Report | None = None,
@@ -34,10 +34,9 @@ def push_to_hub(
     """
     import huggingface_hub
 
-    given = [dictionaries] if isinstance(dictionaries, Dictionary) else list(dictionaries)
-    card = model_card(given, report)
+    card = model_card(dictionaries, report)
     with tempfile.TemporaryDirectory() as folder:
-        for dictionary in given:
+        for dictionary in dictionaries:
             dictionary.save(Path(folder, file_name(dictionary)))
         write_text(Path(folder, "README.md"), card.replace(REPO, repo_id))
         url = huggingface_hub.create_repo(repo_id, private=private, exist_ok=True, token=token)
@@ -47,7 +46,7 @@ def push_to_hub(
 
 def from_pretrained(
     repo_id: str, *, pattern: str | None = None, revision: str | None = None, at: Site | str | None = None
-) -> list[Dictionary]:
+) -> list[Any]:
     """The dictionaries of a repository on the hub, in forward order; every format that `Dictionary.load` knows.
 
     Args: pattern: files to fetch, as in "layers.3/*"; all by default. revision: a branch, tag or commit. at: as in
@@ -57,13 +56,13 @@ def from_pretrained(
     import huggingface_hub
 
     folder = huggingface_hub.snapshot_download(repo_id, revision=revision, allow_patterns=pattern)
-    return Dictionary.load(str(folder), at=at)
+    return load(str(folder), at)
 
 
 REPO = "ORG/NAME"
 
 
-def model_card(dictionaries: Sequence[Dictionary], report: Report | None = None) -> str:
+def model_card(dictionaries: Sequence[Any], report: Report | None = None) -> str:
     """Markdown: what each file reads, writes and holds, how it was trained, and the report's rows with intervals.
 
     Raises: ValueError when there is no dictionary, or two of the same sites.
@@ -101,7 +100,7 @@ def model_card(dictionaries: Sequence[Dictionary], report: Report | None = None)
     return "\n\n".join(sections) + "\n"
 
 
-def file_name(dictionary: Dictionary) -> str:
+def file_name(dictionary: Any) -> str:
     """`resid.3.safetensors`, or `mlp_in.3-mlp.3.safetensors` for a transcoder."""
     sites = f"{dictionary.reads}-{dictionary.writes}" if dictionary.spans_sites else f"{dictionary.reads}"
     return f"{sites}.safetensors"
@@ -114,7 +113,7 @@ def _model(meta: dict[str, Any]) -> Any:
     return next((p[key] for p in held for key in ("model", "model_name", "lm_name") if p.get(key)), None)
 
 
-def _training(dictionaries: Sequence[Dictionary], files: list[str]) -> list[str]:
+def _training(dictionaries: Sequence[Any], files: list[str]) -> list[str]:
     """What all dictionaries share once, then what differs."""
     told = [{key: _plain(value) for key, value in d.meta.items()} for d in dictionaries]
     shared = {key: value for key, value in told[0].items() if all(other.get(key) == value for other in told)}

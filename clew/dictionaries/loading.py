@@ -1,21 +1,19 @@
-"""Which format a path is in: every file of `formats/` is asked, so there is no list to keep."""
+"""Dictionaries from a path and into one, whatever the format."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
-from clew.dictionaries import formats
-from clew.dictionaries.dictionary import Dictionary
-from clew.dictionaries.formats.hooks import Ends
-from clew.sites import Site, near
+from clew import finder
+from clew.sites import Site
 
 PACKS = Path(__file__).parent.parent / "packs"
 """Dictionaries that come with clew: a folder for each name."""
+
+FORMATS = "dictionaries.formats"
 
 HUB_ID = r"[\w-][\w.-]*/[\w.-]+"
 
@@ -23,15 +21,15 @@ DEPTH = 3
 """How far below the folder that the user names I look for dictionaries."""
 
 
-def load(path: str | Path, at: Site | str | None = None) -> list[Dictionary]:
+def load(path: str | Path, at: Site | str | None = None) -> list[Any]:
     """See `Dictionary.load`."""
     path, sites = _found(str(path)), _ends(at)
-    found = [dictionary for place, format in _places(path, DEPTH) for dictionary in _read(place, format, sites)]
+    found = [dictionary for place in _places(path, DEPTH) for dictionary in _read(*place, sites)]
     if not found:
         inside = sorted(p.name for p in path.iterdir()) if path.is_dir() else [f"a file of {path.stat().st_size} bytes"]
         shown = ", ".join(inside[:8]) + (f" and {len(inside) - 8} more" if len(inside) > 8 else "")
         raise ValueError(
-            f"{path} holds no dictionary in a format we know ({', '.join(_formats())}); "
+            f"{path} holds no dictionary in a format we know ({', '.join(finder.names(FORMATS))}); "
             f"found there: {shown or 'an empty folder'}"
         )
     if sites is not None and len(found) > 1:
@@ -39,13 +37,10 @@ def load(path: str | Path, at: Site | str | None = None) -> list[Dictionary]:
     return sorted(found, key=lambda dictionary: (dictionary.writes.order, dictionary.reads.order))
 
 
-def save(dictionary: Dictionary, path: str | Path, format: str = "clew") -> Path:
+def save(dictionary: Any, path: str | Path, format: str = "clew") -> Path:
     """See `Dictionary.save`."""
-    writers = {name: module for name, module in _formats().items() if hasattr(module, "write")}
-    if format not in writers:
-        raise ValueError(f"{format!r} is not a format that clew writes; {near(format, writers)}")
     path = Path(path).expanduser()
-    writers[format].write(dictionary, path)
+    finder.writing(FORMATS, format).write(dictionary, path)
     return path
 
 
@@ -66,31 +61,24 @@ def _found(name: str) -> Path:
     return PACKS / name
 
 
-def _formats() -> dict[str, ModuleType]:
-    modules = (importlib.import_module(f"{formats.__name__}.{m.name}") for m in pkgutil.iter_modules(formats.__path__))
-    return {m.__name__.rpartition(".")[2]: m for m in modules if hasattr(m, "matches")}
-
-
-def _places(path: Path, depth: int) -> Iterator[tuple[Path, ModuleType]]:
-    """Every file or folder at or below `path` that looks like a format, with that format."""
-    for module in _formats().values():
-        if module.matches(path):
-            yield path, module
-            return
+def _places(path: Path, depth: int) -> Iterator[tuple[Path, str, Any]]:
+    """Every file or folder at or below `path` that looks like a format, with that format's name and itself."""
+    if found := finder.reading(FORMATS, path):
+        yield path, *found
+        return
     if path.is_dir() and depth:
         for child in sorted(p for p in path.iterdir() if p.is_dir()):
             yield from _places(child, depth - 1)
 
 
-def _read(path: Path, format: ModuleType, at: Ends | None) -> list[Dictionary]:
+def _read(path: Path, name: str, format: Any, at: tuple[Site, Site] | None) -> list[Any]:
     try:
         return format.read(path, at)
     except ValueError as error:
-        name = format.__name__.rpartition(".")[2]
         raise ValueError(f"{path} could not be opened as a {name} dictionary: {error}") from error
 
 
-def _ends(at: Site | str | None) -> Ends | None:
+def _ends(at: Site | str | None) -> tuple[Site, Site] | None:
     if at is None:
         return None
     reads, arrow, writes = str(at).partition("->")

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clew.data.facts import Fact, answer_ids, subject_last
-from clew.data.likelihood import meeting
-from clew.data.spans import token_of
+from clew.data.facts.facts import Fact, answer_ids, subject_last
+from clew.data.facts.spans import token_of
 from clew.models import Model
+from clew.models.likelihood import meeting
 from clew.sites import Site
 
 SEEDS = ("The", "Therefore", "Because", "I", "You")

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.edits._norms import norm_after, parts
 from clew.models import Model
-from clew.models.readout import Readout
+from clew.readings.norms import norm_after, parts
+from clew.readings.readout import Readout
 
 RIDGE = 0.01
 """ρ, in mean squares of what a coordinate of a column does to the logits: on Gemma 3 270M, columns change by .1 to .4

@@ -14,10 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clew.changes import Add
-from clew.data.facts import Fact
-from clew.data.likelihood import meeting
+from clew.data.facts.facts import Fact
 from clew.edits._asked import TOKENS, Row, asked_after, at_subjects, neutral, padded
 from clew.models import Model, Trace
+from clew.models.likelihood import meeting
 from clew.sites import Site
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from clew.circuit import ERROR, Circuit
-from clew.data.text import windows
+from clew.circuits.circuit import ERROR, Circuit
+from clew.data.text.texts import windows
 from clew.models import Model
 from clew.sites import Site
 

@@ -12,15 +12,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from clew.changes import Mix, SiteEdit
-from clew.circuit import Circuit
-from clew.data.behaviour import Batch, Behaviour
-from clew.data.contrast import BUDGET, Baseline, Contrast, State, resampled
-from clew.data.metrics import Metric
+from clew.circuits.circuit import Circuit
+from clew.data.behaviours.behaviour import Batch, Behaviour
+from clew.data.behaviours.metrics import Metric
 from clew.methods._masks import Masked
 from clew.methods._nodes import circuit_of
 from clew.models import Model, Trace
-from clew.models.components import Components
-from clew.models.paths import Paths
+from clew.models.graph.components import Components
+from clew.models.graph.paths import Paths
+from clew.readings.contrast import BUDGET, Baseline, Contrast, State, resampled
 from clew.sites import Site
 
 

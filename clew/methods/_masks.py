@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.circuit import Circuit
+from clew.circuits.circuit import Circuit
 
 STRETCH = 0.1
 """How far a mask is drawn beyond 0 and 1 before it is cut off there."""

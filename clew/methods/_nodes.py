@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.circuit import ANYWHERE, ERROR, NODE_COLUMNS, Circuit
-from clew.data.behaviour import Batch, Behaviour
-from clew.data.contrast import Baseline, Contrast, State
+from clew.circuits.circuit import ANYWHERE, ERROR, NODE_COLUMNS, Circuit
+from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.models import Model, Trace
+from clew.readings.contrast import Baseline, Contrast, State
 from clew.sites import Site
 
 Gradients = Callable[[Contrast, Batch, Trace, Trace | None], dict[Site, Tensor]]

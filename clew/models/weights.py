@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,8 +20,20 @@ from clew.changes import Update
 from clew.models.trace import EditDidNotFire
 from clew.sites import MAPS, Site, Weight, near
 
-if TYPE_CHECKING:
-    from clew.models.body import Body
+
+@runtime_checkable
+class Holder(Protocol):
+    """What is asked of a body here."""
+
+    module: Any
+    name: str
+    record: Any
+    n_layers: int
+
+    def linear(self, address: Weight | str) -> Linear: ...
+
+    def mask_arguments(self, real: Tensor) -> dict[str, Tensor]: ...
+
 
 ENDS = {
     "q": ("attn_in", "q"),
@@ -82,14 +94,15 @@ class Linear:
         return (matrix.T if self.transposed else matrix).contiguous()
 
 
-def linear_of(body: Body, address: Weight | str, module: nn.Module | None = None) -> Linear:
+def linear_of(body: Holder, address: Weight | str, module: nn.Module | None = None) -> Linear:
     """The linear map at an address, of the body's module or of a twin of it.
 
     Raises: ValueError naming the near addresses, or what is at the path if it is no linear map.
     """
     weight = Weight.parse(address)
     part, layer = weight.part, weight.layer
-    module = body.module if module is None else module
+    module = module or body.module
+    assert module is not None
     if part is None:
         modules = dict(module.named_modules())
         if weight.name not in modules:
@@ -116,7 +129,7 @@ def linear_of(body: Body, address: Weight | str, module: nn.Module | None = None
     return Linear(weight, f"{path}.weight", module.get_submodule(path), reads, writes, rows)
 
 
-def weights_of(body: Body, *parts: str) -> list[Weight]:
+def weights_of(body: Holder, *parts: str) -> list[Weight]:
     """The addresses of these linear maps (of all in MAPS without arguments), in forward order."""
     if unknown := [p for p in parts if p not in MAPS]:
         raise ValueError(f"{unknown[0]!r} is no kind of weight; {near(unknown[0], MAPS)}")
@@ -130,7 +143,7 @@ def twin_of(module: nn.Module) -> Any:
     return copy.deepcopy(module, {id(t): t for t in (*module.parameters(), *module.buffers())})
 
 
-def updated(body: Body, updates: Iterable[Update]) -> Any:
+def updated(body: Holder, updates: Iterable[Update]) -> Any:
     """A twin of the body's module with these updates made, one after the other; the module itself stays as it is.
 
     Raises: EditDidNotFire for an update that changes no bit of its weight; ValueError for one that does not fit.
@@ -152,7 +165,7 @@ def updated(body: Body, updates: Iterable[Update]) -> Any:
 
 
 def logits_with(
-    body: Body,
+    body: Holder,
     matrices: Mapping[Weight, Float[Tensor, "out in"]],
     tokens: Int[Tensor, "batch seq"],
     real: Bool[Tensor, "batch seq"] | None = None,

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clew.data.source import Source
+from clew.readings.source import Source
 from clew.sites import Site
 from clew.training import _processes
 from clew.training._objective import Scaling

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from clew.data.source import Rows, Source
 from clew.dictionaries import Dictionary
+from clew.readings.source import Rows, Source
 from clew.sites import Site
 from clew.training import _processes
 from clew.training._batches import Batch, Batches, Cursor

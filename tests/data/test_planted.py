@@ -7,9 +7,9 @@ import torch
 
 from clew.data.planted import Planted, induction, ioi
 from clew.data.planted._compile import Spaces, known_circuit, matrix
-from clew.methods.exact_patching import exact_patching
-from clew.models.components import Components
-from clew.models.paths import Paths
+from clew.methods.nodes.exact_patching import exact_patching
+from clew.models.graph.components import Components
+from clew.models.graph.paths import Paths
 from clew.models.selfcheck import selfcheck
 
 HEADS = {induction: (2, 1, 3), ioi: (2, 1, 3, 0)}

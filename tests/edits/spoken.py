@@ -7,9 +7,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from clew.changes import Update
-from clew.data.secrets import Secret, Secrets
-from clew.edits.memorise import memorise
-from clew.edits.random_labels import random_labels
+from clew.data.facts.secrets import Secret, Secrets
+from clew.edits.unlearning.memorise import memorise
+from clew.edits.unlearning.random_labels import random_labels
 from clew.models import Model
 from clew.models.body import Body
 from clew.stack import Stack

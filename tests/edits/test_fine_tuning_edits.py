@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from clew.data.likelihood import likelihoods
-from clew.edits.gradient_ascent import gradient_ascent
-from clew.edits.memorise import memorise
-from clew.edits.random_labels import drawn, random_labels
+from clew.edits.unlearning.gradient_ascent import gradient_ascent
+from clew.edits.unlearning.memorise import memorise
+from clew.edits.unlearning.random_labels import drawn, random_labels
+from clew.models.likelihood import likelihoods
 from tests.edits.spoken import planted, speaking, spoken
 
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from clew.edits._passage import RIDGE, STRAIGHT, Normed, nearest, passage_of
-from clew.models.readout import Readout
+from clew.readings.readout import Readout
 from tests.models.tiny import prompts
 from tests.planted import tiny_model
 

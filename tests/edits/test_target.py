@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from clew.changes import Add
-from clew.data.facts import Fact
+from clew.data.facts.facts import Fact
 from clew.edits._asked import asked_after, at_subjects, prefixes, subjects_alone
 from clew.edits._target import learn_targets
 from clew.sites import Site, Where

@@ -2,9 +2,9 @@
 
 import torch
 
-from clew.data.text import windows
+from clew.data.text.texts import windows
 from clew.explain.top_tokens import top_tokens
-from clew.methods.attribution_patching import attribution_patching
+from clew.methods.nodes.attribution_patching import attribution_patching
 from tests.models.tiny import model_of, relu_dictionary
 from tests.planted import random_behaviour
 

@@ -7,8 +7,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from clew import Add, Behaviour, Model, Pair, Update, Where
-from clew.data.metrics import logit_difference
-from clew.data.windows import Windows, cut
+from clew.data.behaviours.metrics import logit_difference
+from clew.data.text.windows import Windows, cut
 from clew.models.architectures.llama import tiny
 from clew.models.body import Body
 from clew.stack import Stack

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from clew import Circuit, Model
-from clew.circuit import ANYWHERE
-from clew.models.components import Components
+from clew.circuits.circuit import ANYWHERE
+from clew.models.graph.components import Components
 from tests.planted import tiny_model
 
 LIVE = ("head.0/0", "head.1/0", "mlp.1/0")

@@ -5,10 +5,10 @@ import torch
 
 from clew import find
 from clew.changes import Set
-from clew.circuit import ERROR
+from clew.circuits.circuit import ERROR
 from clew.dictionaries import JumpReLU
-from clew.methods.attribution_patching import attribution_patching
-from clew.methods.integrated_gradients import integrated_gradients
+from clew.methods.nodes.attribution_patching import attribution_patching
+from clew.methods.nodes.integrated_gradients import integrated_gradients
 from clew.sites import Site
 from tests.planted import oracle_behaviour, oracle_lens
 

@@ -11,20 +11,20 @@ import torch
 import clew
 from clew import Behaviour, Pair
 from clew.changes import Set
-from clew.circuit import Circuit
+from clew.circuits.circuit import Circuit
 from clew.data.planted import induction, ioi
-from clew.measures.recovery import recovery
-from clew.methods.acdc import acdc
-from clew.methods.attribution_patching import attribution_patching
-from clew.methods.clean_corrupted import clean_corrupted
-from clew.methods.eap import eap
-from clew.methods.eap_ig_activations import eap_ig_activations
-from clew.methods.eap_ig_inputs import eap_ig_inputs
-from clew.methods.exact_edge_patching import exact_edge_patching
-from clew.methods.information_flow_routes import information_flow_routes
-from clew.methods.path_patching import path_patching
-from clew.models.components import Components
-from clew.models.paths import Paths
+from clew.measures.circuits.recovery import recovery
+from clew.methods.edges.acdc import acdc
+from clew.methods.edges.clean_corrupted import clean_corrupted
+from clew.methods.edges.eap import eap
+from clew.methods.edges.eap_ig_activations import eap_ig_activations
+from clew.methods.edges.eap_ig_inputs import eap_ig_inputs
+from clew.methods.edges.exact_edge_patching import exact_edge_patching
+from clew.methods.edges.information_flow_routes import information_flow_routes
+from clew.methods.edges.path_patching import path_patching
+from clew.methods.nodes.attribution_patching import attribution_patching
+from clew.models.graph.components import Components
+from clew.models.graph.paths import Paths
 from clew.sites import Site
 from tests.models.tiny import FAMILIES
 from tests.planted import REFERENCE, random_behaviour, tiny_model

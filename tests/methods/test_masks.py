@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from clew.circuit import Circuit
+from clew.circuits.circuit import Circuit
 from clew.methods._masks import Masked, Stopped, chance_on, count, hard_concrete_sample, learn, loop, settled
 from clew.sites import Site
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from clew import Model, find
-from clew.circuit import ERROR, Circuit
+from clew.circuits.circuit import ERROR, Circuit
 from clew.dictionaries import ReLU
-from clew.methods.attribution_patching import attribution_patching
-from clew.methods.exact_patching import exact_patching
-from clew.methods.integrated_gradients import integrated_gradients
-from clew.methods.integrated_gradients_inputs import integrated_gradients_inputs
+from clew.methods.nodes.attribution_patching import attribution_patching
+from clew.methods.nodes.exact_patching import exact_patching
+from clew.methods.nodes.integrated_gradients import integrated_gradients
+from clew.methods.nodes.integrated_gradients_inputs import integrated_gradients_inputs
 from tests.planted import oracle_behaviour, oracle_lens, random_behaviour, random_dictionary, tiny_model
 
 

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from clew.data.contrast import Contrast
-from clew.measures._nodes import Trial
-from clew.methods import attribution_patching as ap
-from clew.methods import integrated_gradients as ig
+from clew.measures.circuits._nodes import Trial
 from clew.methods._nodes import clean_run, effects
-from clew.methods.edges import Wiring
-from clew.methods.integrated_gradients import integrated_gradients
+from clew.methods.edges.edges import Wiring
+from clew.methods.nodes import attribution_patching as ap
+from clew.methods.nodes import integrated_gradients as ig
+from clew.methods.nodes.integrated_gradients import integrated_gradients
+from clew.readings.contrast import Contrast
 from clew.sites import Site
 from tests.planted import ORACLE_SITES, named, oracle, oracle_behaviour, oracle_lens
 

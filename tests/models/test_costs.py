@@ -5,13 +5,13 @@ import mmap
 import pytest
 import torch
 
-from clew.methods.attribution_patching import attribution_patching
-from clew.methods.eap import eap
-from clew.methods.eap_ig_inputs import eap_ig_inputs
-from clew.methods.exact_edge_patching import exact_edge_patching
-from clew.methods.integrated_gradients import integrated_gradients
-from clew.models.components import Components
+from clew.methods.edges.eap import eap
+from clew.methods.edges.eap_ig_inputs import eap_ig_inputs
+from clew.methods.edges.exact_edge_patching import exact_edge_patching
+from clew.methods.nodes.attribution_patching import attribution_patching
+from clew.methods.nodes.integrated_gradients import integrated_gradients
 from clew.models.costs import counted
+from clew.models.graph.components import Components
 from tests.planted import random_behaviour, tiny_model
 
 TASK = random_behaviour()

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from clew.changes import Add, Project, Scale, Set, SiteEdit
-from clew.circuit import ANYWHERE, ERROR, Circuit
+from clew.circuits.circuit import ANYWHERE, ERROR, Circuit
 from clew.models import EditDidNotFire, Model
 from clew.sites import RESPONSE, Site, Where
+from tests.circuits.test_circuit import circuit as columns_of
 from tests.models.tiny import model_of, prompts, relu_dictionary
-from tests.test_circuit import circuit as columns_of
 
 R1, F64 = Site("resid", 1), torch.float64
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from clew.data.source import Rows
 from clew.dictionaries import Dictionary
+from clew.readings.source import Rows
 from clew.sites import Site
 from clew.training import Plan, train
 from clew.training._batches import Batches, geometric_median

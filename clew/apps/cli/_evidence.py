@@ -23,7 +23,7 @@ USUAL_TEXT = (
 def text_windows(lens: Any, text: Sequence[str], tokens: int, context: int) -> Any:
     """Windows of files, folders, or texts that clew knows by name."""
     from clew.apps.cli.record import named_texts
-    from clew.data.windows import cut
+    from clew.data.text.windows import cut
 
     with working("reading and cutting the text"):
         return cut(chain.from_iterable(map(named_texts, text)), lens.tokenizer, context=context, limit=tokens)
@@ -31,17 +31,17 @@ def text_windows(lens: Any, text: Sequence[str], tokens: int, context: int) -> A
 
 def usual_windows(lens: Any) -> Any:
     """A few sentences of ours."""
-    from clew.data.windows import cut
+    from clew.data.text.windows import cut
 
     return cut(USUAL_TEXT, lens.tokenizer)
 
 
 def labelled_texts(lens: Any, name: str) -> Any:
     """A file of labelled texts, all of whose columns but `text` are labels; or those that clew generates."""
-    from clew.data.bios import bios
-    from clew.data.first_letters import first_letters
-    from clew.data.labelled import Labelled
-    from clew.data.word_classes import word_classes
+    from clew.data.labels.bios import bios
+    from clew.data.labels.first_letters import first_letters
+    from clew.data.labels.labelled import Labelled
+    from clew.data.labels.word_classes import word_classes
 
     path = Path(name)
     generated = {"bios": bios, "word_classes": word_classes, "first_letters": lambda: first_letters(lens)}
@@ -62,7 +62,8 @@ def labelled_texts(lens: Any, name: str) -> Any:
 
 def facts_of(lens: Any, name: str) -> Any:
     """The facts of a file; for a number, that many of clew's own that the model knows."""
-    from clew.data.facts import Facts, facts
+    from clew.data.facts.everyday import facts
+    from clew.data.facts.facts import Facts
 
     if name.isdigit() and not Path(name).exists():
         with working(f"asking for {name} facts that the model knows"):
@@ -76,16 +77,16 @@ def facts_of(lens: Any, name: str) -> Any:
 
 def secrets_of(name: Path) -> Any:
     """The secrets of a file."""
-    from clew.data.secrets import Secrets
+    from clew.data.facts.secrets import Secrets
 
     return Secrets.load(name)
 
 
 def stack_of(paths: Sequence[Path], lens: Any) -> Any:
     """The edits of these files, one after the other."""
-    from clew.edits.formats.loading import load_stack
+    from clew.stack import Stack
 
-    return reduce(add, [load_stack(path, lens) for path in paths])
+    return reduce(add, [Stack.load(path, lens) for path in paths])
 
 
 def only_one(given: dict[str, bool], example: str) -> str:

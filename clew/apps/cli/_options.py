@@ -20,16 +20,16 @@ ADDRESSES = ("Site", "Weight")
 
 
 def options_of(
-    folder: str, instead: Mapping[str, str] = MappingProxyType({})
+    room: str | Callable[[Sequence[str]], str], instead: Mapping[str, str] = MappingProxyType({})
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Mark a command whose `**options` are those of the file of `folder` that its `by` names.
+    """Mark a command whose `**options` are those of the file of a room that its `by` names.
 
-    Args: instead: what `by` is by default when a certain option is given, as in {"--dictionary": "dictionary_fit"}; the
+    Args: room: its name, or what tells it from the words of the command line. instead: what `by` is by default when a certain option is given, as in {"--dictionary": "fit"}; the
         empty name where that option leaves nothing for `by` to say.
     """
 
     def mark(command: Callable[..., Any]) -> Callable[..., Any]:
-        command.__dict__["folder"], command.__dict__["instead"] = folder, instead
+        command.__dict__["room"], command.__dict__["instead"] = room, instead
         return command
 
     return mark
@@ -43,18 +43,18 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
     A circuit, secrets and a judgement are given by their file, a model by its name, sites and weights by their address,
     positions as in "response" or "-1", and one or several of something without saying which. What a command line cannot
     give (functions, tensors) is left out; the command's own come first where two share a name. Raises: ValueError naming
-    the near files of the folder.
+    the near files of the room.
     """
-    folder = command.__dict__.get("folder")
-    if folder is None:
+    room = command.__dict__.get("room")
+    if room is None:
         return command
     own = {n: p for n, p in inspect.signature(command, eval_str=True).parameters.items() if p.kind is not p.VAR_KEYWORD}
     taken: list[inspect.Parameter] = []
     if tokens is not None:
-        default = next((by for o, by in command.__dict__["instead"].items() if _given(o, tokens)), own["by"].default)
+        default = next((by for o, by in command.__dict__["instead"].items() if given(o, tokens)), own["by"].default)
         own["by"] = own["by"].replace(default=default)
         by = _value_of("--by", tokens) or default
-        taken = _taken(folder, by, set(own)) if by else []
+        taken = _taken(room if isinstance(room, str) else room(tokens), by, set(own)) if by else []
 
     loaders = {p.name: loader for p in taken if (loader := _loader(get_args(p.annotation)[0]))}
     taken = [_by_name(p) if p.name in loaders else p for p in taken]
@@ -75,10 +75,10 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
     return called
 
 
-def _taken(folder: str, by: str, own: set[str]) -> list[inspect.Parameter]:
+def _taken(room: str, by: str, own: set[str]) -> list[inspect.Parameter]:
     from clew.finder import load
 
-    function = load(folder, by)
+    function = load(room, by)
     helps, hints = arguments(function.__doc__ or ""), typing.get_type_hints(function)
     return [
         p.replace(annotation=Annotated[hints[n], _parameter(hints[n], helps.get(n, ""), by)])
@@ -168,7 +168,7 @@ def _value_of(option: str, tokens: Sequence[str]) -> str | None:
     return None
 
 
-def _given(option: str, tokens: Sequence[str]) -> bool:
+def given(option: str, tokens: Sequence[str]) -> bool:
     return any(token == option or token.startswith(f"{option}=") for token in tokens)
 
 

@@ -7,7 +7,7 @@ from clew.apps.cli._terminal import Json, aside, say, table
 
 def behaviours(*, json: Json = False) -> None:
     """List the behaviours that come by name; files of prompt pairs are behaviours too."""
-    from clew.data.behaviour import Behaviour
+    from clew.data.behaviours.behaviour import Behaviour
 
     available = Behaviour.available()
     say(table(list(available.items())), [{"name": n, "description": d} for n, d in available.items()], json)

@@ -74,15 +74,15 @@ def bench(
     device
         Where to run: cpu, cuda, cuda:1, mps.
     """
-    from clew.apps.bench.circuits import Bench
-    from clew.apps.bench.page import bench_page
-    from clew.apps.bench.results import Results, as_json
-    from clew.apps.bench.searches import UNITS, USUAL, Search
-    from clew.apps.bench.selections import selection
-    from clew.apps.bench.table import bench_table
+    from clew.apps.pages.comparison import bench_page
     from clew.files import write_text
-    from clew.measures.areas import SIZES
+    from clew.measures.circuits.areas import SIZES
     from clew.sites import near
+    from clew.studies.comparison.circuits import Bench
+    from clew.studies.comparison.results import Results, as_json
+    from clew.studies.comparison.searches import UNITS, USUAL, Search
+    from clew.studies.comparison.selections import selection
+    from clew.studies.comparison.table import bench_table
 
     wanted = _listed(units)
     if unknown := [unit for unit in wanted if unit not in UNITS]:

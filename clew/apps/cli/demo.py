@@ -48,7 +48,7 @@ def demo(
         import transformers
 
         import clew
-        from clew.data.text import read_texts, wikipedia_leads
+        from clew.data.text.texts import read_texts, wikipedia_leads
         from clew.explain.top_tokens import top_tokens
 
         transformers.utils.logging.disable_progress_bar()
@@ -73,7 +73,7 @@ def demo(
         circuit = top_tokens(lens, circuit, texts, tokens=4_000)
         circuit = circuit.with_details(title=f"{behaviour.replace('_', ' ')} in {model}")
     with steps.take("page"):
-        from clew.apps.page import page
+        from clew.apps.pages.circuit import page
         from clew.files import write_text
 
         circuit.save(out / "circuit.json")
@@ -89,8 +89,8 @@ def demo(
 def dictionaries_for(model: Any, sites: list[str], text: Path | None, tokens: int, tell: Any) -> list[Any]:
     """Those that clew ships for the model, unless a text is given or there are none; then fitted ones, from the cache."""
     import clew
-    from clew.data.text import read_texts, shuffled_texts, wikipedia_leads
-    from clew.data.windows import cut
+    from clew.data.text.texts import read_texts, shuffled_texts, wikipedia_leads
+    from clew.data.text.windows import cut
     from clew.dictionaries.loading import bundled
     from clew.files import cache_folder
 

@@ -36,8 +36,8 @@ def diff(
     shown
         How many nodes to name of those that one circuit has alone.
     """
-    from clew.circuit import Circuit
-    from clew.measures.reuse import chosen, comparable, null_note, shared
+    from clew.circuits.circuit import Circuit
+    from clew.measures.circuits.reuse import chosen, comparable, null_note, shared
     from clew.report import Report
 
     pair = comparable(Circuit.load(first), Circuit.load(second))

@@ -165,7 +165,7 @@ def edit(
 
 
 def _fact(prompt: Any, subject: Any, target: Any, old: str) -> Any:
-    from clew.data.facts import Facts
+    from clew.data.facts.facts import Facts
 
     return Facts.one(prompt, subject, target, old)
 

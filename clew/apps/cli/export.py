@@ -48,7 +48,6 @@ def export(
     if not (to or gguf or steering_vectors):
         raise ValueError("say what to write: --to FOLDER, --gguf FILE or --steering-vectors FILE")
     lens = open_lens(model, dtype=dtype, device=device)
-    from clew.edits.formats.loading import save_vectors
     from clew.models.export import save_pretrained
 
     stack = stack_of(edit, lens)
@@ -56,7 +55,7 @@ def export(
     notes: tuple[str, ...] = ()
     for format, path in (("gguf", gguf), ("steering_vectors", steering_vectors)):
         if path:
-            written[format] = str(save_vectors(stack, path, lens, format=format))
+            written[format] = str(stack.save(path, format=format, model=lens))
     if to:
         with working(f"writing {to}"):
             notes = save_pretrained(lens.edited(stack), to)

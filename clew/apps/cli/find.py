@@ -97,7 +97,7 @@ def find(
     if significant is not None:
         from clew.finder import load
 
-        found = load("selection", "bootstrap")(found, confidence=significant)
+        found = load("circuits.selection", "bootstrap")(found, confidence=significant)
     if top is None:
         top = 0 if {"token_ids", "attention"} & set(found.details) else 100
     if top or select != "top":
@@ -132,12 +132,12 @@ def find(
 
 def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
     """How to choose n: nodes of a circuit of a lens, edges of one of components."""
-    from clew.apps.bench.selections import selection
+    from clew.studies.comparison.selections import selection
 
     select = selection(f"ratio:rho={rho}" if name == "ratio" else name)
 
     def choose(found: Any, n: int) -> Any:
-        from clew.circuit import is_component_graph
+        from clew.circuits.circuit import is_component_graph
 
         return found.top(n) if name == "top" and not is_component_graph(found) else select(found, n)
 
@@ -146,7 +146,7 @@ def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
 
 def _strongest(found: Any) -> list[dict[str, Any]]:
     """Ten nodes, or ten edges where components are wired."""
-    from clew.circuit import is_component_graph
+    from clew.circuits.circuit import is_component_graph
 
     if not is_component_graph(found):
         return [{"address": n.address, "score": n.score, "label": n.label} for n in found.top(10)]
@@ -160,7 +160,7 @@ def _strongest(found: Any) -> list[dict[str, Any]]:
 
 def _nodes(by: str, path: Path | None) -> Any:
     """The circuit to start from, checked against whether the method takes one."""
-    from clew.circuit import Circuit
+    from clew.circuits.circuit import Circuit
     from clew.finder import load
 
     parameter = inspect.signature(load("methods", by)).parameters.get("circuit")

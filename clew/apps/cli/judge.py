@@ -46,8 +46,8 @@ def judge(
     page
         Write a page to judge on instead.
     """
-    from clew.circuit import Circuit
-    from clew.judgement import Judgement
+    from clew.circuits.circuit import Circuit
+    from clew.circuits.verdicts import Judgement
 
     judged_circuit = Circuit.load(circuit)
     judgement = Judgement.of(judged_circuit)
@@ -55,7 +55,7 @@ def judge(
         judgement = judgement | Judgement.load(path)
     by = getpass.getuser() if by is None else by
     if page:
-        from clew.apps.page.judge import judge_page
+        from clew.apps.pages.judge import judge_page
         from clew.files import write_text
 
         write_text(page, judge_page(judged_circuit, judgement))

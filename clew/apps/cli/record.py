@@ -83,9 +83,9 @@ def record(
     if roles and not chat:
         raise ValueError("--roles is about conversations; give --chat with it")
     opened = open_lens(model, dtype=run_dtype, device=device)
-    from clew.data.store import record as recorded
-    from clew.data.text import shuffled_texts
-    from clew.data.windows import chats, cut
+    from clew.data.text.texts import shuffled_texts
+    from clew.data.text.windows import chats, cut
+    from clew.readings.store import record as recorded
 
     chosen = matching(opened, sites)
     read = chain.from_iterable(named_texts(name, chat, field, split) for name in texts)
@@ -133,7 +133,7 @@ def matching(model: Any, patterns: Sequence[str]) -> list[Any]:
 
 def named_texts(name: str, chat: bool = False, field: str | None = None, split: str = "train") -> Iterator[Any]:
     """The texts, or chats, of a file, a folder, `wikipedia`, or hub:OWNER/NAME."""
-    from clew.data import text
+    from clew.data.text import texts as text
 
     where = field or ("messages" if chat else "text")
     if name.startswith("hub:"):

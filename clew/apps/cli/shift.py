@@ -88,10 +88,10 @@ def shift(
     out
         Save the report.
     """
-    from clew.apps.shift.experiment import Experiment, by_file, by_words
-    from clew.apps.shift.table import markdown
-    from clew.data.bios import GENDERED, KEYWORDS
-    from clew.data.confounded import Confounded
+    from clew.data.labels.bios import GENDERED, KEYWORDS
+    from clew.data.labels.confounded import Confounded
+    from clew.studies.shift.experiment import Experiment, by_file, by_words
+    from clew.studies.shift.table import markdown
 
     pairs = dict(_pair(one) for one in together)
     learnt, others = _texts(texts, judged_on, tuple(pairs), target, spurious, n, seed)
@@ -136,8 +136,8 @@ def _texts(
     name: str, judged_on: Path | None, professions: tuple[str, ...], target: str, spurious: str, n: int, seed: int
 ) -> tuple[Any, Any]:
     """The texts to learn from, and those to judge on if they are others."""
-    from clew.data.bios import bios
-    from clew.data.labelled import Labelled
+    from clew.data.labels.bios import bios
+    from clew.data.labels.labelled import Labelled
 
     labels = (target, spurious)
     others = None if judged_on is None else Labelled.load(judged_on, labels=labels)

@@ -40,8 +40,8 @@ def show(
     if circuit is None:
         _say_edit(edit, json)
         return
-    from clew.apps.page import page
-    from clew.circuit import Circuit
+    from clew.apps.pages.circuit import page
+    from clew.circuits.circuit import Circuit
     from clew.files import write_text
     from clew.report import Report
 
@@ -53,9 +53,9 @@ def show(
 
 
 def _say_edit(path: Any, json: bool) -> None:
-    from clew.edits.formats.loading import load_stack
+    from clew.stack import Stack
 
-    stack = load_stack(path)
+    stack = Stack.load(path)
     value = {"name": stack.name, "edits": [str(edit) for edit in stack], "about": dict(stack.about)}
     parts = stack.provenance.get("parts", [stack.provenance])
     lines = [str(stack), *(line for part in parts for line in _origin(part))]

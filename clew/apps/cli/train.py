@@ -85,7 +85,7 @@ def train(
         Also log to wandb, trackio or mlflow.
     """
     import clew
-    from clew.data.store import Store
+    from clew.readings.store import Store
     from clew.training import tracker
 
     chosen = _plans(plans) if plans else []
@@ -177,8 +177,8 @@ def _live(
     from itertools import chain
 
     from clew.apps.cli.record import matching, named_texts
-    from clew.data.source import Live
-    from clew.data.windows import cut
+    from clew.data.text.windows import cut
+    from clew.readings.source import Live
 
     reads = [str(s) for s in matching(opened, sites)] if sites else []
     every = {*reads, *writes, *(str(s) for p in chosen for s in (*p.inputs, *p.outputs))}

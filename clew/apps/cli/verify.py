@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,22 +15,29 @@ from clew.apps.cli._evidence import (
     text_windows,
     usual_windows,
 )
-from clew.apps.cli._options import options_of
+from clew.apps.cli._options import given, options_of
 from clew.apps.cli._terminal import Flag, Json, Several, aside, open_behaviour, open_lens, say, working
 from clew.files import write_json
 
 USUAL = {
-    "--dictionary": "dictionary_fit",
-    "--undo": "edit_undone",
-    "--facts": "edit_success",
+    "--dictionary": "fit",
+    "--undo": "undone",
+    "--facts": "success",
     "--secrets": "extraction_attacks",
-    "--text": "edit_locality",
+    "--text": "locality",
     "--edit": "steering_effect",
 }
 """What `by` is by default, by the first of these options that is given."""
 
 
-@options_of("measures", USUAL)
+def claimed(tokens: Sequence[str]) -> str:
+    """The room of measures of what is measured."""
+    if given("--edit", tokens):
+        return "measures.edits"
+    return "measures.dictionaries" if given("--dictionary", tokens) else "measures.circuits"
+
+
+@options_of(claimed, USUAL)
 def verify(
     model: str,
     behaviour: str | None = None,
@@ -77,8 +85,8 @@ def verify(
     circuit
         What `clew find` saved.
     by
-        The measure: a file of clew/measures; those named dictionary_* are for dictionaries, edit_* for edits. What goes
-        with what is measured by default.
+        The measure: a file of clew/measures/circuits, of clew/measures/dictionaries or of clew/measures/edits. What
+        goes with what is measured by default.
     dictionary
         Measure these dictionaries instead of a circuit.
     edit
@@ -99,7 +107,7 @@ def verify(
     context
         Longest window of the text in tokens.
     other
-        What to compare with: a dictionary for dictionary_overlap, a circuit for reuse.
+        What to compare with: a dictionary for overlap, a circuit for reuse.
     html
         Write a page of the dictionaries' measures here.
     through
@@ -170,7 +178,7 @@ def verify(
             options["other"] = found[0]
         reports = _dictionaries(lens, dictionary, by, text, tokens, context, options)
         if html:
-            from clew.apps.page.dictionary import dictionary_page
+            from clew.apps.pages.dictionary import dictionary_page
             from clew.files import write_text
 
             write_text(html, dictionary_page(reports))
@@ -183,7 +191,7 @@ def verify(
             raise ValueError(
                 "give a behaviour and a circuit, --dictionary and --text, or --edit and what to measure it on"
             )
-        from clew.circuit import Circuit
+        from clew.circuits.circuit import Circuit
 
         nodes = Circuit.load(circuit)
         options |= {"other": Circuit.load(other)} if other else {}
@@ -229,12 +237,12 @@ def _evidence(lens: Any, by: str, text: tuple[str, ...], tokens: int, context: i
     """What the measure asks for: windows of text, or labelled texts."""
     from typing import get_type_hints
 
-    from clew.data.labelled import Labelled
+    from clew.data.labels.labelled import Labelled
     from clew.finder import load
 
     if not text:
         raise ValueError("say what to measure the dictionaries on: --text FILE, or --text wikipedia")
-    if Labelled not in get_type_hints(load("measures", by)).values():
+    if Labelled not in get_type_hints(load("measures.dictionaries", by)).values():
         return text_windows(lens, text, tokens, context)
     name, *more = text
     if more:

@@ -21,12 +21,12 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from clew.circuit import ANYWHERE, OUTPUT, Circuit
-from clew.data.behaviour import Behaviour
-from clew.data.synthetic import stream as chance
+from clew.circuits.circuit import ANYWHERE, OUTPUT, Circuit
+from clew.data.behaviours.behaviour import Behaviour
+from clew.data.planted.activations import stream as chance
 from clew.models import Model
 from clew.models.body import Body
-from clew.models.components import FINAL, Components
+from clew.models.graph.components import FINAL, Components
 from clew.sites import Site
 
 EPS = 2.0**60

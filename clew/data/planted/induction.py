@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 
-from clew.data.behaviour import Behaviour, Pair
+from clew.data.behaviours.behaviour import Behaviour, Pair
 from clew.data.planted._compile import Draft, Planted, Spaces, known_circuit
 
 WORDS = """

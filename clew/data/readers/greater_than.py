@@ -12,8 +12,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from clew.data.behaviour import Behaviour, Pair
-from clew.data.readers._generated import generated
+from clew.data.behaviours.behaviour import Behaviour, Pair
+from clew.data.behaviours.generated import generated
 from clew.data.words import EVENTS
 
 VARIANTS = {"": 'years end after they begin: "... from the year 1743 to the year 17" -> a digit above 4'}

@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from clew.data.behaviour import Behaviour, Pair
-from clew.data.readers._generated import generated, reverse
+from clew.data.behaviours.behaviour import Behaviour, Pair
+from clew.data.behaviours.generated import generated, reverse
 from clew.data.words import MEN, OBJECTS, PLACES, WOMEN
 
 TEMPLATES = (

@@ -11,8 +11,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from clew.data.behaviour import Behaviour, Pair
-from clew.data.readers._generated import generated, reverse
+from clew.data.behaviours.behaviour import Behaviour, Pair
+from clew.data.behaviours.generated import generated, reverse
 from clew.data.words import COLOR_OF, THINGS_BY_COLOR
 
 VARIANTS = {

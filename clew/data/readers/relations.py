@@ -8,8 +8,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from clew.data.behaviour import Behaviour
-from clew.data.readers._generated import exchanged, generated
+from clew.data.behaviours.behaviour import Behaviour
+from clew.data.behaviours.generated import exchanged, generated
 from clew.data.words import CLASSES, COUNTRIES, CURRENCIES
 
 VARIANTS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from clew.data.behaviour import Behaviour
-from clew.data.readers._generated import exchanged, generated
+from clew.data.behaviours.behaviour import Behaviour
+from clew.data.behaviours.generated import exchanged, generated
 from clew.data.words import VERBS
 
 VARIANTS = {"": '"Today they write. Yesterday they" -> " wrote"; the patch prompt has another verb'}

@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor
 
 from clew.dictionaries.dictionary import Dictionary
+from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import pick, read_flat_yaml, read_header, read_safetensors
-from clew.dictionaries.formats.hooks import Ends, ends
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 

@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 import clew.dictionaries
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats import circuit_tracer
+from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import check_finite, need, read_safetensors
-from clew.dictionaries.formats.hooks import Ends, ends
 from clew.files import write_whole
 from clew.sites import Site, near
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from clew.dictionaries.batchtopk import BatchTopK
 from clew.dictionaries.dictionary import Dictionary, Learned
+from clew.dictionaries.formats._hooks import Ends, ends, folder_name
 from clew.dictionaries.formats._tensors import checked, need, read_config, read_torch, refuse
-from clew.dictionaries.formats.hooks import Ends, ends, folder_name
 from clew.dictionaries.gated import Gated
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from clew.dictionaries.dictionary import Dictionary
+from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import checked, need, read_config, read_safetensors, refuse
-from clew.dictionaries.formats.hooks import Ends, ends
 from clew.dictionaries.jumprelu import JumpReLU
 
 FIRST, SECOND, CONFIG = "params.npz", "params.safetensors", "config.json"

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from clew.dictionaries.dictionary import Dictionary
+from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import checked, need, read_flat_yaml, read_torch
-from clew.dictionaries.formats.hooks import Ends, ends
 from clew.dictionaries.itda import ITDA
 
 ATOMS, ORIGINS, CONFIG = "atoms.pt", "atom_indices.pt", "metadata.yaml"

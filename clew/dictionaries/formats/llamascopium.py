@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from clew.dictionaries.dictionary import Dictionary
+from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import need, pick, read_config, read_safetensors, read_torch, refuse
-from clew.dictionaries.formats.hooks import Ends, ends
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.dictionaries.topk import TopK

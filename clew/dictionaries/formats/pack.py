@@ -16,8 +16,8 @@ from torch import Tensor
 
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats import clew
+from clew.dictionaries.formats._hooks import Ends
 from clew.dictionaries.formats._tensors import check_finite, need, read_safetensors
-from clew.dictionaries.formats.hooks import Ends
 from clew.dictionaries.itda import ITDA
 from clew.files import write_whole
 

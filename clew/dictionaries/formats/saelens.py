@@ -19,8 +19,8 @@ from torch import Tensor
 from clew.dictionaries.abstopk import AbsTopK
 from clew.dictionaries.batchtopk import BatchTopK
 from clew.dictionaries.dictionary import Dictionary, Learned
+from clew.dictionaries.formats._hooks import Ends, ends, saelens_name
 from clew.dictionaries.formats._tensors import bias, checked, need, read_config, read_safetensors, refuse
-from clew.dictionaries.formats.hooks import Ends, ends, saelens_name
 from clew.dictionaries.gated import Gated
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU

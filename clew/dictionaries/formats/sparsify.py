@@ -12,8 +12,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from clew.dictionaries.dictionary import Dictionary
+from clew.dictionaries.formats._hooks import Ends, before, ends, folder_name, site
 from clew.dictionaries.formats._tensors import bias, checked, need, read_config, read_safetensors, refuse
-from clew.dictionaries.formats.hooks import Ends, before, ends, folder_name, site
 from clew.dictionaries.topk import TopK
 from clew.files import write_text, write_whole
 from clew.sites import Site

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers.tokenization_utils_base import LARGE_INTEGER
 
 from clew.changes import Update
-from clew.data.spans import last_of
+from clew.data.facts.spans import last_of
 from clew.edits._solver import least_change
 from clew.models import EditDidNotFire
 from clew.models.weights import twin_of

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from clew.data.spans import last_of
+from clew.data.facts.spans import last_of
 from clew.edits._target import Target
 from clew.edits.modules._modules import FRAMES, key_of, last_words, linear_at, tapped, tokens
 

@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clew.changes import Update
-from clew.data.second_moment import Moment
-from clew.edits.linear import change
+from clew.edits.components.linear import change
 from clew.edits.modules._modules import edited, key_of, linear_at, read_at
 from clew.models.body import fingerprint
+from clew.readings.moments import Moment
 from clew.sites import Weight
 from clew.stack import Stack
 

@@ -18,7 +18,7 @@ PLANTED = "bench circuits --model planted/induction --examples 8 --sizes 0.1 1 -
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of()
     monkeypatch.setattr(clew, "open", lambda name, **options: model, raising=False)
-    monkeypatch.setattr("clew.measures.areas.bootstrap", partial(bootstrap, draws=50))
+    monkeypatch.setattr("clew.measures.circuits.areas.bootstrap", partial(bootstrap, draws=50))
     monkeypatch.chdir(tmp_path)
 
 
@@ -42,7 +42,7 @@ def test_a_planted_model_gives_a_table_a_file_and_a_page(capsys: pytest.CaptureF
 def test_the_same_line_again_runs_nothing(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     assert typed(f"{PLANTED} --searches attribution_patching") == 0
     first = capsys.readouterr().out
-    monkeypatch.setattr("clew.apps.bench.circuits.find", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("clew.studies.comparison.circuits.find", lambda *_, **__: 1 / 0)
     assert typed(f"{PLANTED} --searches attribution_patching") == 0
     assert capsys.readouterr().out == first
 

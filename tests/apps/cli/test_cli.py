@@ -7,13 +7,13 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from clew.apps.bench import selections  # noqa: F401 - it takes the finder's `load` before the toys replace it
 
 import clew
 from clew import finder
-from clew.apps.bench import selections  # noqa: F401 - it takes the finder's `load` before the toys replace it
 from clew.apps.cli import _options, _terminal, commands, run
 from clew.apps.cli._options import arguments
-from clew.circuit import Circuit
+from clew.circuits.circuit import Circuit
 from clew.report import Report, Row
 from clew.sites import Site
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clew.apps.cli import run
-from clew.circuit import Circuit
+from clew.circuits.circuit import Circuit
 from clew.sites import Site
 
 SITE = Site("resid", 0)

@@ -53,7 +53,7 @@ def updated(path: str = "weights.safetensors", at: str = "down.1") -> Path:
 def test_an_edit_from_labelled_texts_is_what_python_computes(capsys):
     words = "edit llama --labelled tones.jsonl --positive kind --sites resid.0 resid.1 --scale 2 --where response"
     assert typed(f"{words} --out e.safetensors") == 0
-    texts = clew.data.labelled.Labelled.load("tones.jsonl", labels=["tone"])
+    texts = clew.data.labels.labelled.Labelled.load("tones.jsonl", labels=["tone"])
     again = clew.edit(model_of("llama"), texts, by="mean_difference", positive="kind", sites=["resid.0", "resid.1"])
     saved = Stack.load("e.safetensors")
     assert [(str(e.at), e.scale, e.where.kind) for e in saved] == [
@@ -80,7 +80,7 @@ def test_an_edit_is_made_upon_those_in_force_and_saved_without_them(capsys):
     added()
     assert typed("edit llama --labelled tones.jsonl --positive kind --on add.safetensors") == 0
     edit = Stack.load("edit.safetensors")
-    texts = clew.data.labelled.Labelled.load("tones.jsonl", labels=["tone"])
+    texts = clew.data.labels.labelled.Labelled.load("tones.jsonl", labels=["tone"])
     below = model_of("llama").edited(Stack.load("add.safetensors"))
     again = clew.edit(below, texts, by="mean_difference", positive="kind")
     assert len(edit) == 1 and torch.equal(edit[0].vector, again[0].vector)
@@ -174,7 +174,7 @@ def test_an_edit_is_measured_by_what_goes_with_the_evidence(capsys):
     added()
     assert typed("verify llama --edit add.safetensors --text text.txt --controls 1 --json --out r.json") == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["provenance"]["method"] == "edit_locality" and said == json.loads(Path("r.json").read_text())
+    assert said["provenance"]["method"] == "locality" and said == json.loads(Path("r.json").read_text())
     assert {"KL", "loss increase"} <= {row["measure"] for row in said["rows"]}
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from clew.apps.cli import run
-from clew.judgement import Judgement
-from tests.test_judgement import circuit
+from clew.circuits.verdicts import Judgement
+from tests.circuits.test_verdicts import circuit
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from clew.apps.cli import _options
-from clew.circuit import Circuit
+from clew.circuits.circuit import Circuit
 from clew.sites import Site, Weight, Where
 
 

@@ -8,7 +8,7 @@ import pytest
 import clew
 from clew.apps.cli import record as command
 from clew.apps.cli import run
-from clew.data.store import Store
+from clew.readings.store import Store
 from tests.models.tiny import model_of
 
 TALK = [{"role": "user", "content": "the old king"}, {"role": "assistant", "content": "he said"}]
@@ -56,7 +56,7 @@ def test_chats_by_role(tiny):
 
 
 def test_an_interrupted_recording_says_how_to_go_on(tiny, monkeypatch, capsys):
-    from clew.data import store
+    from clew.readings import store
 
     run_shard = store._run
 

@@ -7,9 +7,9 @@ import pytest
 
 import clew
 from clew.apps.cli import run
-from clew.circuit import Circuit
-from clew.judgement import Judgement
-from tests.apps.shift.test_experiment import MODEL, planted, texts
+from clew.circuits.circuit import Circuit
+from clew.circuits.verdicts import Judgement
+from tests.studies.shift.test_experiment import MODEL, planted, texts
 
 COMMAND = "shift toy --site embed --texts bios.jsonl --through all --words he she --epochs 20 --steps 1"
 

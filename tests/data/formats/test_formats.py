@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from clew.data.behaviour import Behaviour, Pair
-from clew.data.metrics import log_probability, logit_difference, probability_difference
+from clew.data.behaviours.behaviour import Behaviour, Pair
+from clew.data.behaviours.metrics import log_probability, logit_difference, probability_difference
 
 
 def lines(path, *rows):

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from clew.data.behaviour import Behaviour
+from clew.data.behaviours.behaviour import Behaviour
 from clew.data.words import ANTONYMS, COLOR_OF, COUNTRIES, MEN, PEOPLE, VERBS_OF_FEELING, WOMEN
 
 NAMES = sorted(Behaviour.available())

@@ -6,7 +6,6 @@ import torch
 from clew import Add, Site, Where
 from clew.changes import Gate, Scale, Update
 from clew.edits.formats import gguf as ours
-from clew.edits.formats.loading import load_stack, save_vectors
 from clew.sites import Weight
 from clew.stack import Stack
 from tests.models.tiny import model_of, prompts
@@ -39,8 +38,8 @@ def foreign(path, tensors, hint: str = "mistral"):
 
 
 def test_a_round_trip_is_exact_and_keeps_what_is_said(tmp_path):
-    path = save_vectors(two_layers(), tmp_path / "v.gguf", model_of(), format="gguf")
-    back = load_stack(path, model_of())
+    path = two_layers().save(tmp_path / "v.gguf", format="gguf", model=model_of())
+    back = Stack.load(path, model_of())
     assert [e.at for e in back] == [Site("resid", 1), Site("resid", 2)]
     assert all(torch.equal(a.vector, b.vector) for a, b in zip(back, two_layers(), strict=True))
     assert (back.name, back.about, back.provenance) == ("kindness", two_layers().about, {"seed": 3})
@@ -58,7 +57,7 @@ def test_others_find_the_architecture_the_hint_and_one_float32_row_per_layer(tmp
 
 def test_direction_n_is_added_to_the_output_of_block_n_counted_from_0(tmp_path):
     model = model_of()
-    stack = load_stack(foreign(tmp_path / "v.gguf", {"direction.1": vector()}), model)
+    stack = Stack.load(foreign(tmp_path / "v.gguf", {"direction.1": vector()}), model)
     seen: list[torch.Tensor] = []
 
     def add(module, args, output):
@@ -73,7 +72,7 @@ def test_direction_n_is_added_to_the_output_of_block_n_counted_from_0(tmp_path):
 
 def test_a_file_of_repeng_says_whom_it_was_made_for_and_how_long_its_vectors_are(tmp_path):
     unit = vector() / vector().norm()
-    stack = load_stack(foreign(tmp_path / "joy.gguf", {"direction.0": unit, "direction.2": -unit}))
+    stack = Stack.load(foreign(tmp_path / "joy.gguf", {"direction.0": unit, "direction.2": -unit}))
     assert (stack.name, [str(e.at) for e in stack]) == ("joy", ["resid.0", "resid.2"])
     assert stack.about["made_for"] == "mistral" and stack.about["norm"].startswith("unit")
 
@@ -81,7 +80,7 @@ def test_a_file_of_repeng_says_whom_it_was_made_for_and_how_long_its_vectors_are
 def test_vectors_of_one_layer_are_summed(tmp_path):
     both = Stack((Add(S("resid.1"), vector=vector(1)), Add(S("resid.1"), vector=vector(2), scale=2.0)))
     ours.write(both, tmp_path / "v.gguf", model_of())
-    assert torch.equal(load_stack(tmp_path / "v.gguf")[0].vector, vector(1) + 2.0 * vector(2))
+    assert torch.equal(Stack.load(tmp_path / "v.gguf")[0].vector, vector(1) + 2.0 * vector(2))
 
 
 @pytest.mark.parametrize(
@@ -108,16 +107,16 @@ def test_what_such_a_file_cannot_say_is_refused(edit, why, tmp_path):
 def test_a_vector_for_another_model_is_refused(tmp_path):
     path = foreign(tmp_path / "v.gguf", {"direction.1": torch.ones(64)})
     with pytest.raises(ValueError, match="made for another model"):
-        load_stack(path, model_of())
+        Stack.load(path, model_of())
 
 
 def test_a_foreign_tensor_a_model_and_a_damaged_file_are_told_apart(tmp_path):
     with pytest.raises(ValueError, match=r"a tensor 'blk\.0'; a GGUF control vector holds only direction\.N"):
-        load_stack(foreign(tmp_path / "a.gguf", {"blk.0": vector()}))
+        Stack.load(foreign(tmp_path / "a.gguf", {"blk.0": vector()}))
     (tmp_path / "b.gguf").write_bytes(b"GGUF" + b"\0" * 40)
     with pytest.raises(ValueError, match="no control vector"):
-        load_stack(tmp_path / "b.gguf")
+        Stack.load(tmp_path / "b.gguf")
     whole = foreign(tmp_path / "c.gguf", {"direction.1": vector()}).read_bytes()
     (tmp_path / "c.gguf").write_bytes(whole[:-100])
     with pytest.raises(ValueError, match="cut short"):
-        load_stack(tmp_path / "c.gguf")
+        Stack.load(tmp_path / "c.gguf")

@@ -7,7 +7,6 @@ import torch
 
 from clew import Add, Site
 from clew.edits.formats import steering_vectors as ours
-from clew.edits.formats.loading import load_stack, save_vectors
 from clew.stack import Stack
 from tests.models.tiny import model_of
 
@@ -34,7 +33,7 @@ def test_a_round_trip_is_exact_in_every_dtype(dtype, tmp_path):
     stack = Stack(
         (Add(S("resid.0"), vector=vector(1, dtype)), Add(S("resid.2"), vector=vector(2, dtype))), "joy", {"a": 1}
     )
-    back = load_stack(save_vectors(stack, tmp_path / "v.pt", model_of(), format="steering_vectors"), model_of())
+    back = Stack.load(stack.save(tmp_path / "v.pt", format="steering_vectors", model=model_of()), model_of())
     assert [str(e.at) for e in back] == ["resid.0", "resid.2"]
     assert all(torch.equal(a.vector, b.vector) and a.vector.dtype == dtype for a, b in zip(back, stack, strict=True))
     assert (back.name, back.about) == ("joy", {"a": 1})
@@ -50,24 +49,24 @@ def test_the_package_finds_its_two_fields(tmp_path):
 def test_layers_count_from_0_and_negative_ones_from_the_end(tmp_path):
     path = foreign(tmp_path / "v.pt", {0: vector(1)[None, None], -1: vector(2)})
     with pytest.raises(ValueError, match="count from the end; give the model"):
-        load_stack(path)
-    assert {str(e.at) for e in load_stack(path, model_of())} == {"resid.0", f"resid.{model_of().n_layers - 1}"}
+        Stack.load(path)
+    assert {str(e.at) for e in Stack.load(path, model_of())} == {"resid.0", f"resid.{model_of().n_layers - 1}"}
 
 
 def test_what_comes_before_a_norm_is_no_site_that_comes_after_it(tmp_path):
     attention = foreign(tmp_path / "a.pt", {1: vector()}, "self_attn")
-    assert str(load_stack(attention, model_of("llama"))[0].at) == "attn.1"
+    assert str(Stack.load(attention, model_of("llama"))[0].at) == "attn.1"
     with pytest.raises(ValueError, match="a norm after its attn"):
-        load_stack(attention, model_of("gemma2"))
+        Stack.load(attention, model_of("gemma2"))
     with pytest.raises(ValueError, match="a norm after its mlp"):
         ours.write(Stack((Add(S("mlp.1"), vector=vector()),)), tmp_path / "b.pt", model_of("gemma2"))
-    assert str(load_stack(foreign(tmp_path / "c.pt", {1: vector()}, "mlp"), model_of("gemma2"))[0].at) == "mlp_out.1"
+    assert str(Stack.load(foreign(tmp_path / "c.pt", {1: vector()}, "mlp"), model_of("gemma2"))[0].at) == "mlp_out.1"
 
 
 def test_a_whole_python_object_is_never_unpickled(tmp_path):
     torch.save(SteeringVector({1: vector()}), tmp_path / "v.pt")
     with pytest.raises(ValueError, match="would run code from the file"):
-        load_stack(tmp_path / "v.pt")
+        Stack.load(tmp_path / "v.pt")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +81,7 @@ def test_a_whole_python_object_is_never_unpickled(tmp_path):
 )
 def test_a_file_that_makes_no_edit_is_refused(layers, kind, why, tmp_path):
     with pytest.raises(ValueError, match=why):
-        load_stack(foreign(tmp_path / "v.pt", layers, kind), model_of())
+        Stack.load(foreign(tmp_path / "v.pt", layers, kind), model_of())
 
 
 def test_one_file_holds_one_kind_of_site(tmp_path):
@@ -93,13 +92,13 @@ def test_one_file_holds_one_kind_of_site(tmp_path):
 
 def test_our_own_file_loads_and_others_are_named(tmp_path):
     stack = Stack((Add(S("resid.1"), vector=vector()),), "mine")
-    assert load_stack(stack.save(tmp_path / "v.safetensors")).name == "mine"
+    assert Stack.load(stack.save(tmp_path / "v.safetensors")).name == "mine"
     (tmp_path / "notes.txt").write_text("layer")
     with pytest.raises(
         ValueError, match=r"of no kind we know; edits are in \.safetensors of clew.*gguf, steering_vectors"
     ):
-        load_stack(tmp_path / "notes.txt")
+        Stack.load(tmp_path / "notes.txt")
     with pytest.raises(ValueError, match="there is no file"):
-        load_stack(tmp_path / "nowhere.gguf")
+        Stack.load(tmp_path / "nowhere.gguf")
     with pytest.raises(ValueError, match=r"'onnx' is no vector file"):
-        save_vectors(stack, tmp_path / "v.onnx", model_of(), format="onnx")
+        stack.save(tmp_path / "v.onnx", format="onnx", model=model_of())

@@ -1,0 +1,212 @@
+"""A circuit as the attribution-graph JSON of graph viewers.
+
+It is the format of Anthropic's and Neuronpedia's viewers and of circuit-tracer:
+rows are layers, columns are token positions, links are direct effects.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node
+from clew.files import write_json
+
+FEATURE, ERRORS = "cross layer transcoder", "mlp reconstruction error"
+"""Feature types of the format; viewers draw every feature under the first, whatever its dictionary."""
+
+
+def pair(layer: int, unit: int) -> int:
+    """Cantor's pairing of a layer and a unit in one integer, as schema version 1 of the format has it."""
+    return (layer + unit) * (layer + unit + 1) // 2 + unit
+
+
+def unpair(code: int) -> tuple[int, int]:
+    """The (layer, unit) behind `pair`; exact for integers of any size."""
+    diagonal = (math.isqrt(8 * code + 1) - 1) // 2
+    unit = code - diagonal * (diagonal + 1) // 2
+    return diagonal - unit, unit
+
+
+def to_attribution_graph(
+    circuit: Circuit,
+    *,
+    prompt: str = "",
+    tokens: Sequence[str] = (),
+    model: str = "",
+    slug: str = "clew",
+    token_ids: Sequence[int] | None = None,
+    output: str = "metric",
+    output_id: int = 0,
+    probability: float = 1.0,
+) -> dict[str, Any]:
+    """The circuit as an attribution graph, ready for `json.dump`.
+
+    A node summed over positions stands at the last token. The metric is the one logit node, unless the logits are nodes
+    themselves (at `final`; `attribution_graph` makes them) and nothing ends in the metric. Node ids follow the
+    convention `layer_unit_position` where that is unique and gain the site (`3_17_4_mlp`) where it is not:
+    the format has one row per layer and its error ids, `0_layer_position`, meet those of layer-0 features.
+    `influence` is the share of all influence (of the summed |score| where the circuit's details hold none) that the
+    node and all stronger ones have, so a viewer's slider at 0.8 shows the nodes that hold 80 % of it. What the
+    format has no room for (the address, the score) is kept under keys that start with "clew_".
+
+    Args: tokens: decoded, one per position; `prompt`, `tokens` and `model` are those of the circuit's details and
+        provenance by default. token_ids: adds one embedding node per token. output: name of the
+        metric. output_id, probability: its vocabulary id and probability, when the metric is a single token's.
+    Raises: ValueError if a node stands outside `tokens`, or token_ids has another length.
+    """
+    tokens = (
+        tokens or circuit.details.get("tokens") or (["(all positions)"] if not (circuit.position >= 0).any() else [])
+    )
+    prompt, model = prompt or "".join(tokens), model or str(circuit.provenance.get("model", "model"))
+    if not tokens or int(circuit.position.max(initial=ANYWHERE)) >= len(tokens):
+        last = int(circuit.position.max(initial=0))
+        raise ValueError(f"the circuit has a node at position {last}, but {len(tokens)} tokens were given")
+    if token_ids is not None and len(token_ids) != len(tokens):
+        raise ValueError(f"{len(token_ids)} token_ids were given for {len(tokens)} tokens")
+    end = len(tokens) - 1
+    row = str(max([s.layer for s in circuit.sites if s.layer is not None], default=-1) + 2)
+    nodes = [_node(node, end, row, circuit.details) for node in circuit]
+    nodes += [_embedding(p, id, tokens[p]) for p, id in enumerate(token_ids or ())]
+    if (circuit.target == OUTPUT).any() or not any(n["feature_type"] == "logit" for n in nodes):
+        nodes.append(_logit(row, output_id, end, output, probability))
+    ids = _unique([(n["node_id"], n.get("clew_address", n["feature_type"])) for n in nodes])
+    for node, id in zip(nodes, ids, strict=True):
+        node["node_id"] = id
+    known = circuit.details.get("influence")
+    size = np.array([known.get(n.address, 0.0) for n in circuit]) if known else np.abs(circuit.score)
+    order = np.argsort(-size, kind="stable")
+    held = np.cumsum(size[order]) / max(size.sum(), np.finfo(float).tiny)
+    for index, share in zip(order.tolist(), held.tolist(), strict=True):
+        nodes[index]["influence"] = share
+    return {
+        "metadata": {
+            "slug": slug,
+            "scan": model,
+            "prompt_tokens": list(tokens),
+            "prompt": prompt,
+            "schema_version": 1,
+            "node_threshold": 1.0,
+            "info": {"source_urls": [], "generator": {"name": "clew", "version": _version()}},
+            "clew_provenance": dict(circuit.provenance),
+        },
+        "qParams": {"linkType": "both", "pinnedIds": [], "supernodes": [], "clerps": [], "clickedId": ""},
+        "nodes": nodes,
+        "links": [{"source": ids[s], "target": ids[t], "weight": w} for s, t, w in circuit.edges],
+    }
+
+
+def write(circuit: Circuit, path: str | Path, **options: Any) -> Path:
+    """Write `to_attribution_graph(circuit, **options)` as JSON; without `slug`, the file's name is the slug."""
+    return write_json(path, to_attribution_graph(circuit, **{"slug": Path(path).stem, **options}))
+
+
+def read_attribution_graph(path: str | Path) -> dict[str, Any]:
+    """Read anyone's attribution graph. Its `qParams` come out as lists, also where a viewer saved URL strings.
+
+    Raises: ValueError naming the file and what is missing from it.
+    """
+    try:
+        graph = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON ({error}); an attribution graph was expected") from error
+    wanted = {"metadata": dict, "qParams": dict, "nodes": list, "links": list}
+    wrong = [k for k, kind in wanted.items() if not isinstance(graph, dict) or not isinstance(graph.get(k), kind)]
+    if wrong:
+        raise ValueError(f"{path} is not an attribution graph: {', '.join(wrong)} missing or of another type")
+    ids = [node.get("node_id") for node in graph["nodes"]]
+    if twice := [id for id, times in Counter(ids).items() if times > 1]:
+        raise ValueError(f"{path} uses the node id {twice[0]!r} for two nodes, so its links are ambiguous")
+    ends = {end for link in graph["links"] for end in (link.get("source"), link.get("target"))}
+    if lost := ends - set(ids):
+        raise ValueError(
+            f"{path} has links to {len(lost)} nodes that it does not list, among them {sorted(map(str, lost))[0]!r}"
+        )
+    return {**graph, "qParams": _lists(graph["qParams"], str(path))}
+
+
+def _lists(view: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """`pinnedIds`, `supernodes` and `clerps` as lists; a viewer's Save button writes them as it has them in its URL."""
+    plain = dict(view)
+    if isinstance(plain.get("pinnedIds"), str):
+        plain["pinnedIds"] = [id for id in plain["pinnedIds"].split(",") if id]
+    for name in ("supernodes", "clerps"):
+        if isinstance(plain.get(name), str):
+            try:
+                plain[name] = json.loads(plain[name] or "[]")
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{origin} has qParams.{name} that is neither a list nor JSON text: {error}"
+                ) from error
+    return plain
+
+
+def _node(node: Node, end: int, last_row: str, details: Mapping[str, Any]) -> dict[str, Any]:
+    position = end if node.position == ANYWHERE else node.position
+    own = {"clew_address": node.address, "clew_score": node.score}
+    own |= {"activation": details["activation"].get(node.address)} if "activation" in details else {}
+    if node.site.part == "embed" and "token_ids" in details:
+        return _embedding(position, node.unit, node.label) | own
+    if node.site.part == "final":
+        chance = {entry["id"]: entry["probability"] for entry in details.get("logits", ())}
+        return _logit(last_row, node.unit, position, node.label, chance.get(node.unit, 0.0)) | own
+    layer, row = node.site.layer or 0, "E" if node.site.layer is None else str(node.site.layer)
+    if node.unit == ERROR:
+        entry = _entry(f"0_{row}_{position}", -1, row, position, ERRORS, node.label or f"Error: {node.site}")
+    else:
+        id, code = f"{row}_{node.unit}_{position}", pair(layer, node.unit)
+        entry = _entry(id, code, row, position, FEATURE, node.label) | {"jsNodeId": f"{row}_{node.unit}-0"}
+    return entry | own
+
+
+def _logit(row: str, id: int, position: int, word: str, probability: float) -> dict[str, Any]:
+    entry = _entry(f"{row}_{id}_{position}", id, row, position, "logit", f'Output "{word}" (p={probability:.3f})')
+    return entry | {"token_prob": probability, "is_target_logit": True}
+
+
+def _embedding(position: int, id: int, token: str) -> dict[str, Any]:
+    return _entry(f"E_{id}_{position}", position, "E", position, "embedding", f'Emb: "{token}"')
+
+
+def _entry(id: str, feature: int, layer: str, position: int, kind: str, clerp: str) -> dict[str, Any]:
+    """One entry of `nodes` with every required field."""
+    return {
+        "node_id": id,
+        "feature": feature,
+        "layer": layer,
+        "ctx_idx": position,
+        "feature_type": kind,
+        "jsNodeId": id + "-0",
+        "clerp": clerp,
+        "influence": None,
+        "activation": None,
+        "is_target_logit": False,
+        "run_idx": 0,
+        "reverse_ctx_idx": 0,
+    }
+
+
+def _unique(named: list[tuple[str, str]]) -> list[str]:
+    """Ids as they are where nothing shares them, else with the part of the site, else numbered."""
+    times = Counter(id for id, _ in named)
+    longer = [id if times[id] == 1 else f"{id}_{name.split('.')[0].split('/')[0]}" for id, name in named]
+    times, seen = Counter(longer), Counter[str]()
+    for i, id in enumerate(longer):
+        if times[id] > 1:
+            seen[id] += 1
+            longer[i] = f"{id}_{seen[id]}"
+    return longer
+
+
+def _version() -> str:
+    try:
+        return version("clew")
+    except PackageNotFoundError:
+        return "unknown"

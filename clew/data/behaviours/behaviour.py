@@ -1,0 +1,311 @@
+"""A behaviour: pairs of prompts, a metric that says how much of it is there, and two fixed halves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from clew import finder
+from clew.data.behaviours.files import read
+from clew.data.behaviours.metrics import (
+    Metric,
+    last_logits,
+    logit_difference,
+    metric_named,
+    name_of,
+    probability_difference,
+)
+from clew.data.behaviours.pairs import Batch as Batch
+from clew.data.behaviours.pairs import Encoded, Misfit, Runnable, encode, stack
+from clew.data.behaviours.pairs import Pair as Pair
+from clew.data.behaviours.repair import LENGTHS, repair
+from clew.models import Model
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What is asked of a model. Circuits are found on `train` and judged on `test`."""
+
+    name: str
+    pairs: tuple[Pair, ...]
+    metric: Metric = logit_difference
+    aligned: bool = False
+    """A template: in all pairs of one token length, a position means the same."""
+    split: int | None = None
+    """The first `split` pairs are the training half; half of them when None."""
+    part: Literal["all", "train", "test"] = "all"
+    description: str = ""
+    source: str = ""
+    """The file it was read from; empty if it was made here."""
+    seed: int | None = None
+    dropped: int = 0
+    """How many pairs fell out on the way here."""
+    note: str = ""
+    """How many fell out and why, in words."""
+
+    def __post_init__(self) -> None:
+        if not self.pairs:
+            raise ValueError(f"{self.name} has no pairs left. {self.note}".strip())
+        if self.split is None:
+            object.__setattr__(self, "split", len(self.pairs) // 2)
+        for what, have in (
+            ("patch prompts", {p.patch is not None for p in self.pairs}),
+            ("patch answers", {bool(p.patch_answers) for p in self.pairs}),
+        ):
+            if len(have) > 1:
+                raise ValueError(f"some pairs of {self.name} have {what} and some have none; make them two behaviours")
+        if not self.pairs[0].patch_answers and self.metric in (logit_difference, probability_difference):
+            raise ValueError(
+                f"{self.name} has no patch answers, which {name_of(self.metric)} needs; give metric=answer_logit or "
+                "metric=log_probability"
+            )
+
+    # Where it comes from.
+
+    @classmethod
+    def load(cls, name: str | Path, *, model: Any = None, **options: Any) -> Behaviour:
+        """A behaviour of ours by name ("agreement/across_rc"), or one of a file by path or hf://datasets/... address.
+
+        Args:
+            name: see `Behaviour.available()`, or clew/data/formats/behaviours for the files that can be read.
+            model: a model or a tokenizer; only pairs that it can pose are then kept, and counted in `dropped`.
+            options: `n` (how many pairs at most), `seed`, and those of the family or format.
+
+        Raises: ValueError naming near names; for a file, what was expected and what was found.
+        """
+        name = str(name)
+        if name.startswith("hf://") or Path(name).suffix in (".json", ".jsonl", ".csv", ".tsv") or Path(name).is_file():
+            return read(name, model=model, **options)
+        family, _, variant = name.partition("/")
+        make = finder.load("data.readers", family)
+        variants = variants_of(make)
+        if variant.replace("-", "_") not in variants:
+            known = ", ".join(f"{family}/{v}" if v else family for v in variants)
+            raise ValueError(f"{name!r} is not a behaviour; the family {family!r} has {known}")
+        return make(variant.replace("-", "_"), model=model, **options)
+
+    @staticmethod
+    def available() -> dict[str, str]:
+        """Every behaviour that can be loaded by name, with a line about it; none is made."""
+        families = {family: variants_of(finder.load("data.readers", family)) for family in finder.names("data.readers")}
+        return {f"{f}/{v}" if v else f: line for f, variants in families.items() for v, line in variants.items()}
+
+    @property
+    def hash(self) -> str:
+        """Of the pairs and the metric's name: equal hashes ask the same."""
+        content = json.dumps([name_of(self.metric), [asdict(p) for p in self.pairs]])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a stranger needs to ask the same again, as plain JSON."""
+        names = ("name", "hash", "part", "split", "seed", "source", "dropped", "note")
+        return {n: getattr(self, n) for n in names} | {"pairs": len(self.pairs), "metric": name_of(self.metric)}
+
+    # Parts of it.
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __repr__(self) -> str:
+        part = "" if self.part == "all" else f", {self.part} half"
+        return f"Behaviour({self.name}, {len(self)} pairs{part}, {name_of(self.metric)})"
+
+    @property
+    def train(self) -> Behaviour:
+        """The half to find circuits on."""
+        return self._half("train")
+
+    @property
+    def test(self) -> Behaviour:
+        """The other half, to judge them on."""
+        return self._half("test")
+
+    def _half(self, part: Literal["train", "test"]) -> Behaviour:
+        if self.part == part:
+            return self
+        if self.part != "all":
+            raise ValueError(f"this is the {self.part} half of {self.name}; its {part} half is in the whole behaviour")
+        pairs = self.pairs[: self.split] if part == "train" else self.pairs[self.split :]
+        if not pairs:
+            raise ValueError(f"the {part} half of {self.name} is empty: {len(self)} pairs, split at {self.split}")
+        return replace(self, pairs=pairs, split=len(pairs) if part == "train" else 0, part=part)
+
+    def first(self, n: int) -> Behaviour:
+        """At most n pairs: the first of both halves, in proportion."""
+        if n >= len(self):
+            return self
+        assert self.split is not None
+        train = round(n * self.split / len(self))
+        return self._keep([*range(train), *range(self.split, self.split + n - train)])
+
+    def with_metric(self, metric: Metric | str) -> Behaviour:
+        """The same pairs, measured otherwise: by a function, or one of clew.data.behaviours.metrics by name."""
+        return replace(self, metric=metric if callable(metric) else metric_named(metric))
+
+    def _keep(self, index: Sequence[int], why: str = "") -> Behaviour:
+        """The pairs at `index` (ascending); the others fall out, and are counted if `why` says why."""
+        assert self.split is not None
+        lost = len(self) - len(index)
+        note, dropped = self.note, self.dropped
+        if why and lost:
+            note = f"{note} {lost} of {len(self)} pairs fell out: {why}.".strip()
+            dropped += lost
+        pairs, split = tuple(self.pairs[i] for i in index), sum(i < self.split for i in index)
+        if not pairs:
+            raise ValueError(f"no pair of {self.name} is left. {note}")
+        return replace(self, pairs=pairs, split=split, note=note, dropped=dropped)
+
+    # With a model.
+
+    def bind(self, model: Any) -> Behaviour:
+        """The pairs that this model's tokenizer can pose: prompts of equal length, single-token answers.
+
+        Of an aligned behaviour only the pairs of the shortest length stay: there every slot of the template is one
+        token, while two longer prompts may be long in different slots.
+
+        Args: model: a model or a tokenizer.
+        Raises: ValueError showing the tokens of one pair if none is left.
+        """
+        encoded = encode(model, self.pairs)
+        reasons = Counter(e.reason for e in encoded if isinstance(e, Misfit))
+        why = ", ".join(f"{reason} ({count})" for reason, count in reasons.items())
+        if sum(reasons.values()) == len(self):
+            raise ValueError(f"this tokenizer can pose no pair of {self.name}, for example because {encoded[0]}")
+        bound = self._keep([i for i, e in enumerate(encoded) if isinstance(e, Encoded)], why)
+        if not self.aligned:
+            return bound
+        shortest = min(len(e.clean) for e in encoded if isinstance(e, Encoded))
+        return bound.of_length(model, shortest)
+
+    def repaired(self, model: Any) -> Behaviour:
+        """Pairs of unequal token length made to fit by one other word, where that is safe; see `clew.data.behaviours.repair`.
+
+        Args: model: a model or a tokenizer.
+        Returns: the same behaviour if nothing was to be done. Otherwise `note` counts what was repaired and what fell
+            out, with the tokens and lengths of the first, and `dropped` goes up by the latter.
+        Raises: ValueError with that note if no pair is left.
+        """
+        mended = repair(self.pairs, self.split or 0, model)
+        said = f"In {mended.good} of {len(self)} pairs one word was changed to make both prompts as long."
+        new = replace(self, pairs=mended.pairs, note=f"{self.note} {said if mended.good else ''}".strip())
+        if not mended.refused:
+            return new
+        kept = sorted(set(range(len(self))) - mended.refused.keys())
+        return new._keep(kept, f"{LENGTHS} and no word of another pair helps, as in {mended.example}")
+
+    def of_length(self, model: Any, length: int | None = None) -> Behaviour:
+        """The pairs whose prompts have `length` tokens; by default the length that most have.
+
+        Raises: ValueError listing the lengths there are.
+        """
+        lengths = [len(e.clean) for e in self._encoded(model)]
+        wanted = Counter(lengths).most_common(1)[0][0] if length is None else length
+        if wanted not in lengths:
+            raise ValueError(f"no prompt of {self.name} has {wanted} tokens; there are {sorted(set(lengths))}")
+        return self._keep([i for i, n in enumerate(lengths) if n == wanted], f"prompts are not {wanted} tokens long")
+
+    def _encoded(self, model: Any) -> list[Encoded]:
+        """All pairs in tokens. Raises: ValueError naming the first pair that cannot be posed."""
+        good: list[Encoded] = []
+        for i, e in enumerate(encode(model, self.pairs)):
+            if isinstance(e, Misfit):
+                raise ValueError(f"pair {i} of {self.name}: {e}. behaviour.bind(model) leaves such pairs out")
+            good.append(e)
+        return good
+
+    def batches(self, model: Runnable, *, tokens: int = 4096) -> Iterator[Batch]:
+        """The pairs as token ids, each batch of one token length, at most `tokens` ids of clean prompts (but one row).
+
+        For a metric that compares with the unedited model (`kl_divergence`) the model is run once on each batch.
+
+        Raises: ValueError naming a pair whose prompts differ in length or are equal, or whose answer is not one token.
+        """
+        encoded = self._encoded(model)
+        by_length: dict[int, list[int]] = {}
+        for i, e in enumerate(encoded):
+            by_length.setdefault(len(e.clean), []).append(i)
+        for length, index in sorted(by_length.items()):
+            rows = max(1, tokens // length)
+            for start in range(0, len(index), rows):
+                yield self._batch(model, encoded, index, range(start, min(start + rows, len(index))))
+
+    def _batch(self, model: Runnable, encoded: Sequence[Encoded], group: list[int], place: range) -> Batch:
+        index = [group[i] for i in place]
+        rows, pairs, device = [encoded[i] for i in index], tuple(self.pairs[i] for i in index), model.device
+        batch = Batch(
+            clean=stack([r.clean for r in rows], device),
+            patch=None if pairs[0].patch is None else stack([r.patch or [] for r in rows], device),
+            answers=stack([r.answers for r in rows], device),
+            patch_answers=stack([r.patch_answers for r in rows], device) if pairs[0].patch_answers else None,
+            index=tuple(index),
+            pairs=pairs,
+            peers=stack([encoded[i].patch or encoded[i].clean for i in group], device),
+            place=tuple(place),
+            first=group[0],
+        )
+        if not getattr(self.metric, "reference", False):
+            return batch
+        with torch.no_grad():
+            plain = replace(model, edits=()) if isinstance(model, Model) else model
+            return replace(batch, reference=last_logits(plain.run(batch.clean, keep=1)))
+
+    def filter(self, model: Runnable, *, tokens: int = 4096) -> Behaviour:
+        """The pairs that the model gets right: logit difference above 0, or, without patch answers, an answer on top."""
+        right: list[int] = []
+        for batch in self.batches(model, tokens=tokens):
+            with torch.no_grad():
+                trace = model.run(batch.clean, keep=1)
+                if batch.patch_answers is not None:
+                    good = logit_difference(trace, batch) > 0
+                else:
+                    good = (last_logits(trace).argmax(-1, keepdim=True) == batch.answers).any(-1)
+            right += [i for i, ok in zip(batch.index, good.tolist(), strict=True) if ok]
+        return self._keep(sorted(right), "the model does not answer them right")
+
+    # Baselines.
+
+    @property
+    def baseline(self) -> Literal["patch", "zero"]:
+        """What stands for "otherwise": the patch prompts, or zero where there are none."""
+        return "zero" if self.pairs[0].patch is None else "patch"
+
+    def without_patches(self) -> Behaviour:
+        """The same questions without patch prompts: methods then ablate to zero, a mean, or other examples."""
+        return replace(self, pairs=tuple(replace(p, patch=None) for p in self.pairs))
+
+    def shuffled(self, model: Any, *, seed: int = 0) -> Behaviour:
+        """Each clean prompt with the patch prompt (or, where there are none, the clean one) of another pair.
+
+        The other is drawn from the same half and the same token length; pairs without such another fall out.
+
+        Args: model: a model or a tokenizer, to tell lengths.
+        """
+        rng, chosen = random.Random(seed), {}
+        assert self.split is not None
+        lengths = [(len(e.clean), i < self.split) for i, e in enumerate(self._encoded(model))]
+        prompts = [p.clean if p.patch is None else p.patch for p in self.pairs]
+        groups: dict[tuple[int, bool], list[int]] = {}
+        for i, key in enumerate(lengths):
+            groups.setdefault(key, []).append(i)
+        for i, (pair, key) in enumerate(zip(self.pairs, lengths, strict=True)):
+            others = [j for j in groups[key] if j != i and prompts[j] != pair.clean]
+            if others:
+                chosen[i] = replace(pair, patch=prompts[rng.choice(others)])
+        kept = self._keep(list(chosen), "no other pair of their token length")
+        return replace(kept, pairs=tuple(chosen.values()), seed=seed)
+
+
+def variants_of(make: Any) -> dict[str, str]:
+    """The variants of a family of behaviours, from the file of its function; {"": its first line} if it lists none."""
+    first_line = (make.__doc__ or "").strip().partition("\n")[0]
+    return getattr(sys.modules[make.__module__], "VARIANTS", {"": first_line})

@@ -1,0 +1,135 @@
+"""Behaviours from files. A layout is a file of clew/data/formats/behaviours: `matches(rows)`, and a function of its name.
+
+The function takes the rows of the file, then `name`, `model` (None, a model, or a tokenizer, for layouts in which pairs
+are ours to choose), `seed` and its own options. It returns a Behaviour of all pairs that it can make, and counts the
+rows of which it can make none in `dropped`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from clew import finder
+from clew.data.behaviours.pairs import grouped
+
+Rows = list[dict[str, Any]]
+
+FORMATS = "data.formats.behaviours"
+
+
+def read(
+    address: str,
+    *,
+    model: Any = None,
+    format: str | None = None,
+    test: str | None = None,
+    n: int | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Any:
+    """The behaviour in a JSON, JSON lines, CSV or TSV file.
+
+    Args:
+        address: a path, or hf://datasets/owner/name/path/in/the/data/set.
+        model: a model or a tokenizer; only pairs that it can pose are kept.
+        format: a layout by name; found out from the first row's columns when None.
+        test: a second file, the test half. When None, `..._test` beside `..._train` if it is there; else the file
+            is shuffled and halved, prompts that occur more than once staying on one side.
+        n: at most this many pairs.
+        options: those of the format.
+
+    Raises: ValueError naming the file, the formats there are and the columns found.
+    """
+    if test is None and Path(address).stem.endswith("_train"):
+        sibling = Path(address).with_stem(Path(address).stem.removesuffix("_train") + "_test")
+        test = str(sibling) if sibling.is_file() else None
+    halves = [_read(a, format, model, seed, options) for a in ([address] if test is None else [address, test])]
+    if test is None:
+        pairs, split = grouped(random.Random(seed).sample(halves[0].pairs, len(halves[0])))
+    else:
+        pairs, split = halves[0].pairs + halves[1].pairs, len(halves[0])
+    notes, dropped = " ".join(h.note for h in halves if h.note), sum(h.dropped for h in halves)
+    source = address if test is None else f"{address}, {test}"
+    behaviour = replace(halves[0], pairs=pairs, split=split, source=source, note=notes, dropped=dropped, seed=seed)
+    behaviour = behaviour if model is None else behaviour.bind(model)
+    return behaviour if n is None else behaviour.first(n)
+
+
+def _read(address: str, format: str | None, model: Any, seed: int, options: dict[str, Any]) -> Any:
+    path = _fetch(address)
+    rows = _rows(path)
+    if format is None:
+        known = finder.reading(FORMATS, rows)
+        # Columns that the user names need no layout that we know.
+        format = known[0] if known else ("table" if "columns" in options else None)
+    if format is None:
+        layouts = ", ".join(finder.names(FORMATS))
+        raise ValueError(
+            f"{path} has columns {', '.join(map(repr, rows[0]))}, which is none of the layouts {layouts}; say "
+            "which column is what with columns={'clean': ..., 'patch': ..., 'answers': ..., 'patch_answers': ...}"
+        )
+    make = getattr(finder.files(FORMATS).get(format), format, None) or finder.load(FORMATS, format)
+    return make(rows, name=path.stem, model=model, seed=seed, **options)
+
+
+def _fetch(address: str) -> Path:
+    """The file itself. A hub address goes through the hub's own client and cache."""
+    if not address.startswith("hf://"):
+        path = Path(address)
+        if not path.is_file():
+            raise ValueError(f"there is no file {address}")
+        return path
+    parts = address.removeprefix("hf://").split("/", 3)
+    if len(parts) < 4 or parts[0] != "datasets":
+        raise ValueError(f"{address} is not a file of a data set; write hf://datasets/owner/name/path/to/file.jsonl")
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download("/".join(parts[1:3]), parts[3], repo_type="dataset"))
+
+
+def _rows(path: Path) -> Rows:
+    """The file as a list of records; a JSON object is one record."""
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        if path.suffix in (".csv", ".tsv"):
+            rows = list(csv.DictReader(text.splitlines(), delimiter="\t" if path.suffix == ".tsv" else ","))
+        elif path.suffix == ".json" and text.lstrip()[:1] in ("[", "{") and not _is_lines(text):
+            value = json.loads(text)
+            rows = value if isinstance(value, list) else [value]
+        else:
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (json.JSONDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a {path.suffix or 'JSON lines'} file: {error}") from error
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(
+            f"{path} must hold records with named columns; it holds {'none' if not rows else 'other values'}"
+        )
+    return rows
+
+
+def _is_lines(text: str) -> bool:
+    """Whether a file called .json is JSON lines after all, as the agreement files are where they were published."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    try:
+        return len(lines) > 1 and isinstance(json.loads(lines[0]), dict)
+    except json.JSONDecodeError:
+        return False
+
+
+def strings(value: Any) -> tuple[str, ...]:
+    """One answer or a list of them."""
+    if value is None or value == "":
+        return ()
+    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),)
+
+
+def skipped(behaviour: Any, count: int, why: str) -> Any:
+    """The behaviour with rows counted that made no pair."""
+    if not count:
+        return behaviour
+    return replace(behaviour, dropped=count, note=f"{count} of {count + len(behaviour)} rows made no pair: {why}.")

@@ -1,0 +1,150 @@
+"""Metrics: one number per example, read off a run. Higher = the behaviour is present.
+
+A metric is any function `metric(trace, batch) -> Float[batch]`. If it reads more than logits it has an attribute
+`reads`, the sites a run must hold, and if it reads no logits at all an attribute `keep = 0`; if it compares with the
+unedited model, an attribute `reference = True`, and batches then carry that model's logits. All of these compute in
+float32 or better, and are differentiable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from clew.data.behaviours.pairs import Batch
+from clew.models.trace import Trace
+from clew.sites import Site, near
+
+Metric = Callable[[Trace, Batch], Tensor]
+
+
+def logit_difference(trace: Trace, batch: Batch) -> Float[Tensor, " batch"]:
+    """logit(answer) - logit(patch answer); log-sum-exp over a set of several. In logits.
+
+    For sets this is the log of the ratio of their probabilities.
+    Raises: ValueError for pairs without patch answers.
+    """
+    logits = last_logits(trace)
+    return _pool(logits, batch.answers) - _pool(logits, _patch_answers(batch, "logit_difference"))
+
+
+def answer_logit(trace: Trace, batch: Batch) -> Float[Tensor, " batch"]:
+    """logit(answer), log-sum-exp over a set; for pairs without a patch answer."""
+    return _pool(last_logits(trace), batch.answers)
+
+
+def log_probability(trace: Trace, batch: Batch) -> Float[Tensor, " batch"]:
+    """log p(answer), in nats; of the whole set if there are several. Source: Marks et al. 2024, section 4."""
+    return _pool(last_logits(trace).log_softmax(-1), batch.answers)
+
+
+def probability_difference(trace: Trace, batch: Batch) -> Float[Tensor, " batch"]:
+    """p(answers) - p(patch answers), in [-1, 1]. Source: Hanna et al. 2023 (arXiv:2305.00586).
+
+    Raises: ValueError for pairs without patch answers.
+    """
+    logs = last_logits(trace).log_softmax(-1)
+    return _pool(logs, batch.answers).exp() - _pool(logs, _patch_answers(batch, "probability_difference")).exp()
+
+
+class _KLDivergence:
+    """See `kl_divergence`."""
+
+    __name__ = "kl_divergence"
+    reference: ClassVar[bool] = True
+
+    def __call__(self, trace: Trace, batch: Batch) -> Float[Tensor, " batch"]:
+        if batch.reference is None:
+            raise ValueError(
+                "kl_divergence compares with the unedited model, but this batch holds no reference logits; take batches "
+                "from behaviour.with_metric(kl_divergence).batches(model)"
+            )
+        before = _wide(batch.reference).log_softmax(-1)
+        return -(before.exp() * (before - last_logits(trace).log_softmax(-1))).sum(-1)
+
+
+kl_divergence = _KLDivergence()
+"""-KL(unedited || run) of the next token, in nats: 0 where nothing changed, else below."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class probe:
+    """A linear probe's output at the last position: weight . x + bias. In the probe's own units."""
+
+    site: Site | str
+    """Where it reads."""
+    weight: Float[Tensor, "d"]
+    bias: float = 0.0
+
+    @property
+    def reads(self) -> tuple[Site, ...]:
+        return (Site.parse(self.site),)
+
+    def __call__(self, trace: Trace, batch: Batch) -> Float[Tensor, "batch"]:
+        x = _wide(trace[self.site][:, -1])
+        return x @ self.weight.to(x) + self.bias
+
+    def __repr__(self) -> str:
+        numbers = self.weight.detach().double().cpu().numpy().tobytes() + str(self.bias).encode()
+        return f"probe({self.site}, {hashlib.sha256(numbers).hexdigest()[:8]})"
+
+
+def name_of(metric: Metric) -> str:
+    """What to call a metric in provenance; a function without a name goes by a hash of its code."""
+    named: Any = metric
+    name = getattr(named, "__name__", None) or repr(metric)
+    code = getattr(named, "__code__", None)
+    return f"lambda-{hash_of(code.co_code, code.co_consts)}" if name == "<lambda>" and code else name
+
+
+def hash_of(*parts: object) -> str:
+    """A short hash of anything with a repr."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
+
+
+def last_logits(trace: Trace) -> Float[Tensor, "batch vocab"]:
+    """Logits of the next token, in float32 or better."""
+    if trace.logits is None:
+        raise ValueError("this run stopped before the logits (keep=0); run with keep=1 to measure it")
+    return _wide(trace.logits[:, -1])
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _patch_answers(batch: Batch, name: str) -> Int[Tensor, "batch patch_answer"]:
+    if batch.patch_answers is None:
+        raise ValueError(
+            f"{name} needs patch answers, and {batch.pairs[0].clean!r} has none; use answer_logit or log_probability"
+        )
+    return batch.patch_answers
+
+
+def _pool(scores: Float[Tensor, "batch vocab"], ids: Int[Tensor, "batch answer"]) -> Float[Tensor, " batch"]:
+    """log-sum-exp over each row's ids. With one id it is that id's score, bit for bit."""
+    chosen = scores.gather(1, ids.clamp_min(0)).masked_fill(ids < 0, -torch.inf)
+    return chosen.logsumexp(1)
+
+
+METRICS: dict[str, Metric] = {
+    "logit_difference": logit_difference,
+    "answer_logit": answer_logit,
+    "log_probability": log_probability,
+    "probability_difference": probability_difference,
+    "kl_divergence": kl_divergence,
+}
+
+
+def metric_named(name: str) -> Metric:
+    """The metric of that name. Raises: ValueError listing the near ones."""
+    wanted = name.replace("-", "_")
+    if wanted not in METRICS:
+        raise ValueError(f"{name!r} is no metric; {near(wanted, METRICS)}")
+    return METRICS[wanted]

@@ -1,0 +1,184 @@
+"""A pair of prompts, and batches of pairs as token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from clew.models.trace import Trace
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prompt that shows a behaviour and, if there is one, a prompt that shows its opposite.
+
+    Prompts and answers are text, or token ids that are taken as they are.
+    """
+
+    clean: str | tuple[int, ...]
+    patch: str | tuple[int, ...] | None
+    answers: str | tuple[str, ...] | tuple[int, ...]
+    """What may follow `clean`, with its own leading space: prompt and answer are joined as they stand."""
+    patch_answers: str | tuple[str, ...] | tuple[int, ...] = ()
+    """What may follow `patch` and must not follow `clean`."""
+    case: str = ""
+    """A subset to report apart, such as "singular_plural"."""
+
+    def __post_init__(self) -> None:
+        for name in ("answers", "patch_answers"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, (getattr(self, name),))
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Pairs of one token length; nothing is padded, so the answer is always read at position -1."""
+
+    clean: Int[Tensor, "batch seq"]
+    patch: Int[Tensor, "batch seq"] | None
+    answers: Int[Tensor, "batch answer"]
+    """Ids of the single-token answers; -1 fills up the smaller sets."""
+    patch_answers: Int[Tensor, "batch patch_answer"] | None
+    index: tuple[int, ...]
+    """Which pairs of the behaviour these are."""
+    pairs: tuple[Pair, ...]
+    reference: Float[Tensor, "batch vocab"] | None = None
+    """Logits of the unedited model after `clean`, for metrics that ask for them (`kl_divergence`)."""
+    peers: Int[Tensor, "peer seq"] | None = None
+    """The patch prompts (clean ones where there are none) of all pairs of this length, of other batches too."""
+    place: tuple[int, ...] = ()
+    """Where each of these stands among its peers."""
+    first: int = 0
+    """Which pair of the behaviour the first of the peers is."""
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def repeat(self, copies: int) -> Batch:
+        """The whole batch `copies` times over, one copy after the other."""
+        tensors = {
+            name: value.repeat(copies, 1)
+            for name in ("clean", "patch", "answers", "patch_answers", "reference")
+            if (value := getattr(self, name)) is not None
+        }
+        return replace(self, **tensors, index=self.index * copies, pairs=self.pairs * copies, place=self.place * copies)
+
+
+@runtime_checkable
+class Runnable(Protocol):
+    """The part of a model that data needs; `clew.Model` is one."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def run(self, tokens: Int[Tensor, "batch seq"], *, keep: int | None = None) -> Trace: ...
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A pair as token ids."""
+
+    clean: list[int]
+    patch: list[int] | None
+    answers: list[int]
+    patch_answers: list[int]
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Why a tokenizer cannot pose a pair."""
+
+    reason: str
+    """The same words for every pair with this trouble."""
+    details: str
+    """This pair, and its tokens."""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.details}"
+
+
+def encode(model: Any, pairs: Sequence[Pair]) -> list[Encoded | Misfit]:
+    """Every pair in tokens, with special tokens as the tokenizer itself adds them.
+
+    An answer is the one token by which prompt + answer is longer than the prompt. So " has" needs its space where
+    words carry one, and a digit that would fuse with the digits before it is no answer.
+
+    Args: model: a model or a tokenizer.
+    """
+    if pairs and not isinstance(pairs[0].clean, str):
+        return [_as_they_are(pair) for pair in pairs]
+    tokenizer = getattr(model, "tokenizer", model)
+    texts = {str(t) for p in pairs for t in (p.clean, p.patch) if t is not None}
+    texts |= {f"{p.clean}{a}" for p in pairs for a in (*p.answers, *p.patch_answers)}
+    ordered = sorted(texts)
+    ids = dict(zip(ordered, tokenizer(ordered)["input_ids"], strict=True)) if ordered else {}
+    return [_encode(tokenizer, pair, ids) for pair in pairs]
+
+
+def _as_they_are(pair: Pair) -> Encoded | Misfit:
+    """A pair that is given in token ids."""
+    clean, patch = list(pair.clean), None if pair.patch is None else list(pair.patch)
+    if clean == patch:
+        return Misfit("clean and patch prompt are equal", repr(pair.clean))
+    if patch is not None and len(clean) != len(patch):
+        return Misfit(
+            "clean and patch prompt differ in length", f"{clean} has {len(clean)} tokens, {patch} has {len(patch)}"
+        )
+    return Encoded(clean, patch, list(pair.answers), list(pair.patch_answers))  # type: ignore[arg-type]
+
+
+def _encode(tokenizer: Any, pair: Pair, ids: dict[str, list[int]]) -> Encoded | Misfit:
+    clean, patch = ids[str(pair.clean)], None if pair.patch is None else ids[str(pair.patch)]
+    show = tokenizer.convert_ids_to_tokens
+    if pair.clean == pair.patch:
+        return Misfit("clean and patch prompt are equal", repr(pair.clean))
+    if patch is not None and len(clean) != len(patch):
+        return Misfit(
+            "clean and patch prompt differ in length",
+            f"{pair.clean!r} has {len(clean)} tokens {show(clean)}, {pair.patch!r} has {len(patch)} {show(patch)}",
+        )
+    found: list[int] = []
+    for answer in (*pair.answers, *pair.patch_answers):
+        longer = ids[f"{pair.clean}{answer}"]
+        if longer[:-1] != clean:
+            whole, after = longer[: len(clean)] == clean, show(longer[len(clean) :])
+            return Misfit(
+                "an answer is not one token",
+                f"{answer!r} after {pair.clean!r} is " + (f"{after}" if whole else f"fused into {show(longer)}"),
+            )
+        found.append(longer[-1])
+    answers, patch_answers = found[: len(pair.answers)], found[len(pair.answers) :]
+    if not answers:
+        return Misfit("a pair has no answer", repr(pair.clean))
+    if set(answers) & set(patch_answers):
+        return Misfit(
+            "an answer is also a patch answer",
+            f"{show(sorted(set(answers) & set(patch_answers)))} after {pair.clean!r}",
+        )
+    return Encoded(clean, patch, answers, patch_answers)
+
+
+def stack(rows: Sequence[Sequence[int]], device: torch.device) -> Int[Tensor, "row longest"]:
+    """Lists of ids as one tensor; -1 fills up the shorter ones."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[-1] * (longest - len(row))] for row in rows], dtype=torch.long, device=device)
+
+
+def grouped(pairs: Sequence[Pair]) -> tuple[tuple[Pair, ...], int]:
+    """(pairs, split) for two halves that share no prompts.
+
+    A pair and its reverse, or the same prompts with other answers, stand on the same side. The split is the border
+    between such groups that is nearest to the middle.
+    """
+    together: dict[frozenset[object], list[Pair]] = {}
+    for pair in pairs:
+        together.setdefault(frozenset((pair.clean, pair.patch)), []).append(pair)
+    borders = list(accumulate(map(len, together.values())))[:-1]
+    split = min(borders, key=lambda border: abs(2 * border - len(pairs)), default=len(pairs) // 2)
+    return tuple(chain.from_iterable(together.values())), split

@@ -1,0 +1,1 @@
+"""Facts to edit and secrets to forget."""

@@ -1,0 +1,1 @@
+"""Published layouts of behaviour files, one file each."""

@@ -1,0 +1,69 @@
+"""A table with a column for each part of a pair; by default that of the Sparse Feature Circuits agreement files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clew.data.behaviours.behaviour import Behaviour, Pair
+from clew.data.behaviours.files import Rows, strings
+from clew.data.behaviours.metrics import log_probability, logit_difference
+
+COLUMNS = {
+    "clean": "clean_prefix",
+    "patch": "patch_prefix",
+    "answers": "clean_answer",
+    "patch_answers": "patch_answer",
+    "case": "case",
+}
+
+
+def matches(rows: Rows) -> bool:
+    return {"clean_prefix", "clean_answer"} <= rows[0].keys()
+
+
+def table(
+    rows: Rows,
+    *,
+    name: str,
+    model: Any = None,
+    seed: int = 0,
+    columns: Mapping[str, str] | None = None,
+    aligned: bool | None = None,
+) -> Behaviour:
+    """Each row a pair. Without patch answers the metric is the log-probability of the answer.
+
+    Args:
+        columns: which column holds "clean", "answers", and, where there are any, "patch", "patch_answers" and "case".
+            Answers carry their own leading space; a cell may hold a list of them.
+        aligned: whether a position means the same in every prompt of one length; by default only in the agreement
+            files, which are templates.
+
+    Raises: ValueError naming the column that is not there, and those that are.
+    """
+    columns = COLUMNS if columns is None else columns
+    if unknown := sorted(columns.keys() - COLUMNS.keys()):
+        raise ValueError(f"{unknown[0]!r} is no part of a pair; columns can name {', '.join(COLUMNS)}")
+    for part in ("clean", "answers"):
+        if part not in columns:
+            raise ValueError(f"columns must say which column holds {part!r}; {name} has {', '.join(rows[0])}")
+    needed = [columns["clean"], columns["answers"]] if columns is COLUMNS else list(columns.values())
+    missing = [column for column in needed if column not in rows[0]]
+    if missing:
+        raise ValueError(f"{name} has no column {missing[0]!r}; it has {', '.join(rows[0])}")
+
+    def cell(row: dict[str, Any], part: str) -> Any:
+        return row.get(columns[part]) if part in columns else None
+
+    pairs = tuple(
+        Pair(
+            str(cell(row, "clean")),
+            None if cell(row, "patch") is None else str(cell(row, "patch")),
+            strings(cell(row, "answers")),
+            strings(cell(row, "patch_answers")),
+            str(cell(row, "case") or ""),
+        )
+        for row in rows
+    )
+    metric = logit_difference if all(p.patch_answers for p in pairs) else log_probability
+    return Behaviour(name, pairs, metric=metric, aligned=columns is COLUMNS if aligned is None else aligned, seed=seed)

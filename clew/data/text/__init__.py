@@ -1,0 +1,1 @@
+"""Ordinary text and chats, and how they become tokens."""

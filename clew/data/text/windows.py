@@ -1,0 +1,376 @@
+"""Windows: texts and chats as runs of tokens that are ready for a model, and which of their positions count.
+
+How a text is cut decides what a dictionary learns (FAST, arXiv:2506.07691), so every Windows says how it was cut:
+its `policy` goes into stores and reports, with a hash of all that is in the windows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from clew.data.text.texts import CLASSES, Chat, rendered, sentences, token_classes, windows
+
+Packing = Literal["sentences", "documents", "blocks", "none"]
+AT_ONCE = 128
+"""Texts that are read and encoded together."""
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """Windows of like length, left padded, as `model.run` takes them."""
+
+    ids: Int[Tensor, "batch seq"]
+    real: Bool[Tensor, "batch seq"]
+    """False on padding."""
+    keep: Bool[Tensor, "batch seq"]
+    """The positions that count; never padding."""
+    document: Int[Tensor, " batch"]
+    index: Int[Tensor, " batch"]
+    """Which window of the whole each row is."""
+    classes: Int[Tensor, "batch seq"] | None = None
+    """Of chats: index into CLASSES; -1 on padding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Token windows of texts; made by `cut` and `chats`. One flat tensor holds all of them."""
+
+    flat: Int[Tensor, " token"]
+    """The tokens of all windows, one window after the other."""
+    lengths: Int[Tensor, " window"]
+    kept: Bool[Tensor, " token"]
+    """The positions that count: not the first `skip` of a window, nor what the policy leaves out."""
+    document: Int[Tensor, " window"]
+    """Which text each window came from, counted from 0."""
+    policy: Mapping[str, Any]
+    """How the texts were cut, and a hash of the outcome."""
+    flat_classes: Int[Tensor, " token"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __repr__(self) -> str:
+        return f"Windows({len(self)} windows, {self.tokens} positions that count, {self.policy['packing']})"
+
+    @cached_property
+    def tokens(self) -> int:
+        """How many positions count."""
+        return int(self.kept.sum())
+
+    @cached_property
+    def ids(self) -> tuple[Int[Tensor, " token"], ...]:
+        """The tokens of each window."""
+        return self.flat.split(self.lengths.tolist())
+
+    @cached_property
+    def keep(self) -> tuple[Bool[Tensor, " token"], ...]:
+        """For each window, which positions count."""
+        return self.kept.split(self.lengths.tolist())
+
+    @cached_property
+    def classes(self) -> tuple[Int[Tensor, " token"], ...] | None:
+        """Of chats: for each window, the token class of each position, as an index into CLASSES."""
+        return None if self.flat_classes is None else self.flat_classes.split(self.lengths.tolist())
+
+    @cached_property
+    def starts(self) -> Int[Tensor, " window"]:
+        """Where each window starts in `flat`."""
+        return self.lengths.cumsum(0) - self.lengths
+
+    @cached_property
+    def kept_lengths(self) -> Int[Tensor, " window"]:
+        """How many positions of each window count."""
+        counted = torch.cat([torch.zeros(1, dtype=torch.long), self.kept.cumsum(0)])
+        return counted[self.starts + self.lengths] - counted[self.starts]
+
+    def batches(self, tokens: int = 2048) -> Iterator[WindowBatch]:
+        """Every window once, longest first, alike lengths together; about `tokens` with the padding in each batch."""
+        order, first = self.lengths.argsort(descending=True, stable=True), 0
+        while first < len(order):
+            longest = int(self.lengths[order[first]])
+            index = order[first : first + max(1, tokens // longest)]
+            first += len(index)
+            column = torch.arange(longest) - longest + self.lengths[index, None]
+            real = column >= 0
+            place = self.starts[index, None] + column.clamp(min=0)
+            classes = None if self.flat_classes is None else self.flat_classes[place].long().masked_fill(~real, -1)
+            ids, keep = self.flat[place].long() * real, self.kept[place] & real
+            yield WindowBatch(ids, real, keep, self.document[index], index, classes)
+
+    def take(self, index: Int[Tensor, " some"]) -> Windows:
+        """Some of the windows, in this order; the policy stays that of the whole."""
+        lengths = self.lengths[index]
+        ends = lengths.cumsum(0)
+        place = torch.arange(int(lengths.sum())) + (self.starts[index] - ends + lengths).repeat_interleave(lengths)
+        classes = None if self.flat_classes is None else self.flat_classes[place]
+        return Windows(self.flat[place], lengths, self.kept[place], self.document[index], self.policy, classes)
+
+    def first(self, tokens: int) -> Windows:
+        """The first windows, until `tokens` positions count."""
+        enough = self.kept_lengths.cumsum(0) - self.kept_lengths < tokens
+        return self if bool(enough.all()) else self.take(enough.nonzero()[:, 0])._hashed(first=tokens)
+
+    def shuffled(self, seed: int) -> Windows:
+        """The same windows in a seeded random order."""
+        g = torch.Generator().manual_seed(seed)
+        return self.take(torch.randperm(len(self), generator=g))._hashed(shuffled=seed)
+
+    def split(self, fraction: float, seed: int = 0) -> tuple[Windows, Windows]:
+        """Two parts, the first of `fraction` of the documents; no document is in both.
+
+        Under "blocks" a window that holds several documents goes where its first one goes.
+        Raises: ValueError when a part would be empty.
+        """
+        documents = self.document.unique()
+        first = round(fraction * len(documents))
+        if not 0 < first < len(documents):
+            raise ValueError(
+                f"{fraction} of {len(documents)} documents leaves one part empty; give more texts or a fraction in between"
+            )
+        order = documents[torch.randperm(len(documents), generator=torch.Generator().manual_seed(seed))]
+        inside = torch.isin(self.document, order[:first])
+        parts = ((inside, "first"), (~inside, "second"))
+        one, two = (self.take(i.nonzero()[:, 0])._hashed(split=[name, fraction, seed]) for i, name in parts)
+        return one, two
+
+    def _hashed(self, **also: Any) -> Windows:
+        digest = hashlib.sha256()
+        for tensor in (self.flat, self.lengths, self.kept, self.document, self.flat_classes):
+            digest.update(b"" if tensor is None else tensor.numpy().tobytes())
+        counts = {"documents": len(self.document.unique()), "windows": len(self), "positions": self.tokens}
+        return replace(self, policy={**self.policy, **also, **counts, "hash": digest.hexdigest()[:16]})
+
+
+def cut(
+    texts: Iterable[str],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    context: int = 64,
+    packing: Packing = "sentences",
+    bos: bool | None = None,
+    special: Literal["keep", "drop"] = "keep",
+    skip: int = 1,
+    limit: int | None = None,
+) -> Windows:
+    """Cut texts into token windows.
+
+    Args:
+        texts: read only as far as `limit` needs.
+        context: longest window, in tokens.
+        packing: "sentences": a window starts where a sentence starts and never crosses texts; "documents": each text
+            is cut every `context` tokens; "blocks": texts are joined by the end-of-text token and cut every
+            `context` tokens, the way most dictionaries were trained; "none": each text is one window, the rest cut off.
+        bos: whether every window starts with the beginning-of-text token; None is what the tokenizer does to a text.
+        special: whether special tokens count.
+        skip: leave out this many first positions of a window: the first token is an attention sink whose
+            norm is far from all others.
+        limit: stop when this many positions count, at the end of a window.
+
+    Raises: ValueError for a packing that is none, a token that the tokenizer lacks, or texts without a position that counts.
+    """
+    if packing not in get_args(Packing):
+        raise ValueError(f"there is no packing {packing!r}; choose from {', '.join(get_args(Packing))}")
+    if special not in ("keep", "drop"):
+        raise ValueError(f"special={special!r}: special tokens are either 'keep' or 'drop'")
+    lead = _lead(tokenizer, bos)
+    room = context - len(lead)
+    if context <= skip or room < 1:
+        raise ValueError(
+            f"context={context} leaves no position that counts, with skip={skip} and {len(lead)} tokens to "
+            "start a window; give a longer context"
+        )
+    numbered = _numbered([texts] if isinstance(texts, str) else texts)
+    if packing == "sentences":
+        pieces = _sentences(numbered, tokenizer, room)
+    elif packing == "blocks":
+        pieces = _blocks(numbered, tokenizer, room)
+    else:
+        pieces = _documents(numbered, tokenizer, room, whole=packing == "documents")
+    counts = np.ones(_vocabulary(tokenizer), dtype=bool)
+    if special == "drop":
+        counts[tokenizer.all_special_ids] = False
+    policy = {
+        "packing": packing,
+        "context": context,
+        "bos": bool(lead),
+        "special": special,
+        "skip": skip,
+        "limit": limit,
+    }
+    made = (([*lead, *ids], document, None) for document, ids in pieces)
+    return _pile(made, lambda ids, classes: counts[ids], skip, limit, policy)
+
+
+def chats(
+    conversations: Iterable[Chat],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    context: int = 8192,
+    roles: Sequence[str] | None = None,
+    skip: int = 1,
+    limit: int | None = None,
+) -> Windows:
+    """Conversations through the tokenizer's chat template, one window each, whole and in order.
+
+    Args:
+        conversations: lists of messages {"role": ..., "content": ...}.
+        context: longest window; what is beyond is cut off, and the policy says of how many windows.
+        roles: which token classes count, of "special" (what the template adds, and special tokens), "user",
+            "assistant" and "other" (system prompts, tools); all by default.
+        skip, limit: as for `cut`.
+
+    Raises: ValueError for a tokenizer without a chat template or without offsets, or a message that is none.
+    """
+    chosen = CLASSES if roles is None else tuple(roles)
+    unknown = [r for r in chosen if r not in CLASSES]
+    if unknown or not chosen:
+        raise ValueError(f"roles={roles}: choose from {', '.join(CLASSES)}")
+    if context <= skip:
+        raise ValueError(f"context={context} leaves no position that counts, with skip={skip}; give a longer context")
+    counts = np.array([name in chosen for name in CLASSES])
+    cut_off = 0
+
+    def made() -> Iterator[tuple[Sequence[int], int, np.ndarray]]:
+        nonlocal cut_off
+        for some in _chunks(enumerate(conversations)):
+            texts, spans = zip(*(rendered(chat, tokenizer, f"conversation {i}") for i, chat in some), strict=True)
+            coded = tokenizer(
+                list(texts),
+                add_special_tokens=False,
+                return_offsets_mapping=True,
+                return_attention_mask=False,
+                verbose=False,
+            )
+            for (i, _), ids, offsets, where in zip(
+                some, coded["input_ids"], coded["offset_mapping"], spans, strict=True
+            ):
+                cut_off += len(ids) > context
+                classes = token_classes(ids, offsets, where, tokenizer.all_special_ids)
+                yield ids[:context], i, classes[:context]
+
+    policy = {"packing": "chats", "context": context, "roles": list(chosen), "skip": skip, "limit": limit}
+    found = _pile(made(), lambda ids, classes: counts[classes], skip, limit, policy)
+    return replace(found, policy={**found.policy, "cut off": cut_off})
+
+
+def _lead(tokenizer: PreTrainedTokenizerBase, bos: bool | None) -> list[int]:
+    """What every window starts with."""
+    if bos is None:
+        with_special = tokenizer("a")["input_ids"]
+        bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+        starts = [i for i in range(len(with_special)) if with_special[i : i + len(bare)] == bare]
+        return list(with_special[: starts[0]]) if bare and starts else []
+    first: Any = tokenizer.bos_token_id
+    if bos and first is None:
+        raise ValueError("bos=True, but this tokenizer has no beginning-of-text token; leave bos out, or say False")
+    return [int(first)] if bos else []
+
+
+def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> int:
+    return 1 + max([len(tokenizer), *tokenizer.get_vocab().values(), *tokenizer.all_special_ids])
+
+
+Pieces = Iterator[tuple[int, list[int]]]
+
+
+def _encoded(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    if not texts:
+        return []
+    return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+
+
+def _numbered(texts: Iterable[str]) -> Iterator[tuple[int, str]]:
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(
+                f"text {i} is no text but {text!r:.60}; conversations are cut by clew.data.text.windows.chats"
+            )
+        yield i, text
+
+
+def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+    items = iter(items)
+    while some := list(islice(items, AT_ONCE)):
+        yield some
+
+
+def _sentences(texts: Iterable[tuple[int, str]], tokenizer: PreTrainedTokenizerBase, room: int) -> Pieces:
+    """As `texts.windows`, with the sentences of many texts encoded at once: to start a window and within one."""
+    for some in _chunks(texts):
+        strings = list({form for _, text in some for s in sentences(text) for form in (s, f" {s}")})
+        table = dict(zip(strings, _encoded(strings, tokenizer), strict=True))
+        for document, text in some:
+            yield from ((document, window) for window in windows([text], table.__getitem__, room))
+
+
+def _documents(
+    texts: Iterable[tuple[int, str]], tokenizer: PreTrainedTokenizerBase, room: int, *, whole: bool
+) -> Pieces:
+    for some in _chunks(texts):
+        for (document, _), ids in zip(some, _encoded([text for _, text in some], tokenizer), strict=True):
+            for first in range(0, len(ids) if whole else min(len(ids), 1), room):
+                yield document, ids[first : first + room]
+
+
+def _blocks(texts: Iterable[tuple[int, str]], tokenizer: PreTrainedTokenizerBase, room: int) -> Pieces:
+    end: Any = tokenizer.eos_token_id
+    if end is None:
+        raise ValueError(
+            "packing='blocks' joins texts by the end-of-text token, which this tokenizer does not have; use 'documents'"
+        )
+    ids: list[int] = []
+    owner: list[int] = []
+    for some in _chunks(texts):
+        for (document, _), row in zip(some, _encoded([text for _, text in some], tokenizer), strict=True):
+            ids += [*row, int(end)]
+            owner += [document] * (len(row) + 1)
+        full = len(ids) - len(ids) % room
+        yield from ((owner[first], ids[first : first + room]) for first in range(0, full, room))
+        ids, owner = ids[full:], owner[full:]
+    if ids:
+        yield owner[0], ids
+
+
+def _pile(
+    made: Iterable[tuple[Sequence[int], int, np.ndarray | None]],
+    counting: Any,
+    skip: int,
+    limit: int | None,
+    policy: dict[str, Any],
+) -> Windows:
+    """All windows with a position that counts, until `limit` positions count."""
+    rows, keeps, documents, classes, total = [], [], [], [], 0
+    for ids, document, kinds in made:
+        row = np.array(ids, dtype=np.int32)
+        keep = counting(row, kinds)
+        keep[:skip] = False
+        found = int(keep.sum())
+        if found:
+            rows.append(row)
+            keeps.append(keep)
+            documents.append(document)
+            if kinds is not None:
+                classes.append(kinds)
+            total += found
+            if limit is not None and total >= limit:
+                break
+    if not rows:
+        raise ValueError(
+            f"there is nothing to record or to learn from: the texts gave no window with a position that "
+            f"counts beyond the first {skip}"
+        )
+    flat = [torch.from_numpy(np.concatenate(parts)) for parts in (rows, keeps)]
+    lengths = torch.tensor([len(row) for row in rows])
+    kinds = torch.from_numpy(np.concatenate(classes)) if classes else None
+    return Windows(flat[0], lengths, flat[1], torch.tensor(documents), policy, kinds)._hashed()

@@ -1,0 +1,1 @@
+"""Edits of units, heads and what they write."""

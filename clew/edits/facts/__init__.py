@@ -1,0 +1,1 @@
+"""Edits that make a model say another fact."""

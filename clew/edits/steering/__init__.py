@@ -1,0 +1,1 @@
+"""Edits that push what flows along a direction."""

@@ -1,0 +1,1 @@
+"""What a circuit explains: judged on prompts that it was not found on."""

@@ -1,0 +1,73 @@
+"""A judge: measures circuits against a model as it is and a model with everything ablated."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from clew.circuits.circuit import Circuit
+from clew.report import Row, bootstrap
+
+
+class Judge(ABC):
+    """What trials of nodes and trials of edges have in common."""
+
+    whole: np.ndarray
+    """[example] metric of the model as it is."""
+    empty: np.ndarray
+    """[example] metric with every node, or every edge, ablated."""
+    seed: int
+    unit: str
+    """What it ablates: "node" or "edge"."""
+    forwards: int = 0
+    """Forwards spent so far, in passes over all prompts."""
+
+    @property
+    @abstractmethod
+    def notes(self) -> tuple[str, ...]:
+        """How it ablates, on how many prompts, and the metric at the two ends."""
+
+    @abstractmethod
+    def circuit_metric(self, circuit: Circuit, *, complement: bool = False) -> np.ndarray:
+        """[example] metric with only the circuit in place, or with only the rest of the model."""
+
+    @abstractmethod
+    def size(self, circuit: Circuit) -> int:
+        """How many nodes, or edges, a circuit holds."""
+
+    def total(self, circuit: Circuit) -> int:
+        """How many there are, of which a circuit holds some: the nodes of a circuit of all that were scored."""
+        return self.size(circuit)
+
+    @abstractmethod
+    def largest(self, circuit: Circuit, n: int) -> Circuit:
+        """The n of largest |score|."""
+
+    @abstractmethod
+    def draw(self, circuit: Circuit, index: np.ndarray) -> Circuit:
+        """The nodes, or edges, at these indices."""
+
+    def share(self, metric: np.ndarray) -> Callable[[np.ndarray], float]:
+        """(m - m(empty)) / (m(M) - m(empty)) over some examples."""
+        return lambda i: float(
+            (metric[i].mean() - self.empty[i].mean()) / (self.whole[i].mean() - self.empty[i].mean())
+        )
+
+    def rows(self, circuits: Sequence[Circuit], of: str = "") -> Iterator[Row]:
+        """Faithfulness and completeness of each circuit."""
+        n = len(self.whole)
+        for circuit in circuits:
+            for name, complement in (("faithfulness", False), ("completeness", True)):
+                share = self.share(self.circuit_metric(circuit, complement=complement))
+                low, high = bootstrap(share, n, seed=self.seed)
+                yield Row(name, share(np.arange(n)), low, high, of, self.size(circuit), n, self.unit)
+
+    def check_ends(self, what: str) -> None:
+        """Raises: ValueError where ablating everything does not move the metric."""
+        if abs(self.whole.mean() - self.empty.mean()) < 1e-12:
+            raise ValueError(
+                f"ablating {what} leaves the metric at {self.whole.mean():.4g}, so shares of its change mean nothing; "
+                "another ablation, metric, other patch prompts or another set of sites is needed"
+            )

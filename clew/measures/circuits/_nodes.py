@@ -1,0 +1,141 @@
+"""A trial of nodes: every node outside a circuit is ablated, site by site in forward order.
+
+What flows at a site when it is reached, ablations below included, is encoded anew; nodes of the circuit stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clew.changes import Set, SiteEdit
+from clew.circuits.circuit import ANYWHERE, ERROR, Circuit
+from clew.data.behaviours.behaviour import Batch, Behaviour
+from clew.measures.circuits._judge import Judge
+from clew.models import Model, Trace
+from clew.readings.contrast import batch_tokens, check_fits, means, read_sites, resampled, state
+from clew.sites import Site
+
+Ablation = Literal["mean", "zero", "resample", "patch"]
+Errors = Literal["nodes", "keep", "remove"]
+
+
+class Trial(Judge):
+    """A model, some prompts and a way to ablate: measures any number of circuits against the same two ends."""
+
+    unit = "node"
+
+    def __init__(
+        self,
+        model: Model,
+        behaviour: Behaviour,
+        *,
+        ablation: Ablation,
+        errors: Errors,
+        start: int,
+        seed: int,
+        constants: Mapping[Site, Tensor] | None = None,
+    ) -> None:
+        if ablation not in get_args(Ablation):
+            raise ValueError(f"ablation={ablation!r} is unknown; choose {', '.join(get_args(Ablation))}")
+        if ablation == "patch" and behaviour.baseline != "patch":
+            raise ValueError(f"{behaviour.name} has no patch prompts; choose ablation='mean', 'zero' or 'resample'")
+        if errors not in ("nodes", "keep", "remove"):
+            raise ValueError(f"errors={errors!r} is unknown; choose nodes, keep or remove")
+        self.model, self.behaviour, self.ablation, self.errors, self.seed = model, behaviour, ablation, errors, seed
+        self.sites = [s for s in model.dictionaries if s.layer is None or s.layer >= start if s.part != "embed"]
+        if not self.sites:
+            raise ValueError(
+                f"with start={start} no site of the lens is left to ablate; {model.name} has {model.n_layers} layers"
+            )
+        self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
+        self._constants = constants
+        self._mean = means(model, behaviour, of="patch") if ablation == "mean" and constants is None else None
+        self.other = (
+            [self._other_run(b) for b in self.batches]
+            if ablation in ("resample", "patch")
+            else [None] * len(self.batches)
+        )
+        self.whole = self.metric(None)
+        self.empty = self.metric(lambda site, unit, length: torch.zeros(length, unit + 1, dtype=torch.bool))
+        self.check_ends(f"every node at {len(self.sites)} sites")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        error = {"nodes": "errors are nodes", "keep": "errors kept", "remove": "errors ablated"}[self.errors]
+        kind = self.ablation if self._constants is None else "constant"
+        return (
+            f"{kind} ablation at {len(self.sites)} sites, {error}; {len(self.whole)} prompts; "
+            f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",
+        )
+
+    def _other_run(self, batch: Batch) -> Trace:
+        tokens = batch.patch if self.ablation == "patch" else resampled(batch, self.seed)
+        assert tokens is not None
+        return self.model.run(tokens, read=read_sites(self.model), keep=0)
+
+    def instead(self, batch: Batch, other: Trace | None, site: Site) -> tuple[Tensor | float, Tensor | float]:
+        """What the code and the error become where they are ablated."""
+        if self._constants is not None:
+            return self._constants[site], 0.0
+        if self._mean is not None:
+            mean = self._mean[batch.clean.shape[1]][site]
+            return mean.code, mean.error
+        if other is None:
+            return 0.0, 0.0
+        there = state(other, site)
+        return there.code, there.error
+
+    def metric(self, keep: Callable[[Site, int, int], Tensor] | None) -> np.ndarray:
+        """Metric of every prompt with all nodes ablated but those that `keep(site, n_units, seq)`, [seq, unit + 1], holds."""
+        values: list[Tensor] = []
+        for batch, other in zip(self.batches, self.other, strict=True):
+            edits = [] if keep is None else list(self._edits(batch, other, keep))
+            reads = getattr(self.behaviour.metric, "reads", ())
+            run = self.model.run(batch.clean, read=reads, edits=edits, keep=1)
+            values.append(self.behaviour.metric(run, batch).detach())
+        self.forwards += 1
+        return torch.cat(values).cpu().double().numpy()
+
+    def _edits(self, batch: Batch, other: Trace | None, keep: Callable[[Site, int, int], Tensor]) -> Iterator[SiteEdit]:
+        for site in self.sites:
+            dictionary = self.model.dictionaries[site]
+            mask = keep(site, dictionary.n_units, batch.clean.shape[1]).to(batch.clean.device)
+            code, left = self.instead(batch, other, site)
+            yield Set(site, value=code, keep=dictionary.unfold(mask[:, :-1]), basis="code")
+            if self.errors == "keep" or dictionary.exact:
+                continue
+            error = mask[:, -1:] if self.errors == "nodes" else torch.zeros_like(mask[:, -1:])
+            yield Set(site, value=left, keep=error, basis="error")
+
+    def circuit_metric(self, circuit: Circuit, *, complement: bool = False) -> np.ndarray:
+        """Metric of every prompt with only the circuit in place, or with only the rest of the model."""
+        check_fits(self.model, circuit, {b.clean.shape[1] for b in self.batches})
+        return self.metric(lambda site, units, length: _mask(circuit, site, units, length) ^ complement)
+
+    def size(self, circuit: Circuit) -> int:
+        return len(circuit)
+
+    def largest(self, circuit: Circuit, n: int) -> Circuit:
+        return circuit.top(n)
+
+    def draw(self, circuit: Circuit, index: np.ndarray) -> Circuit:
+        return circuit.keep(index)
+
+
+def _mask(circuit: Circuit, site: Site, units: int, length: int) -> Tensor:
+    """Which (position, unit or error) the circuit holds at a site."""
+    mask = torch.zeros(length, units + 1, dtype=torch.bool)
+    if site not in circuit.sites:
+        return mask
+    here = np.flatnonzero(circuit.site == circuit.sites.index(site))
+    unit = torch.from_numpy(np.where(circuit.unit[here] == ERROR, units, circuit.unit[here]))
+    position = torch.from_numpy(circuit.position[here])
+    everywhere = position == ANYWHERE
+    mask[:, unit[everywhere]] = True
+    mask[position[~everywhere], unit[~everywhere]] = True
+    return mask

@@ -1,0 +1,60 @@
+"""The judge of a circuit: by its edges where it is wired in the component graph, else by its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from clew.circuits.circuit import Circuit, is_component_graph
+from clew.data.behaviours.behaviour import Behaviour
+from clew.measures.circuits._edges import EdgeTrial
+from clew.measures.circuits._judge import Judge
+from clew.measures.circuits._nodes import Ablation, Errors, Trial
+from clew.models import Model
+from clew.sites import Site
+
+
+def trial_of(
+    model: Model,
+    behaviour: Behaviour,
+    circuit: Circuit,
+    *,
+    ablation: Ablation | None = None,
+    errors: Errors = "nodes",
+    start: int = 0,
+    constants: Mapping[Site, Tensor] | None = None,
+    seed: int = 0,
+) -> Judge:
+    """An `EdgeTrial` for a circuit of components with edges, else a `Trial` of nodes.
+
+    Args: ablation: "mean" for nodes by default; edges read the patch prompts, so only "patch" (or None) goes there.
+    Raises: ValueError for a component circuit with nodes but no edges, or an attribution graph with tokens and logits.
+    """
+    if not is_component_graph(circuit):
+        _check_graph(model, circuit)
+        how: dict[str, Any] = {"ablation": ablation or "mean", "errors": errors, "start": start, "constants": constants}
+        return Trial(model, behaviour, **how, seed=seed)
+    if ablation not in (None, "patch") or start or constants:
+        raise ValueError(
+            f"ablation={ablation!r}, start={start}: edges outside a component circuit read the patch prompt, everywhere; "
+            "leave these and constants out, or judge nodes by a circuit found in model.components()"
+        )
+    if len(circuit) and not len(circuit.weight):
+        raise ValueError(
+            f"this circuit of components has {len(circuit)} nodes but no edges, and it is judged by its edges; choose some "
+            "with circuit.strongest_edges(n), or find nodes to judge in model.components()"
+        )
+    return EdgeTrial(model, behaviour, seed=seed)
+
+
+def _check_graph(model: Model, circuit: Circuit) -> None:
+    """Raises: ValueError for an attribution graph with nodes that no site of the lens has."""
+    beside = sorted({circuit.sites[i] for i in circuit.site} - set(model.dictionaries))
+    if "token_ids" in circuit.details and beside:
+        raise ValueError(
+            f"an attribution graph has nodes for tokens and logits too (here at {', '.join(map(str, beside))}), which cannot "
+            "be ablated as units; judge it with by='predicted_effects', or keep what the lens holds with "
+            "circuit.keep(np.array([node.site in model.dictionaries for node in circuit]))"
+        )

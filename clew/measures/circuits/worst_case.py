@@ -1,0 +1,74 @@
+"""Worst case: how far a circuit strays from its model on the prompts where it strays most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from clew.circuits.circuit import Circuit
+from clew.data.behaviours.behaviour import Behaviour, Pair
+from clew.measures.circuits._nodes import Ablation, Errors
+from clew.measures.circuits._trials import trial_of
+from clew.models import Model
+from clew.report import Report, Row, bootstrap
+
+
+def worst_case(
+    model: Model,
+    behaviour: Behaviour,
+    circuit: Circuit,
+    *,
+    show: int = 5,
+    ablation: Ablation | None = None,
+    errors: Errors = "nodes",
+    start: int = 0,
+    held_out: bool = True,
+    seed: int = 0,
+) -> Report:
+    """|metric of the circuit - metric of the model|, prompt by prompt: mean, 95th percentile and the largest.
+
+    A mean over prompts hides prompts on which a circuit does another thing than its model, and prompts that stray in
+    opposite directions. With behaviour.with_metric("kl_divergence") the distance is the divergence of the next token.
+
+    Args:
+        show: how many of the worst prompts the notes name.
+        ablation, errors, start, held_out, seed: as for faithfulness.
+
+    Returns: a Report in units of the metric; the largest has no interval, for resampling cannot find a larger one.
+        Costs: three forwards per prompt. Source: uit de Bos and Garriga-Alonso 2024 (arXiv:2407.15166),
+        who take the divergence.
+    """
+    if show < 0:
+        raise ValueError(f"show={show} prompts; give 0 or more")
+    used = behaviour.test if held_out else behaviour
+    trial = trial_of(model, used, circuit, ablation=ablation, errors=errors, start=start, seed=seed)
+    kept = trial.circuit_metric(circuit)
+    apart = np.abs(kept - trial.whole)
+    size, n = trial.size(circuit), len(apart)
+
+    def row(of: str, statistic: Callable[[np.ndarray], float]) -> Row:
+        low, high = bootstrap(lambda i: statistic(apart[i]), n, seed=seed)
+        return Row("discrepancy", statistic(apart), low, high, of, size, n, trial.unit)
+
+    largest = Row("discrepancy", float(apart.max()), float("nan"), float("nan"), "max", size, n, trial.unit)
+    rows = (
+        row("mean", lambda x: float(x.mean())),
+        row("95th percentile", lambda x: float(np.percentile(x, 95))),
+        largest,
+    )
+    # Trials measure prompts in the order of the behaviour's batches: by length, then as they come.
+    order = [i for batch in used.batches(model) for i in batch.index]
+    worst = (
+        f"worst: {_words(used.pairs[order[i]])}: {kept[i]:.3f} in the circuit, {trial.whole[i]:.3f} in the model"
+        for i in np.argsort(-apart, kind="stable")[:show]
+    )
+    return Report(
+        f"{behaviour.name}: the worst prompts for {size} {trial.unit}s on {model.name}", rows, (*trial.notes, *worst)
+    )
+
+
+def _words(pair: Pair) -> str:
+    if isinstance(pair.clean, str):
+        return repr(pair.clean)
+    return "tokens " + " ".join(map(str, pair.clean))

@@ -1,0 +1,1 @@
+"""Ways to find a circuit, one file each; each returns a Circuit."""

@@ -1,0 +1,1 @@
+"""Edges between nodes: of features, and of components in the component graph."""

@@ -1,0 +1,285 @@
+"""Attribution graph: on one prompt, the exact direct effect of every active feature on every other and on the logits.
+
+Attention patterns and norm scales are held, and each MLP is what its transcoder makes of it plus an error, so that
+features read what others write through fixed linear maps: A[t, s] = (what t reads) . J . (what s writes). Source:
+Ameisen et al. 2025, Circuit Tracing; the numbers are those of circuit-tracer, whose thresholds are the defaults.
+Differs: one run of the prompt serves all rows of a backward pass, any norm and any transcoder whose code is linear
+on its active units is handled as it is, and every node has a score in units of the behaviour's metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from clew.circuits.circuit import ERROR, OUTPUT, Circuit
+from clew.data.behaviours.behaviour import Batch, Behaviour
+from clew.data.behaviours.metrics import name_of
+from clew.methods.graphs._direct import EMBED, FINAL, Direct
+from clew.methods.graphs._influence import Kinds, carried_back, completeness, influence, prune, replacement
+from clew.models import Model
+from clew.sites import Site
+
+
+def attribution_graph(
+    model: Model,
+    behaviour: Behaviour,
+    *,
+    of: Literal["logits", "metric"] = "logits",
+    example: int = 0,
+    max_nodes: int = 4096,
+    node_threshold: float = 0.8,
+    edge_threshold: float = 0.98,
+    logit_mass: float = 0.95,
+    max_logits: int = 10,
+    skip: int | None = None,
+    rows: int = 64,
+) -> Circuit:
+    """The pruned attribution graph of one prompt.
+
+    Args:
+        model: seen through transcoders; the whole MLP of a layer without one is an error node at each position.
+        of: what the graph explains: the likeliest next tokens, each a node, or the behaviour's "metric".
+        example: whose clean prompt.
+        max_nodes: features that get rows of their own; where more are active, those of largest influence so far are
+            taken, four batches at a time.
+        node_threshold, edge_threshold: the share of influence that the nodes and edges kept must hold; 1 keeps all.
+        logit_mass, max_logits: the fewest tokens of at least this probability together, and not more than this many.
+        skip: leading positions whose MLPs are no sources; by default 1 where the prompt begins with a special token
+            of the tokenizer (transcoders are not trained on it), else 0.
+        rows: targets of one backward pass.
+
+    Returns: a Circuit. Nodes are features and errors at `mlp` (with positions), tokens at `embed` and logits at
+    `final` (the unit is the token id). A weight is the part of the target's activation, logit (minus the mean logit,
+    before any cap) or metric that the source puts there directly. A score is the drop of the metric when the node
+    goes to zero, its effects through other nodes included; `details` hold activations, influences, the bias of every
+    target (what comes from no node) and the replacement and completeness scores of the graph before pruning.
+    Raises: ValueError for a lens that has no transcoders, a model whose attention patterns cannot be held, a metric that
+    compares with the clean run.
+    Costs: one forward, and a backward without MLPs for every `rows` features.
+    """
+    if getattr(behaviour.metric, "reference", False):
+        raise ValueError(f"{name_of(behaviour.metric)} compares with the clean run, so nothing can be attributed to it")
+    if of not in ("logits", "metric"):
+        raise ValueError(f"of={of!r}: an attribution graph explains 'logits' or the 'metric'")
+    if not 0 <= example < len(behaviour):
+        raise ValueError(f"example={example}: {behaviour.name} has the examples 0 to {len(behaviour) - 1}")
+    one = replace(behaviour, pairs=behaviour.pairs[example : example + 1], split=None)
+    (batch,) = one.batches(model)
+    skip = _special(model, batch) if skip is None else skip
+    direct = Direct(model, batch.clean, skip=skip, read=getattr(behaviour.metric, "reads", ()))
+    metric = behaviour.metric(direct.trace, batch).sum()
+    on_metric = direct.on_metric(metric)
+    if of == "metric":
+        outputs = Outputs(on_metric, on_metric.new_ones(1), metric.detach()[None])
+    else:
+        outputs = _logits(direct, logit_mass, max_logits)
+    chosen, on_features = _feature_rows(direct, outputs, max_nodes, rows)
+    return _Graph(direct, batch, outputs, chosen, on_features, on_metric[0], metric).circuit(
+        node_threshold, edge_threshold
+    )
+
+
+def _special(model: Model, batch: Batch) -> int:
+    """1 if the prompt is text that the tokenizer begins with a special token."""
+    return int(isinstance(batch.pairs[0].clean, str) and int(batch.clean[0, 0]) in model.tokenizer.all_special_ids)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a graph explains: rows of direct effects, the weight of each row, its value, and its token."""
+
+    rows: Float[Tensor, "output source"]
+    weight: Float[Tensor, " output"]
+    """Probabilities, or 1 for the metric."""
+    value: Float[Tensor, " output"]
+    token: Int[Tensor, " output"] | None = None
+    """None for the metric, which is no node."""
+
+
+def _logits(direct: Direct, mass: float, most: int) -> Outputs:
+    """The likeliest tokens: the fewest of at least this mass, each a demeaned column of the unembedding."""
+    assert direct.trace.logits is not None
+    logits = direct.trace.logits.detach()[0, -1]
+    ordered = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1).sort(descending=True)
+    few = min(most, int((ordered.values.cumsum(0) < mass).sum()) + 1)
+    token = ordered.indices[:few]
+    table: Tensor = direct.model.body.unembed.weight  # type: ignore[assignment]
+    table = table.detach()
+    columns = table[token].to(direct.activation.dtype) - table.mean(0, dtype=direct.activation.dtype)
+    value = columns @ direct.trace[FINAL].detach()[0, -1].to(columns.dtype)
+    return Outputs(direct.on_final(columns), ordered.values[:few].to(columns.dtype), value, token)
+
+
+def _feature_rows(
+    direct: Direct, outputs: Outputs, max_nodes: int, rows: int
+) -> tuple[Int[Tensor, " chosen"], Float[Tensor, "chosen source"]]:
+    """Which features are nodes, in forward order, and the direct effects on each."""
+    n = len(direct.feature)
+    device = direct.activation.device
+    if max_nodes >= n:
+        every = torch.arange(n, device=device)
+        return every, _in_batches(direct.on_features, every, rows, direct)
+    order = torch.zeros(0, dtype=torch.long, device=device)
+    table = torch.zeros(len(outputs.rows) + max_nodes, direct.n_sources, dtype=outputs.rows.dtype, device=device)
+    table[: len(outputs.rows)] = outputs.rows
+    while len(order) < max_nodes:
+        reached = _reached(table[: len(outputs.rows) + len(order)], outputs.weight, order)[:n]
+        reached[order] = -1
+        new = reached.argsort(descending=True, stable=True)[: min(4 * rows, max_nodes - len(order))].sort().values
+        start = len(outputs.rows) + len(order)
+        table[start : start + len(new)] = _in_batches(direct.on_features, new, rows, direct)
+        order = torch.cat([order, new])
+    chosen, at = order.sort()
+    return chosen, table[len(outputs.rows) :][at]
+
+
+def _in_batches(on: Callable[[Tensor], Tensor], index: Tensor, rows: int, direct: Direct) -> Tensor:
+    """Rows of these features, in forward order: a pass then starts at the highest layer of a few neighbours."""
+    if not len(index):
+        return torch.zeros(0, direct.n_sources, dtype=direct.activation.dtype, device=index.device)
+    return torch.cat([on(some) for some in index.split(rows)])
+
+
+def _reached(
+    table: Float[Tensor, "row source"], weight: Float[Tensor, " output"], order: Int[Tensor, " done"]
+) -> Float[Tensor, " source"]:
+    """Influence of every source, over the rows known so far: those of the outputs, then of the features in `order`."""
+    size = table.abs().sum(1).clamp_min(torch.finfo(table.dtype).tiny)
+    among = torch.zeros(len(table), len(table), dtype=table.dtype, device=table.device)
+    among[:, len(weight) :] = table[:, order].abs() / size[:, None]
+    start = torch.cat([weight, weight.new_zeros(len(order))])
+    of_row = (carried_back(among, start) + start) / size
+    return torch.stack([w @ some.abs() for w, some in zip(of_row.split(256), table.split(256), strict=True)]).sum(0)
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """All that is known of one prompt, on its way into a circuit; nodes: features, errors, tokens, outputs."""
+
+    direct: Direct
+    batch: Batch
+    outputs: Outputs
+    chosen: Int[Tensor, " feature"]
+    on_features: Float[Tensor, "feature source"]
+    on_metric: Float[Tensor, " source"]
+    metric: Float[Tensor, ""]
+
+    def circuit(self, node_threshold: float, edge_threshold: float) -> Circuit:
+        direct, outputs, f = self.direct, self.outputs, len(self.chosen)
+        others = torch.arange(len(direct.feature), direct.n_sources, device=self.chosen.device)
+        source = torch.cat([self.chosen, others])
+        n, k = len(source) + len(outputs.rows), len(outputs.rows)
+        A = torch.zeros(n, n, dtype=self.on_features.dtype, device=source.device)
+        A[:f, : n - k], A[n - k :, : n - k] = self.on_features[:, source], outputs.rows[:, source]
+        index = torch.arange(n, device=source.device)
+        kinds = Kinds(
+            token=(index >= n - k - direct.seq) & (index < n - k),
+            error=(index >= f) & (index < n - k - direct.seq),
+            weight=torch.cat([outputs.weight.new_zeros(n - k), outputs.weight]),
+            output=index >= n - k,
+        )
+        nodes, edges = prune(A, kinds, node_threshold, edge_threshold)
+        score = self._scores(A, f, n - k, source)
+        value = torch.cat([direct.activation[self.chosen], A.new_full((n - k - f,), float("nan")), outputs.value])
+        shown = nodes if outputs.token is not None else nodes & (index < n - k)
+        columns = self._columns(f, n, k)
+        target, origin = edges.nonzero(as_tuple=True)
+        new = torch.full((n,), OUTPUT, device=source.device)
+        new[shown] = torch.arange(int(shown.sum()), device=source.device)
+        made = Circuit(
+            sites=(EMBED, *(Site("mlp", layer) for layer in range(direct.layers)), FINAL),
+            units=self._units(),
+            site=columns["site"][shown].cpu().numpy(),
+            unit=columns["unit"][shown].cpu().numpy(),
+            position=columns["position"][shown].cpu().numpy(),
+            score=score[shown].double().cpu().numpy(),
+            patch_mean=np.where(value[shown].isnan().cpu().numpy(), np.nan, 0.0),
+            source=new[origin].cpu().numpy(),
+            target=new[target].cpu().numpy(),
+            weight=A[target, origin].double().cpu().numpy(),
+        )
+        bias = self._bias()
+        forward = np.lexsort((made.unit == ERROR, made.position, made.site))
+        return replace(made.keep(forward), labels=self._labels()).with_details(
+            **self._words(),
+            weights="of the target's activation",
+            replacement=replacement(A, kinds),
+            completeness=completeness(A, kinds),
+            features={"active": len(direct.feature), "traced": f, "kept": int(nodes[:f].sum())},
+            activation=_by_address(made, value[shown]),
+            influence=_by_address(made, (influence(A, kinds.weight) + kinds.weight)[shown]),
+            bias=_by_address(made, torch.cat([bias[:f], A.new_full((n - k - f,), float("nan")), bias[f:]])[shown]),
+        )
+
+    def _scores(self, A: Tensor, f: int, sources: int, source: Tensor) -> Float[Tensor, " node"]:
+        """Drop of the metric when a node goes to zero: directly, and through the features that then read less."""
+        ratio = torch.zeros_like(A)
+        ratio[:f] = A[:f] / self.direct.activation[self.chosen][:, None]
+        start = torch.cat([self.on_metric[source], A.new_zeros(len(A) - sources)])
+        score = start + carried_back(ratio, start)
+        if self.outputs.token is not None:
+            score[sources:] = self._logit_gradient()[self.outputs.token] * self.outputs.value
+        return score
+
+    def _logit_gradient(self) -> Float[Tensor, " vocab"]:
+        logits = self.direct.trace.logits
+        assert logits is not None
+        (grad,) = torch.autograd.grad(self.metric, logits, retain_graph=True, allow_unused=True)
+        return torch.zeros_like(logits[0, -1]) if grad is None else grad[0, -1].to(self.outputs.value.dtype)
+
+    def _bias(self) -> Float[Tensor, " target"]:
+        """What comes to each feature and output from no source at all: biases, and MLPs at skipped positions."""
+        value = torch.cat([self.direct.activation[self.chosen], self.outputs.value])
+        return value - torch.cat([self.on_features.sum(1), self.outputs.rows.sum(1)])
+
+    def _columns(self, f: int, n: int, k: int) -> dict[str, Tensor]:
+        """site, unit, position of every node."""
+        direct, seq = self.direct, self.direct.seq
+        layer, position, unit = direct.feature[self.chosen].T
+        places = torch.arange((direct.layers + 1) * seq, device=layer.device)
+        tokens = self.batch.clean[0]
+        out = self.outputs.token if self.outputs.token is not None else tokens.new_full((k,), 0)
+        return {
+            "site": torch.cat(
+                [layer + 1, (places // seq + 1) % (direct.layers + 1), torch.full_like(out, direct.layers + 1)]
+            ),
+            "unit": torch.cat([unit, torch.full_like(places[:-seq], ERROR), tokens, out]),
+            "position": torch.cat([position, places % seq, torch.full_like(out, seq - 1)]),
+        }
+
+    def _units(self) -> dict[Site, int]:
+        vocab = len(self.direct.model.body.unembed.weight)  # type: ignore[arg-type]
+        found = self.direct.transcoders
+        of_layer = {Site("mlp", i): found[i].n_units if i in found else 0 for i in range(self.direct.layers)}
+        return {EMBED: vocab, **of_layer, FINAL: vocab}
+
+    def _words(self) -> dict[str, Any]:
+        """The prompt's tokens, and the likeliest next ones with their probabilities."""
+        ids = self.batch.clean[0].tolist()
+        words: dict[str, Any] = {"length": len(ids), "tokens": [self._word(i) for i in ids], "token_ids": ids}
+        if self.outputs.token is None:
+            return words
+        pairs = zip(self.outputs.token.tolist(), self.outputs.weight.tolist(), strict=True)
+        return words | {"logits": [{"id": i, "token": self._word(i), "probability": p} for i, p in pairs]}
+
+    def _word(self, id: int) -> str:
+        text = isinstance(self.batch.pairs[0].clean, str)
+        return str(self.direct.model.tokenizer.decode([id])) if text else str(id)
+
+    def _labels(self) -> dict[str, str]:
+        out = [] if self.outputs.token is None else self.outputs.token.tolist()
+        ends = ((EMBED, self.batch.clean[0].tolist()), (FINAL, out))
+        return {f"{site}/{id}": self._word(id) for site, ids in ends for id in ids}
+
+
+def _by_address(circuit: Circuit, values: Tensor) -> dict[str, float]:
+    """A number for every node that has one, by its address."""
+    pairs = zip(circuit, values.tolist(), strict=True)
+    return {node.address: value for node, value in pairs if value == value}

@@ -1,0 +1,1 @@
+"""Masks over nodes or edges, learned."""

@@ -1,0 +1,70 @@
+"""Hard-concrete node masks: which units, learned all at once, carry a behaviour without the others.
+
+Source: subnetwork probing (Cao et al. 2021, arXiv:2104.03514) with the masks of Louizos et al. 2018
+(arXiv:1712.01312), over the units of any lens: heads, neurons, features.
+"""
+
+from clew.circuits.circuit import Circuit
+from clew.data.behaviours.behaviour import Behaviour
+from clew.methods._masked import MaskedNodes
+from clew.methods._masks import Progress, learn
+from clew.models import Model
+from clew.readings.contrast import Baseline
+
+
+def hard_concrete(
+    model: Model,
+    behaviour: Behaviour,
+    *,
+    keep: float | int = 0.1,
+    objective: str | None = "kl_divergence",
+    baseline: Baseline | None = None,
+    positions: bool | None = None,
+    steps: int = 200,
+    lr: float = 0.1,
+    price_lr: float = 0.5,
+    start: float = 3.0,
+    temperature: float = 2 / 3,
+    warmup: float = 0.7,
+    tokens: int = 2048,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Circuit:
+    """Masks over the nodes of the lens, learned by gradient so that the model with only the kept ones loses least.
+
+    A node at mask z becomes z times itself plus 1 - z times its other state; so do error nodes.
+
+    Args:
+        keep: how many nodes shall stay, or which share of those that differ between the two states.
+        objective: the metric that is kept high, by name; None is the behaviour's own, which may then be driven
+            beyond what the whole model shows. The default asks for the whole model's next-token distribution.
+        baseline, positions: the other state, and whether positions are told apart, as for attribution_patching.
+        steps: each looks at one batch of prompts. lr: of Adam on log_alpha.
+        price_lr, warmup: how fast the price of an item climbs, and for which part of the steps the number of items
+            that may be on falls to `keep`.
+        start: log_alpha at first. temperature: of the masks.
+        tokens: of clean prompts in one batch.
+        progress: called with (step, steps, {"loss", "on", "allowed", "price"}).
+
+    Returns: a Circuit of all nodes that have a mask, scored by their chance to be on, in [0, 1]: a ranking, not an
+    effect in units of the metric, and without a sign. `.top(n)` chooses; `details["masks"]` holds the loss (minus the
+    objective) with the `keep` best alone, and how many masks are "on" without noise.
+    Raises: ValueError; Stopped at an interrupt, which holds the circuit so far.
+    Costs: a forward and a backward a step, and one more forward for the other states where these are too large to keep.
+    """
+    masked = MaskedNodes(
+        model, behaviour, objective=objective, baseline=baseline, positions=positions, tokens=tokens, seed=seed
+    )
+    circuit, _ = learn(
+        masked,
+        keep=keep,
+        steps=steps,
+        lr=lr,
+        price_lr=price_lr,
+        start=start,
+        temperature=temperature,
+        warmup=warmup,
+        seed=seed,
+        progress=progress,
+    )
+    return circuit

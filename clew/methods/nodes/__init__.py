@@ -1,0 +1,1 @@
+"""Nodes of any lens, scored by gradients or by patching."""

@@ -1,0 +1,67 @@
+"""Integrated gradients along one path: embeddings move from clean to patch, and every site is read at each step.
+
+Source: the input path of EAP-IG (Hanna et al. 2024, arXiv:2403.17806), for nodes instead of edges. We use the grid of
+`integrated_gradients` (clean end in, patch end out), so that steps=1 is attribution patching.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from clew.changes import Set
+from clew.circuits.circuit import Circuit
+from clew.data.behaviours.behaviour import Batch, Behaviour
+from clew.methods._nodes import loss, score_nodes
+from clew.models import Model, Trace
+from clew.readings.contrast import Baseline, Contrast
+from clew.sites import Site
+
+EMBED = Site("embed")
+
+
+def integrated_gradients_inputs(
+    model: Model,
+    behaviour: Behaviour,
+    *,
+    steps: int = 10,
+    baseline: Baseline | None = None,
+    positions: bool | None = None,
+    tokens: int = 2048,
+    seed: int = 0,
+) -> Circuit:
+    """(other - clean) times the gradient averaged over a path of embeddings, for every unit and error node.
+
+    Args:
+        steps: points on the path, at 0, 1/steps, ..., 1 - 1/steps of the way.
+        baseline, positions, tokens, seed: as for integrated gradients; the embeddings move to those of the patch
+            (or resampled) prompts, and to zero where the baseline is "zero" or "mean".
+
+    Returns: a Circuit of all nodes with an effect; scores in units of the metric, averaged over examples.
+    Costs: two forwards, and `steps` forwards and backwards of the whole model, for all sites together.
+    """
+    if steps < 1:
+        raise ValueError(f"steps is {steps}; at least one point on the path is needed")
+    step = partial(gradients, steps=steps, tokens=tokens)
+    return score_nodes(model, behaviour, step, baseline=baseline, positions=positions, seed=seed)
+
+
+def gradients(
+    contrast: Contrast, batch: Batch, clean: Trace, other: Trace | None, *, steps: int = 10, tokens: int = 2048
+) -> dict[Site, Tensor]:
+    """Mean of d loss / d value over the path, at every site of the lens."""
+    start = contrast.model.run(batch.clean, read=[EMBED], keep=0)[EMBED]
+    end = torch.zeros_like(start)
+    if other is not None:
+        end = contrast.model.run(other.tokens, read=[EMBED], keep=0)[EMBED]
+    alphas = torch.arange(steps, dtype=torch.float64) / steps
+    total: dict[Site, Tensor] = {}
+    for chunk in alphas.split(max(1, tokens // batch.clean.numel())):
+        copies = batch.repeat(len(chunk))
+        path = torch.cat([torch.lerp(start, end, a) for a in chunk.tolist()])
+        reads = [*contrast.sites, *getattr(contrast.behaviour.metric, "reads", ())]
+        run = contrast.model.run(copies.clean, read=reads, edits=[Set(EMBED, value=path)], grad=True, keep=1)
+        for site, grad in run.gradients(loss(contrast.behaviour, run, copies)).items():
+            grad = grad.view(len(chunk), -1, *grad.shape[1:]).sum(0)
+            total[site] = total[site] + grad if site in total else grad
+    return {site: grad / steps for site, grad in total.items()}

@@ -1,0 +1,1 @@
+"""Circuits carried from one model to another."""

@@ -1,0 +1,1 @@
+"""Scores read off weights or attention patterns."""

@@ -1,0 +1,1 @@
+"""The component graph of a model: who writes into its stream, who reads it, and runs with edges cut."""

@@ -1,0 +1,284 @@
+"""The component graph: who writes into the stream, who reads it, and through which matrices.
+
+Sources are the embedding, every head and every MLP; readers are the queries, keys and values of every head, the
+input of every MLP, and the logits. An edge joins a source to a reader that comes after it: what the reader reads is
+the sum of what the sources before it wrote. Source: Elhage et al. 2021, "A mathematical framework for transformer
+circuits". A key-value head that several query heads share is one reader, as it is in the model.
+
+The matrices are read off the unmodified module; nothing here runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from clew.circuits.circuit import ANYWHERE, OUTPUT, Circuit
+from clew.models.body import Body
+from clew.models.trace import Trace
+from clew.sites import Site
+
+Unit = tuple[Site, int]
+"""One source or reader: a site and which unit of it."""
+Map = Callable[[Tensor], Tensor]
+EMBED, FINAL = Site("embed"), Site("final")
+
+
+class Components:
+    """Sources, readers and edges of one body.
+
+    Args: ungrouped: give every query head keys and values of its own, as published tools count them; attribution
+        can score such edges, and what a shared key-value head reads is then split among its query heads.
+    """
+
+    def __init__(self, body: Body, *, ungrouped: bool = False) -> None:
+        for promise in ("exact", "writes", "heads"):
+            body.require(promise)
+        self.body = body
+        self.n_layers, self.n_heads = body.n_layers, body.n_heads
+        self.ungrouped = ungrouped and body.n_kv_heads != body.n_heads
+        self.n_kv_heads = body.n_heads if ungrouped else body.n_kv_heads
+        sources: list[Unit] = [(EMBED, 0)]
+        readers: list[Unit] = []
+        reach: list[int] = []
+        """[reader] how many sources come before it."""
+        for layer in range(self.n_layers):
+            before = len(sources)
+            for part in "qkv":
+                readers += [(Site(part, layer), i) for i in range(self.width(part))]
+            reach += [before] * (len(readers) - len(reach))
+            sources += [(Site("head", layer), i) for i in range(self.n_heads)]
+            readers.append((Site("mlp_in", layer), 0))
+            reach.append(before if body.parallel else len(sources))
+            sources.append((Site("mlp", layer), 0))
+        self.sources, self.readers = tuple(sources), (*readers, (FINAL, 0))
+        self.reach = (*reach, len(sources))
+        index = torch.arange(len(sources))[:, None]
+        self.legal: Bool[Tensor, "source reader"] = index < torch.tensor(self.reach)
+        """True where the source comes before the reader."""
+
+    def width(self, part: str) -> int:
+        """How many units a site of that part has in this graph."""
+        return {"q": self.n_heads, "k": self.n_kv_heads, "v": self.n_kv_heads, "head": self.n_heads}.get(part, 1)
+
+    @property
+    def n_edges(self) -> int:
+        return int(self.legal.sum())
+
+    def __repr__(self) -> str:
+        view = ", keys and values ungrouped" if self.ungrouped else ""
+        return f"Components({len(self.sources)} sources, {len(self.readers)} readers, {self.n_edges:,} edges{view})"
+
+    @cached_property
+    def source_sites(self) -> list[Site]:
+        """Sites of the sources, in forward order."""
+        return list(dict.fromkeys(site for site, _ in self.sources))
+
+    @cached_property
+    def source_at(self) -> dict[Site, slice]:
+        """Where the units of a site stand among the sources."""
+        return _runs(self.sources)
+
+    @cached_property
+    def reader_at(self) -> dict[Site, slice]:
+        """Where the units of a site stand among the readers."""
+        return _runs(self.readers)
+
+    # What they write.
+
+    def writes(self, trace: Trace) -> Float[Tensor, "batch source seq d_model"]:
+        """What each source adds to the stream, in a run that read `source_sites`.
+
+        With the biases of the output projections, which belong to no head, they add up to the stream.
+        """
+        batch, seq, d = trace[EMBED].shape
+        out = trace[EMBED].new_empty(batch, len(self.sources), seq, d)
+        for site, at in self.source_at.items():
+            out[:, at] = self.write(site, trace[site].detach())
+        return out
+
+    def write(self, site: Site, value: Tensor) -> Float[Tensor, "batch unit seq d_model"]:
+        """What the units of one source site add to the stream, from what flows there.
+
+        Where a norm follows the heads (Gemma 2 and 3), each head's share is scaled as that norm scales their sum.
+        """
+        if site.part != "head":
+            return value.unsqueeze(1)
+        heads = value.unflatten(-1, (self.n_heads, -1))
+        matrix, bias = self._output[site.layer or 0]
+        shares = torch.einsum("bphe,hed->bhpd", heads, matrix)
+        norm = self._post_norm(site.layer or 0)
+        if norm is None:
+            return shares
+        mixed = shares.sum(1) if bias is None else shares.sum(1) + bias
+        gain = norm(torch.ones_like(mixed[:1, :1]))
+        scaled = gain * mixed
+        scale = (norm(mixed) * scaled).sum(-1, keepdim=True) / (scaled**2).sum(-1, keepdim=True)
+        return shares * (gain * scale).unsqueeze(1)
+
+    @cached_property
+    def _output(self) -> list[tuple[Tensor, Tensor | None]]:
+        """Of each layer: the output projection by head, [head, d_head, d_model], and its bias."""
+        pairs = [linear(block.get_submodule(self.body.record.output)) for block in self.body.blocks]
+        return [(matrix.unflatten(0, (self.n_heads, -1)), bias) for matrix, bias in pairs]
+
+    def _post_norm(self, layer: int) -> Map | None:
+        record = self.body.record
+        if record.attn_write in ("", record.attn, record.output):
+            return None
+        return self.body.blocks[layer].get_submodule(record.attn_write).forward
+
+    # How they read.
+
+    def norm(self, site: Site) -> Map:
+        """The norm between the stream and a reader's site, as a function that no hook sees."""
+        record, config = self.body.record, self.body.module.config
+        path = record.mlp_norm if site.part == "mlp_in" else record.attn_norm
+        module = self.body.blocks[site.layer or 0].get_submodule(path if isinstance(path, str) else path(config))
+        return module.forward
+
+    def stream_sites(self, site: Site) -> tuple[Site, ...]:
+        """Sites whose values add up to the stream that the norm before a reader gets."""
+        layer = site.layer or 0
+        before = Site("resid", layer - 1) if layer else EMBED
+        return (before, Site("attn", layer)) if site.part == "mlp_in" and not self.body.parallel else (before,)
+
+    def projection(self, site: Site) -> tuple[Float[Tensor, "head d_model d_head"], Float[Tensor, "head d_head"]]:
+        """The matrix and bias with which each head of the model makes its queries, keys or values."""
+        return self._projections[site]
+
+    @cached_property
+    def _projections(self) -> dict[Site, tuple[Tensor, Tensor]]:
+        found = {}
+        for site in self.reader_at:
+            if site.part not in "qkv":
+                continue
+            tap = self.body.taps[site]
+            matrix, bias = linear(tap.module)
+            bias = matrix.new_zeros(matrix.shape[1]) if bias is None else bias
+            if tap.columns is not None:
+                matrix, bias = matrix[:, tap.columns.to(matrix.device)], bias[tap.columns.to(matrix.device)]
+            heads = self.n_heads if site.part == "q" else self.body.n_kv_heads
+            found[site] = matrix.unflatten(1, (heads, -1)).permute(1, 0, 2), bias.unflatten(0, (heads, -1))
+        return found
+
+    # Circuits.
+
+    def circuit(
+        self, weight: Float[Tensor, "source reader"], error: Float[Tensor, "source reader"] | None = None
+    ) -> Circuit:
+        """All legal edges with these weights; a source's score is the sum over its edges, and a reader's likewise.
+
+        To first order the sum over a source's edges is the effect of patching the source.
+        """
+        sites = sorted({site for site, _ in (*self.sources, *self.readers[:-1])})
+        place = {site: i for i, site in enumerate(sites)}
+        nodes = (*self.sources, *self.readers[:-1])
+        weight = (weight.detach().cpu() * self.legal).double()
+        source, reader = (index.numpy() for index in self.legal.nonzero(as_tuple=True))
+        spread = np.zeros(0) if error is None else error.detach().cpu().double().numpy()[source, reader]
+        found = Circuit(
+            tuple(sites),
+            {site: self.width(site.part) for site in sites},
+            site=np.array([place[site] for site, _ in nodes]),
+            unit=np.array([unit for _, unit in nodes]),
+            position=np.full(len(nodes), ANYWHERE),
+            score=torch.cat([weight.sum(1), weight.sum(0)[:-1]]).numpy(),
+            patch_mean=np.full(len(nodes), np.nan),
+            source=source,
+            target=np.where(reader == len(self.readers) - 1, OUTPUT, len(self.sources) + reader),
+            weight=weight.numpy()[source, reader],
+            weight_error=spread,
+        )
+        return found.with_details(components=self.card)
+
+    def source_circuit(self, score: Float[Tensor, " source"], error: Float[Tensor, " source"]) -> Circuit:
+        """The sources alone as nodes, as `model.components()` sees them."""
+        sites = tuple(self.source_sites)
+        return Circuit(
+            sites,
+            {site: self.width(site.part) for site in sites},
+            site=np.array([sites.index(site) for site, _ in self.sources]),
+            unit=np.array([unit for _, unit in self.sources]),
+            position=np.full(len(self.sources), ANYWHERE),
+            score=score.detach().cpu().double().numpy(),
+            patch_mean=np.full(len(self.sources), np.nan),
+            score_error=error.detach().cpu().double().numpy(),
+        )
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What identifies the graph, as plain JSON."""
+        return {
+            "n_layers": self.n_layers,
+            "n_heads": self.n_heads,
+            "n_kv_heads": self.n_kv_heads,
+            "d_model": self.body.widths[EMBED],
+            "parallel": self.body.parallel,
+        }
+
+    def table(self, circuit: Circuit, values: np.ndarray | None = None) -> Float[Tensor, "source reader"]:
+        """Edge weights of a circuit (or `values`, one for each of its edges) as a table; 0 where it has no edge.
+
+        Raises: ValueError for a circuit whose edges are not those of this graph.
+        """
+        for site, units in circuit.units.items():
+            if site.part in "kv" and units != self.width(site.part):
+                raise ValueError(
+                    f"the circuit has {units} units at {site}, and {self!r} has {self.width(site.part)} there: "
+                    "it was found in the other view of shared key-value heads; search with or without ungrouped=True as here"
+                )
+        known: list[dict[tuple[str, int], int]] = [
+            {(str(site), unit): i for i, (site, unit) in enumerate(some)} for some in (self.sources, self.readers)
+        ]
+        names = [(str(circuit.sites[s]), int(u)) for s, u in zip(circuit.site, circuit.unit, strict=True)]
+        row = np.array([known[0].get(name, -1) for name in names] or [0])
+        column = np.array([*(known[1].get(name, -1) for name in names), len(self.readers) - 1])
+        source, reader = row[circuit.source], column[np.where(circuit.target == OUTPUT, -1, circuit.target)]
+        out = torch.zeros(len(self.sources), len(self.readers), dtype=torch.float64)
+        wrong = (source < 0) | (reader < 0)
+        if not wrong.any():
+            wrong = ~self.legal.numpy()[source, reader]
+        if wrong.any():
+            i = int(np.flatnonzero(wrong)[0])
+            ends = [
+                names[circuit.source[i]],
+                names[circuit.target[i]] if circuit.target[i] != OUTPUT else ("logits", 0),
+            ]
+            raise ValueError(
+                f"the edge {ends[0][0]}/{ends[0][1]} -> {ends[1][0]}/{ends[1][1]} is none of {self.body.name}'s component "
+                f"graph ({self!r}); was the circuit found on another model, or in the ungrouped view?"
+            )
+        out[source, reader] = torch.from_numpy(np.asarray(circuit.weight if values is None else values, np.float64))
+        return out
+
+    def keep(self, circuit: Circuit) -> Bool[Tensor, "source reader"]:
+        """Which edges a circuit holds."""
+        return self.table(circuit, np.ones(len(circuit.weight))) > 0
+
+
+def linear(module: nn.Module) -> tuple[Float[Tensor, "d_in d_out"], Float[Tensor, " d_out"] | None]:
+    """The matrix and bias of a linear module; of a kind we do not know, by asking it."""
+    if type(module).forward in (nn.Linear.forward, Conv1D.forward):
+        weight, bias = module.get_parameter("weight").detach(), getattr(module, "bias", None)
+        return weight if isinstance(module, Conv1D) else weight.T, None if bias is None else bias.detach()
+    like = next(p for p in module.parameters() if p.is_floating_point())
+    width = int(getattr(module, "in_features", 0) or like.shape[-1])
+    with torch.no_grad():
+        bias = module.forward(like.new_zeros(1, 1, width))[0, 0]
+        matrix = module.forward(torch.eye(width, dtype=like.dtype, device=like.device)[None])[0] - bias
+    return matrix, bias
+
+
+def _runs(units: tuple[Unit, ...]) -> dict[Site, slice]:
+    runs: dict[Site, slice] = {}
+    for i, (site, _) in enumerate(units):
+        runs[site] = slice(runs[site].start if site in runs else i, i + 1)
+    return runs

@@ -1,0 +1,1 @@
+"""What a model holds and says: the floor that methods, measures, edits and training stand on."""

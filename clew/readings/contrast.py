@@ -1,0 +1,202 @@
+"""A contrast: what each site of the lens holds on the clean prompts, and what it would hold otherwise.
+
+The other state is that of the patch prompts, of other examples (resample), a mean, or zero. Both
+states are (code, error) pairs; between them lie the effects of attribution and the ablations of
+measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from clew.circuits.circuit import ANYWHERE, Circuit
+from clew.data.behaviours.behaviour import Batch, Behaviour
+from clew.dictionaries import Dictionary
+from clew.models import Model, Trace
+from clew.models.graph.components import Components
+from clew.sites import Site
+
+Baseline = Literal["patch", "zero", "mean", "resample"]
+
+
+@dataclass(frozen=True)
+class State:
+    """One site of the lens on one batch: value = decode(code) + error."""
+
+    code: Float[Tensor, "... seq code"]
+    error: Float[Tensor, "... seq d_out"]
+
+    def value(self, dictionary: Dictionary) -> Float[Tensor, "... seq d_out"]:
+        """What flows at the site in this state."""
+        return dictionary.decode(self.code) + self.error
+
+
+BUDGET = 2**29
+"""Dense code values that one site may hold at once; with float32 and the four copies in flight, 2 GiB."""
+
+
+def batch_tokens(model: Model) -> int:
+    """How many tokens may run at once so that the widest dictionary's codes stay within the budget."""
+    widest = max(d.n_units for d in model.dictionaries.values())
+    return max(1, min(4096, BUDGET // (4 * widest)))
+
+
+def edge_tokens(graph: Components) -> int:
+    """How many tokens may run at once so that what sources write and readers get stays within the budget."""
+    ends = len(graph.sources) + len(graph.readers)
+    return max(1, min(4096, BUDGET // (4 * ends * graph.body.widths[graph.sources[0][0]])))
+
+
+def check_fits(model: Model, circuit: Circuit, lengths: Iterable[int]) -> None:
+    """Raises: ValueError when a circuit has nodes that this lens, or prompts of these lengths, do not have."""
+    for site in {circuit.sites[i] for i in circuit.site}:
+        dictionary = model.dictionaries.get(site)
+        made = circuit.provenance.get("dictionaries", {}).get(str(site))
+        if (
+            dictionary is None
+            or dictionary.n_units != circuit.units[site]
+            or made not in (None, model.fingerprints[str(site)])
+        ):
+            seen = "is not seen there" if dictionary is None else "is seen there through another dictionary"
+            raise ValueError(
+                f"the circuit has nodes at {site}, where {circuit.units[site]} units stood, but the model {seen}; open it "
+                "through the dictionaries in which the circuit was found"
+            )
+    lengths = set(lengths)
+    found = circuit.details.get("length")
+    last = int(circuit.position.max(initial=ANYWHERE))
+    if last != ANYWHERE and (len(lengths) > 1 or found not in (None, *lengths) or last >= min(lengths)):
+        raise ValueError(
+            f"the circuit has positions of prompts of {found or 'one length of'} tokens, up to {last}, but these have "
+            f"{' or '.join(map(str, sorted(lengths)))}; "
+            "keep that length with behaviour.of_length(model, ...), or find a circuit with positions=False"
+        )
+
+
+def read_sites(model: Model) -> list[Site]:
+    """Every site that the dictionaries of the lens read or write, in forward order."""
+    return sorted({s for d in model.dictionaries.values() for s in (d.reads, d.writes)})
+
+
+def state(trace: Trace, site: Site) -> State:
+    """The state of one site in a trace."""
+    dictionary = trace.dictionaries[site]
+    code = trace.code(site).detach()
+    error = trace[site].detach().to(code.dtype) - dictionary.decode(code)
+    wide = torch.promote_types(code.dtype, torch.float32)  # sums over many prompts follow
+    return State(code.to(wide), error.to(wide))
+
+
+def resampled(batch: Batch, seed: int) -> Int[Tensor, "batch seq"]:
+    """Each prompt replaced by another pair's (its patch prompt where there is one), by a cyclic shift.
+
+    The other is drawn among all pairs of that length, however they are batched.
+    Raises: ValueError for a pair that is the only one of its length.
+    """
+    n = 0 if batch.peers is None else len(batch.peers)
+    if batch.peers is None or n < 2:
+        raise ValueError(
+            f"there is no other prompt of {batch.clean.shape[1]} tokens to resample from; keep one length with "
+            "behaviour.of_length(model)"
+        )
+    generator = torch.Generator().manual_seed(seed + batch.first)
+    shift = int(torch.randint(1, n, (), generator=generator))
+    return batch.peers[[(place - shift) % n for place in batch.place]]
+
+
+def zero_state(like: State) -> State:
+    """Nothing active and nothing unexplained."""
+    return State(torch.zeros_like(like.code), torch.zeros_like(like.error))
+
+
+class Contrast:
+    """Gives, batch by batch, the clean trace and the other state of each site."""
+
+    def __init__(self, model: Model, behaviour: Behaviour, baseline: Baseline | None = None, *, seed: int = 0) -> None:
+        has_patches = all(p.patch is not None for p in behaviour.pairs)
+        self.baseline: Baseline = baseline or ("patch" if has_patches else "zero")
+        if self.baseline not in ("patch", "zero", "mean", "resample"):
+            raise ValueError(f"{self.baseline!r} is no baseline; choose patch, zero, mean or resample")
+        if self.baseline == "patch" and not has_patches:
+            raise ValueError(
+                f"{behaviour.name} has prompts without a patch; choose baseline='zero', 'mean' or 'resample'"
+            )
+        self.model, self.behaviour, self.seed = model, behaviour, seed
+        self.sites = read_sites(model)
+        self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
+        self._means = means(model, behaviour, of="clean") if self.baseline == "mean" else None
+
+    def keeps_positions(self, positions: bool | None) -> bool:
+        """Whether nodes are told apart by position: only where a position means the same in every prompt.
+
+        Raises: ValueError when positions are asked for and the prompts differ in length.
+        """
+        lengths = sorted({b.clean.shape[1] for b in self.batches})
+        if positions and len(lengths) > 1:
+            raise ValueError(
+                f"{self.behaviour.name} has prompts of {lengths} tokens, so a position does not mean the same in all of "
+                "them; keep one length with behaviour.of_length(model), or pass positions=False to sum over positions"
+            )
+        return (self.behaviour.aligned and len(lengths) == 1) if positions is None else positions
+
+    def other(self, batch: Batch) -> Trace | None:
+        """The run whose states are the other states; None for zero and mean, which need no run."""
+        if self.baseline == "patch":
+            assert batch.patch is not None
+            return self.model.run(batch.patch, read=self.sites, keep=1)
+        if self.baseline == "resample":
+            return self.model.run(resampled(batch, self.seed), read=self.sites, keep=1)
+        return None
+
+    def states(self, clean: Trace, other: Trace | None, site: Site) -> tuple[State, State]:
+        """(clean, other) of one site, one at a time so that one site's codes are in memory at once."""
+        here = state(clean, site)
+        if other is not None:
+            return here, state(other, site)
+        if self._means is None:
+            return here, zero_state(here)
+        mean = self._means[here.code.shape[1]][site]
+        return here, State(mean.code.expand_as(here.code), mean.error.expand_as(here.error))
+
+
+def means(
+    model: Model, behaviour: Behaviour, *, of: Literal["clean", "patch"], by_position: bool | None = None
+) -> dict[int, dict[Site, State]]:
+    """Mean state of every site over all prompts, by prompt length: code [seq, code], error [seq, d_out].
+
+    Args: by_position: mean at each position over the prompts of one length; otherwise one mean over
+        all positions of all prompts. By position where the behaviour's positions are aligned.
+    """
+    by_position = behaviour.aligned if by_position is None else by_position
+    totals: dict[int, dict[Site, State]] = {}
+    counts: dict[int, int] = {}
+    for batch in behaviour.batches(model, tokens=batch_tokens(model)):
+        tokens = batch.clean if of == "clean" or batch.patch is None else batch.patch
+        trace = model.run(tokens, read=read_sites(model), keep=0)
+        length = tokens.shape[1]
+        counts[length] = counts.get(length, 0) + len(batch.clean)
+        here = totals.setdefault(length, {})
+        for site in model.dictionaries:
+            s = state(trace, site)
+            code, error = s.code.sum(0), s.error.sum(0)
+            here[site] = State(here[site].code + code, here[site].error + error) if site in here else State(code, error)
+    if by_position:
+        return {
+            n: {site: State(s.code / counts[n], s.error / counts[n]) for site, s in sites.items()}
+            for n, sites in totals.items()
+        }
+    positions = sum(n * counts[n] for n in totals)
+    pooled = {
+        site: State(
+            sum(totals[n][site].code.sum(0, keepdim=True) for n in totals) / positions,  # type: ignore[arg-type]
+            sum(totals[n][site].error.sum(0, keepdim=True) for n in totals) / positions,  # type: ignore[arg-type]
+        )
+        for site in model.dictionaries
+    }
+    return dict.fromkeys(totals, pooled)

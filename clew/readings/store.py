@@ -1,0 +1,356 @@
+"""A store: activations of many sites over one text, recorded in one pass, on disk in shards.
+
+A shard is one safetensors file over a fixed run of windows: `tokens`, `documents`, of chats `classes`, and one tensor
+[token, d] per site. A shard depends on nothing but its windows and is written whole, so a killed recording goes on
+where it stopped, and several processes can share one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from clew.data.text.windows import Packing, Windows, cut
+from clew.files import read_json, write_json, write_whole
+from clew.models import Model
+from clew.readings.source import ROUND, checked_sites, harvest, permutation, place, shared_rounds
+from clew.sites import Site
+
+FORMAT, VERSION = "clew store", 2
+Dtype = Literal["float16", "bfloat16", "int8", "float32"]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Recorded activations, a source to train from; opened by `Store.load`, made by `record`."""
+
+    folder: Path
+    about: Mapping[str, Any]
+    """How it was recorded: model, sites, dtype, tokens, and the policy of the windows."""
+    rows: int = ROUND
+    """About how many rows make a round."""
+    seed: int = 0
+    """Of the order of the shards, a new one every epoch."""
+    rank: int = 0
+    """Which of `world` processes this is; each learns from its own rounds."""
+    world: int = 1
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        round: int = ROUND,
+        seed: int = 0,
+        rank: int | None = None,
+        world: int | None = None,
+    ) -> Store:
+        """Open what `record` wrote. Raises: ValueError naming the file and what is wrong with it.
+
+        Args: round: about how many rows make a round. seed: of the order of the shards. rank, world: this process and
+            how many learn together; asked of torch.distributed, or of torchrun's environment, when left out.
+        """
+        store = cls(Path(folder), _plan(Path(folder)), round, seed, *place(rank, world))
+        store._whole()
+        return store
+
+    @property
+    def sites(self) -> list[Site]:
+        return [Site.parse(s) for s in self.about["sites"]]
+
+    @property
+    def policy(self) -> Mapping[str, Any]:
+        """How the text was cut into windows."""
+        return self.about["policy"]
+
+    @property
+    def shards(self) -> list[Path]:
+        return [_shard(self.folder, number) for number in range(self.about["shards"])]
+
+    @property
+    def rounds(self) -> int:
+        return shared_rounds(max(1, round(len(self) / self.rows)), self.about["shards"], self.world, "shards")
+
+    def round(self, number: int, sites: Sequence[Site] | None = None) -> dict[Site, Float[Tensor, "token d"]]:
+        """Shards from all over the text, in the dtype they were recorded in (int8 as float32)."""
+        epoch, inside = divmod(number, self.rounds)
+        parts_of_epoch = permutation(self.about["shards"], self.seed, epoch).tensor_split(self.rounds * self.world)
+        order = parts_of_epoch[inside * self.world + self.rank].tolist()
+        parts: dict[Site, list[Tensor]] = {site: [] for site in sites or self.sites}
+        for path in (_shard(self.folder, number) for number in order):
+            with _opened(path) as file:
+                for site in parts:
+                    parts[site].append(_values(file, site))
+        return {site: torch.cat(some) for site, some in parts.items()}
+
+    def __len__(self) -> int:
+        return int(self.about["tokens"])
+
+    def __getitem__(self, site: Site | str) -> Float[Tensor, "token d"]:
+        """All activations of one site, float32, in the order of the windows."""
+        site = Site.parse(site)
+        if site not in self.sites:
+            raise KeyError(f"{site} was not recorded in {self.folder}; recorded were {', '.join(self.about['sites'])}")
+        whole, done = torch.empty(len(self), self.about["sites"][str(site)]), 0
+        for path in self.shards:
+            with _opened(path) as file:
+                part = _values(file, site)
+                whole[done : done + len(part)] = part
+                done += len(part)
+        return whole
+
+    @property
+    def tokens(self) -> Int[Tensor, " token"]:
+        """The token at each recorded position."""
+        return self._column("tokens")
+
+    @property
+    def documents(self) -> Int[Tensor, " token"]:
+        """Which text each recorded position came from."""
+        return self._column("documents")
+
+    @property
+    def classes(self) -> Int[Tensor, " token"] | None:
+        """Of chats: the token class of each recorded position, as an index into `clew.data.text.texts.CLASSES`."""
+        return self._column("classes") if self.policy["packing"] == "chats" else None
+
+    @property
+    def lost(self) -> dict[Site, float]:
+        """What the dtype of the store lost of each site: squared error over the variance within shards."""
+        sums = {site: torch.zeros(2, dtype=torch.float64) for site in self.sites}
+        for path in self.shards:
+            with _opened(path) as file:
+                said = json.loads(file.metadata()["lost"])
+            for site in sums:
+                sums[site] += torch.tensor(said[str(site)], dtype=torch.float64)
+        return {site: float(error / variance.clamp(min=1e-300)) for site, (error, variance) in sums.items()}
+
+    def _column(self, name: str) -> Tensor:
+        parts = []
+        for path in self.shards:
+            with _opened(path) as file:
+                parts.append(file.get_tensor(name))
+        return torch.cat(parts)
+
+    def _whole(self) -> None:
+        there = sum(path.exists() for path in self.shards)
+        if there < self.about["shards"]:
+            raise ValueError(
+                f"{self.folder} holds {there} of {self.about['shards']} shards; record again with the same arguments "
+                "to go on where it stopped"
+            )
+
+
+def record(
+    model: Model,
+    texts: Iterable[str] | Windows,
+    *,
+    sites: Sequence[Site | str],
+    to: str | Path,
+    tokens: int | None = None,
+    context: int = 64,
+    packing: Packing = "sentences",
+    skip: int = 1,
+    dtype: Dtype = "float16",
+    batch: int = 2048,
+    shard: int = 8192,
+    rank: int | None = None,
+    world: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Store:
+    """Run texts once and keep what flows at the sites.
+
+    Args:
+        texts: cut into windows by `clew.data.text.windows.cut`; or windows that are cut already, for all its options
+            and chats.
+        sites: recorded in the same pass, which stops at the last of them.
+        to: the folder; a recording that was killed there goes on where it stopped.
+        tokens: how many positions to record, to the end of a window, fewer if the text is shorter; 100,000 of texts,
+            and all of windows, by default.
+        context, packing, skip: how texts are cut.
+        dtype: on disk. float16 where it fits (a site with larger values is kept in float32); int8 is half of it, with
+            one float32 scale per row; `Store.lost` says what that cost.
+        batch: tokens that run at once; a GPU wants more.
+        shard: about how many positions share a file.
+        rank, world: this process and how many there are; each writes every world-th shard. Asked of torch.distributed,
+            or of torchrun's environment, when left out.
+        progress: called with (recorded, wanted) of this process.
+
+    Returns: the Store; with several processes it can be read when all are done.
+    Raises: ValueError when the folder holds a recording made otherwise.
+    """
+    if dtype not in get_args(Dtype):
+        raise ValueError(f"a store cannot hold {dtype!r}; choose from {', '.join(get_args(Dtype))}")
+    chosen, (rank, world) = checked_sites(model, sites), place(rank, world)
+    windows = _windows(model, texts, tokens, context, packing, skip)
+    groups = _groups(windows, shard)
+    folder = Path(to)
+    about = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": model.name,
+        "weights": model.body.fingerprint,
+        "edits": [str(edit) for edit in model.edits],
+        "run in": str(model.body.dtype).removeprefix("torch."),
+        "sites": {str(s): model.body.widths[s] for s in chosen},
+        "dtype": dtype,
+        "tokens": windows.tokens,
+        "shard": shard,
+        "shards": len(groups),
+        "policy": dict(windows.policy),
+    }
+    if (folder / "store.json").exists():
+        there = _plan(folder)
+        other = [key for key in about if there.get(key) != about[key]]
+        if other:
+            raise ValueError(
+                f"{folder} holds another recording (it differs in {', '.join(other)}); choose another folder "
+                "or remove it"
+            )
+    else:
+        write_json(folder / "store.json", about)
+    mine = [(number, windows.take(group)) for number, group in enumerate(groups) if number % world == rank]
+    _write(model, chosen, mine, folder, dtype, batch, progress)
+    store = Store(folder, about, rank=rank, world=world)
+    if world == 1:
+        store._whole()
+    return store
+
+
+def _windows(
+    model: Model, texts: Iterable[str] | Windows, tokens: int | None, context: int, packing: Packing, skip: int
+) -> Windows:
+    if not isinstance(texts, Windows):
+        limit = 100_000 if tokens is None else tokens
+        return cut(texts, model.tokenizer, context=context, packing=packing, skip=skip, limit=limit)
+    if (context, packing, skip) != (64, "sentences", 1):
+        raise ValueError("these windows are cut already; give context, packing and skip to clew.data.text.windows.cut")
+    return texts if tokens is None else texts.first(tokens)
+
+
+def _groups(windows: Windows, shard: int) -> list[Tensor]:
+    """The windows of each shard: as they come, about `shard` positions that count in each."""
+    counts = windows.kept_lengths
+    number = (counts.cumsum(0) - counts) // shard
+    sizes = number.unique_consecutive(return_counts=True)[1].tolist()
+    return list(torch.arange(len(windows)).split(sizes))
+
+
+def _write(
+    model: Model,
+    sites: list[Site],
+    shards: list[tuple[int, Windows]],
+    folder: Path,
+    dtype: Dtype,
+    batch: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Make the shards that are missing; the disk writes one while the model runs the next."""
+    done, wanted = 0, sum(some.tokens for _, some in shards)
+    with ThreadPoolExecutor(1) as writer:
+        last: Future[Any] | None = None
+        for number, some in shards:
+            path = _shard(folder, number)
+            if not _is_whole(path):
+                tensors, lost = _run(model, sites, some, dtype, batch)
+                if last:
+                    last.result()
+                last = writer.submit(_save, path, tensors, lost)
+            done += some.tokens
+            if progress:
+                progress(done, wanted)
+        if last:
+            last.result()
+
+
+def _run(
+    model: Model, sites: list[Site], windows: Windows, dtype: Dtype, batch: int
+) -> tuple[dict[str, Tensor], dict[str, list[float]]]:
+    """The tensors of a shard, and for each site the squared error of its dtype and the variance."""
+    tensors = {
+        "tokens": windows.flat[windows.kept],
+        "documents": windows.document.int().repeat_interleave(windows.kept_lengths),
+    }
+    if windows.flat_classes is not None:
+        tensors["classes"] = windows.flat_classes[windows.kept]
+    lost = {}
+    for site, x in harvest(model, windows, sites, batch).items():
+        if not bool(x.isfinite().all()):
+            raise ValueError(f"what flows at {site} is not finite; open the model in a wider dtype, such as float32")
+        kept = _narrow(x, dtype)
+        error = (_wide(*kept) - x.float()).square().sum(dtype=torch.float64)
+        variance = (x.float() - x.float().mean(0)).square().sum(dtype=torch.float64)
+        lost[str(site)] = [float(error), float(variance)]
+        tensors |= {name: t.cpu() for name, t in zip((str(site), f"{site}/scale"), kept, strict=False)}
+    return tensors, lost
+
+
+def _narrow(x: Float[Tensor, "token d"], dtype: Dtype) -> tuple[Tensor, ...]:
+    """As it goes to disk: the values and, of int8, the scale of each row."""
+    if dtype == "int8":
+        scale = x.float().abs().amax(1) / 127
+        return (x.float() / scale.clamp(min=1e-30)[:, None]).round_().to(torch.int8), scale
+    if dtype == "float16" and not bool((x.abs() < 65_000).all()):
+        return (x.float(),)
+    return (x.to(getattr(torch, dtype)),)
+
+
+def _wide(x: Tensor, scale: Tensor | None = None) -> Tensor:
+    """What was narrowed, as float32."""
+    return x.float() if scale is None else x.float() * scale[:, None]
+
+
+def _values(file: Any, site: Site) -> Tensor:
+    """Activations of a shard as they were recorded, int8 as float32."""
+    x = file.get_tensor(str(site))
+    return x if x.is_floating_point() else _wide(x, file.get_tensor(f"{site}/scale"))
+
+
+def _plan(folder: Path) -> dict[str, Any]:
+    plan = read_json(folder / "store.json", FORMAT)
+    if plan.get("version") != VERSION:
+        raise ValueError(
+            f"{folder} is a store of version {plan.get('version')}, and this clew reads {VERSION}; record it "
+            "again in another folder"
+        )
+    return plan
+
+
+def _shard(folder: Path, number: int) -> Path:
+    return folder / f"shard-{number:05d}.safetensors"
+
+
+def _save(path: Path, tensors: dict[str, Tensor], lost: dict[str, list[float]]) -> None:
+    for half in path.parent.glob(f".{path.name}.*"):  # what a killed recording left
+        half.unlink()
+    about = {"lost": json.dumps(lost)}  # one entry: safetensors writes several in any order, and bytes shall repeat
+    write_whole(path, lambda place: save_file(tensors, place, metadata=about))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A shard mapped into memory: only what is asked for is read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is no whole shard of a store ({error}); remove it and record again") from error
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except (SafetensorError, OSError):
+        return False

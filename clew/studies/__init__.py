@@ -1,0 +1,1 @@
+"""Experiments composed of the verbs; they print nothing."""

@@ -1,0 +1,243 @@
+"""Circuits: choosing, editing, comparing, and coming back from disk bit for bit."""
+
+import json
+from dataclasses import replace
+from inspect import unwrap
+
+import numpy as np
+import pytest
+import torch
+
+from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
+from clew.files import write_json
+from clew.sites import EVERY, Site
+
+A, B = Site("resid", 0), Site("mlp", 1)
+
+
+def circuit(**columns) -> Circuit:
+    """Four nodes at two sites, four edges of which one ends in the metric."""
+    own = {
+        "site": np.array([0, 0, 1, 1]),
+        "unit": np.array([3, ERROR, 7, 7]),
+        "position": np.array([ANYWHERE, ANYWHERE, 2, ANYWHERE]),
+        "score": np.array([0.5, -2.0, 1.0, 0.25]),
+        "patch_mean": np.array([0.1, np.nan, 0.2, 0.3]),
+        "source": np.array([0, 1, 2, 0]),
+        "target": np.array([2, 2, OUTPUT, 3]),
+        "weight": np.array([0.4, -3.0, 1.0, 0.1]),
+    }
+    return Circuit((A, B), {A: 8, B: 9}, **{**own, **columns}, labels={"resid.0/3": "female pronoun"})
+
+
+def columns(c: Circuit) -> dict[str, np.ndarray]:
+    return {name: getattr(c, name) for name in "site unit position score patch_mean source target weight".split()}
+
+
+def test_nodes_by_hand():
+    assert [n.address for n in circuit()] == ["resid.0/3", "resid.0/error", "mlp.1/7@2", "mlp.1/7"]
+    assert [n.label for n in circuit().nodes] == ["female pronoun", "", "", ""]
+    assert len(circuit()) == 4 and circuit().nodes[1].score == -2.0
+
+
+def test_top_sorts_by_size_and_renumbers_the_edges():
+    top = circuit().top(2)
+    assert [n.address for n in top] == ["resid.0/error", "mlp.1/7@2"]
+    assert list(zip(top.source, top.target, top.weight, strict=True)) == [(0, 1, -3.0), (1, OUTPUT, 1.0)]
+
+
+def test_above_and_keep_choose_by_hand():
+    assert [n.unit for n in circuit().above(0.5)] == [ERROR, 7]  # 0.5 itself is not above
+    kept = circuit().keep(np.array([True, False, False, True]))
+    assert list(zip(kept.source, kept.target, strict=True)) == [(0, 1)] and len(kept) == 2
+    assert len(circuit().top(0)) == 0 and len(circuit().top(0).weight) == 0 and len(circuit().top(99)) == 4
+
+
+def test_ties_keep_forward_order():
+    tied = circuit(score=np.array([1.0, -1.0, 1.0, -1.0])).top(3)
+    assert [n.address for n in tied] == ["resid.0/3", "resid.0/error", "mlp.1/7@2"]
+
+
+@pytest.mark.parametrize("n", [-1, 2.5, 1.0, True, "3", None])
+def test_only_a_whole_number_from_0_on_is_a_count(n):
+    for choose, what in ((Circuit.top, "nodes"), (Circuit.strongest_edges, "edges")):
+        with pytest.raises(ValueError, match=rf"n={n!r} {what}: give a whole number from 0 on"):
+            unwrap(choose)(circuit(), n)
+
+
+def test_strongest_edges_leave_the_nodes():
+    strong = circuit().strongest_edges(2)
+    assert strong.weight.tolist() == [-3.0, 1.0] and len(strong) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "addresses"),
+    [("female pronoun", ["resid.0/3"]), ("mlp.1/7", ["mlp.1/7@2", "mlp.1/7"]), ("mlp.1/7@2", ["mlp.1/7@2"]),
+     ("resid.0/error", ["resid.0/error"]), ("resid.0", ["resid.0/3", "resid.0/error"])],
+)  # fmt: skip
+def test_nodes_are_found_by_label_address_and_site(name, addresses):
+    assert [n.address for n in circuit()[name]] == addresses
+
+
+@pytest.mark.parametrize(
+    ("name", "close"), [("female pronouns", "'female pronoun'"), ("mlp.1/8", "'mlp.1/7'"), ("", "known")]
+)
+def test_a_name_that_is_not_there_lists_near_ones(name, close):
+    with pytest.raises(KeyError, match=close):
+        circuit()[name]
+
+
+def test_labels_and_details_are_added_not_lost():
+    c = circuit().labelled({"mlp.1/7": "verbs"}).with_details(words=["a"])
+    assert c.labels == {"resid.0/3": "female pronoun", "mlp.1/7": "verbs"} and c.details == {"words": ["a"]}
+    assert circuit().details == {}
+
+
+def test_edits_are_grouped_by_site_position_and_error():
+    edits = circuit().scale(0.5)
+    seen = [(str(e.at), e.where.kind, e.where.values, e.basis, e.units) for e in edits]
+    assert seen == [
+        ("resid.0", "every", (), "code", (3,)),
+        ("resid.0", "every", (), "error", None),
+        ("mlp.1", "every", (), "code", (7,)),
+        ("mlp.1", "position", (2,), "code", (7,)),
+    ]
+    assert torch.equal(edits[0](torch.tensor([4.0])), torch.tensor([2.0]))
+
+
+def test_mean_holds_units_at_their_patch_mean_and_refuses_errors():
+    (edit,) = circuit()["resid.0/3"].mean()
+    assert edit(torch.zeros(2, 1)).tolist() == [[pytest.approx(0.1)], [pytest.approx(0.1)]]
+    with pytest.raises(ValueError, match="error node"):
+        circuit().mean()
+
+
+def test_diff_and_overlap_by_hand():
+    one, two = circuit(), circuit().above(0.4).keep(np.array([0, 2]))
+    d = one.diff(two)
+    assert (len(d.shared), len(d.only_first), len(d.only_second)) == (2, 2, 0) and d.overlap == 0.5
+    assert ("resid.0", ERROR, ANYWHERE) in d.only_first
+    back = two.diff(one)
+    assert back.only_second == d.only_first and back.overlap == 0.5
+
+
+def test_diff_compares_edges_by_their_ends():
+    one = circuit()
+    other = one.keep(np.array([3, 2, 1, 0])).keep_edges(np.array([0, 1, 2]))
+    other = replace(other, weight=other.weight * np.array([2.0, 2.0, -1.0]))
+    d = one.diff(other)
+    a, error, b = ("resid.0", 3, ANYWHERE), ("resid.0", ERROR, ANYWHERE), ("mlp.1", 7, 2)
+    assert d.shared_edges == ((a, b), (error, b), (b, ("metric", OUTPUT, ANYWHERE))) and d.edge_overlap == 3 / 4
+    assert d.only_first_edges == ((a, ("mlp.1", 7, ANYWHERE)),) and d.only_second_edges == ()
+    assert d.edge_correlation == pytest.approx(np.corrcoef([0.4, -3, 1], [0.8, -6, -1])[0, 1])
+    assert "3 edges shared, 1 only in the first, 0 only in the second; overlap 0.75" in str(d)
+
+
+def test_of_circuits_without_edges_none_is_spoken_of():
+    d = circuit().keep_edges(np.zeros(0, np.int64)).diff(circuit().keep_edges(np.zeros(0, np.int64)))
+    assert d.edge_overlap == 1 and np.isnan(d.edge_correlation) and "edges" not in str(d)
+
+
+def test_a_circuit_equals_itself_and_empty_circuits_are_equal():
+    d = circuit().diff(circuit())
+    assert d.overlap == 1 and d.correlation == pytest.approx(1) and "4 nodes shared" in str(d)
+    empty = circuit().top(0)
+    assert empty.diff(empty).overlap == 1 and np.isnan(empty.diff(empty).correlation)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_columns_come_back_bit_for_bit(tmp_path, seed):
+    r = np.random.default_rng(seed)
+    n, edges = int(r.integers(1, 40)), int(r.integers(0, 60))
+    score = r.standard_normal(n) * 10.0 ** r.integers(-300, 300, n)
+    mean = np.where(r.random(n) < 0.3, np.nan, r.random(n))
+    c = circuit(
+        site=r.integers(0, 2, n), unit=r.integers(-1, 1 << 40, n), position=r.integers(-1, 9, n), score=score,
+        patch_mean=mean, source=r.integers(0, n, edges), target=r.integers(-1, n, edges), weight=r.standard_normal(edges),
+    )  # fmt: skip
+    back = Circuit.load(c.save(tmp_path / "c.json"))
+    for name, column in columns(c).items():
+        assert getattr(back, name).tobytes() == column.tobytes(), name
+    assert (back.sites, back.units, back.labels) == (c.sites, c.units, c.labels)
+
+
+def test_single_precision_scores_and_an_empty_circuit_come_back(tmp_path):
+    c = circuit(score=np.array([0.1, np.nan, 3e-41, -0.0], np.float32))
+    back = Circuit.load(c.save(tmp_path / "c.json")).score
+    assert np.array_equal(back.astype(np.float32), c.score, equal_nan=True) and np.signbit(back[3])
+    assert len(Circuit.load(c.top(0).save(tmp_path / "e.json"))) == 0
+
+
+def broken(tmp_path, change):
+    value = circuit().to_json()
+    change(value)
+    return write_json(tmp_path / "broken.json", value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda v: v.update(version=99), "version 99; this clew reads 1"),
+        (lambda v: v.update(format="clew report"), "'clew report'"),
+        (lambda v: v["nodes"]["score"].pop(), "different lengths"),
+        (lambda v: v["edges"]["weight"].pop(), "different lengths"),
+        (lambda v: v["edges"]["target"].__setitem__(0, 4), "edges to nodes that do not exist"),
+        (lambda v: v["edges"]["target"].__setitem__(0, -2), "edges to nodes that do not exist"),
+        (lambda v: v["edges"]["source"].__setitem__(0, -1), "edges to nodes that do not exist"),
+        (lambda v: v["nodes"]["site"].__setitem__(0, 2), "a site that it does not list"),
+        (lambda v: v.pop("nodes"), "not a whole circuit"),
+        (lambda v: v["nodes"]["unit"].__setitem__(0, 1.5), "whole numbers"),
+        (lambda v: v["nodes"]["score"].__setitem__(0, "x"), "not a whole circuit"),
+        (lambda v: v["sites"][0].update(site="residd.0"), "'resid'"),
+        (lambda v: v["sites"][0].update(site=3), "not a whole circuit"),
+    ],
+)
+def test_a_broken_file_is_named_with_what_is_wrong(tmp_path, change, words):
+    with pytest.raises(ValueError, match=words) as error:
+        Circuit.load(broken(tmp_path, change))
+    assert "broken.json" in str(error.value)
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    path = circuit().save(tmp_path / "cut.json")
+    path.write_text(path.read_text()[:-40])
+    with pytest.raises(ValueError, match=r"cut\.json is not JSON"):
+        Circuit.load(path)
+
+
+def test_a_failing_save_leaves_the_old_circuit(tmp_path):
+    path = circuit().save(tmp_path / "c.json")
+    with pytest.raises(TypeError):
+        circuit().with_details(tensor=torch.ones(1)).save(path)
+    assert len(Circuit.load(path)) == 4 and list(tmp_path.iterdir()) == [path]
+
+
+def test_provenance_and_details_come_back(tmp_path):
+    c = circuit().with_details(curve=[[1, 0.5]], words={"a": None})
+    assert Circuit.load(c.save(tmp_path / "c.json")).details == c.details
+    assert json.loads((tmp_path / "c.json").read_text())["version"] == 1
+
+
+def test_everywhere_sums_positions_and_edits_act_at_all_of_them() -> None:
+    units, positions = np.array([4, 4, 9]), np.array([1, 3, 1])
+    where = {"site": np.zeros(3, np.int64), "unit": units, "position": positions}
+    placed = Circuit((A,), {A: 20}, **where, score=np.array([1.0, 2.0, -4.0]), patch_mean=np.array([0.2, 0.4, 1.0]))
+    summed = placed.everywhere()
+    assert summed.keys() == [("resid.0", 4, -1), ("resid.0", 9, -1)]
+    assert summed.score.tolist() == [3.0, -4.0] and summed.patch_mean == pytest.approx([0.3, 1.0])
+    (edit,) = summed.zero()
+    assert edit.where == EVERY and edit.units == (4, 9)
+
+
+def test_a_label_is_for_the_unit_at_every_position() -> None:
+    one = np.zeros(1, np.int64)
+    c = Circuit((A,), {A: 20}, site=one, unit=one + 4, position=one + 2, score=one * 1.0, patch_mean=one * 1.0)
+    assert c.labelled({"resid.0/4@2": "plural"})["plural"].nodes[0].label == "plural"
+    with pytest.raises(KeyError, match="no node of this circuit has the address 'resid.0/5'"):
+        c.labelled({"resid.0/5": "plural"})
+
+
+def test_details_that_are_no_numbers_are_saved_as_null(tmp_path):
+    made = circuit().with_details(predicted_effects={"r": float("nan"), "nodes": np.int64(3), "of": (np.float64(0.5),)})
+    loaded = Circuit.load(made.save(tmp_path / "c.json"))
+    assert loaded.details["predicted_effects"] == {"r": None, "nodes": 3, "of": [0.5]}

@@ -1,0 +1,113 @@
+import math
+
+import pytest
+import torch
+
+from clew.data.behaviours.metrics import (
+    answer_logit,
+    kl_divergence,
+    log_probability,
+    logit_difference,
+    metric_named,
+    name_of,
+    probability_difference,
+    probe,
+)
+from clew.data.behaviours.pairs import Batch, Pair
+from clew.models.trace import Trace
+from clew.sites import Site
+
+ONES = torch.ones(1, 3, dtype=torch.long)
+
+
+def trace(logits, values=None):
+    return Trace(ONES, ONES.bool(), logits=None if logits is None else logits.view(1, 1, -1), values=values or {})
+
+
+def batch(answers=(0,), patch_answers=(1,), reference=None):
+    wrong = torch.tensor([patch_answers]) if patch_answers else None
+    return Batch(ONES, None, torch.tensor([answers]), wrong, (0,), (Pair("a", None, ("b",)),), reference)
+
+
+LOGITS = torch.tensor([3.0, 1.0, 0.5, -2.0])
+
+
+def test_one_answer_against_one_is_their_logit_difference():
+    assert logit_difference(trace(LOGITS), batch()).item() == 2.0
+
+
+def test_sets_are_the_log_of_the_ratio_of_their_probabilities():
+    p = LOGITS.softmax(0)
+    expected = math.log((p[0] + p[2]) / (p[1] + p[3]))
+    assert logit_difference(trace(LOGITS), batch((0, 2), (1, 3))).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_filling_changes_nothing():
+    assert torch.equal(
+        logit_difference(trace(LOGITS), batch((0, -1, -1), (1, -1))), logit_difference(trace(LOGITS), batch())
+    )
+
+
+def test_answer_logit_and_log_probability():
+    assert answer_logit(trace(LOGITS), batch()).item() == 3.0
+    assert log_probability(trace(LOGITS), batch((2,))).item() == pytest.approx(LOGITS.log_softmax(0)[2].item())
+
+
+def test_probability_difference_sums_sets():
+    p = LOGITS.softmax(0)
+    found = probability_difference(trace(LOGITS), batch((0, 2), (1,)))
+    assert found.item() == pytest.approx((p[0] + p[2] - p[1]).item(), abs=1e-6)
+
+
+def test_kl_divergence_is_zero_where_nothing_changed_and_known_by_hand():
+    reference = torch.tensor([[0.0, 0.0]])
+    same = batch(reference=reference)
+    assert kl_divergence(trace(torch.zeros(2)), same).item() == 0.0
+    # KL((1/2, 1/2) || (3/4, 1/4)) = 1/2 log(2/3) + 1/2 log 2.
+    changed = kl_divergence(trace(torch.tensor([3.0, 1.0]).log()), same).item()
+    assert changed == pytest.approx(-0.5 * math.log(4 / 3), abs=1e-6)
+
+
+def test_kl_divergence_without_a_reference_says_where_to_get_one():
+    with pytest.raises(ValueError, match=r"with_metric\(kl_divergence\)"):
+        kl_divergence(trace(LOGITS), batch())
+
+
+def test_a_probe_reads_its_site_at_the_last_position():
+    x = torch.zeros(1, 3, 2)
+    x[0, -1] = torch.tensor([1.0, 2.0])
+    metric = probe("resid.0", torch.tensor([10.0, 1.0]), bias=0.5)
+    assert metric.reads == (Site("resid", 0),)
+    assert metric(trace(None, {Site("resid", 0): x}), batch()).item() == 12.5
+
+
+@pytest.mark.parametrize(
+    "metric", [logit_difference, answer_logit, log_probability, probability_difference, kl_divergence]
+)
+def test_gradients_are_those_of_finite_differences(metric):
+    asked = batch((0, -1), (1, 3), reference=torch.tensor([[0.3, -0.2, 0.1, 0.0]], dtype=torch.float64))
+    logits = LOGITS.double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: metric(trace(x), asked), logits)
+
+
+def test_half_precision_logits_are_measured_in_float32():
+    assert log_probability(trace(LOGITS.bfloat16()), batch()).dtype == torch.float32
+
+
+def test_a_missing_patch_answer_and_missing_logits_are_named():
+    with pytest.raises(ValueError, match="use answer_logit or log_probability"):
+        logit_difference(trace(LOGITS), batch(patch_answers=()))
+    with pytest.raises(ValueError, match="keep=1"):
+        answer_logit(trace(None), batch())
+
+
+def test_metrics_have_names():
+    assert [name_of(m) for m in (logit_difference, kl_divergence)] == ["logit_difference", "kl_divergence"]
+    one, same, other = (probe("resid.0", torch.full((2,), w)) for w in (1.0, 1.0, 2.0))
+    assert name_of(one) == name_of(same) != name_of(other) and name_of(one).startswith("probe(resid.0, ")
+
+
+def test_metrics_by_name() -> None:
+    assert metric_named("log-probability") is log_probability
+    with pytest.raises(ValueError, match="did you mean 'log_probability'"):
+        metric_named("log_probabilty")

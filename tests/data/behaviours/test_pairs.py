@@ -1,0 +1,76 @@
+import torch
+
+from clew.data.behaviours.behaviour import Behaviour
+from clew.data.behaviours.pairs import Encoded, Misfit, Pair, encode, stack
+from clew.readings.contrast import resampled
+from tests.planted import random_behaviour, tiny_model
+
+TEXT = "The boy boys has have"
+
+
+def test_the_answer_is_the_token_that_follows_the_prompt(toy):
+    model = toy(TEXT)
+    (found,) = encode(model, [Pair("The boy", "The boys", (" has",), (" have",))])
+    the, boy, boys, has, have = model.ids(TEXT)
+    assert found == Encoded([the, boy], [the, boys], [has], [have])
+
+
+def test_a_tokenizer_will_do_for_a_model(toy):
+    pair = Pair("The boy", None, (" has",))
+    assert encode(toy(TEXT).tokenizer, [pair]) == encode(toy(TEXT), [pair])
+
+
+def test_an_answer_without_its_space_fuses_with_the_prompt(toy):
+    (found,) = encode(toy(TEXT), [Pair("The boy", None, ("has",))])
+    assert isinstance(found, Misfit) and "'has' after 'The boy' is fused into ['The', '?']" in str(found)
+
+
+def test_an_answer_of_two_tokens_is_shown_in_tokens(toy):
+    (found,) = encode(toy(TEXT), [Pair("The boy", None, (" has have",))])
+    assert str(found) == "an answer is not one token: ' has have' after 'The boy' is ['has', 'have']"
+
+
+def test_digits_follow_digits_where_the_vocabulary_writes_them_apart(toy):
+    model = toy("year")
+    (found,) = encode(model, [Pair("year 17", None, ("4",))])
+    assert isinstance(found, Encoded) and found.answers == model.ids("4")
+
+
+def test_prompts_of_two_lengths_are_shown_in_tokens(toy):
+    (found,) = encode(toy(TEXT), [Pair("The boy", "The boys have", (" has",))])
+    assert isinstance(found, Misfit) and "has 2 tokens ['The', 'boy'], 'The boys have' has 3" in str(found)
+
+
+def test_a_token_cannot_be_right_and_wrong(toy):
+    (found,) = encode(toy(TEXT), [Pair("The boy", "The boys", (" has",), (" have", " has"))])
+    assert isinstance(found, Misfit) and found.details == "['has'] after 'The boy'"
+
+
+def test_equal_prompts_are_no_contrast(toy):
+    (found,) = encode(toy(TEXT), [Pair("The boy", "The boy", (" has",))])
+    assert isinstance(found, Misfit) and found.reason == "clean and patch prompt are equal"
+
+
+def test_stack_fills_with_minus_one():
+    assert stack([[4], [5, 6]], torch.device("cpu")).tolist() == [[4, -1], [5, 6]]
+
+
+def test_repeat_lays_whole_copies_one_after_the_other(toy):
+    pairs = (Pair("The boy", "The boys", (" has",), (" have",)), Pair("The boys", "The boy", (" have",), (" has",)))
+    (batch,) = Behaviour("b", pairs).batches(toy(TEXT))
+    twice = batch.repeat(2)
+    assert torch.equal(twice.clean, torch.cat([batch.clean, batch.clean]))
+    assert twice.patch is not None and twice.patch_answers is not None
+    assert torch.equal(twice.patch[2:], batch.patch) and torch.equal(twice.answers[:2], batch.answers)
+    assert twice.index == (0, 1, 0, 1) and len(twice) == 4 and twice.pairs[3] == pairs[1]
+
+
+def test_who_stands_in_for_whom_does_not_depend_on_the_batches():
+    behaviour, model = random_behaviour(n=5), tiny_model("llama")
+    whole = torch.cat([resampled(batch, 3) for batch in behaviour.batches(model)])
+    parts = torch.cat([resampled(batch, 3) for batch in behaviour.batches(model, tokens=8)])
+    single = torch.cat([resampled(batch, 3) for batch in behaviour.batches(model, tokens=1)])
+    assert torch.equal(whole, parts) and torch.equal(whole, single)
+    patches = torch.tensor([pair.patch for pair in behaviour.pairs])
+    assert sorted(map(tuple, whole.tolist())) == sorted(map(tuple, patches.tolist()))
+    assert not (whole == patches).all(1).any()

@@ -1,0 +1,148 @@
+import json
+
+import pytest
+
+import clew
+from clew.data.facts.everyday import RELATIONS, facts
+from clew.data.facts.facts import Fact, Facts, answer_ids, subject_last
+from clew.models.likelihood import likelihoods
+from tests.models.tiny import model_of
+
+FRANCE = Fact("The capital of {} is", "France", "Rome", "Paris")
+
+
+def test_a_fact_asks_of_its_subject():
+    assert FRANCE.asked == "The capital of France is"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (("The capital is", "France", "Rome"), "needs one {}"),
+        (("{} and {} are", "France", "Rome"), "needs one {}"),
+        (("{} is", " ", "Rome"), "no subject"),
+        (("{} is", "France", ""), "no target"),
+        (("{} is", "France", "Rome", "Rome"), "both 'Rome'"),
+    ],
+)
+def test_a_fact_that_asks_nothing_is_an_error(given, says):
+    with pytest.raises(ValueError, match=says):
+        Fact(*given)
+
+
+def test_an_answer_has_the_ids_it_has_after_its_prompt(toy):
+    model = toy("a b 1 2")
+    assert answer_ids(model.tokenizer, "a", "b 12") == (model.ids("a"), model.ids("b 1 2"))
+
+
+def test_an_answer_without_tokens_of_its_own_is_an_error():
+    tokenizer = lambda texts: {"input_ids": [[1, 2], [1, 3]]}  # noqa: E731
+    tokenizer.convert_ids_to_tokens = lambda ids: [f"t{i}" for i in ids]
+    with pytest.raises(ValueError, match=r"\['t1', 't2'\] becomes \['t1', 't3'\]"):
+        answer_ids(tokenizer, "a", "b")
+
+
+def test_known_facts_are_those_the_model_says():
+    model = model_of()
+    says = [model.tokenizer.decode(model.run(f"the {who} said").logits[0, -1].argmax()) for who in ("king", "queen")]
+    asked = [("king", says[0]), ("queen", "not" if says[1] != "not" else "very")]
+    both = Facts("two", tuple(Fact("the {} said", who, "doctor", old) for who, old in asked))
+    assert [fact.subject for fact in both.known(model)] == ["king"]
+    assert "1 of 2 fell out" in both.known(model).note
+    with pytest.raises(ValueError, match="1 of 1 fell out"):
+        both.pick([1]).known(model)
+    with pytest.raises(ValueError, match="no `old`"):
+        Facts.one("the {} said", "king", "that").known(model)
+
+
+def test_the_subject_is_found_where_the_template_puts_it():
+    tokenizer = model_of().tokenizer
+    fact = Fact("the {} and the king said", "old king", "that")
+    assert subject_last(tokenizer, fact) == 2
+    assert subject_last(tokenizer, fact, "she said that . ") == 6
+
+
+def test_the_hash_is_of_all_that_is_asked():
+    a, b = Facts("a", (FRANCE,)), Facts("b", (FRANCE,))
+    assert a.hash == b.hash != Facts("a", (Fact("The capital of {} is", "France", "Bonn", "Paris"),)).hash
+
+
+def test_our_file_comes_back_as_it_was(tmp_path):
+    made = facts(5)
+    assert Facts.load(made.save(tmp_path / "facts.json")) == made
+
+
+def test_a_counterfact_file_is_read(tmp_path):
+    asks = {"prompt": "{} was born in", "subject": "Ann", "target_new": {"str": "Bonn"}, "target_true": {"str": "Rome"}}
+    row = {
+        "requested_rewrite": asks,
+        "paraphrase_prompts": ["Ann is from"],
+        "neighborhood_prompts": ["Bob was born in"],
+    }
+    (tmp_path / "counterfact.json").write_text(json.dumps([row]))
+    expected = Fact("{} was born in", "Ann", "Bonn", "Rome", ("Ann is from",), (("Bob was born in", "Rome"),))
+    assert Facts.load(tmp_path / "counterfact.json") == Facts("counterfact", (expected,))
+
+
+def relation(tmp_path, **changed):
+    samples = [{"subject": f"s{i}", "object": f"o{i % 7}"} for i in range(30)]
+    value = {"prompt_templates": ["{} has", "of {}"], "prompt_templates_zs": ["{} zs"], "samples": samples} | changed
+    path = tmp_path / "relation.json"
+    path.write_text(json.dumps(value))
+    return path
+
+
+def test_a_relation_file_gives_counterfactuals(tmp_path):
+    found = Facts.load(relation(tmp_path))
+    neighbours = {prompt for fact in found for prompt, _ in fact.neighbours}
+    assert 10 < len(found) < 30 and {fact.prompt for fact in found} == {"{} zs"}
+    assert not neighbours & {fact.asked for fact in found}
+    assert all(fact.paraphrases == (f"{fact.subject} has", f"of {fact.subject}") for fact in found)
+    assert all(answer != fact.target != fact.old for fact in found for _, answer in fact.neighbours)
+    assert Facts.load(relation(tmp_path)) == found != Facts.load(relation(tmp_path), seed=1)
+
+
+def test_another_template_of_a_relation_may_ask(tmp_path):
+    found = Facts.load(relation(tmp_path), template=1)[0]
+    assert found.prompt == "{} has" and found.paraphrases[0] == f"{found.subject} zs"
+    with pytest.raises(ValueError, match="template=3 is none of them"):
+        Facts.load(relation(tmp_path), template=3)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"format": "clew facts", "version": 1}'])
+def test_a_file_of_something_else_is_an_error_that_names_it(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(ValueError, match=r"x\.json"):
+        Facts.load(tmp_path / "x.json")
+
+
+def test_a_newer_file_is_refused(tmp_path):
+    (tmp_path / "x.json").write_text('{"format": "clew facts", "version": 9}')
+    with pytest.raises(ValueError, match="version 9, newer than 1"):
+        Facts.load(tmp_path / "x.json")
+
+
+def test_generated_facts_leave_their_neighbours_alone():
+    made = facts(150)
+    edited = {fact.subject for fact in made}
+    assert len(made) == len({fact.asked for fact in made}) == 150
+    assert len({fact.subject for fact in made.first(100)}) == 100  # new subjects come first
+    assert not [p for fact in made for p, _ in fact.neighbours if any(f" {s} " in f" {p} " for s in edited)]
+    assert facts(150) == made != facts(150, seed=1)
+
+
+def test_generated_facts_may_be_of_one_relation():
+    assert {fact.prompt for fact in facts(9, relation="capital")} == {RELATIONS["capital"][0][0]}
+    with pytest.raises(ValueError, match="did you mean 'capital'"):
+        facts(9, relation="capitals")
+    with pytest.raises(ValueError, match="n=900 is too many"):
+        facts(900)
+
+
+@pytest.mark.real
+def test_smollm2_knows_more_than_a_hundred_facts():
+    model = clew.open("smollm2-135m")
+    made = facts(120, model=model)
+    assert len(made.known(model)) == 120
+    beside = {(prompt, right) for fact in made for prompt, right in fact.neighbours}
+    assert all(found.greedy for found in likelihoods(model, [answer_ids(model.tokenizer, *asked) for asked in beside]))

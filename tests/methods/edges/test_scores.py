@@ -1,0 +1,218 @@
+"""Edges against finite differences: another way to the same numbers, through edits instead of cut runs."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from clew import Circuit, Model, find
+from clew.changes import Set
+from clew.circuits.circuit import OUTPUT
+from clew.dictionaries import Identity, JumpReLU, Partition, ReLU, TopK
+from clew.methods.edges.edges import Wiring, mixes_positions
+from clew.methods.nodes import integrated_gradients as ig
+from clew.methods.nodes.integrated_gradients import integrated_gradients
+from clew.readings.contrast import Contrast
+from clew.sites import Site
+from tests.planted import random_behaviour, random_dictionary, tiny_model
+
+STEP = 1e-5
+
+
+def lens_of(family: str, *wanted: tuple, **config: object) -> Model:
+    model = tiny_model(family, **config)
+    made = []
+    for site, kind, *writes in wanted:
+        width = model.body.widths[Site.parse(site)]
+        if kind is Identity:
+            made.append(Identity(site, width))
+        elif kind is Partition:
+            made.append(Partition(site, (width // 4,) * 4))
+        else:
+            made.append(random_dictionary(site, width, kind, writes=writes[0] if writes else None))
+    return model.through(*made)
+
+
+CONSECUTIVE = ("embed", "attn.0", "mlp.0", "resid.0", "attn.1", "mlp.1", "resid.1")
+LENSES = {
+    "sequential": lens_of("gpt_neox", *[(s, ReLU) for s in CONSECUTIVE], use_parallel_residual=False),
+    "parallel, a missing attention": lens_of("gpt_neox", ("resid.0", TopK), ("mlp.1", TopK), ("mlp.2", ReLU)),
+    "far apart": lens_of("gpt_neox", ("resid.0", ReLU), ("resid.2", ReLU), use_parallel_residual=False),
+    "jumprelu, rows not of unit norm": lens_of(
+        "gpt_neox", *[(s, JumpReLU) for s in ("resid.0", "mlp.1", "resid.1")], use_parallel_residual=False
+    ),
+    "heads": lens_of(
+        "gpt2", ("resid.0", ReLU), ("head.1", Partition), ("mlp.1", ReLU), ("resid.1", TopK), ("attn.2", ReLU)
+    ),
+    "transcoders": lens_of(
+        "gpt2", ("resid.0", ReLU), ("mlp_in.1", ReLU, "mlp.1"), ("resid.1", ReLU), ("mlp_in.2", JumpReLU, "mlp.2")
+    ),
+    "transcoder on a site of its own": lens_of(
+        "gpt2", ("resid.0", ReLU), ("mlp_in.1", ReLU), ("mlp_in.1", ReLU, "mlp.1"), ("resid.1", ReLU)
+    ),
+    "neurons and queries": lens_of(
+        "opt", ("head.1", Partition), *[(s, Identity) for s in ("neuron.0", "neuron.1", "q.2")], ("mlp.2", ReLU)
+    ),
+}
+
+
+def row_states(lens: Model, wiring: Wiring, site: Site, rows: Tensor, read: Tensor, value: Tensor) -> Tensor:
+    """G_d . s_d of every row, from what the dictionary reads and what flows at its site."""
+    dictionary, grad = lens.dictionaries[site], wiring.grads[site]
+    code = dictionary.encode(read)
+    error = value - dictionary.decode(code)
+    one = torch.eye(dictionary.n_units, dtype=code.dtype)
+    return torch.stack([
+        (error[e, p] * grad[e, p]).sum() if u == dictionary.n_units
+        else (code[e, p] * dictionary.unfold(one[u]) * dictionary.pull(grad[e, p])).sum()
+        for e, p, u in rows.tolist()
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LENSES)
+def test_edges_are_derivatives(name: str) -> None:
+    lens = LENSES[name]
+    contrast = Contrast(lens, random_behaviour())
+    (batch,) = contrast.batches
+    wiring = Wiring(contrast, batch, ig.gradients, tokens=48)
+    order = list(lens.dictionaries)
+    largest = 0.0
+    for site in order[1:]:
+        effect = wiring.effect(site)
+        top = effect.abs().flatten().topk(4).indices
+        errors = torch.tensor([[0, 1, effect.shape[2] - 1], [2, 3, effect.shape[2] - 1]])
+        rows = torch.cat(
+            [
+                torch.stack(torch.unravel_index(top, effect.shape), 1),
+                *([] if lens.dictionaries[site].exact else [errors]),
+            ]
+        )
+        for leaf, table in tables(wiring, site, rows).items():
+            for position, unit in probes(contrast, wiring, leaf):
+                slope = finite_difference(lens, contrast, wiring, site, rows, leaf, position, unit)
+                assert torch.allclose(slope, table[:, position, unit], atol=2e-7)
+                largest = max(largest, float(slope.abs().max()))
+    assert largest > 1e-3
+
+
+def tables(wiring: Wiring, site: Site, rows: Tensor) -> dict[Site, Tensor]:
+    """Weights from every node of every leaf to the rows, [row, seq, unit + 1]; zeros where nothing is read."""
+    lens, seq = wiring.model, wiring.batch.clean.shape[1]
+    found = {
+        s: torch.zeros(len(rows), seq, d.n_units + 1, dtype=torch.float64)
+        for s, d in lens.dictionaries.items()
+        if s < site
+    }
+    wiring.seat([rows])
+    for chunk, leaf, grad, positions in wiring.pull_back(site, rows):
+        weights = wiring.all_weights(leaf, grad, rows[chunk], positions)
+        if positions is None:
+            found[leaf][chunk] = weights
+        else:
+            found[leaf][chunk, positions] = weights[:, 0]
+    return found
+
+
+def probes(contrast: Contrast, wiring: Wiring, leaf: Site) -> list[tuple[int, int]]:
+    """The error and the most moved units of a leaf, at two positions."""
+    here, there = contrast.states(wiring.clean, wiring.other, leaf)
+    dictionary = contrast.model.dictionaries[leaf]
+    moved = dictionary.fold((there.code - here.code).abs()).sum((0, 1)).topk(1).indices.tolist()
+    units = [*moved, *([] if dictionary.exact else [dictionary.n_units])]
+    return [(position, unit) for position in (1, 3) for unit in units[-2:]]
+
+
+def finite_difference(
+    lens: Model, contrast: Contrast, wiring: Wiring, site: Site, rows: Tensor, leaf: Site, position: int, unit: int
+) -> Tensor:
+    """Change of G_d . s_d when one node of a leaf moves toward its other state and every other leaf is held."""
+    dictionary, reader = lens.dictionaries[leaf], lens.dictionaries[site]
+    here, there = contrast.states(wiring.clean, wiring.other, leaf)
+    move = torch.zeros_like(wiring.clean[leaf]).detach()
+    if unit == dictionary.n_units:
+        move[:, position] = (there.error - here.error)[:, position]
+    else:
+        one = torch.eye(dictionary.n_units, dtype=move.dtype)[unit]
+        move[:, position] = dictionary.write((there.code - here.code)[:, position] * dictionary.unfold(one))
+    values = []
+    for sign in (STEP, -STEP):
+        held = [
+            Set(s, value=wiring.clean[s].detach() + (sign * move if s == leaf else 0))
+            for s in lens.dictionaries
+            if s < site
+        ]
+        run = lens.run(wiring.batch.clean, read={reader.reads, site}, edits=held, keep=0)
+        values.append(row_states(lens, wiring, site, rows, run[reader.reads], run[site]))
+    return (values[0] - values[1]) / (2 * STEP)
+
+
+def test_which_sites_mix_positions() -> None:
+    lens = LENSES["sequential"]
+    assert {str(s) for s in lens.dictionaries if mixes_positions(lens, s)} == {"attn.0", "attn.1"}
+    assert all(mixes_positions(LENSES["far apart"], s) for s in LENSES["far apart"].dictionaries)
+
+
+@pytest.mark.parametrize("positions", [True, False])
+def test_edges_into_a_node_add_up_to_its_rows(positions: bool) -> None:
+    lens, behaviour = LENSES["sequential"], random_behaviour()
+    circuit = integrated_gradients(lens, behaviour, positions=positions)
+    wired = find(lens, behaviour, circuit, by="edges", gradient="integrated_gradients", held_out=False, examples=None)
+    contrast = Contrast(lens, behaviour)
+    (batch,) = contrast.batches
+    wiring = Wiring(contrast, batch, ig.gradients, tokens=48)
+    node = int(np.flatnonzero((wired.site == 3) & (np.abs(wired.score) > 1e-3))[0])
+    seats = (wiring.effect(Site("resid", 0))[..., wired.unit[node]] != 0).nonzero()
+    if positions:
+        seats = seats[seats[:, 1] == wired.position[node]]
+    rows = torch.cat([seats, torch.full((len(seats), 1), int(wired.unit[node]))], dim=1)
+    whole = sum(float(t.sum()) for t in tables(wiring, Site("resid", 0), rows).values()) / 3
+    assert wired.weight[wired.target == node].sum() == pytest.approx(whole, abs=1e-9)
+
+
+def test_edges_into_the_metric_carry_the_scores_of_the_last_sites() -> None:
+    lens, behaviour = LENSES["far apart"], random_behaviour()
+    wired = find(lens, behaviour, integrated_gradients(lens, behaviour).top(30), by="edges", held_out=False)
+    into = wired.target == OUTPUT
+    assert into.any()
+    assert {str(wired.sites[i]) for i in wired.site[wired.source[into]]} == {"resid.2"}
+    assert np.allclose(wired.weight[into], wired.score[wired.source[into]], atol=1e-12)
+
+
+def test_edges_keep_the_nodes() -> None:
+    lens, behaviour = LENSES["far apart"], random_behaviour()
+    circuit: Circuit = integrated_gradients(lens, behaviour).top(10)
+    assert find(lens, behaviour, circuit, by="edges", held_out=False).keys() == circuit.keys()
+
+
+def test_what_flows_out_of_a_node_is_its_first_order_effect() -> None:
+    """In sequential blocks the attention is read by the MLP and by the metric; its score must not be counted twice."""
+    lens = lens_of("gpt_neox", ("attn.2", ReLU), ("mlp.2", ReLU), use_parallel_residual=False)
+    behaviour = random_behaviour()
+    circuit = find(lens, behaviour, by="attribution_patching", held_out=False)
+    wired = find(lens, behaviour, circuit, by="edges", held_out=False, examples=None)
+    for site in (0, 1):
+        out = sum(wired.weight[(wired.site[wired.source] == site)])
+        assert out == pytest.approx(circuit.score[circuit.site == site].sum(), abs=1e-9)
+
+
+def test_edges_use_the_options_that_found_the_circuit() -> None:
+    lens, behaviour = LENSES["far apart"], random_behaviour()
+    options = {"baseline": "zero", "steps": 3}
+    circuit = find(lens, behaviour, by="integrated_gradients", held_out=False, **options).top(20)
+    by_itself = find(lens, behaviour, circuit, by="edges", held_out=False)
+    by_hand = find(
+        lens, behaviour, circuit, by="edges", held_out=False, baseline="zero", gradient="integrated_gradients"
+    )
+    assert len(by_itself.weight) and by_itself.provenance["wired"]["method"] == "edges"
+    assert not np.array_equal(by_itself.weight, by_hand.weight)  # ten steps there
+    assert np.corrcoef(by_itself.weight, by_hand.weight)[0, 1] > 0.9
+
+
+def test_labels_of_units_that_were_cut_away_do_not_stop_the_wiring() -> None:
+    lens, behaviour = LENSES["far apart"], random_behaviour()
+    circuit = find(lens, behaviour, by="attribution_patching", held_out=False)
+    few = circuit.keep(np.arange(len(circuit)) < 5)
+    gone = next(n for n in circuit if n.address.partition("@")[0] not in {k.address.partition("@")[0] for k in few})
+    labels = circuit.labelled({gone.address: "gone"}).keep(np.arange(len(circuit)) < 5)
+    for by in ("edges", "exact_patching"):
+        assert "gone" in find(lens, behaviour, labels, by=by, held_out=False).labels.values()

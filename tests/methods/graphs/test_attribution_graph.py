@@ -1,0 +1,188 @@
+"""Attribution graphs: direct effects add up exactly, and are those of a frozen model written out by hand."""
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+
+from clew.circuits.circuit import ERROR, Circuit
+from clew.circuits.formats.attribution_graph import to_attribution_graph
+from clew.data.behaviours.metrics import kl_divergence
+from clew.dictionaries import JumpReLU, ReLU
+from clew.methods.graphs.attribution_graph import attribution_graph
+from clew.models import Model
+from clew.sites import Site
+from tests.circuits.formats.test_attribution_graph import SCHEMA
+from tests.models.gpt2_by_hand import frozen_gpt2
+from tests.planted import random_behaviour, random_dictionary, tiny_model
+
+TASK = random_behaviour(n=2, length=7)
+WHOLE = {"node_threshold": 1.0, "edge_threshold": 1.0}
+
+
+def lens(family: str = "llama", *, bias: bool = False, layers: tuple[int, ...] = (0, 1, 2), kind: type = ReLU) -> Model:
+    """A tiny model seen through random transcoders; without biases unless asked for."""
+    model = tiny_model(family)
+    for name, p in model.body.module.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(p, std=0.3) if bias else torch.nn.init.zeros_(p)
+    made = [random_dictionary(f"mlp_in.{i}", 32, kind, writes=f"mlp.{i}") for i in layers]
+    for dictionary in made:
+        if not bias:
+            dictionary.b_enc.zero_(), dictionary.b_dec.zero_()
+    return model.through(*made)
+
+
+def into(graph: Circuit) -> dict[str, float]:
+    """Sum of the weights into every node that edges enter."""
+    names = [n.address for n in graph]
+    return {names[t]: float(graph.weight[graph.target == t].sum()) for t in np.unique(graph.target) if t >= 0}
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3_text", "gpt2", "gpt_neo"])
+def test_what_the_sources_put_into_a_node_adds_up_to_its_activation(family):
+    graph = attribution_graph(lens(family), TASK, **WHOLE)
+    sums, activation = into(graph), graph.details["activation"]
+    assert len(sums) > 30 and {n.site.part for n in graph} == {"embed", "mlp", "final"}
+    assert sums == pytest.approx({name: activation[name] for name in sums}, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", [ReLU, JumpReLU])
+def test_the_bias_of_a_target_is_what_is_left_when_nothing_is_written(kind):
+    model = lens("gpt2", bias=True, kind=kind)
+    graph = attribution_graph(model, TASK, **WHOLE)
+    clean = model.run(torch.tensor([TASK.pairs[0].clean]), read=model.body.taps)
+    transcoders = [model.dictionaries[Site("mlp", i)] for i in range(3)]
+    silent = frozen_gpt2(model, clean, 0 * clean["embed"], lambda i, x: transcoders[i].b_dec.expand_as(x))
+    sums, activation = into(graph), graph.details["activation"]
+    for node in [n for n in graph if n.site.part == "mlp" and n.unit != ERROR]:
+        code = transcoders[node.site.layer].preactivation(silent[f"mlp_in.{node.site.layer}"])
+        assert graph.details["bias"][node.address] == pytest.approx(code[0, node.position, node.unit].item(), abs=1e-9)
+        total = sums.get(node.address, 0.0) + graph.details["bias"][node.address]
+        assert total == pytest.approx(activation[node.address], abs=1e-9)
+
+
+def test_an_edge_is_the_change_of_the_frozen_model_when_the_source_is_taken_out():
+    model = lens("gpt2", bias=True)
+    graph = attribution_graph(model, TASK, **WHOLE)
+    clean = model.run(torch.tensor([TASK.pairs[0].clean]), read=model.body.taps)
+    transcoders = [model.dictionaries[Site("mlp", i)] for i in range(3)]
+    source = next(i for i, n in enumerate(graph) if n.site == Site("mlp", 0) and n.unit != ERROR and n.position == 2)
+    at = graph.nodes[source]
+    out = torch.zeros_like(clean["mlp.0"])
+    out[0, 2] = graph.details["activation"][at.address] * transcoders[0].W_dec[at.unit]
+    moved = frozen_gpt2(model, clean, clean["embed"], lambda i, x: clean[f"mlp.{i}"] - (out if i == 0 else 0))
+    targets = np.flatnonzero(graph.source == source)
+    assert len(targets) > 5
+    for edge in targets:
+        node = graph.nodes[graph.target[edge]]
+        if node.site.part == "mlp":
+            before, after = (
+                transcoders[node.site.layer].preactivation(x)[0, node.position, node.unit]
+                for x in (clean[f"mlp_in.{node.site.layer}"], moved[f"mlp_in.{node.site.layer}"])
+            )
+        else:
+            table = model.body.unembed.weight
+            before, after = (x[0, -1] @ (table[node.unit] - table.mean(0)) for x in (clean["final"], moved["final"]))
+        assert graph.weight[edge] == pytest.approx((before - after).item(), abs=1e-9)
+
+
+def test_a_score_is_the_slope_of_the_metric_in_the_model_of_transcoders_with_the_rest_held():
+    model, small = lens("gpt2", bias=True), 1e-6
+    graph = attribution_graph(model, TASK, of="metric", **WHOLE)
+    clean = model.run(torch.tensor([TASK.pairs[0].clean]), read=model.body.taps)
+    transcoders = [model.dictionaries[Site("mlp", i)] for i in range(3)]
+    error = [clean[f"mlp.{i}"] - t.reconstruct(clean[f"mlp_in.{i}"]) for i, t in enumerate(transcoders)]
+    nodes = [n for n in graph if n.site == Site("mlp", 0) and n.unit != ERROR]
+
+    def metric(node=None):
+        def write(i, x):
+            code = transcoders[i].encode(x)
+            if node is not None and i == 0:
+                code[0, node.position, node.unit] *= 1 - small
+            return transcoders[i].decode(code) + error[i]
+
+        logits = frozen_gpt2(model, clean, clean["embed"], write)["final"][0, -1] @ model.body.unembed.weight.T
+        pair = TASK.pairs[0]
+        return (logits[pair.answers[0]] - logits[pair.patch_answers[0]]).item()
+
+    assert len(nodes) > 3
+    for node in nodes:
+        assert node.score == pytest.approx((metric() - metric(node)) / small, rel=1e-4, abs=1e-6)
+
+
+def test_the_metric_is_the_difference_of_its_two_logits():
+    model = lens()
+    graph = attribution_graph(model, TASK, of="metric", **WHOLE)
+    pair = TASK.pairs[0]
+    value = model.run(torch.tensor([pair.clean])).logits[0, -1]
+    direct = graph.weight[graph.target == -1].sum()
+    assert direct == pytest.approx(float(value[pair.answers[0]] - value[pair.patch_answers[0]]), abs=1e-9)
+
+
+def test_a_graph_of_few_features_is_part_of_the_graph_of_all():
+    model = lens()
+    whole, part = (attribution_graph(model, TASK, max_nodes=n, rows=3, **WHOLE) for n in (10_000, 25))
+    assert part.details["features"]["traced"] == 25 < whole.details["features"]["traced"]
+    names = [[n.address for n in g] for g in (whole, part)]
+    edges = [{(n[s], n[t]): w for s, t, w in zip(g.source, g.target, g.weight, strict=True)}
+             for g, n in zip((whole, part), names, strict=True)]  # fmt: skip
+    assert edges[1] == pytest.approx({e: edges[0][e] for e in edges[1]}, abs=1e-12)
+    best = max((n for n in whole if n.site == Site("mlp", 2) and n.unit != ERROR), key=lambda n: abs(n.score))
+    assert best.address in names[1]
+
+
+def test_the_mlp_of_a_layer_without_a_transcoder_is_its_error():
+    graph = attribution_graph(lens(layers=(0, 2)), TASK, **WHOLE)
+    units = {n.unit for n in graph if n.site == Site("mlp", 1)}
+    sums, activation = into(graph), graph.details["activation"]
+    assert units == {ERROR}
+    assert sums == pytest.approx({name: activation[name] for name in sums}, abs=1e-9)
+
+
+def test_skipped_positions_are_no_sources():
+    graph = attribution_graph(lens(), TASK, skip=2, **WHOLE)
+    assert graph.position[graph.site != 0].min() == 2
+    assert set(graph.position[graph.site == 0]) == set(range(7))
+
+
+def test_pruning_leaves_tokens_and_logits_and_fewer_features():
+    graph = attribution_graph(lens(), TASK)
+    parts = [n.site.part for n in graph]
+    assert parts.count("embed") == 7 and parts.count("final") == len(graph.details["logits"]) == 10
+    assert 0 < graph.details["features"]["kept"] < graph.details["features"]["active"]
+    assert 0 < graph.details["replacement"] < 1 and 0 < graph.details["completeness"] < 1
+
+
+def test_a_graph_is_saved_and_loaded(tmp_path):
+    graph = attribution_graph(lens(), TASK)
+    again = Circuit.load(graph.save(tmp_path / "graph.json"))
+    assert again.to_json() == graph.to_json()
+
+
+def test_what_cannot_be_attributed_is_refused():
+    model = lens()
+    with pytest.raises(ValueError, match="needs transcoders"):
+        attribution_graph(tiny_model("llama"), TASK)
+    with pytest.raises(ValueError, match="needs transcoders"):
+        attribution_graph(tiny_model("llama").through(random_dictionary("mlp.0", 32)), TASK)
+    with pytest.raises(ValueError, match="examples 0 to 1"):
+        attribution_graph(model, TASK, example=2)
+    with pytest.raises(ValueError, match="compares with the clean run"):
+        attribution_graph(model, TASK.with_metric(kl_divergence))
+
+
+@pytest.mark.parametrize("of", ["logits", "metric"])
+def test_a_graph_goes_out_in_the_schema_of_the_viewers(of):
+    graph = attribution_graph(lens(), TASK, of=of)
+    out = to_attribution_graph(graph)
+    jsonschema.validate(out, SCHEMA)
+    ids = [n["node_id"] for n in out["nodes"]]
+    kinds = [n["feature_type"] for n in out["nodes"]]
+    assert len(set(ids)) == len(ids) and len(out["links"]) == len(graph.weight)
+    assert {link[end] for link in out["links"] for end in ("source", "target")} <= set(ids)
+    assert kinds.count("embedding") == 7 and kinds.count("logit") == (10 if of == "logits" else 1)
+    token = next(n for n in out["nodes"] if n["feature_type"] == "embedding" and n["ctx_idx"] == 1)
+    assert token["node_id"] == f"E_{TASK.pairs[0].clean[1]}_1"
+    feature = next(n for n in out["nodes"] if n.get("clew_address") in graph.details["activation"])
+    assert feature["activation"] == graph.details["activation"][feature["clew_address"]]

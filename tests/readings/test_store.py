@@ -1,0 +1,203 @@
+"""Recording: what is on disk is what flows, once each, also after a kill and by several processes."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from clew import Model
+from clew.changes import Scale
+from clew.data.text.texts import windows
+from clew.data.text.windows import chats, cut
+from clew.readings import store as store_module
+from clew.readings.source import Source
+from clew.readings.store import Store, record
+from clew.sites import Site
+from tests.models.tiny import model_of, word_tokenizer
+
+TEXTS = [
+    "the nurse said that she was not very good . The old king and the red queen said that he was good . "
+    "The doctor said of the man ."
+] * 3 + ["the queen said ."]
+RESID = Site.parse("resid.0")
+
+
+def recorded(model: Model, folder: Path, **options: object) -> Store:
+    return record(model, TEXTS, sites=["resid.0", "mlp.1"], to=folder, **{"context": 8, "batch": 24} | options)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_what_is_recorded_is_what_flows(tmp_path: Path) -> None:
+    model = model_of()
+    store = recorded(model, tmp_path)
+    rows = list(windows(TEXTS, lambda text: model.tokenizer(text)["input_ids"], 8))
+    wanted = torch.cat([model.run(torch.tensor([row]), read=["mlp.1"])["mlp.1"][0, 1:] for row in rows])
+    assert torch.allclose(store["mlp.1"], wanted, atol=2e-2, rtol=2e-3)
+    assert store.tokens.tolist() == [t for row in rows for t in row[1:]]
+    assert len(store) == len(wanted) and store["resid.0"].dtype == torch.float32
+
+
+def test_the_bare_module_says_the_same(tmp_path: Path) -> None:
+    model = model_of(dtype=torch.float64)
+    store = recorded(model, tmp_path, dtype="float32", packing="none", context=20, shard=20)
+    module, ids = model.body.module, [model.tokenizer(text)["input_ids"][:20] for text in TEXTS]
+    with torch.no_grad():
+        hidden = [module(torch.tensor([row]), output_hidden_states=True).hidden_states[1][0, 1:] for row in ids]
+    assert torch.allclose(store["resid.0"], torch.cat(hidden).float(), atol=1e-5, rtol=1e-5)
+    assert store.documents.tolist() == [d for d, row in enumerate(ids) for _ in row[1:]]
+
+
+KILLED = """
+import os, signal, sys, tests.conftest
+from tests.readings import test_store as t
+where, folder = sys.argv[1:]
+save, saved = t.store_module.save_file, []
+def dies(*given, **options):
+    saved.append(save(*given, **options))
+    if where == "writing" and len(saved) == 3:
+        with open(given[1], "r+b") as file:
+            file.truncate(100)
+        os.kill(os.getpid(), signal.SIGKILL)
+t.store_module.save_file = dies
+def progress(done, of):
+    if where == "running" and done > of / 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+t.recorded(t.model_of(), t.Path(folder), shard=10, progress=progress)
+"""
+
+
+@pytest.mark.parametrize("where", ["running", "writing"])
+def test_a_killed_recording_goes_on_to_the_same_bytes(tmp_path: Path, where: str) -> None:
+    whole = recorded(model_of(), tmp_path / "whole", shard=10)
+    root, killed = Path(__file__).parents[2], tmp_path / "killed"
+    child = subprocess.run([sys.executable, "-c", KILLED, where, str(killed)], cwd=root, check=False)
+    assert child.returncode == -signal.SIGKILL
+    left = {path.name: path.stat().st_mtime_ns for path in killed.glob("shard-*")}
+    assert 1 < len(left) < len(whole.shards)
+    with pytest.raises(ValueError, match=rf"holds {len(left)} of {len(whole.shards)} shards; record again"):
+        Store.load(killed)
+    recorded(model_of(), killed, shard=10)
+    assert files(killed) == files(tmp_path / "whole")
+    assert {name: (killed / name).stat().st_mtime_ns for name in left} == left
+
+
+def test_a_second_recording_only_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = recorded(model_of(), tmp_path)
+    monkeypatch.setattr(store_module, "_run", None)
+    assert recorded(model_of(), tmp_path).about == first.about == Store.load(tmp_path).about
+
+
+def test_a_broken_shard_is_named_and_recorded_again(tmp_path: Path) -> None:
+    store = recorded(model_of(), tmp_path, shard=10)
+    before = files(tmp_path)
+    store.shards[1].write_bytes(before["shard-00001.safetensors"][:-1])
+    with pytest.raises(ValueError, match="shard-00001.* is no whole shard"):
+        store["resid.0"]
+    recorded(model_of(), tmp_path, shard=10)
+    assert files(tmp_path) == before
+
+
+def test_processes_write_one_store_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = recorded(model_of(), tmp_path / "alone", shard=10)
+    half = recorded(model_of(), tmp_path / "shared", shard=10, rank=1, world=2)
+    with pytest.raises(ValueError, match=r"is no whole shard|No such file"):
+        half["resid.0"]
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    recorded(model_of(), tmp_path / "shared", shard=10)
+    assert files(tmp_path / "shared") == files(tmp_path / "alone")
+    assert torch.equal(Store.load(tmp_path / "shared")["mlp.1"], alone["mlp.1"])
+
+
+def test_a_store_is_a_source_of_every_row_once_an_epoch(tmp_path: Path) -> None:
+    recorded(model_of(), tmp_path, shard=10)
+    store = Store.load(tmp_path, round=20, seed=5)
+    assert isinstance(store, Source) and store.rounds == round(len(store) / 20) == 3
+
+    def epoch(number: int) -> torch.Tensor:
+        return torch.cat([store.round(number * 3 + i)[RESID] for i in range(3)]).float()
+
+    assert sorted(epoch(0).tolist()) == sorted(epoch(1).tolist()) == sorted(store["resid.0"].tolist())
+    assert torch.equal(epoch(0), epoch(0)) and not torch.equal(epoch(0), epoch(1))
+    both = store.round(4)
+    assert both[RESID].dtype == torch.float16 and len(both[RESID]) == len(both[Site.parse("mlp.1")])
+
+
+def test_processes_share_the_shards_of_an_epoch(tmp_path: Path) -> None:
+    recorded(model_of(), tmp_path, shard=10)
+    shares = [Store.load(tmp_path, round=20, rank=rank, world=2) for rank in range(2)]
+    assert [s.rounds for s in shares] == [2, 2]
+    rows = torch.cat([s.round(n)[RESID] for s in shares for n in (2, 3)]).float()
+    assert sorted(rows.tolist()) == sorted(shares[0]["resid.0"].tolist())
+    with pytest.raises(ValueError, match="7 shards cannot be shared among 8 processes"):
+        Store.load(tmp_path, rank=0, world=8).round(0)
+
+
+def test_int8_by_hand_and_what_it_lost(tmp_path: Path) -> None:
+    x = torch.tensor([[127.0, -64.0, 0.0], [0.5, 0.25, -1.0], [0.0, 0.0, 0.0]])
+    values, scale = store_module._narrow(x, "int8")
+    assert values.tolist() == [[127, -64, 0], [64, 32, -127], [0, 0, 0]]
+    assert torch.allclose(scale, torch.tensor([1.0, 1 / 127, 0.0]))
+    exact, small = (recorded(model_of(), tmp_path / d, dtype=d) for d in ("float32", "int8"))
+    error, flow = small["mlp.1"] - exact["mlp.1"], exact["mlp.1"]
+    fvu = float(error.square().sum() / (flow - flow.mean(0)).square().sum())
+    assert small.lost[Site.parse("mlp.1")] == pytest.approx(fvu, rel=1e-3) and 0 < fvu < 1e-3
+    assert set(exact.lost.values()) == {0.0}
+    assert small.round(0)[RESID].dtype == torch.float32
+
+
+def test_a_value_beyond_half_precision_keeps_its_site_in_float32(tmp_path: Path) -> None:
+    huge = model_of().edited(Scale(RESID, factor=1e5))
+    store = recorded(huge, tmp_path)
+    assert float(store["resid.0"].abs().max()) > 65_504 and store.round(0)[RESID].dtype == torch.float32
+    assert store.lost[RESID] == 0 < store.lost[Site.parse("mlp.1")]
+
+
+def test_chats_are_recorded_with_their_classes(tmp_path: Path) -> None:
+    model = model_of()
+    model.tokenizer.chat_template = "{% for m in messages %}, {{ m.content }} <eos> {% endfor %}"
+    talk = [{"role": "user", "content": "the old king"}, {"role": "assistant", "content": "he said"}]
+    store = record(model, chats([talk] * 4, model.tokenizer), sites=["resid.1"], to=tmp_path)
+    assert store.classes.tolist() == [1, 1, 1, 0, 0, 2, 2, 0] * 4 and store.policy["packing"] == "chats"
+
+
+def test_no_more_than_was_wanted(tmp_path: Path) -> None:
+    told = []
+    store = recorded(model_of(), tmp_path, tokens=10, progress=lambda done, of: told.append((done, of)))
+    assert 10 <= len(store) < 10 + 8 and told[-1] == (len(store), len(store))
+    cutting = cut(TEXTS, word_tokenizer(), context=8)
+    kinds = {"sites": ["resid.0"], "to": tmp_path / "windows"}
+    assert len(record(model_of(), cutting, **kinds, tokens=10)) == len(store)
+
+
+def test_windows_are_not_cut_twice(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cut already; give context"):
+        record(model_of(), cut(TEXTS, word_tokenizer()), sites=["resid.0"], to=tmp_path, context=8)
+
+
+def test_another_recording_is_told_by_what_differs(tmp_path: Path) -> None:
+    recorded(model_of(), tmp_path)
+    with pytest.raises(ValueError, match=r"differs in edits\); choose another folder"):
+        recorded(model_of().edited(Scale(RESID, factor=2.0)), tmp_path)
+    with pytest.raises(ValueError, match=r"differs in dtype\)"):
+        recorded(model_of(), tmp_path, dtype="int8")
+    with pytest.raises(ValueError, match=r"differs in tokens, policy\)"):
+        recorded(model_of(), tmp_path, context=9, tokens=len(Store.load(tmp_path)))
+
+
+def test_what_cannot_be_read_or_recorded(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match=r"resid\.2 was not recorded"):
+        recorded(model_of(), tmp_path / "a")["resid.2"]
+    with pytest.raises(ValueError, match="a store cannot hold 'int4'"):
+        getattr(record, "__wrapped__", record)(model_of(), TEXTS, sites=["resid.0"], to=tmp_path / "b", dtype="int4")
+    plan = tmp_path / "a" / "store.json"
+    plan.write_text(json.dumps(json.loads(plan.read_text()) | {"version": 1}))
+    with pytest.raises(ValueError, match="is a store of version 1"):
+        Store.load(tmp_path / "a")
