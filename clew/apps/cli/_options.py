@@ -24,7 +24,8 @@ def options_of(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Mark a command whose `**options` are those of the file of a room that its `by` names.
 
-    Args: room: its name, or what tells it from the words of the command line. instead: what `by` is by default when a certain option is given, as in {"--dictionary": "fit"}; the
+    Args: room: its name, or what tells it from the words of the command line. instead: what `by` is by default when a
+        certain option is given, as in {"--dictionary": "fit"}; the
         empty name where that option leaves nothing for `by` to say.
     """
 
