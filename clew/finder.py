@@ -93,8 +93,8 @@ def _guests(room: str) -> dict[str, EntryPoint]:
 def _words(room: str) -> str:
     """A room as it is called in a sentence: "methods", "measures of circuits", "formats of edits", "readers"."""
     *above, last = room.split(".")
-    if last == "formats" and above:
-        return f"formats of {above[-1]}"
+    if "formats" in (last, *above[-1:]):
+        return f"formats of {above[-1] if last == 'formats' else last}"
     return f"measures of {last}" if above == ["measures"] else last
 
 

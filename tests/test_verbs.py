@@ -29,7 +29,7 @@ def test_evidence_that_does_not_go_with_the_claim_is_refused() -> None:
     model = model_of()
     windows = cut(["the old king said that he was good ."], model.tokenizer)
     exact = Identity("resid.1", 16)
-    with pytest.raises(ValueError, match="faithfulness measures a Circuit on Behaviour; a Identity and Windows"):
+    with pytest.raises(ValueError, match="'faithfulness' is not one of clew's measures of dictionaries"):
         clew.verify(model, windows, exact, by="faithfulness")
     with pytest.raises(ValueError, match="probing measures a Dictionary on Labelled"):
         clew.verify(model, windows, exact, by="probing")

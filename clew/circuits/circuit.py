@@ -20,6 +20,7 @@ from clew.files import read_any_json, write_json
 from clew.sites import EVERY, READERS, Site, Where, near
 
 FORMAT, VERSION = "clew circuit", 1
+FORMATS = "circuits.formats"
 ERROR = -1
 """The unit of an error node: all that the dictionary at its site leaves unexplained."""
 ANYWHERE = -1
@@ -249,8 +250,14 @@ class Circuit:
 
     # On disk.
 
-    def save(self, path: str | Path) -> Path:
-        """Write one JSON file; `Circuit.load` gives back the same bits."""
+    def save(self, path: str | Path, *, format: str = "clew", **options: Any) -> Path:
+        """Write one JSON file, of which `Circuit.load` gives back the same bits; or another format.
+
+        Args: format: `clew`, or a file of clew/circuits/formats: `mib`, `graphml`, `attribution_graph` (for graph viewers).
+            options: those of its `write`.
+        """
+        if format != "clew":
+            return finder.writing(FORMATS, format).write(self, path, **options)
         return write_json(path, self.to_json())
 
     def to_json(self) -> dict[str, Any]:
@@ -273,7 +280,7 @@ class Circuit:
         Raises: ValueError naming the file and what is wrong with it.
         """
         value = read_any_json(path, f"; a {FORMAT!r} file was expected")
-        known = finder.reading("circuits.formats", value)
+        known = finder.reading(FORMATS, value)
         return known[1].read(value, str(path)) if known else cls.from_json(value, str(path))
 
     @classmethod

@@ -196,6 +196,8 @@ class Behaviour:
         Raises: ValueError with that note if no pair is left.
         """
         mended = repair(self.pairs, self.split or 0, model)
+        if not (mended.good or mended.refused):
+            return self
         said = f"In {mended.good} of {len(self)} pairs one word was changed to make both prompts as long."
         new = replace(self, pairs=mended.pairs, note=f"{self.note} {said if mended.good else ''}".strip())
         if not mended.refused:

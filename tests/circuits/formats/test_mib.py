@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from clew.circuits.circuit import EDGE_COLUMNS, NODE_COLUMNS, Circuit
-from clew.circuits.formats.mib import from_mib, to_mib, write_mib
+from clew.circuits.formats.mib import from_mib, to_mib, write
 from clew.circuits.selection.connected import connected
 from clew.circuits.selection.top import top
 from clew.models.graph.components import Components
@@ -52,7 +52,7 @@ def test_the_graph_is_ours_and_comes_back_to_the_bit(tmp_path, family):
     whole = graph.circuit(torch.randn(graph.legal.shape).double())
     written = to_mib(whole)
     assert len(written["edges"]) == len(whole.weight) and all(e["in_graph"] for e in written["edges"].values())
-    back = Circuit.load(write_mib(whole, tmp_path / "mib.json"))
+    back = Circuit.load(write(whole, tmp_path / "mib.json"))
     assert back.details == whole.details and back.units == whole.units and back.sites == whole.sites
     assert same(back, whole, "source", "target", "weight", "weight_error", "site", "unit", "position")
     assert back.score == pytest.approx(whole.score, abs=1e-12)
@@ -104,7 +104,7 @@ def test_node_files_come_back_to_the_bit(tmp_path):
     found = from_mib(file({"input->m0": {"score": 0.0, "in_graph": False}}, nodes | unscored))
     assert [(n.address, n.score) for n in found] == [("embed/0", 0.3), ("head.0/1", 0.1), ("mlp.1/0", 0.2)]
     assert len(from_mib(file({}, nodes), only_in_graph=True)) == 2
-    assert same(Circuit.load(write_mib(found, tmp_path / "n.json")), found)
+    assert same(Circuit.load(write(found, tmp_path / "n.json")), found)
     on = {name for name, edge in to_mib(found)["edges"].items() if edge["in_graph"]}
     assert on == {
         *(f"input->a0.h1<{p}>" for p in "qkv"),

@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from clew.data.behaviours.behaviour import Behaviour, Pair, grouped
+from clew.data.behaviours.behaviour import Behaviour, Pair
 from clew.data.behaviours.metrics import answer_logit, kl_divergence, log_probability
+from clew.data.behaviours.pairs import grouped
 
 TEXT = "The boy boys girl girls near has have"
 

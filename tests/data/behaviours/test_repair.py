@@ -4,7 +4,6 @@ import pytest
 
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.behaviours.pairs import Encoded, Pair, encode
-from clew.data.behaviours.repair import repair
 
 
 class Letters:
@@ -51,31 +50,31 @@ def good(found: Behaviour) -> bool:
 
 def test_what_fits_is_returned_as_it_is():
     whole = behaviour(who("Jo", "Al"), who("Bo", "Ed"))
-    assert repair(whole, Letters()) is whole
+    assert whole.repaired(Letters()) is whole
 
 
 def test_a_word_of_a_pair_that_asks_the_same_stands_in():
     whole = behaviour(agrees("Ox", "Oxen"), agrees("Emu", "Emus"), agrees("Ka", "As"))
-    found = repair(whole, Letters())
+    found = whole.repaired(Letters())
     assert found.pairs == (agrees("Ox", "As"), *whole.pairs[1:]) and good(found)
     assert found.note == "In 1 of 3 pairs one word was changed to make both prompts as long." and found.dropped == 0
 
 
 def test_a_name_that_is_an_answer_changes_in_both_prompts_and_in_the_answers():
     whole = behaviour(who("Anna", "Al"), who("Bo", "Ed"))
-    found = repair(whole, Letters())
+    found = whole.repaired(Letters())
     assert found.pairs == (who("Bo", "Al"), who("Bo", "Ed")) and good(found)
 
 
 def test_a_name_that_the_pair_already_has_is_not_taken():
     whole = behaviour(who("Anna", "Al"), who("Al", "Ed"), who("Cy", "Ed"))
-    assert repair(whole, Letters()).pairs[0] == who("Cy", "Al")
+    assert whole.repaired(Letters()).pairs[0] == who("Cy", "Al")
 
 
 def test_a_prompt_whose_answer_hangs_on_its_word_comes_with_its_own_answer():
     france, chad, mali = ("Fr", "Pa"), ("Chadia", "Nd"), ("Ma", "Ba")
     whole = behaviour(capital(france, chad), capital(chad, ("Togola", "Lo")), capital(("Pe", "Li"), mali))
-    found = repair(whole, Letters())
+    found = whole.repaired(Letters())
     assert found.pairs[0] == capital(france, mali) and good(found)
 
 
@@ -83,7 +82,7 @@ def test_answers_that_other_prompts_share_do_not_travel():
     # " have" or " are" do not hang on the noun, so the noun of a pair that asks for the other verb may not stand in.
     other = Pair("the Ka of old", "the As of old", " is", " are", "singular")
     more = Pair("the Ko of old", "the Us of old", " is", " are", "singular")
-    found = repair(behaviour(agrees("Ox", "Oxen"), other, more), Letters())
+    found = behaviour(agrees("Ox", "Oxen"), other, more).repaired(Letters())
     assert found.pairs == (other, more) and found.dropped == 1
 
 
@@ -91,14 +90,14 @@ def test_an_answer_that_only_picks_among_words_of_the_prompt_is_left_alone():
     # A and B stand in the prompt, but which is right hangs on the word that differs.
     ask = lambda one, other: Pair(f"the {one} is a or b", f"the {other} is a or b", " a", " b")  # noqa: E731
     turned = lambda one, other: Pair(f"the {one} is a or b", f"the {other} is a or b", " b", " a")  # noqa: E731
-    found = repair(behaviour(ask("Ox", "Oxen"), turned("Ka", "As")), Letters())
+    found = behaviour(ask("Ox", "Oxen"), turned("Ka", "As")).repaired(Letters())
     assert found.pairs == (turned("Ka", "As"),)
 
 
 def test_the_clean_prompt_changes_when_only_that_helps():
     # No patch word of two tokens, as the clean one has, but a clean word of one, as the patch one has.
     whole = behaviour(agrees("Oxen", "As"), agrees("Ka", "Us"))
-    found = repair(behaviour(agrees("Oxen", "As"), agrees("Ka", "Us")), Letters())
+    found = behaviour(agrees("Oxen", "As"), agrees("Ka", "Us")).repaired(Letters())
     assert found.pairs[0] == agrees("Ka", "As") and found.pairs[1] == whole.pairs[1]
 
 
@@ -110,8 +109,8 @@ def test_only_the_same_place_case_and_half_lend_words():
         behaviour(broken, agrees("Ka", "As", "plural")),
         behaviour(broken, fits, split=1),
     ):
-        assert repair(whole, Letters()).pairs == whole.pairs[1:]
-    assert len(repair(behaviour(broken, fits), Letters())) == 2
+        assert whole.repaired(Letters()).pairs == whole.pairs[1:]
+    assert len(behaviour(broken, fits).repaired(Letters())) == 2
 
 
 def test_no_prompt_of_the_other_half_is_made():
@@ -119,12 +118,12 @@ def test_no_prompt_of_the_other_half_is_made():
     crossing = replace(
         whole, pairs=(*whole.pairs[:3], Pair("the As of old", "the Us of old", " has", " have", "plural"))
     )
-    assert repair(whole, Letters()).pairs[0] == agrees("Ox", "Us")
-    assert repair(crossing, Letters()).pairs == crossing.pairs[1:]
+    assert whole.repaired(Letters()).pairs[0] == agrees("Ox", "Us")
+    assert crossing.repaired(Letters()).pairs == crossing.pairs[1:]
 
 
 def test_what_cannot_be_repaired_is_counted_and_shown():
-    found = repair(behaviour(agrees("Ox", "Oxen"), agrees("Ka", "As", "other"), split=1), Letters())
+    found = behaviour(agrees("Ox", "Oxen"), agrees("Ka", "As", "other"), split=1).repaired(Letters())
     assert found.dropped == 1 and found.split == 0
     assert found.note == (
         "1 of 2 pairs fell out: clean and patch prompt differ in length and no word of another pair helps, as in "
@@ -132,24 +131,19 @@ def test_what_cannot_be_repaired_is_counted_and_shown():
         "['the', 'Ox', 'en', 'of', 'old']."
     )
     with pytest.raises(ValueError, match=r"no pair of toy is left\. 1 of 1 pairs fell out: .* 'the Oxen of old' has 5"):
-        repair(behaviour(agrees("Ox", "Oxen")), Letters())
+        behaviour(agrees("Ox", "Oxen")).repaired(Letters())
 
 
 def test_two_prompts_of_other_words_but_one_length_still_stand_side_by_side():
     # Two differences, a token more here and a token less there, are no repair.
     two = lambda a, b, c, d: Pair(f"{a} saw {b} run", f"{c} saw {d} run", " x", " y")  # noqa: E731
-    found = repair(behaviour(two("Jo", "Al", "Anna", "Ed"), two("Bo", "Cleo", "Cy", "Di")), Letters())
+    found = behaviour(two("Jo", "Al", "Anna", "Ed"), two("Bo", "Cleo", "Cy", "Di")).repaired(Letters())
     assert all(len(Letters().split(str(p.clean))) == len(Letters().split(str(p.patch))) for p in found.pairs)
     assert found.pairs[0] == two("Jo", "Al", "Cy", "Ed")
 
 
 def test_token_ids_have_no_words_and_other_misfits_are_left_to_bind():
     ids = behaviour(Pair((1, 2), (1, 2, 3), (4,), (5,)), Pair((1, 2), (1, 3), (4,), (5,)))
-    assert repair(ids, Letters()).pairs == ids.pairs[1:]
+    assert ids.repaired(Letters()).pairs == ids.pairs[1:]
     two_tokens = replace(agrees("Ka", "As"), answers=(" Hasit",))
-    assert repair(behaviour(two_tokens, agrees("Ox", "As")), Letters()).pairs[0] == two_tokens
-
-
-def test_a_behaviour_repairs_itself():
-    whole = behaviour(who("Anna", "Al"), who("Bo", "Ed"))
-    assert whole.repaired(Letters()) == repair(whole, Letters())
+    assert behaviour(two_tokens, agrees("Ox", "As")).repaired(Letters()).pairs[0] == two_tokens

@@ -158,7 +158,7 @@ def test_n_bounds_the_pairs(tmp_path):
         ("{nonsense\n", {}, "is not a .jsonl file"),
         ("[1]\n", {}, "must hold records with named columns; it holds other values"),
         ("", {}, "it holds none"),
-        ('{"a": 1}\n', {"format": "tabel"}, "'tabel' is not one of clew's formats; did you mean 'table'"),
+        ('{"a": 1}\n', {"format": "tabel"}, "'tabel' is not one of clew's formats of behaviours; did you mean 'table'"),
     ],
 )
 def test_a_foreign_file_is_explained(tmp_path, text, options, message):

@@ -100,5 +100,5 @@ def test_our_own_file_loads_and_others_are_named(tmp_path):
         Stack.load(tmp_path / "notes.txt")
     with pytest.raises(ValueError, match="there is no file"):
         Stack.load(tmp_path / "nowhere.gguf")
-    with pytest.raises(ValueError, match=r"'onnx' is no vector file"):
+    with pytest.raises(ValueError, match=r"'onnx' is not a format that clew writes"):
         stack.save(tmp_path / "v.onnx", format="onnx", model=model_of())
