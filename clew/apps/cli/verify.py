@@ -32,7 +32,7 @@ USUAL = {
 
 def claimed(tokens: Sequence[str]) -> str:
     """The room of measures of what is measured."""
-    if given("--edit", tokens):
+    if any(given(option, tokens) for option in ("--edit", "--undo", "--facts", "--secrets")):
         return "measures.edits"
     return "measures.dictionaries" if given("--dictionary", tokens) else "measures.circuits"
 

@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from clew.apps.bench import selections  # noqa: F401 - it takes the finder's `load` before the toys replace it
 
 import clew
 from clew import finder
@@ -16,6 +15,7 @@ from clew.apps.cli._options import arguments
 from clew.circuits.circuit import Circuit
 from clew.report import Report, Row
 from clew.sites import Site
+from clew.studies.comparison import selections  # noqa: F401 - it takes the finder's `load` before the toys replace it
 
 
 def small_circuit() -> Circuit:
