@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clew.models import Model as Model
     from clew.models import Trace as Trace
     from clew.models import open_model as open  # noqa: F401
+    from clew.readings.ablation import Ablation as Ablation
     from clew.readings.store import Store as Store
     from clew.readings.store import record as record
     from clew.report import Report as Report
@@ -44,6 +45,7 @@ _ROOMS = {
     "clew.changes": ("Add", "Clamp", "Edit", "Gate", "Mix", "Project", "Scale", "Set", "Update"),
     "clew.circuits.circuit": ("Circuit", "Node"),
     "clew.data.behaviours.behaviour": ("Behaviour", "Pair"),
+    "clew.readings.ablation": ("Ablation",),
     "clew.readings.store": ("Store", "record"),
     "clew.dictionaries": ("Dictionary",),
     "clew.models": ("EditDidNotFire", "Generation", "Model", "Trace", "open"),

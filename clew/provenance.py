@@ -21,6 +21,7 @@ from clew.data.text.windows import Windows
 from clew.dictionaries import Dictionary
 from clew.models import Model
 from clew.stack import Stack
+from clew.values import Value
 
 VERSION = "0.1.0"
 
@@ -69,6 +70,8 @@ def provenance(
 def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
+    if isinstance(value, Value):
+        return {name: _plain(part) for name, part in value.plain().items()}
     return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
 
 

@@ -45,7 +45,7 @@ def study(model: clew.Model, dictionaries: list, behaviour: str, examples: int) 
             sizes=SIZES,
             of="features, errors ablated",
             random=0,
-            errors="remove",
+            ablation=clew.Ablation(errors="remove"),
         )
     )
     return sum(parts[1:], parts[0])

@@ -10,6 +10,7 @@ from clew.methods.edges.edges import Wiring
 from clew.methods.nodes import attribution_patching as ap
 from clew.methods.nodes import integrated_gradients as ig
 from clew.methods.nodes.integrated_gradients import integrated_gradients
+from clew.readings.ablation import Ablation
 from clew.readings.contrast import Contrast
 from clew.sites import Site
 from tests.planted import ORACLE_SITES, named, oracle, oracle_behaviour, oracle_lens
@@ -103,7 +104,7 @@ def test_ablation_runs(key: str) -> None:
     lens, behaviour = oracle_lens(), oracle_behaviour()
     _, _, _, ablation, _, aggregation, threshold = key.split("/")
     found = integrated_gradients(lens, behaviour, positions=aggregation == "none").above(float(threshold[1:]))
-    trial = Trial(lens, behaviour, ablation=ablation, errors="nodes", start=0, seed=0)
+    trial = Trial(lens, behaviour, Ablation(ablation), seed=0)
     assert close(torch.from_numpy(trial.whole), oracle()["par/faith/m_M"])
     assert close(torch.from_numpy(trial.circuit_metric(found)), oracle()[f"{key}/C"])
     assert close(torch.from_numpy(trial.circuit_metric(found, complement=True)), oracle()[f"{key}/MminusC"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import textwrap
 import types
-import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -49,13 +51,19 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
     room = command.__dict__.get("room")
     if room is None:
         return command
+    from clew.values import folded
+
+    function = None
     own = {n: p for n, p in inspect.signature(command, eval_str=True).parameters.items() if p.kind is not p.VAR_KEYWORD}
     taken: list[inspect.Parameter] = []
     if tokens is not None:
         default = next((by for o, by in command.__dict__["instead"].items() if given(o, tokens)), own["by"].default)
         own["by"] = own["by"].replace(default=default)
         by = _value_of("--by", tokens) or default
-        taken = _taken(room if isinstance(room, str) else room(tokens), by, set(own)) if by else []
+        from clew.finder import load  # torch comes with it, which a list of commands must not wait for
+
+        function = load(room if isinstance(room, str) else room(tokens), by) if by else None
+        taken = _taken(function, set(own)) if function else []
 
     loaders = {p.name: loader for p in taken if (loader := _loader(get_args(p.annotation)[0]))}
     taken = [_by_name(p) if p.name in loaders else p for p in taken]
@@ -69,23 +77,40 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
     def called(*args: Any, **kwargs: Any) -> Any:
         loaded = {n: loaders[n](v) if n in loaders and v is not None else v for n, v in kwargs.items()}
         loaded |= {n: v[0] for n, v in loaded.items() if n in singles and isinstance(v, list) and len(v) == 1}
-        return command(*args, **{"by": own["by"].default, **loaded})
+        mine = {n: v for n, v in loaded.items() if n in own}
+        more = {n: v for n, v in loaded.items() if n not in own}
+        return command(*args, **{"by": own["by"].default, **mine}, **(folded(function, more) if function else more))
 
     called.__dict__["__signature__"] = inspect.Signature([*own.values(), *taken])
     called.__annotations__ = {p.name: p.annotation for p in [*own.values(), *taken]}
     return called
 
 
-def _taken(room: str, by: str, own: set[str]) -> list[inspect.Parameter]:
-    from clew.finder import load
+def _taken(function: Callable[..., Any], own: set[str]) -> list[inspect.Parameter]:
+    """The options of a function that words can say and the command does not have itself, values field by field."""
+    from clew.values import options
 
-    function = load(room, by)
-    helps, hints = arguments(function.__doc__ or ""), typing.get_type_hints(function)
-    return [
-        p.replace(annotation=Annotated[hints[n], _parameter(hints[n], helps.get(n, ""), by)])
-        for n, p in inspect.signature(function).parameters.items()
-        if p.kind is p.KEYWORD_ONLY and n not in own and (_is_plain(hints.get(n)) or _loader(hints.get(n)))
-    ]
+    helps, taken = arguments(function.__doc__ or ""), list[inspect.Parameter]()
+    for name, option in options(function).items():
+        if name in own or not (_is_plain(option.hint) or _loader(option.hint)):
+            continue
+        help = fields_of(option.owner)[option.field] if option.owner else helps.get(name, "")
+        annotation = Annotated[option.hint, _parameter(option.hint, help, function.__name__)]
+        taken.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=annotation)
+        )
+    return taken
+
+
+def fields_of(value: type) -> dict[str, str]:
+    """The sentences under the fields of a class, by field."""
+    (made,) = ast.parse(textwrap.dedent(inspect.getsource(value))).body
+    assert isinstance(made, ast.ClassDef)
+    return {
+        ast.unparse(field.target): " ".join(ast.literal_eval(said.value).split())
+        for field, said in pairwise(made.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(said, ast.Expr)
+    }
 
 
 def _loader(hint: Any) -> Callable[[str], Any] | None:

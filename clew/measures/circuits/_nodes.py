@@ -5,8 +5,7 @@ What flows at a site when it is reached, ablations below included, is encoded an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, get_args
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -17,11 +16,9 @@ from clew.circuits.circuit import ANYWHERE, ERROR, Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.measures.circuits._judge import Judge
 from clew.models import Model, Trace
+from clew.readings.ablation import Ablation
 from clew.readings.contrast import batch_tokens, check_fits, means, read_sites, resampled, state
 from clew.sites import Site
-
-Ablation = Literal["mean", "zero", "resample", "patch"]
-Errors = Literal["nodes", "keep", "remove"]
 
 
 class Trial(Judge):
@@ -29,35 +26,22 @@ class Trial(Judge):
 
     unit = "node"
 
-    def __init__(
-        self,
-        model: Model,
-        behaviour: Behaviour,
-        *,
-        ablation: Ablation,
-        errors: Errors,
-        start: int,
-        seed: int,
-        constants: Mapping[Site, Tensor] | None = None,
-    ) -> None:
-        if ablation not in get_args(Ablation):
-            raise ValueError(f"ablation={ablation!r} is unknown; choose {', '.join(get_args(Ablation))}")
-        if ablation == "patch" and behaviour.baseline != "patch":
+    def __init__(self, model: Model, behaviour: Behaviour, ablation: Ablation, *, seed: int) -> None:
+        self.kind = ablation.kind or "mean"
+        if self.kind == "patch" and behaviour.baseline != "patch":
             raise ValueError(f"{behaviour.name} has no patch prompts; choose ablation='mean', 'zero' or 'resample'")
-        if errors not in ("nodes", "keep", "remove"):
-            raise ValueError(f"errors={errors!r} is unknown; choose nodes, keep or remove")
-        self.model, self.behaviour, self.ablation, self.errors, self.seed = model, behaviour, ablation, errors, seed
+        self.model, self.behaviour, self.ablation, self.seed = model, behaviour, ablation, seed
+        start, constants = ablation.start, ablation.constants
         self.sites = [s for s in model.dictionaries if s.layer is None or s.layer >= start if s.part != "embed"]
         if not self.sites:
             raise ValueError(
                 f"with start={start} no site of the lens is left to ablate; {model.name} has {model.n_layers} layers"
             )
         self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
-        self._constants = constants
-        self._mean = means(model, behaviour, of="patch") if ablation == "mean" and constants is None else None
+        self._mean = means(model, behaviour, of="patch") if self.kind == "mean" and constants is None else None
         self.other = (
             [self._other_run(b) for b in self.batches]
-            if ablation in ("resample", "patch")
+            if self.kind in ("resample", "patch")
             else [None] * len(self.batches)
         )
         self.whole = self.metric(None)
@@ -66,22 +50,22 @@ class Trial(Judge):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        error = {"nodes": "errors are nodes", "keep": "errors kept", "remove": "errors ablated"}[self.errors]
-        kind = self.ablation if self._constants is None else "constant"
+        error = {"nodes": "errors are nodes", "keep": "errors kept", "remove": "errors ablated"}[self.ablation.errors]
+        kind = self.kind if self.ablation.constants is None else "constant"
         return (
             f"{kind} ablation at {len(self.sites)} sites, {error}; {len(self.whole)} prompts; "
             f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",
         )
 
     def _other_run(self, batch: Batch) -> Trace:
-        tokens = batch.patch if self.ablation == "patch" else resampled(batch, self.seed)
+        tokens = batch.patch if self.kind == "patch" else resampled(batch, self.seed)
         assert tokens is not None
         return self.model.run(tokens, read=read_sites(self.model), keep=0)
 
     def instead(self, batch: Batch, other: Trace | None, site: Site) -> tuple[Tensor | float, Tensor | float]:
         """What the code and the error become where they are ablated."""
-        if self._constants is not None:
-            return self._constants[site], 0.0
+        if self.ablation.constants is not None:
+            return self.ablation.constants[site], 0.0
         if self._mean is not None:
             mean = self._mean[batch.clean.shape[1]][site]
             return mean.code, mean.error
@@ -107,9 +91,9 @@ class Trial(Judge):
             mask = keep(site, dictionary.n_units, batch.clean.shape[1]).to(batch.clean.device)
             code, left = self.instead(batch, other, site)
             yield Set(site, value=code, keep=dictionary.unfold(mask[:, :-1]), basis="code")
-            if self.errors == "keep" or dictionary.exact:
+            if self.ablation.errors == "keep" or dictionary.exact:
                 continue
-            error = mask[:, -1:] if self.errors == "nodes" else torch.zeros_like(mask[:, -1:])
+            error = mask[:, -1:] if self.ablation.errors == "nodes" else torch.zeros_like(mask[:, -1:])
             yield Set(site, value=left, keep=error, basis="error")
 
     def circuit_metric(self, circuit: Circuit, *, complement: bool = False) -> np.ndarray:

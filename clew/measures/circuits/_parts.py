@@ -18,7 +18,7 @@ def judged(trial: Judge, circuit: Circuit) -> Circuit:
     if not isinstance(trial, Trial):
         return circuit.wired()
     ablated = np.isin(circuit.site, [i for i, site in enumerate(circuit.sites) if site in trial.sites])
-    return circuit.keep(ablated & ((circuit.unit != ERROR) | (trial.errors == "nodes")))
+    return circuit.keep(ablated & ((circuit.unit != ERROR) | (trial.ablation.errors == "nodes")))
 
 
 def names(circuit: Circuit, per: Per) -> list[str]:

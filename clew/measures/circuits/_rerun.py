@@ -13,6 +13,7 @@ from clew.circuits.circuit import OUTPUT, Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.finder import load
 from clew.models import Model
+from clew.values import restored
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def _recorded(made: Mapping[str, Any]) -> tuple[Callable[..., Circuit], dict[str
     except ValueError as error:
         raise ValueError(f"the method that found this circuit cannot be loaded: {error}. Give search= it") from error
     defaults = {n: p.default for n, p in inspect.signature(method).parameters.items()}
-    options = {n: v for n, v in made.get("options", {}).items() if v != defaults.get(n) and v != repr(defaults.get(n))}
+    recorded = restored(method, made.get("options", {}))
+    options = {n: v for n, v in recorded.items() if v != defaults.get(n) and v != repr(defaults.get(n))}
     for name, value in options.items():
         if isinstance(value, str) and value.startswith("<"):
             raise ValueError(

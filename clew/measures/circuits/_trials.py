@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor
-
 from clew.circuits.circuit import Circuit, is_component_graph
 from clew.data.behaviours.behaviour import Behaviour
 from clew.measures.circuits._edges import EdgeTrial
 from clew.measures.circuits._judge import Judge
-from clew.measures.circuits._nodes import Ablation, Errors, Trial
+from clew.measures.circuits._nodes import Trial
 from clew.models import Model
-from clew.sites import Site
+from clew.readings.ablation import Ablation
 
 
 def trial_of(
@@ -21,25 +16,22 @@ def trial_of(
     behaviour: Behaviour,
     circuit: Circuit,
     *,
-    ablation: Ablation | None = None,
-    errors: Errors = "nodes",
-    start: int = 0,
-    constants: Mapping[Site, Tensor] | None = None,
+    ablation: Ablation | str = Ablation(),
     seed: int = 0,
 ) -> Judge:
     """An `EdgeTrial` for a circuit of components with edges, else a `Trial` of nodes.
 
-    Args: ablation: "mean" for nodes by default; edges read the patch prompts, so only "patch" (or None) goes there.
+    Args: ablation: "mean" for nodes by default; edges read the patch prompts, so only "patch" (or no kind) goes there.
     Raises: ValueError for a component circuit with nodes but no edges, or an attribution graph with tokens and logits.
     """
+    how = Ablation.of(ablation)
     if not is_component_graph(circuit):
         _check_graph(model, circuit)
-        how: dict[str, Any] = {"ablation": ablation or "mean", "errors": errors, "start": start, "constants": constants}
-        return Trial(model, behaviour, **how, seed=seed)
-    if ablation not in (None, "patch") or start or constants:
+        return Trial(model, behaviour, how, seed=seed)
+    if how.kind not in (None, "patch") or how.start or how.constants:
         raise ValueError(
-            f"ablation={ablation!r}, start={start}: edges outside a component circuit read the patch prompt, everywhere; "
-            "leave these and constants out, or judge nodes by a circuit found in model.components()"
+            f"{how}: edges outside a component circuit read the patch prompt, everywhere; leave kind, start and constants "
+            "out, or judge nodes by a circuit found in model.components()"
         )
     if len(circuit) and not len(circuit.weight):
         raise ValueError(

@@ -18,10 +18,10 @@ from clew.data.behaviours.behaviour import Behaviour
 from clew.finder import load
 from clew.measures.circuits._areas import capped_cpr, check_sizes, cmd, cpr, no_signal, weights
 from clew.measures.circuits._judge import Judge
-from clew.measures.circuits._nodes import Errors
 from clew.measures.circuits._parts import judged
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 from clew.sites import Site
 
@@ -49,7 +49,7 @@ def areas(
     *,
     sizes: Sequence[float] = SIZES,
     select: str | Select = "top",
-    errors: Errors = "nodes",
+    ablation: Ablation | str = Ablation("patch"),
     tolerance: float = 0.05,
     held_out: bool = True,
     seed: int = 0,
@@ -62,7 +62,7 @@ def areas(
         sizes: shares k, rising; MIB's ten. The circuit of share k has the whole part of k times their number.
         select: how n are chosen: a file of clew/selection, or a function (circuit, n, *, signed) -> Circuit, such as
             functools.partial(ratio, rho=0.5). What it returns is judged, also where that is fewer than n.
-        errors: error nodes, as for faithfulness.
+        ablation: as for faithfulness; to the patch prompt, as in MIB, by default.
         tolerance: f above 1 + tolerance is called overshoot.
         held_out: measure on the behaviour's test half; False measures on all that is given.
 
@@ -74,9 +74,8 @@ def areas(
     Raises: ValueError for sizes that do not rise, a behaviour without patch prompts, or a circuit of other units.
     """
     k = check_sizes(sizes)
-    judge = trial_of(
-        model, behaviour.test if held_out else behaviour, circuit, ablation="patch", errors=errors, seed=seed
-    )
+    used = behaviour.test if held_out else behaviour
+    judge = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     ranked = _ranked(judge, circuit)
     if not judge.size(ranked):
         raise ValueError(f"the circuit has no {judge.unit}s to rank; give all scored ones, as a method returns them")

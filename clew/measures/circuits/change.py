@@ -15,12 +15,12 @@ import torch
 from clew.circuits.circuit import Circuit, is_component_graph
 from clew.data.behaviours.behaviour import Behaviour
 from clew.measures.circuits._judge import Judge
-from clew.measures.circuits._nodes import Ablation, Errors
 from clew.measures.circuits._overlap import alike, edge_ids, jaccard, node_ids, on_union, strongest, usable
 from clew.measures.circuits._prompt_groups import PromptGroups
 from clew.measures.circuits._rerun import Rerun
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 from clew.statistics.ranks import spearman
 
@@ -36,9 +36,7 @@ def change(
     sizes: Sequence[int] = (10, 30, 100),
     groups: int = 16,
     shown: int = 5,
-    ablation: Ablation | None = None,
-    errors: Errors = "nodes",
-    start: int = 0,
+    ablation: Ablation | str = Ablation(),
     held_out: bool = True,
     seed: int = 0,
 ) -> Report:
@@ -53,7 +51,7 @@ def change(
         groups: into how many groups of prompts the search is run; the spread over them gives the intervals of scores.
             Scores must be means over prompts, as those of all gradient methods are. At most one for each prompt.
         shown: how many nodes to name of those that lost and of those that gained the most.
-        ablation, errors, start, held_out, seed: as for faithfulness. Searched on the training half, judged on the other.
+        ablation, held_out, seed: as for faithfulness. Searched on the training half, judged on the other.
 
     Returns: a Report of child - parent throughout.
     - metric, metric change: on the prompts judged; intervals over prompts, drawn for both models together.
@@ -86,7 +84,7 @@ def change(
     if not is_component_graph(circuit):
         circuit = circuit.keep(np.array([circuit.sites[i] in parent.dictionaries for i in circuit.site], bool))
     trials = {
-        name: trial_of(one, judged, circuit, ablation=ablation, errors=errors, start=start, seed=seed)
+        name: trial_of(one, judged, circuit, ablation=ablation, seed=seed)
         for name, one in (("parent", parent), (of, child))
     }
     before, after = trials.values()

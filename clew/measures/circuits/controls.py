@@ -7,11 +7,11 @@ import numpy as np
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.measures.circuits._controls import pool_of, random_like, shared_by_chance
-from clew.measures.circuits._nodes import Ablation, Errors
 from clew.measures.circuits._overlap import spread
 from clew.measures.circuits._parts import judged
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 
 SLACK = 1e-9
@@ -26,9 +26,7 @@ def controls(
     pool: Circuit | None = None,
     draws: int = 100,
     depth_matched: bool = True,
-    ablation: Ablation | None = None,
-    errors: Errors = "nodes",
-    start: int = 0,
+    ablation: Ablation | str = Ablation(),
     held_out: bool = True,
     seed: int = 0,
 ) -> Report:
@@ -46,7 +44,7 @@ def controls(
         draws: how many random circuits.
         depth_matched: draw as many nodes at every site, or edges between every two layers, as the circuit has. A
             site that the circuit takes whole (an MLP as one unit) is then in every draw; False matches the number only.
-        ablation, errors, start, held_out, seed: as for faithfulness.
+        ablation, held_out, seed: as for faithfulness.
 
     Returns: a Report with the circuit's rows, the mean of the random circuits with the interval that holds the middle
         95 % of them, and p. Costs: two forwards per prompt and draw.
@@ -57,7 +55,7 @@ def controls(
     if draws < 1:
         raise ValueError(f"draws={draws}; one random circuit is the least, and p cannot be below 1 / (1 + draws)")
     used = behaviour.test if held_out else behaviour
-    trial = trial_of(model, used, circuit, ablation=ablation, errors=errors, start=start, seed=seed)
+    trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     circuit = judged(trial, circuit)
     size = trial.size(circuit)
     pool = pool_of(trial, circuit, pool)

@@ -8,9 +8,9 @@ import numpy as np
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
-from clew.measures.circuits._nodes import Ablation, Errors
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 
 
@@ -22,9 +22,7 @@ def curve(
     sizes: Sequence[int] = (10, 30, 100, 300, 1000),
     of: str = "features",
     random: int = 3,
-    ablation: Ablation | None = None,
-    errors: Errors = "nodes",
-    start: int = 0,
+    ablation: Ablation | str = Ablation(),
     held_out: bool = True,
     seed: int = 0,
 ) -> Report:
@@ -36,12 +34,12 @@ def curve(
         of: what the nodes are, for the table: features, neurons, heads.
         random: beside each size, the mean over this many circuits of as many nodes drawn from those of `circuit`,
             so give all scored nodes; there is none beside the size of the whole circuit.
-        ablation, errors, start, held_out, seed: as for faithfulness.
+        ablation, held_out, seed: as for faithfulness.
 
     Returns: a Report with a row per measure, kind and size.
     """
     used = behaviour.test if held_out else behaviour
-    trial = trial_of(model, used, circuit, ablation=ablation, errors=errors, start=start, seed=seed)
+    trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     if min(sizes, default=0) < 1:
         raise ValueError(f"sizes are numbers of nodes, from 1 on; {list(sizes)} were given")
     total = trial.size(circuit)

@@ -19,11 +19,12 @@ from clew.data.behaviours.behaviour import Behaviour
 from clew.measures.circuits._edges import EdgeTrial
 from clew.measures.circuits._feature_paths import FeaturePaths
 from clew.measures.circuits._judge import Judge
-from clew.measures.circuits._nodes import Ablation, Trial
+from clew.measures.circuits._nodes import Trial
 from clew.measures.circuits._parts import judged
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.models.graph.components import Components
+from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 
 
@@ -34,8 +35,7 @@ def edge_faithfulness(
     *,
     sizes: Sequence[int] = (10, 30, 100, 300, 1000),
     random: int = 3,
-    ablation: Ablation | None = None,
-    start: int = 0,
+    ablation: Ablation | str = Ablation(),
     tokens: int = 4096,
     held_out: bool = True,
     seed: int = 0,
@@ -48,9 +48,7 @@ def edge_faithfulness(
         random: beside each size, the mean over this many draws of as many edges between the circuit's nodes, as many
             of them into the metric, among all pairs of which one can read the other; none beside the size of all pairs.
         ablation: what flows in place of an edge that is not there; for features see faithfulness, "mean" by default,
-            for components the patch prompt's.
-        start: sites of layers below this one, and the embedding, are left alone: edges from there are always in place
-            and not counted.
+            for components the patch prompt's. Edges from sites below its `start` are always in place and not counted.
         tokens: size of the batch in which nodes that read different edges take their values side by side.
         held_out: measure on the behaviour's test half; False measures on all that is given.
 
@@ -63,7 +61,7 @@ def edge_faithfulness(
     Raises: ValueError for a circuit without edges, or with edges that jump over a site of the lens.
     """
     used = behaviour.test if held_out else behaviour
-    trial = trial_of(model, used, circuit, ablation=ablation, start=start, seed=seed)
+    trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     whole = judged(trial, circuit)
     total = len(whole.weight)
     if not total:

@@ -17,10 +17,10 @@ from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.measures.circuits._controls import held, pool_of, random_path
 from clew.measures.circuits._judge import Judge
-from clew.measures.circuits._nodes import Ablation, Errors
 from clew.measures.circuits._parts import judged, names
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 from clew.statistics.tests import binomial, holm, hsic, near_half
 
@@ -40,9 +40,7 @@ def hypothesis_tests(
     limit: int = 100,
     permutations: int = 1000,
     alpha: float = 0.05,
-    ablation: Ablation | None = None,
-    errors: Errors = "nodes",
-    start: int = 0,
+    ablation: Ablation | str = Ablation(),
     held_out: bool = True,
     seed: int = 0,
 ) -> Report:
@@ -67,7 +65,7 @@ def hypothesis_tests(
         limit: minimality of at most this many parts, drawn by `seed`.
         permutations: of the prompts, for independence.
         alpha: level of each test.
-        ablation, errors, start, held_out, seed: as for faithfulness.
+        ablation, held_out, seed: as for faithfulness.
 
     Returns: a Report with the rows equivalence, independence and minimality, whose value is p, each followed by its
         statistic: the share of wins, the criterion, and the share of parts found superfluous; notes say what was
@@ -81,7 +79,7 @@ def hypothesis_tests(
         if value < 1:
             raise ValueError(f"{name}={value}; give at least 1")
     used = behaviour.test if held_out else behaviour
-    trial = trial_of(model, used, circuit, ablation=ablation, errors=errors, start=start, seed=seed)
+    trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     circuit = judged(trial, circuit)
     pool = pool_of(trial, circuit, pool)
     size, n = trial.size(circuit), len(trial.whole)

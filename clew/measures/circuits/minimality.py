@@ -8,10 +8,10 @@ import numpy as np
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
-from clew.measures.circuits._nodes import Ablation, Errors
 from clew.measures.circuits._parts import Per, judged, names, without
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 
 
@@ -24,9 +24,7 @@ def minimality(
     tolerance: float = 0.01,
     limit: int = 200,
     top: int = 20,
-    ablation: Ablation | None = None,
-    errors: Errors = "nodes",
-    start: int = 0,
+    ablation: Ablation | str = Ablation(),
     held_out: bool = True,
     seed: int = 0,
 ) -> Report:
@@ -38,7 +36,7 @@ def minimality(
         tolerance: a part is superfluous if taking it out changes faithfulness by less than this.
         limit: at most this many parts, drawn by `seed`, so that the share of superfluous ones is that of the circuit.
         top: how many parts have a row.
-        ablation, errors, start, held_out, seed: as for faithfulness.
+        ablation, held_out, seed: as for faithfulness.
 
     Returns: a Report with the circuit's faithfulness, the share of superfluous parts, and the parts whose removal
         changes most, largest first, with intervals over prompts; a negative drop is of a part that works against the
@@ -51,7 +49,7 @@ def minimality(
             f"limit={limit}, top={top}, tolerance={tolerance}; give a limit from 1 on, the others from 0 on"
         )
     used = behaviour.test if held_out else behaviour
-    trial = trial_of(model, used, circuit, ablation=ablation, errors=errors, start=start, seed=seed)
+    trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     inside = judged(trial, circuit)
     parts = names(inside, per)
     if not parts:

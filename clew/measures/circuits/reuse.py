@@ -14,10 +14,10 @@ from jaxtyping import Int
 
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, is_component_graph
 from clew.data.behaviours.behaviour import Behaviour
-from clew.measures.circuits._nodes import Ablation, Errors
 from clew.measures.circuits._overlap import alike, edge_ids, node_ids, on_union, placed, spread
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 from clew.sites import Site
 from clew.statistics.ranks import spearman
@@ -32,9 +32,7 @@ def reuse(
     other_behaviour: Behaviour | None = None,
     n: int | None = None,
     draws: int = 1000,
-    ablation: Ablation | None = None,
-    errors: Errors = "nodes",
-    start: int = 0,
+    ablation: Ablation | str = Ablation(),
     held_out: bool = True,
     seed: int = 0,
 ) -> Report:
@@ -45,7 +43,7 @@ def reuse(
         n: compare the n nodes of largest |score| (n edges of largest |weight| of component graphs), and give all that
             a method scored; by default the circuits as they are. See `shared`.
         draws: shuffles of the null.
-        ablation, errors, start, held_out, seed: as for faithfulness; of the cross-evaluation.
+        ablation, held_out, seed: as for faithfulness; of the cross-evaluation.
 
     Returns: the rows of `shared`; with `other_behaviour` also the faithfulness on both behaviours of a behaviour's own
     circuit, of the other's, and of what they share, and reuse: the faithfulness of the other's circuit over that of the
@@ -60,7 +58,7 @@ def reuse(
         if other_behaviour is None or task is None:
             continue
         on = task.test if held_out and task.part == "all" else task
-        trial = trial_of(model, on, own, ablation=ablation, errors=errors, start=start, seed=seed)
+        trial = trial_of(model, on, own, ablation=ablation, seed=seed)
         kinds = {"own circuit": own, "the other's circuit": others, "what both share": _both(own, others)}
         metrics = {of: trial.circuit_metric(c) for of, c in kinds.items()}
         shares = {of: trial.share(metric) for of, metric in metrics.items()}

@@ -8,9 +8,9 @@ import numpy as np
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour, Pair
-from clew.measures.circuits._nodes import Ablation, Errors
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 
 
@@ -20,9 +20,7 @@ def worst_case(
     circuit: Circuit,
     *,
     show: int = 5,
-    ablation: Ablation | None = None,
-    errors: Errors = "nodes",
-    start: int = 0,
+    ablation: Ablation | str = Ablation(),
     held_out: bool = True,
     seed: int = 0,
 ) -> Report:
@@ -33,7 +31,7 @@ def worst_case(
 
     Args:
         show: how many of the worst prompts the notes name.
-        ablation, errors, start, held_out, seed: as for faithfulness.
+        ablation, held_out, seed: as for faithfulness.
 
     Returns: a Report in units of the metric; the largest has no interval, for resampling cannot find a larger one.
         Costs: three forwards per prompt. Source: uit de Bos and Garriga-Alonso 2024 (arXiv:2407.15166),
@@ -42,7 +40,7 @@ def worst_case(
     if show < 0:
         raise ValueError(f"show={show} prompts; give 0 or more")
     used = behaviour.test if held_out else behaviour
-    trial = trial_of(model, used, circuit, ablation=ablation, errors=errors, start=start, seed=seed)
+    trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     kept = trial.circuit_metric(circuit)
     apart = np.abs(kept - trial.whole)
     size, n = trial.size(circuit), len(apart)

@@ -116,6 +116,16 @@ def test_json_is_all_that_stdout_gets(toys, capsys):
     assert json.loads(capsys.readouterr().out)["rows"][0]["value"] == 0.5
 
 
+def test_the_fields_of_an_ablation_are_options_of_verify(toys, monkeypatch):
+    from clew.measures.circuits.faithfulness import faithfulness
+
+    monkeypatch.setattr(finder, "load", lambda folder, name: faithfulness)
+    small_circuit().save("c.json")
+    assert typed("verify tiny agreement c.json --ablation patch --errors keep --start 3") == 0
+    assert toys["verify"]["ablation"] == clew.Ablation("patch", "keep", 3)
+    assert "errors" not in toys["verify"]
+
+
 def test_verify_saves_what_show_draws(toys, tmp_path):
     small_circuit().save("c.json")
     assert typed("verify tiny agreement c.json --by curve --out r.json") == 0

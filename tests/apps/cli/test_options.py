@@ -6,6 +6,7 @@ import pytest
 
 from clew.apps.cli import _options
 from clew.circuits.circuit import Circuit
+from clew.readings.ablation import Ablation
 from clew.sites import Site, Weight, Where
 
 
@@ -36,6 +37,13 @@ def test_a_circuit_is_read_from_its_file():
     assert _options._loader(Circuit | None) == Circuit.load and _options._loader(int) is None
 
 
+def test_the_sentences_under_fields_are_their_help():
+    assert _options.fields_of(Ablation)["start"] == (
+        "Sites of layers below this one, and the embedding, are left alone."
+    )
+    assert set(_options.fields_of(Ablation)) == set(Ablation.__dataclass_fields__)
+
+
 def test_an_option_at_the_end_of_the_line_is_seen():
-    assert _options._given("--undo", ["m", "--undo"]) and _options._given("--undo", ["--undo=true"])
-    assert not _options._given("--undo", ["--undoing"])
+    assert _options.given("--undo", ["m", "--undo"]) and _options.given("--undo", ["--undo=true"])
+    assert not _options.given("--undo", ["--undoing"])

@@ -18,6 +18,7 @@ from clew.measures.circuits._feature_paths import FeaturePaths
 from clew.measures.circuits._nodes import Trial
 from clew.measures.circuits.edge_faithfulness import edge_faithfulness, random_edges
 from clew.models.graph.components import Components
+from clew.readings.ablation import Ablation
 from clew.readings.contrast import means
 from clew.sites import Site
 from tests.measures.idle_model import all_edges, idle_model
@@ -63,8 +64,7 @@ def nodes_of(model: Model, positions: bool, *, share: float = 1.0, length: int =
 
 
 def trial(model: Model, behaviour: Behaviour, **options: Any) -> Trial:
-    settings: dict[str, Any] = {"ablation": "mean", "errors": "nodes", "start": 0, "seed": 0} | options
-    return Trial(model, behaviour, **settings)
+    return Trial(model, behaviour, Ablation(**options), seed=0)
 
 
 def inside(judge: Trial, circuit: Circuit) -> Circuit:
@@ -75,7 +75,7 @@ def inside(judge: Trial, circuit: Circuit) -> Circuit:
 def judged(name: str, positions: bool = True, share: float = 0.4, ablation: str = "mean", tokens: int = 48):
     """The judge of some nodes of a lens, and the judge of edges between them."""
     model = LENSES[name]
-    judge = trial(model, random_behaviour(), ablation=ablation)
+    judge = trial(model, random_behaviour(), kind=ablation)
     return judge, FeaturePaths(judge, inside(judge, nodes_of(model, positions, share=share)), tokens=tokens)
 
 
@@ -100,7 +100,7 @@ def test_a_needed_wire_is_all_and_an_unneeded_one_nothing(dropped: tuple, wanted
     model = planted.model.components()
     nodes = nodes_of(model, positions=False)
     nodes = nodes.keep(nodes.site > 0)  # all but the embedding
-    judge = trial(model, planted.behaviour, ablation="patch")
+    judge = trial(model, planted.behaviour, kind="patch")
     paths = FeaturePaths(judge, nodes, tokens=4096)
     whole = paths.every_edge()
     names = [*(n.address for n in whole), "metric"]
@@ -175,7 +175,7 @@ def test_components_agree_with_path_patching_of_queries_keys_and_values_together
     graph = Components(model.body)
     nodes = nodes_of(model, positions=False)
     nodes = nodes.keep(nodes.site > 0)
-    paths = FeaturePaths(trial(model, behaviour, ablation="patch"), nodes, tokens=48)
+    paths = FeaturePaths(trial(model, behaviour, kind="patch"), nodes, tokens=48)
     wired = paths.every_edge()
     half = wired.keep_edges(np.random.default_rng(1).random(len(wired.weight)) < 0.5)
     keep = torch.zeros_like(graph.legal)

@@ -1,5 +1,7 @@
 """Faithfulness and completeness: their ends by hand, their parts against edits made one by one."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from clew.measures.circuits.curve import curve
 from clew.measures.circuits.faithfulness import faithfulness
 from clew.methods.graphs.attribution_graph import attribution_graph
 from clew.methods.nodes.integrated_gradients import integrated_gradients
+from clew.readings.ablation import Ablation
 from clew.readings.contrast import means
 from clew.sites import Site
 from tests.planted import random_behaviour, random_dictionary, tiny_model
@@ -38,8 +41,8 @@ def all_nodes(model: Model, length: int) -> Circuit:
     return Circuit(tuple(model.dictionaries), units, site, unit, position, score=ones, patch_mean=ones)
 
 
-def trial(model: Model, behaviour: Behaviour, **options: object) -> Trial:
-    return Trial(model, behaviour, **{"ablation": "mean", "errors": "nodes", "start": 0, "seed": 0} | options)
+def trial(model: Model, behaviour: Behaviour, **options: Any) -> Trial:
+    return Trial(model, behaviour, Ablation(**options), seed=0)
 
 
 @pytest.mark.parametrize("ablation", ["mean", "zero", "resample"])
@@ -168,7 +171,7 @@ def test_ablating_to_constants_is_every_site_held_at_them() -> None:
     model, behaviour = tiny_model("llama"), random_behaviour()
     lens = model.components()
     constants = {site: torch.full((lens.body.widths[site],), 0.25, dtype=torch.float64) for site in lens.dictionaries}
-    trial = Trial(lens, behaviour, ablation="mean", errors="nodes", start=0, seed=0, constants=constants)
+    trial = Trial(lens, behaviour, Ablation(constants=constants), seed=0)
     batch = next(behaviour.batches(model))
     edits = [Set(site, value=value) for site, value in constants.items() if site.part != "embed"]
     expected = behaviour.metric(model.run(batch.clean, edits=edits, keep=1), batch)

@@ -12,6 +12,7 @@ from clew.data.planted import induction
 from clew.measures.circuits._nodes import Trial
 from clew.methods._masked import MaskedNodes
 from clew.methods.masks.hard_concrete import hard_concrete
+from clew.readings.ablation import Ablation
 from tests.planted import oracle_behaviour, oracle_lens, random_behaviour, random_dictionary, tiny_model
 
 OPTIONS = {"baseline": None, "positions": None, "tokens": 512, "seed": 0}
@@ -34,7 +35,7 @@ def test_a_mask_of_zeros_and_ones_is_the_ablation_of_measures() -> None:
     mask = (torch.rand(masked.items, generator=torch.Generator().manual_seed(0)) < 0.5).double()
     circuit = masked.circuit(mask)
     assert 0 < (circuit.unit == ERROR).sum() < (masked.circuit(1 + 0 * mask).unit == ERROR).sum()
-    trial = Trial(lens, behaviour, ablation="patch", errors="nodes", start=0, seed=0)
+    trial = Trial(lens, behaviour, Ablation("patch"), seed=0)
     assert masked.whole_loss(mask) == pytest.approx(-trial.circuit_metric(circuit).mean(), abs=1e-10)
 
 
