@@ -1,19 +1,21 @@
 """The one finder: a file's name is its name, wherever in its room it lies, and other packages add theirs by entry point.
 
 A room is a folder of clew, written with dots: "methods", "measures.circuits", "data.readers". An entry point's group is
-"clew." and the room; its name is what is asked for, its object what a file of ours would hold under that name.
+"clew." and the room; its name is what is asked for. Its object is a module written like a file of ours, or what such a
+file would hold under its name. What is broken in another package breaks only what asks for it.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
-
-from clew.sites import near
 
 HERE = Path(__file__).parent
 
@@ -36,38 +38,67 @@ def load(room: str, name: str) -> Callable[..., Any]:
     Raises: ValueError naming the near names when there is no such file or entry point; ImportError as it is
     when the file's own imports fail.
     """
-    wanted, own, guests = name.replace("-", "_"), _own(room), _guests(room)
-    if wanted not in own and wanted in guests:
-        return guests[wanted].load()
-    if wanted not in own:
-        raise ValueError(f"{name!r} is not one of clew's {_words(room)}; {_near(name, names(room))}")
-    function = getattr(importlib.import_module(own[wanted]), wanted, None)
+    found, wanted = file(room, name), name.replace("-", "_")
+    function = getattr(found, wanted, None) if isinstance(found, ModuleType) else found
     if not callable(function):
-        raise ValueError(f"{own[wanted].replace('.', '/')}.py must define a function named {wanted!r}")
+        where = f"{found.__name__.replace('.', '/')}.py" if isinstance(found, ModuleType) else repr(found)
+        raise ValueError(f"{where} must define a function named {wanted!r}")
     return function
 
 
-def files(room: str) -> dict[str, Any]:
-    """The files of a room themselves, by name, as modules; of other packages what their entry points name."""
-    own = {name: importlib.import_module(path) for name, path in sorted(_own(room).items())}
-    return own | {name: guest.load() for name, guest in sorted(_guests(room).items()) if name not in own}
+def file(room: str, name: str) -> Any:
+    """The file `name`.py of a room itself, as a module; of other packages what their entry point names.
+
+    Raises: as `load`.
+    """
+    wanted, own, guests = name.replace("-", "_"), _own(room), _guests(room)
+    if wanted in own:
+        return importlib.import_module(own[wanted])
+    if wanted in guests:
+        return guests[wanted].load()
+    raise ValueError(f"{name!r} is not one of clew's {_words(room)}; {_near(name, names(room))}")
+
+
+def files(room: str) -> Iterator[tuple[str, Any]]:
+    """Each file of a room, by name; those of other packages last, each loaded when its turn comes.
+
+    A stranger's file that cannot be loaded is left out with a warning that names it; asked for by name, it raises.
+    """
+    for name in sorted(own := _own(room)):
+        yield name, importlib.import_module(own[name])
+    for name, guest in sorted(_guests(room).items()):
+        if name not in own and (found := _tried(guest, guest.load)) is not None:
+            yield name, found
+
+
+def functions(room: str) -> dict[str, Callable[..., Any]]:
+    """The function of every file of a room, by name. A stranger's that cannot be loaded is left out with a warning."""
+    found = {name: load(room, name) for name in _own(room)}
+    guests = {name: guest for name, guest in _guests(room).items() if name not in found}
+    found |= {name: _tried(guest, partial(load, room, name)) for name, guest in guests.items()}
+    return {name: function for name, function in sorted(found.items()) if function is not None}
 
 
 def reading(room: str, given: Any) -> tuple[str, Any] | None:
     """The first format of a room that matches what is given (a path, rows, parsed JSON), and its name first.
 
-    A file of formats without a `matches` can only be written. None if none matches.
+    A file of formats without a `matches` can only be written. None if none matches. Other packages are asked only about
+    what none of ours matches.
     """
-    readers = ((name, format) for name, format in files(room).items() if hasattr(format, "matches"))
-    return next((found for found in readers if found[1].matches(given)), None)
+    own, guests = _own(room), _guests(room)
+    for name, format in files(room):
+        asked = partial(getattr(format, "matches", lambda _: False), given)
+        if asked() if name in own else _tried(guests[name], asked):
+            return name, format
+    return None
 
 
 def writing(room: str, name: str) -> Any:
     """The format of that name, if it can be written. Raises: ValueError naming those that can."""
-    writers = {known: format for known, format in files(room).items() if hasattr(format, "write")}
-    if name not in writers:
-        raise ValueError(f"{name!r} is not a format that clew writes; {_near(name, writers)}")
-    return writers[name]
+    if name.replace("-", "_") in names(room) and hasattr(format := file(room, name), "write"):
+        return format
+    writers = [known for known, format in files(room) if hasattr(format, "write")]
+    raise ValueError(f"{name!r} is not a format that clew writes; {_near(name, writers)}")
 
 
 def _own(room: str) -> dict[str, str]:
@@ -90,6 +121,17 @@ def _guests(room: str) -> dict[str, EntryPoint]:
     return {e.name.replace("-", "_"): e for e in entry_points(group=f"clew.{room}")}
 
 
+def _tried(guest: EntryPoint, attempt: Callable[[], Any]) -> Any:
+    """What the attempt gives; None, and a warning that names the entry point, where it fails."""
+    try:
+        return attempt()
+    except Exception as error:  # a stranger's error of any kind is no reason to fail what does not need it
+        whose = f" of {guest.dist.name}" if guest.dist else ""
+        said = f"{type(error).__name__}: {error}"
+        warnings.warn(f"{guest.group} {guest.name!r}{whose} ({guest.value}) was left out: {said}", stacklevel=2)
+        return None
+
+
 def _words(room: str) -> str:
     """A room as it is called in a sentence: "methods", "measures of circuits", "formats of edits", "readers"."""
     *above, last = room.split(".")
@@ -99,4 +141,6 @@ def _words(room: str) -> str:
 
 
 def _near(name: str, known: Any) -> str:
+    from clew.sites import near  # needs torch, for which `clew --help` must not wait
+
     return near(name, sorted(known)) if known else "there are none"

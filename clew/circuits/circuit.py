@@ -280,7 +280,8 @@ class Circuit:
         Raises: ValueError naming the file and what is wrong with it.
         """
         value = read_any_json(path, f"; a {FORMAT!r} file was expected")
-        known = finder.reading(FORMATS, value)
+        ours = isinstance(value, Mapping) and value.get("format") == FORMAT
+        known = None if ours else finder.reading(FORMATS, value)
         return known[1].read(value, str(path)) if known else cls.from_json(value, str(path))
 
     @classmethod

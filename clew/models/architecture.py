@@ -6,8 +6,6 @@ Only names and layouts, no code path: the transformers module runs unmodified. W
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +14,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from clew.models import architectures as folder
+from clew import finder
 from clew.sites import near
+
+ROOM = "models.architectures"
 
 Columns = Mapping[str, Tensor]
 """For a fused projection: which of its output columns are `q`, `k` and `v`, heads side by side."""
@@ -86,19 +86,19 @@ COMMON = frozenset(
 
 
 def architecture_of(module: PreTrainedModel) -> Architecture:
-    """The record of a model: the file of `architectures/` that bears its config's `model_type`.
+    """The record of a model: the file of `architectures/` that bears its config's `model_type`, or an entry point.
 
     Raises: ValueError for a family without a record, or a config field that changes the computation
     in a way the record does not know, naming the family or the fields.
     """
     name, family = type(module).__name__, module.config.model_type
-    families = [m.name for m in pkgutil.iter_modules(folder.__path__)]
-    if family not in families:
+    if family.replace("-", "_") not in (families := finder.names(ROOM)):
         raise ValueError(
             f"{name} is of the family {family!r}, which has no architecture record; {near(family, families)} "
-            "To add one, write one file in clew/models/architectures (docs/extend.md shows how)"
+            "To add one, write one file in clew/models/architectures or an entry point of 'clew.models.architectures' "
+            "(docs/extend.md shows how)"
         )
-    record = importlib.import_module(f"{folder.__name__}.{family}").ARCHITECTURE
+    record = record_of(family)
     if name not in record.classes:
         raise ValueError(f"{name} is no language model that clew can run; of {family!r} it runs {record.classes}")
     strange = unknown_fields(module.config, record)
@@ -108,6 +108,15 @@ def architecture_of(module: PreTrainedModel) -> Architecture:
             "computation in a way that clew does not know; after checking what it does to the sites, add the "
             "field to `understands` of the record"
         )
+    return record
+
+
+def record_of(family: str) -> Architecture:
+    """The record of a family by its name. Raises: ValueError for a name without one, or a stranger's that is none."""
+    found = finder.file(ROOM, family)
+    record = getattr(found, "ARCHITECTURE", found)
+    if not isinstance(record, Architecture):
+        raise ValueError(f"the entry point {family!r} of 'clew.{ROOM}' gives {record!r:.80}, which is no Architecture")
     return record
 
 

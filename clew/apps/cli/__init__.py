@@ -1,14 +1,13 @@
 """clew, the command: `clew find`, `clew verify`, `clew show` and the rest of this folder.
 
-The folder is the menu: every file holds one function of the file's name, and its signature is its options.
+The folder is the menu: every file holds one function of the file's name, and its signature is its options. Other
+packages add commands by entry points of "clew.apps.cli".
 Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 the user can mend it, 2 usage, 130 interrupted.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
-import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,9 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from clew.apps.cli._options import with_options
+from clew.finder import functions, load, names
+
+ROOM = "apps.cli"
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
@@ -55,15 +57,17 @@ def menu(tokens: Sequence[str] = ()) -> App:
         default_parameter=None,
         suppress_keyboard_interrupt=False,
     )
-    for name, command in commands().items():
+    for name, command in commands(tokens[:1]).items():
         app.command(with_options(command, tokens[1:] if tokens[:1] == [name] else None), name=name)
     return app
 
 
-def commands() -> dict[str, Callable[..., Any]]:
-    """The function of each file of this folder, by its name."""
-    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
-    return {name.replace("_", "-"): getattr(importlib.import_module(f"{__name__}.{name}"), name) for name in names}
+def commands(called: Sequence[str] = ()) -> dict[str, Callable[..., Any]]:
+    """The function of each file of this folder and of each entry point, by its name; of `called` that one alone."""
+    known = {name.replace("_", "-"): name for name in names(ROOM)}
+    if chosen := [name for name in called if name in known]:
+        return {name: load(ROOM, known[name]) for name in chosen}
+    return {name.replace("_", "-"): command for name, command in functions(ROOM).items()}
 
 
 def _sentence(error: Exception) -> str:

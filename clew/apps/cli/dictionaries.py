@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 from clew.apps.cli._terminal import Json, say, table, working
 
 
 def dictionaries(path: Path | None = None, /, *, json: Json = False) -> None:
-    """List the dictionaries in a file or folder; without one, the formats that clew reads.
+    """List the dictionaries in a file or folder; without one, the formats that clew reads, its own and other packages'.
 
     Parameters
     ----------
     path
         A file or folder, in any format that clew reads.
     """
-    from clew.finder import names
+    from clew.finder import files
 
     if path is None:
-        room = "clew.dictionaries.formats"
-        formats = [n for n in names(room.removeprefix("clew.")) if hasattr(import_module(f"{room}.{n}"), "matches")]
+        formats = [name for name, format in files("dictionaries.formats") if hasattr(format, "matches")]
         say(f"clew reads these formats: {', '.join(formats)}", {"formats": formats}, json)
         return
     import clew

@@ -96,7 +96,7 @@ class Behaviour:
     @staticmethod
     def available() -> dict[str, str]:
         """Every behaviour that can be loaded by name, with a line about it; none is made."""
-        families = {family: variants_of(finder.load("data.readers", family)) for family in finder.names("data.readers")}
+        families = {family: variants_of(make) for family, make in finder.functions("data.readers").items()}
         return {f"{f}/{v}" if v else f: line for f, variants in families.items() for v, line in variants.items()}
 
     @property

@@ -73,8 +73,7 @@ def _read(address: str, format: str | None, model: Any, seed: int, options: dict
             f"{path} has columns {', '.join(map(repr, rows[0]))}, which is none of the layouts {layouts}; say "
             "which column is what with columns={'clean': ..., 'patch': ..., 'answers': ..., 'patch_answers': ...}"
         )
-    make = getattr(finder.files(FORMATS).get(format), format, None) or finder.load(FORMATS, format)
-    return make(rows, name=path.stem, model=model, seed=seed, **options)
+    return finder.load(FORMATS, format)(rows, name=path.stem, model=model, seed=seed, **options)
 
 
 def _fetch(address: str) -> Path:

@@ -1,20 +1,19 @@
 """Our own format: one safetensors file per dictionary; what is not a tensor stands in its header.
 
 The header says {"clew": "1", "kind", "reads", "writes", "settings", "meta"}, the last two as JSON.
-Any type can be saved: the class is the one Dictionary of clew/dictionaries/<kind>.py with that `kind`.
+Any type can be saved: the class is the one Dictionary of clew/dictionaries/<kind>.py with that `kind`, or what another
+package's entry point of "clew.dictionaries" names.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 
-import clew.dictionaries
+from clew import finder
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats import circuit_tracer
 from clew.dictionaries.formats._hooks import Ends, ends
@@ -90,9 +89,9 @@ def _read(file: Path, at: Ends | None) -> Dictionary:
 
 
 def _type(kind: str) -> type[Dictionary]:
-    known = [module.name for module in pkgutil.iter_modules(clew.dictionaries.__path__)]
-    module = importlib.import_module(f"clew.dictionaries.{kind}") if kind in known else None
-    for found in vars(module).values() if module else ():
+    known = finder.names("dictionaries")
+    file = finder.file("dictionaries", kind) if kind in known else None
+    for found in (file, *vars(file or object).values()):
         if isinstance(found, type) and issubclass(found, Dictionary) and getattr(found, "kind", None) == kind:
             return found
     raise ValueError(f"{kind!r} is not a type of dictionary that this clew has; {near(kind, known)}")

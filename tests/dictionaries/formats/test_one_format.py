@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clew import finder
 from clew.dictionaries import ReLU
+from clew.dictionaries.loading import FORMATS
+from clew.finder import files
 
 
 def write(path: Path) -> Path:
@@ -59,7 +60,7 @@ FILES = {
 
 
 def matching(path: Path) -> list[str]:
-    return [name for name, module in finder.files("dictionaries.formats").items() if module.matches(path)]
+    return [name for name, module in files(FORMATS) if module.matches(path)]
 
 
 @pytest.mark.parametrize("case", SAMPLES)
@@ -97,4 +98,4 @@ def test_what_we_write_is_of_one_format(tmp_path, weights, format, name, whole):
 
 def test_every_format_has_a_sample():
     seen = {case.split()[0] for case in (*SAMPLES, *FILES)} | {"clew", "pack"}
-    assert seen == set(finder.files("dictionaries.formats"))
+    assert seen == {name for name, _ in files(FORMATS)}

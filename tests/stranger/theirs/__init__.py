@@ -1,0 +1,1 @@
+"""What others add to clew, each as small as it can be."""
