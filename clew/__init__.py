@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clew.models import Model as Model
     from clew.models import Trace as Trace
     from clew.models import open_model as open  # noqa: F401
+    from clew.probing import Probe as Probe
     from clew.readings.ablation import Ablation as Ablation
     from clew.readings.store import Store as Store
     from clew.readings.store import record as record
@@ -49,6 +50,7 @@ _ROOMS = {
     "clew.readings.store": ("Store", "record"),
     "clew.dictionaries": ("Dictionary",),
     "clew.models": ("EditDidNotFire", "Generation", "Model", "Trace", "open"),
+    "clew.probing": ("Probe",),
     "clew.report": ("Report",),
     "clew.sites": ("Site", "Weight", "Where"),
     "clew.stack": ("Stack",),

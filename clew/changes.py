@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from clew.probing import Probe
 from clew.sites import EVERY, Site, Weight, Where, near
 
 Basis = Literal["value", "code", "error"]
@@ -22,40 +23,39 @@ Basis = Literal["value", "code", "error"]
 Reach = Literal["token", "prompt"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class Gate:
     """Opens an edit only where a reading is above a threshold.
 
-    The reading is a probe's, `x @ direction + bias`, or the unit `unit` of the code of the dictionary that writes the
-    site. It is taken at the edit's own site, of what arrives there, or at an earlier site `at`. With reach "token" the
-    edit is in force at the positions that are above, with "prompt" in all of a row that has one in its prompt.
+    The reading is a probe's, at the probe's own site, or the unit `unit` of the code of the dictionary that writes the
+    site, at the edit's own site or at an earlier one, `at`. Of the edit's own site it is taken of what arrives there.
+    With reach "token" the edit is in force at the positions that are above, with "prompt" in all of a row that has one
+    in its prompt.
     """
 
-    above: float = 0.0
-    direction: Tensor | None = None
-    unit: int | None = None
-    bias: float = 0.0
-    at: Any = None
-    """A Site, or its address in words; None for the edit's own."""
-    reach: Reach = "token"
+    probe: Probe | None = None
+    unit: int | None = field(default=None, kw_only=True)
+    above: float = field(default=0.0, kw_only=True)
+    at: Any = field(default=None, kw_only=True)
+    """A Site, or its address in words; a probe's is its own, and None is the edit's."""
+    reach: Reach = field(default="token", kw_only=True)
 
     def __post_init__(self) -> None:
-        if (self.direction is None) == (self.unit is None):
-            raise ValueError("a gate reads either a direction or a unit of a dictionary; give one of the two")
+        if (self.probe is None) == (self.unit is None):
+            raise ValueError("a gate reads either a probe or a unit of a dictionary; give one of the two")
         if self.reach not in get_args(Reach):
             raise ValueError(f"a gate has no reach {self.reach!r}; {near(self.reach, get_args(Reach))}")
-        if self.at is not None:
-            object.__setattr__(self, "at", Site.parse(self.at))
+        at = None if self.at is None else Site.parse(self.at)
+        if self.probe is not None and at not in (None, self.probe.site):
+            raise ValueError(f"a gate reads {self.probe!r} where the probe says, not at {at}; leave at= out")
+        object.__setattr__(self, "at", self.probe.site if self.probe else at)
 
     def __call__(self, x: Tensor) -> Bool[Tensor, "*place"]:
         """Where it is open. Args: x: [..., d] what flows, or [..., unit] its code for a gate on a unit."""
-        if self.direction is None:
-            return x[..., self.unit] > self.above
-        wide = torch.promote_types(x.dtype, torch.float32)  # a large coordinate and the bias may cancel
-        return x.to(wide) @ self.direction.to(x.device, wide) + self.bias > self.above
+        return (x[..., self.unit] if self.probe is None else self.probe(x)) > self.above
 
     def __str__(self) -> str:
-        reading = f"unit {self.unit}" if self.direction is None else "a probe"
+        reading = f"unit {self.unit}" if self.probe is None else "a probe"
         return f"{reading}{f' at {self.at}' if self.at else ''} > {self.above:g} (by {self.reach})"
 
 

@@ -15,9 +15,10 @@ from torch import Tensor
 from clew import finder
 from clew.changes import Add, Clamp, Edit, Gate, Mix, Project, Scale, Set, Update
 from clew.files import write_whole
+from clew.probing import Probe
 from clew.sites import Site, Weight, Where, near
 
-FORMAT, VERSION = "clew stack", 1
+FORMAT, VERSION = "clew stack", 2
 FORMATS = "edits.formats"
 SHOWN = 5
 """Of a long table in `about`, so many entries are printed; the file holds them all."""
@@ -119,16 +120,20 @@ class Stack(Sequence[Edit]):
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
         except (SafetensorError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
-        if head.get("format") != FORMAT or head.get("version") != VERSION:
+        if head.get("format") != FORMAT or head.get("version") not in (1, VERSION):
             raise ValueError(
                 f"{path} holds {head.get('format') or 'no edits of clew'}, version {head.get('version')}; "
-                f"this clew reads {FORMAT!r}, version {VERSION}"
+                f"this clew reads {FORMAT!r}, version 1 or {VERSION}"
             )
         try:
+            if head["version"] == 1:
+                head["edits"] = [_of_version_1(value) for value in head["edits"]]
             edits = tuple(_read(value, str(i), tensors) for i, value in enumerate(head["edits"]))
             return cls(edits, head["name"], head["about"], head["provenance"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a whole stack of edits: {error!r} is missing or malformed") from error
+        except ValueError as error:
+            raise ValueError(f"{path} is not a whole stack of edits: {error}") from error
 
 
 def _what(path: Path) -> str:
@@ -158,6 +163,9 @@ def _written(record: Edit | Gate, key: str, tensors: dict[str, Tensor]) -> dict[
             held = str(held)
         elif isinstance(held, Where):
             held = {"kind": held.kind, "values": list(held.values)}
+        elif isinstance(held, Probe):
+            tensors[f"{key}.{f.name}"] = held.weight.detach().cpu().contiguous().clone()
+            held = {**held.record, "weight": {"tensor": f"{key}.{f.name}"}}
         elif isinstance(held, Gate):
             held = _written(held, f"{key}.{f.name}", tensors)
         value[f.name] = held
@@ -176,11 +184,26 @@ def _read(value: dict[str, Any], key: str, tensors: Mapping[str, Tensor]) -> Any
             held = tuple(held)
         elif name == "gate" and held is not None:
             held = _read(held, f"{key}.gate", tensors)
+        elif name == "probe" and held is not None:
+            held = Probe.of_record(held, tensors[held["weight"]["tensor"]])
         elif isinstance(held, dict):
             held = tensors[held["tensor"]]
         given[name] = held
     del given["verb"]
     return Gate(**given) if verb == "Gate" else VERBS[verb](**given)
+
+
+def _of_version_1(edit: dict[str, Any]) -> dict[str, Any]:
+    """An edit of the first version, whose gates held a direction and a bias and read at their edit's site by default."""
+    if not edit.get("gate"):
+        return edit
+    gate = {**edit["gate"]}
+    weight, bias = gate.pop("direction"), gate.pop("bias")
+    if weight is None:
+        return {**edit, "gate": {**gate, "probe": None}}
+    site = gate.pop("at") or edit["at"]
+    told = {"classes": None, "pool": {"tokens": "every"}, "fitted": {}}
+    return {**edit, "gate": {**gate, "probe": {"site": site, "bias": float(bias).hex(), "weight": weight, **told}}}
 
 
 def _brief(value: Any) -> str:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from clew.changes import Add, Clamp, Gate, Project, Scale, Set, Update
+from clew.probing import Probe
 from clew.sites import Site
 
 X = torch.tensor([[1.0, -2.0, 3.0], [0.0, 4.0, -1.0]], dtype=torch.float64)
@@ -67,7 +68,7 @@ def test_a_swap_of_a_subspace_takes_the_part_of_the_other_and_leaves_the_rest():
 
 
 def test_a_gate_is_open_above_its_threshold_only():
-    probe = Gate(direction=torch.tensor([1.0, 0.0, 1.0]), bias=-1.0)
+    probe = Gate(Probe(AT, torch.tensor([1.0, 0.0, 1.0]), -1.0))
     assert probe(X).tolist() == [True, False]
     assert Gate(unit=1, above=4.0)(X).tolist() == [False, False]
 
@@ -82,6 +83,7 @@ def test_an_update_is_the_product_of_its_factors_in_float64():
     ("make", "says"),
     [
         (lambda: Gate(), "one of the two"),
+        (lambda: Gate(Probe("resid.1", X[0]), at="resid.0"), "where the probe says, not at resid.0"),
         (lambda: Scale(AT, factor=0.0, gate=Gate(unit=0, at="resid.3")), "comes after the edit"),
         (lambda: Scale("pattern.0", factor=0.0, gate=Gate(unit=0)), "cannot have this gate"),
         (lambda: Clamp(AT), "no limit"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 HOUSE = Path(__file__).parent.parent / "clew"
 FLOORS = {
-    1: {"sites", "changes", "report", "files", "finder", "evidence", "statistics", "scale", "values"},
+    1: {"sites", "changes", "probing", "report", "files", "finder", "evidence", "statistics", "scale", "values"},
     2: {"circuits", "dictionaries", "stack"},
     3: {"models"},
     4: {"data"},

@@ -1,10 +1,13 @@
 """Stacks of edits: saved and loaded to the bit, added up, scaled, and refused where they are not whole."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from clew.changes import Add, Clamp, Gate, Mix, Project, Scale, Set, SiteEdit, Update
+from clew.probing import Probe
 from clew.sites import Where
 from clew.stack import Stack
 from tests.planted import tiny_model
@@ -23,8 +26,8 @@ EVERYTHING = Stack(
         Add("resid.0", vector=noise(32), scale=3.0, keep_norm=True, where=Where.at(-1)),
         Set("mlp.1", value=noise(32), keep=noise(32) > 0),
         Mix("mlp.1", value=0.5, weight=noise(32).sigmoid()),
-        Scale("head.1", factor=0.0, units=(0, 3), gate=Gate(direction=noise(32), above=-1.0, reach="prompt")),
-        Clamp("resid.1", high=1.0, gate=Gate(direction=noise(32), at="resid.0", bias=0.5)),
+        Scale("head.1", factor=0.0, units=(0, 3), gate=Gate(Probe("head.1", noise(32)), above=-1.0, reach="prompt")),
+        Clamp("resid.1", high=1.0, gate=Gate(Probe("resid.0", noise(32), 0.5))),
         Project("resid.2", directions=noise(2, 32), value=noise(32), where=Where.phrase((4, 5))),
     ),
     "everything",
@@ -66,7 +69,7 @@ def test_only_what_adds_can_be_scaled():
 def test_printing_says_what_where_and_how_strong():
     said = str(EVERYTHING)
     assert "add at resid.0: where position -1, vector [32] of norm" in said and "scale 3, keep_norm True" in said
-    assert "gate a probe > -1 (by prompt), factor 0" in said and "norm: natural" in said
+    assert "gate a probe at head.1 > -1 (by prompt), factor 0" in said and "norm: natural" in said
 
 
 def test_what_is_no_stack_is_refused(tmp_path):
@@ -84,3 +87,44 @@ def test_what_is_no_stack_is_refused(tmp_path):
     (tmp_path / "cut.safetensors").write_bytes(EVERYTHING.save(tmp_path / "whole.safetensors").read_bytes()[:200])
     with pytest.raises(ValueError, match="not a whole safetensors file"):
         Stack.load(tmp_path / "cut.safetensors")
+
+
+def first_version(path, *gates):
+    """A file as the first version wrote it, whose gates held a direction and a bias of their own."""
+    edits, tensors = [], {}
+    for i, (direction, told) in enumerate(gates):
+        gate = {
+            "verb": "Gate",
+            "above": 0.1,
+            "direction": None,
+            "unit": None,
+            "bias": 0.0,
+            "at": None,
+            "reach": "token",
+        }
+        if direction is not None:
+            tensors[f"{i}.gate.direction"] = direction.clone()
+            gate["direction"] = {"tensor": f"{i}.gate.direction"}
+        edit = {"verb": "Scale", "at": "resid.1", "where": {"kind": "every", "values": []}, "basis": "value"}
+        edits.append(edit | {"units": None, "gate": gate | told, "factor": 3.0})
+    edits.append({**edits[-1], "gate": None})
+    head = {"format": "clew stack", "version": 1, "name": "old", "edits": edits, "about": {}, "provenance": {}}
+    save_file(tensors, path, {"clew": json.dumps(head)})
+    return path
+
+
+def test_a_stack_of_the_first_version_means_what_it_meant(tmp_path):
+    w = noise(32)
+    path = first_version(
+        tmp_path / "old.safetensors", (w, {"bias": 1e-17}), (w, {"at": "resid.0"}), (None, {"unit": 5})
+    )
+    own, earlier, unit, always = (edit.gate for edit in Stack.load(path))
+    assert (str(own.at), str(earlier.at), unit.at, always) == ("resid.1", "resid.0", None, None)
+    assert torch.equal(own.probe.weight, w) and own.probe.bias == 1e-17 and own.above == 0.1
+    assert (unit.unit, unit.probe) == (5, None)
+
+
+def test_a_gate_that_is_no_number_is_refused_with_the_files_name(tmp_path):
+    path = first_version(tmp_path / "old.safetensors", (noise(32) * torch.nan, {}))
+    with pytest.raises(ValueError, match=r"old\.safetensors is not a whole stack of edits: .* not finite"):
+        Stack.load(path)

@@ -7,6 +7,7 @@ from clew.dictionaries.cross_layer_transcoder import CrossLayerTranscoder as Cro
 from clew.dictionaries.crosscoder import Crosscoder as Crosscoder
 from clew.dictionaries.dictionary import Dictionary as Dictionary
 from clew.dictionaries.dictionary import Learned as Learned
+from clew.dictionaries.directions import Directions as Directions
 from clew.dictionaries.gated import Gated as Gated
 from clew.dictionaries.identity import Identity as Identity
 from clew.dictionaries.itda import ITDA as ITDA

@@ -221,10 +221,10 @@ class Model:
     def _check_gate(self, edit: SiteEdit) -> None:
         assert edit.gate
         site = self.body.site(edit.gate.at or edit.at)
-        if edit.gate.direction is not None:
-            if edit.gate.direction.shape != (width := self.body.widths[site],):
+        if edit.gate.probe is not None:
+            if edit.gate.probe.weight.shape != (width := self.body.widths[site],):
                 raise ValueError(
-                    f"a gate on a direction of shape {list(edit.gate.direction.shape)} cannot read {site}, "
+                    f"a gate on a direction of shape {list(edit.gate.probe.weight.shape)} cannot read {site}, "
                     f"which is {width} wide"
                 )
         elif site not in self.dictionaries:

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from clew.changes import Add, Gate, Scale, Update
 from clew.models.export import save_pretrained
 from clew.models.model import Model
+from clew.probing import Probe
 from clew.sites import Site, Weight, Where
 from tests.models.tiny import model_of, prompts
 from tests.planted import tiny_model
@@ -87,7 +88,7 @@ def test_an_add_to_some_units_is_read_by_the_weights_that_were_edited_too(tmp_pa
     [
         (Scale(S("neuron.1"), factor=0.0), "no constant"),
         (Add(S("resid.1"), vector=shift(), where=Where.at(-1)), "only at some positions"),
-        (Add(S("resid.1"), vector=shift(), gate=Gate(direction=shift())), "only at some positions"),
+        (Add(S("resid.1"), vector=shift(), gate=Gate(Probe("resid.1", shift()))), "only at some positions"),
         (Add(S("resid.1"), vector=shift(), keep_norm=True), "depends on what is there"),
         (Add(S("embed"), vector=shift()), "no linear map writes"),
     ],

@@ -7,6 +7,7 @@ import torch
 
 from clew.changes import Add, Clamp, Gate, Scale, Set, SiteEdit
 from clew.models import EditDidNotFire, Model
+from clew.probing import Pool, Probe
 from clew.sites import EVERY, PROMPT, RESPONSE, Site, Where
 from clew.stack import Stack
 from tests.models.tiny import model_of, prompts, relu_dictionary
@@ -61,7 +62,7 @@ def test_the_open_positions_by_hand(reach):
     above = float(clean[..., 0].flatten().kthvalue(26)[0])  # three of 28 positions are above
     opened = clean[..., 0] > above
     opened = opened if reach == "token" else opened.any(1, keepdim=True).expand_as(opened)
-    trace = model.run(prompts(4), read=["resid.1"], edits=[shift(Gate(direction=FIRST, above=above, reach=reach))])
+    trace = model.run(prompts(4), read=["resid.1"], edits=[shift(Gate(Probe(R1, FIRST), above=above, reach=reach))])
     assert torch.equal((trace["resid.1"] != clean).any(-1), opened) and 0 < opened.sum() < 28
     receipt = trace.receipts[0]
     assert (receipt.reached, receipt.fired, receipt.changed) == (28, int(opened.sum()), int(opened.sum()))
@@ -86,13 +87,13 @@ def test_a_gate_on_a_unit_of_a_transcoder_reads_what_the_transcoder_reads():
 def test_the_bias_shifts_the_threshold():
     model = quiet()
     above = middle(model)
-    one, other = shift(Gate(direction=FIRST, above=above)), shift(Gate(direction=FIRST, bias=-above))
+    one, other = shift(Gate(Probe(R1, FIRST), above=above)), shift(Gate(Probe(R1, FIRST, -above)))
     assert torch.equal(model.run(prompts(), edits=[one]).logits, model.run(prompts(), edits=[other]).logits)
 
 
 def test_a_gate_only_narrows_what_where_means():
     model = quiet()
-    always = Gate(direction=FIRST, above=-1e9)
+    always = Gate(Probe(R1, FIRST), above=-1e9)
     clean, last = model.run(prompts(), read=["resid.1"])["resid.1"], shift(always, where=Where.at(-1))
     moved = (model.run(prompts(), read=["resid.1"], edits=[last])["resid.1"] != clean).any(-1)
     assert moved.nonzero().tolist() == [[0, 6], [1, 6]]
@@ -102,7 +103,7 @@ def test_a_row_is_opened_by_a_position_that_where_leaves_out():
     model = quiet()
     x = model.run(prompts(), read=["resid.1"])["resid.1"][..., 0]
     row, column = divmod(int(x[:, :-1].argmax()), 6)  # one early position of one row opens it
-    gate = Gate(direction=FIRST, above=float(x[row, column]) - 1e-5, reach="prompt")
+    gate = Gate(Probe(R1, FIRST), above=float(x[row, column]) - 1e-5, reach="prompt")
     assert (x > gate.above).nonzero().tolist() == [[row, column]]
     receipt = model.run(prompts(), edits=[shift(gate, where=Where.at(-1))]).receipts[0]
     assert (receipt.reached, receipt.fired) == (2, 1)
@@ -115,7 +116,7 @@ def test_an_always_open_gate_is_no_gate():
             lambda g: Scale(R1, factor=0.5, gate=g),
             lambda g: Clamp(R1, high=0.1, gate=g),
         ):
-            model, gate = quiet(), Gate(direction=FIRST, above=-1e9, reach=reach)
+            model, gate = quiet(), Gate(Probe(R1, FIRST), above=-1e9, reach=reach)
             with_gate, without = (model.run(prompts(), edits=[verb(g)]) for g in (gate, None))
             assert torch.equal(with_gate.logits, without.logits)
 
@@ -127,7 +128,7 @@ def test_an_always_open_gate_is_no_gate():
 @pytest.mark.parametrize("reach", ["token", "prompt"])
 def test_a_shut_gate_keeps_every_bit_and_is_no_error(basis, reach):
     lens = seen()
-    edit = Set(R1, value=9.0, basis=basis, gate=Gate(direction=FIRST, above=1e9, reach=reach))
+    edit = Set(R1, value=9.0, basis=basis, gate=Gate(Probe(R1, FIRST), above=1e9, reach=reach))
     trace = lens.run(prompts(), edits=[edit])
     assert torch.equal(trace.logits, lens.run(prompts()).logits)
     assert (trace.receipts[0].fired, trace.receipts[0].changed, trace.receipts[0].reached) == (0, 0, 14)
@@ -139,7 +140,7 @@ def test_rows_whose_gate_is_shut_keep_every_bit_beside_rows_whose_gate_is_open(d
     model = quiet("llama", dtype)
     clean = model.run(prompts(4), read=["resid.1"])
     tops = clean["resid.1"][..., 0].amax(1).float()
-    gate = Gate(direction=FIRST, above=float(tops.sort().values[1:3].mean()), reach="prompt")
+    gate = Gate(Probe(R1, FIRST), above=float(tops.sort().values[1:3].mean()), reach="prompt")
     edited = model.run(prompts(4), edits=[shift(gate)])
     same = (edited.logits == clean.logits).flatten(1).all(1)
     assert torch.equal(same, tops <= gate.above) and 0 < same.sum() < 4
@@ -147,7 +148,7 @@ def test_rows_whose_gate_is_shut_keep_every_bit_beside_rows_whose_gate_is_open(d
 
 def test_nowhere_to_be_in_force_is_still_an_error():
     with pytest.raises(EditDidNotFire, match=r"never fired: add at resid\.1"):
-        quiet().run(prompts(), edits=[shift(Gate(direction=FIRST), where=RESPONSE)])
+        quiet().run(prompts(), edits=[shift(Gate(Probe(R1, FIRST)), where=RESPONSE)])
 
 
 # Padding and batches.
@@ -157,7 +158,7 @@ def test_nowhere_to_be_in_force_is_still_an_error():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_padded_batch_is_its_prompts_one_by_one(family, reach):
     model = quiet(family, F64)
-    edited = model.edited(shift(Gate(direction=FIRST, above=middle(model), reach=reach)))
+    edited = model.edited(shift(Gate(Probe(R1, FIRST), above=middle(model), reach=reach)))
     tokens, real = model.tokens(PROMPTS)
     together = edited.run(tokens, real=real, keep=1)
     alone = [edited.run(p, keep=1) for p in PROMPTS]
@@ -173,7 +174,7 @@ def test_padding_opens_no_row():
     direction = pads[0] / pads[0].norm()  # high on the padding of the second prompt
     above = max(float((x[real] @ direction).max()), 0.0)
     assert float((pads @ direction).max()) > above
-    trace = model.run(tokens, real=real, edits=[shift(Gate(direction=direction, above=above, reach="prompt"))])
+    trace = model.run(tokens, real=real, edits=[shift(Gate(Probe(R1, direction), above=above, reach="prompt"))])
     assert trace.receipts[0].fired == 0
 
 
@@ -185,7 +186,7 @@ def test_padding_opens_no_row():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_cache_changes_nothing(family, reach, where):
     model = quiet(family, F64)
-    edited = model.edited(shift(Gate(direction=FIRST, above=middle(model), reach=reach), where=where))
+    edited = model.edited(shift(Gate(Probe(R1, FIRST), above=middle(model), reach=reach), where=where))
     cached, plain = (edited.generate(PROMPTS, max_new_tokens=4, use_cache=c).tokens for c in (True, False))
     assert torch.equal(cached, plain)
 
@@ -194,7 +195,7 @@ def test_the_cache_changes_nothing(family, reach, where):
 @pytest.mark.parametrize("reach", ["token", "prompt"])
 def test_what_is_generated_is_what_whole_runs_say(reach, where):
     model = quiet("llama", F64)
-    edited = model.edited(shift(Gate(direction=FIRST, above=middle(model), reach=reach), where=where))
+    edited = model.edited(shift(Gate(Probe(R1, FIRST), above=middle(model), reach=reach), where=where))
     written = edited.generate(PROMPTS, max_new_tokens=4).tokens
     for row, prompt in zip(written, PROMPTS, strict=True):
         expected = by_hand(edited, prompt, 4)
@@ -209,7 +210,7 @@ def test_a_prompt_gate_is_asked_of_the_prompt_only():
     direction = torch.eye(32)[rise.argmax()]  # what it writes is higher here than the prompt
     above = float(x[:4, rise.argmax()].max() + rise.max() / 2)
     by_prompt, by_token = (
-        model.edited(shift(Gate(direction=direction, above=above, reach=r))) for r in ("prompt", "token")
+        model.edited(shift(Gate(Probe(R1, direction), above=above, reach=r))) for r in ("prompt", "token")
     )
     for cached in (True, False):
         assert torch.equal(by_prompt.generate(text, max_new_tokens=6, use_cache=cached).tokens, written)
@@ -220,7 +221,7 @@ def test_a_prompt_gate_stays_open_while_it_writes():
     model = quiet("llama", F64)
     tokens, _ = model.tokens(PROMPTS[0])
     x = model.run(tokens, read=["resid.1"])["resid.1"][0, :, 0]
-    gate = Gate(direction=FIRST, above=float(x.max()) - 1e-9, reach="prompt")  # one position opens it
+    gate = Gate(Probe(R1, FIRST), above=float(x.max()) - 1e-9, reach="prompt")  # one position opens it
     receipt = model.edited(shift(gate)).generate(PROMPTS[0], max_new_tokens=5, use_cache=True).receipts[0]
     assert (receipt.calls, receipt.reached, receipt.fired) == (5, 4 + 4, 4 + 4)
     answer = model.edited(shift(gate, where=RESPONSE)).generate(PROMPTS[0], max_new_tokens=5, use_cache=True)
@@ -230,7 +231,7 @@ def test_a_prompt_gate_stays_open_while_it_writes():
 def test_generating_twice_starts_anew():
     model = quiet("llama", F64)
     above = middle(model)
-    edited = model.edited(shift(Gate(direction=FIRST, above=above, reach="prompt")))
+    edited = model.edited(shift(Gate(Probe(R1, FIRST), above=above, reach="prompt")))
     first = edited.generate(PROMPTS[0], max_new_tokens=4).tokens
     edited.generate(PROMPTS[2], max_new_tokens=4)
     assert torch.equal(edited.generate(PROMPTS[0], max_new_tokens=4).tokens, first)
@@ -243,7 +244,7 @@ def test_generating_twice_starts_anew():
 @pytest.mark.parametrize("there", ["embed", "attn.1", "resid.0"])
 def test_a_gate_may_read_an_earlier_site(there, reach):
     model = quiet("llama", F64)
-    gate = Gate(direction=FIRST, above=middle(model, there), at=Site.parse(there), reach=reach)
+    gate = Gate(Probe(Site.parse(there), FIRST), above=middle(model, there), reach=reach)
     edited = model.edited(shift(gate))
     tokens, real = model.tokens(PROMPTS)
     above = (model.run(tokens, real=real, read=[there])[there][..., 0] > gate.above) & real
@@ -263,26 +264,27 @@ def test_a_gate_on_a_unit_of_an_earlier_site():
 def test_a_gate_reads_what_arrives_before_the_edits_of_its_site():
     model = quiet()
     low = Set(R1, value=-1e3)  # would shut the gate of what follows, if that read it
-    both = model.run(prompts(), edits=[low, shift(Gate(direction=FIRST, above=-500.0))]).receipts
+    both = model.run(prompts(), edits=[low, shift(Gate(Probe(R1, FIRST), above=-500.0))]).receipts
     assert both[1].fired == 14
 
 
 def test_a_gate_on_a_later_site_is_refused():
     with pytest.raises(ValueError, match=r"the gate reads resid\.2, which comes after the edit at resid\.1"):
-        shift(Gate(direction=FIRST, at=Site("resid", 2)))
+        shift(Gate(Probe(Site("resid", 2), FIRST)))
 
 
 @pytest.mark.parametrize("reach", ["token", "prompt"])
-def test_one_gate_at_two_sites_is_asked_at_each(reach):
+def test_one_gate_of_a_unit_at_two_sites_is_asked_at_each(reach):
     model = quiet("llama", F64)
-    gate = Gate(direction=FIRST, above=middle(model), reach=reach)
+    model = model.through(*(relu_dictionary(model, site, dtype=F64) for site in ("resid.0", "resid.1")))
+    gate = Gate(unit=5, above=0.1, reach=reach)
     shared = model.edited(shift(gate, at="resid.0"), shift(gate, at="resid.1"))
-    twins = [Gate(direction=FIRST, above=gate.above, reach=reach) for _ in range(2)]
+    twins = [Gate(unit=5, above=0.1, reach=reach) for _ in range(2)]
     apart = model.edited(shift(twins[0], at="resid.0"), shift(twins[1], at="resid.1"))
     for cached in (True, False):
         one, two = (m.generate(PROMPTS, max_new_tokens=6, use_cache=cached) for m in (shared, apart))
         assert [r.fired for r in one.receipts] == [r.fired for r in two.receipts]
-        assert torch.equal(one.tokens, two.tokens)
+        assert torch.equal(one.tokens, two.tokens) and all(r.fired for r in one.receipts)
 
 
 def test_gate_units_and_basis_together():
@@ -307,7 +309,7 @@ def test_a_gate_at_heads_and_neurons():
     for site in ("head.1", "neuron.1", "q.1"):
         x = model.run(prompts(), read=[site])[site]
         direction = torch.ones(x.shape[-1], dtype=F64)
-        gate = Gate(direction=direction, above=float((x @ direction).median()))
+        gate = Gate(Probe(site, direction), above=float((x @ direction).median()))
         receipt = model.run(prompts(), edits=[Scale(site, factor=0.0, gate=gate)]).receipts[0]
         assert receipt.fired == int((x @ direction > gate.above).sum()) == 7
     lens = model.heads()
@@ -318,7 +320,7 @@ def test_a_gate_at_heads_and_neurons():
 def test_resuming_under_a_gate_is_running():
     model = quiet("llama", F64)
     base = model.run(prompts(), record=True)
-    gate = Gate(direction=FIRST, above=middle(model, "resid.0"), at=Site("resid", 0), reach="prompt")
+    gate = Gate(Probe(Site("resid", 0), FIRST), above=middle(model, "resid.0"), reach="prompt")
     edit = shift(gate, at="resid.2")
     assert torch.equal(model.run(prompts(), edits=[edit], base=base).logits, model.run(prompts(), edits=[edit]).logits)
     copies = model.run(prompts().repeat(3, 1), edits=[edit], base=base)
@@ -327,7 +329,7 @@ def test_resuming_under_a_gate_is_running():
 
 def test_gradients_pass_through_a_gated_edit():
     model = quiet("llama", F64)
-    edit = Scale(R1, factor=3.0, gate=Gate(direction=FIRST, above=middle(model)))
+    edit = Scale(R1, factor=3.0, gate=Gate(Probe(R1, FIRST), above=middle(model)))
     trace = model.run(prompts(), read=["embed", "resid.1"], edits=[edit], grad=True)
     grads = trace.gradients(trace.logits[:, -1, 5].sum())
     assert all(bool(g.isfinite().all()) and float(g.abs().sum()) > 0 for g in grads.values())
@@ -339,7 +341,7 @@ def test_gradients_pass_through_a_gated_edit():
 def test_what_a_gate_cannot_read_is_refused():
     lens = seen()
     for gate, words in (
-        (Gate(direction=torch.ones(31)), r"shape \[31\]"),
+        (Gate(Probe(R1, torch.ones(31))), r"shape \[31\]"),
         (Gate(unit=48), "reads unit 48 at resid.1, which has 48"),
         (Gate(unit=-1), "reads unit -1 at resid.1"),
         (Gate(unit=0, at=Site("resid", 0)), "not seen through a dictionary"),
@@ -347,8 +349,8 @@ def test_what_a_gate_cannot_read_is_refused():
         for run in (lens.edited, lambda e: lens.run(prompts(), edits=[e])):
             with pytest.raises(ValueError, match=words):
                 run(shift(gate))
-    for given in ({}, {"direction": FIRST, "unit": 1}):
-        with pytest.raises(ValueError, match="either a direction or a unit"):
+    for given in ({}, {"probe": Probe(R1, FIRST), "unit": 1}):
+        with pytest.raises(ValueError, match="either a probe or a unit"):
             Gate(**given)
 
 
@@ -369,18 +371,18 @@ def test_an_edit_of_ones_own_can_have_a_gate():
             return 2 * x
 
     model = quiet()
-    receipt = model.run(prompts(), edits=[Double(R1, gate=Gate(direction=FIRST, above=middle(model)))]).receipts[0]
+    receipt = model.run(prompts(), edits=[Double(R1, gate=Gate(Probe(R1, FIRST), above=middle(model)))]).receipts[0]
     assert 0 < receipt.fired < 14
 
 
 def test_a_gate_survives_the_disk(tmp_path):
     model = quiet("llama", F64)
-    gates = [Gate(direction=FIRST.double(), above=middle(model, "resid.0"), bias=1e-17, at=Site("resid", 0), reach="prompt"),
-             Gate(unit=5, above=0.1)]  # fmt: skip
+    probe = Probe("resid.0", FIRST.double(), 1e-17, classes=("he", "she"), pool=Pool("mean", 2), fitted={"seed": 3})
+    gates = [Gate(probe, above=middle(model, "resid.0"), reach="prompt"), Gate(unit=5, above=0.1)]
     stack = Stack((shift(gates[0]), Scale("neuron.2", factor=0.0, gate=gates[1], where=Where.at(-1))))
     again = Stack.load(stack.save(tmp_path / "gated.safetensors"))
     assert torch.equal(model.edited(again).run(prompts()).logits, model.edited(stack).run(prompts()).logits)
     for old, new in zip(stack, again, strict=True):
-        assert (old.gate.unit, old.gate.above, old.gate.bias, old.gate.at, old.gate.reach, old.where) == (
-            new.gate.unit, new.gate.above, new.gate.bias, new.gate.at, new.gate.reach, new.where
-        )  # fmt: skip
+        pairs = [(getattr(old.gate, name), getattr(new.gate, name)) for name in ("unit", "above", "at", "reach")]
+        assert all(one == other for one, other in pairs) and old.where == new.where
+    assert again[0].gate.probe.record == probe.record and torch.equal(again[0].gate.probe.weight, probe.weight)

@@ -2,15 +2,14 @@
 
 A metric is any function `metric(trace, batch) -> Float[batch]`. If it reads more than logits it has an attribute
 `reads`, the sites a run must hold, and if it reads no logits at all an attribute `keep = 0`; if it compares with the
-unedited model, an attribute `reference = True`, and batches then carry that model's logits. All of these compute in
-float32 or better, and are differentiable.
+unedited model, an attribute `reference = True`, and batches then carry that model's logits. A `Probe` is a metric too.
+All of these compute in float32 or better, and are differentiable.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from clew.data.behaviours.pairs import Batch
 from clew.models.trace import Trace
-from clew.sites import Site, near
+from clew.sites import near
 
 Metric = Callable[[Trace, Batch], Tensor]
 
@@ -71,28 +70,6 @@ class _KLDivergence:
 
 kl_divergence = _KLDivergence()
 """-KL(unedited || run) of the next token, in nats: 0 where nothing changed, else below."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class probe:
-    """A linear probe's output at the last position: weight . x + bias. In the probe's own units."""
-
-    site: Site | str
-    """Where it reads."""
-    weight: Float[Tensor, "d"]
-    bias: float = 0.0
-
-    @property
-    def reads(self) -> tuple[Site, ...]:
-        return (Site.parse(self.site),)
-
-    def __call__(self, trace: Trace, batch: Batch) -> Float[Tensor, "batch"]:
-        x = _wide(trace[self.site][:, -1])
-        return x @ self.weight.to(x) + self.bias
-
-    def __repr__(self) -> str:
-        numbers = self.weight.detach().double().cpu().numpy().tobytes() + str(self.bias).encode()
-        return f"probe({self.site}, {hashlib.sha256(numbers).hexdigest()[:8]})"
 
 
 def name_of(metric: Metric) -> str:

@@ -141,7 +141,8 @@ class Sides:
         fold = torch.cat([torch.arange(len(side)) % folds for side in (self.wanted, self.unwanted)])
         said = torch.zeros_like(yes)
         for held in range(folds):
-            said[fold == held] = fit(x[fold != held], yes[fold != held], by=by)(x[fold == held]) > 0
+            weight, bias = fit(x[fold != held], yes[fold != held], by=by)
+            said[fold == held] = x[fold == held] @ weight + bias > 0
         return float(said[yes].double().mean() + (~said[~yes]).double().mean()) / 2
 
     def along(self, direction: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
@@ -159,7 +160,7 @@ def normal(by: ProbeKind) -> Callable[[Sides], Estimate]:
 
     def estimate(sides: Sides) -> Estimate:
         seen = sides.centred()
-        return sides.along(fit(*seen.examples(), by=by).weight), {"accuracy": seen.accuracy(by)}
+        return sides.along(fit(*seen.examples(), by=by)[0]), {"accuracy": seen.accuracy(by)}
 
     return estimate
 

@@ -91,7 +91,7 @@ def _ranked(sides: Sides, rank: Ranking) -> Int[Tensor, " d"]:
     if rank == "probeless":
         return sides.gap.abs().argsort(descending=True, stable=True)
     x, source = sides.examples()
-    return fit(x, source, by="logistic").weight.abs().argsort(descending=True, stable=True)
+    return fit(x, source, by="logistic")[0].abs().argsort(descending=True, stable=True)
 
 
 def _falling(first: float, last: float, d: int) -> Float[Tensor, " d"]:

@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 from clew.changes import Add, Gate
 from clew.edits.steering._directions import At, Evidence, Sides, Texts
 from clew.models import Model
+from clew.probing import EVERY_TOKEN, Probe
 from clew.readings.probe import ProbeKind, fit
 from clew.sites import ANSWER, Site, Where
 from clew.stack import Stack
@@ -121,8 +122,9 @@ def _steered(model: Model, part: Part, sides: Sides, probe: ProbeKind | None, sc
     gate = None
     if probe is not None:
         x, wanted = sides.examples()
-        says_unwanted = fit(x, ~wanted, by=probe)
-        # A gate reads the whole site, so the direction is 0 at the slots of the other heads.
-        gate = Gate(direction=pad(says_unwanted.weight, (first, width - first - d)), bias=says_unwanted.bias)
+        weight, bias = fit(x, ~wanted, by=probe)
+        weight = pad(weight, (first, width - first - d))  # it reads the whole site: 0 at the slots of the other heads
+        told = {"classes": ("wanted", "unwanted"), "pool": EVERY_TOKEN, "fitted": {"estimator": probe}}
+        gate = Gate(Probe(site, weight, bias, **told))
     slots = None if head is None else tuple(range(first, first + d))
     return Add(site, vector=sides.gap, scale=scale, units=slots, where=where, gate=gate)

@@ -19,7 +19,7 @@ from clew.data.labels.labelled import Labelled
 from clew.dictionaries import Dictionary
 from clew.models import Model
 from clew.readings.contrast import batch_tokens
-from clew.readings.probe import Probe as Probe
+from clew.readings.probe import Head as Head
 from clew.readings.probe import fit as fit
 from clew.report import Row, bootstrap
 
@@ -69,6 +69,12 @@ def see(model: Model, labelled: Labelled, dictionary: Dictionary, skip: int = 1)
                 for i, row in zip(some, kept.detach().float().cpu(), strict=True):
                     found[i] = row
     return Seen(torch.stack(x), torch.stack(code))
+
+
+def is_right(head: Head, x: Float[Tensor, "example d"], positive: np.ndarray) -> Bool[np.ndarray, " example"]:
+    """Which examples a probe judges right."""
+    weight, bias = head
+    return (x @ weight + bias > 0).numpy() == positive
 
 
 def difference(code: Float[Tensor, "example unit"], positive: np.ndarray) -> Float[Tensor, " unit"]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clew.data.labels.labelled import Labelled
 from clew.dictionaries import Dictionary
-from clew.measures.dictionaries._probes import balanced, difference, fit, origin, projections, row, see, top
+from clew.measures.dictionaries._probes import balanced, difference, fit, is_right, origin, projections, row, see, top
 from clew.models import Model
 from clew.report import Report, Row
 
@@ -70,16 +70,16 @@ def absorption(
             left_out.append(task.name)
             continue
         probe = fit(chosen_on.x, truth)
-        right = probe.right(judged_on.x, held)
+        right = is_right(probe, judged_on.x, held)
         words = np.flatnonzero(right & held).tolist()
         if not words:
             left_out.append(task.name)
             continue
-        w = probe.weight / probe.weight.norm()
+        w = probe[0] / probe[0].norm()
         main, toward = main_units(chosen_on.code, truth), projections(dictionary, w)
         cosine = torch.where(length > 0, toward / length, torch.zeros_like(toward))
         whole, part = absorbed(judged_on.code[words], judged_on.x[words] @ w, toward, cosine, main)
-        score = f1(fit(chosen_on.code[:, main], truth).right(judged_on.code[:, main], held), held)
+        score = f1(is_right(fit(chosen_on.code[:, main], truth), judged_on.code[:, main], held), held)
         accuracy = float(balanced(right, held, np.arange(len(held))))
         per_letter[task.name] = (whole.numpy().astype(float), part.double().numpy(), score, accuracy)
     if not per_letter:
@@ -146,7 +146,7 @@ def main_units(code: Float[Tensor, "word unit"], positive: np.ndarray) -> list[i
     best, k = -1.0, 0
     while k < len(ranked):
         units = ranked[: k + 1]
-        score = f1(fit(code[:, units], positive).right(code[:, units], positive), positive)
+        score = f1(is_right(fit(code[:, units], positive), code[:, units], positive), positive)
         if k and score - best <= GAIN:
             break
         best, k = score, k + 1

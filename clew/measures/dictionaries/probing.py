@@ -14,7 +14,18 @@ import torch
 
 from clew.data.labels.labelled import Labelled
 from clew.dictionaries import Dictionary
-from clew.measures.dictionaries._probes import Seen, balanced, difference, fit, origin, row, see, some_active, top
+from clew.measures.dictionaries._probes import (
+    Seen,
+    balanced,
+    difference,
+    fit,
+    is_right,
+    origin,
+    row,
+    see,
+    some_active,
+    top,
+)
 from clew.models import Model
 from clew.report import Report
 
@@ -85,8 +96,8 @@ def judged(
     generator, right = torch.Generator().manual_seed(seed), []
     for positive, judged in zip(truth, judge_truth, strict=True):
         if k is None:
-            right.append(fit(learn.x, positive).right(judge.x, judged))
+            right.append(is_right(fit(learn.x, positive), judge.x, judged))
             continue
         chosen = some_active(learn.code, k, generator) if random else top(difference(learn.code, positive).abs(), k)
-        right.append(fit(learn.code[:, chosen], positive).right(judge.code[:, chosen], judged))
+        right.append(is_right(fit(learn.code[:, chosen], positive), judge.code[:, chosen], judged))
     return np.stack(right)

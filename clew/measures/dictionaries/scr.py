@@ -21,11 +21,12 @@ import torch
 from clew.data.labels.labelled import Labelled
 from clew.dictionaries import Dictionary
 from clew.measures.dictionaries._probes import (
-    Probe,
+    Head,
     Seen,
     balanced,
     difference,
     fit,
+    is_right,
     origin,
     projections,
     row,
@@ -83,7 +84,7 @@ def scr(
     ]
     for n in ablate:
         for of, units in (("features", trial.ranked[:n]), ("random", some_active(sides[0].code, n, generator))):
-            after = trial.biased.right(without(trial.seen, dictionary, units), trial.truth)
+            after = is_right(trial.biased, without(trial.seen, dictionary, units), trial.truth)
             rows.append(row(f"scr N={n}", lambda i, a=after: trial.score(a, i), n_texts, of=of, seed=seed))
     kept, removed = concepts[trial.concept], concepts[1 - trial.concept]
     notes = (
@@ -134,7 +135,7 @@ class Trial:
 
     concept: int
     """What is judged; the other one is spurious."""
-    biased: Probe
+    biased: Head
     ranked: list[int]
     """Units of the spurious concept, the strongest first."""
     seen: Seen
@@ -150,15 +151,15 @@ class Trial:
         together = np.flatnonzero(truth[0] == truth[1]).tolist()
         biased = fit(learn.x[together], truth[concept, together])
         oracle, spurious = fit(learn.x, truth[concept]), fit(learn.x, truth[1 - concept])
-        effect = difference(learn.code, truth[1 - concept]) * projections(dictionary, spurious.weight)
+        effect = difference(learn.code, truth[1 - concept]) * projections(dictionary, spurious[0])
         return cls(
             concept,
             biased,
             top(effect.abs(), len(effect)),
             judge,
             judged[concept],
-            biased.right(judge.x, judged[concept]),
-            oracle.right(judge.x, judged[concept]),
+            is_right(biased, judge.x, judged[concept]),
+            is_right(oracle, judge.x, judged[concept]),
         )
 
     @property

@@ -17,11 +17,12 @@ import torch
 from clew.data.labels.labelled import Labelled
 from clew.dictionaries import Dictionary
 from clew.measures.dictionaries._probes import (
-    Probe,
+    Head,
     Seen,
     balanced,
     difference,
     fit,
+    is_right,
     origin,
     projections,
     row,
@@ -87,15 +88,15 @@ def tpp(
     return Report(f"targeted probe perturbation at {dictionary.writes} of {model.name}", tuple(rows), notes, about)
 
 
-def ranking(seen: Seen, positive: np.ndarray, probe: Probe, dictionary: Dictionary) -> list[int]:
+def ranking(seen: Seen, positive: np.ndarray, probe: Head, dictionary: Dictionary) -> list[int]:
     """Units that push the probe towards its class, the strongest first; units that push away are left out."""
-    effect = difference(seen.code, positive) * projections(dictionary, probe.weight)
+    effect = difference(seen.code, positive) * projections(dictionary, probe[0])
     return top(effect, int((effect > 0).sum()))
 
 
-def rights(probes: Sequence[Probe], x: torch.Tensor, truth: np.ndarray) -> np.ndarray:
+def rights(probes: Sequence[Head], x: torch.Tensor, truth: np.ndarray) -> np.ndarray:
     """Which examples each probe judges right, [probe, example]."""
-    return np.stack([probe.right(x, positive) for probe, positive in zip(probes, truth, strict=True)])
+    return np.stack([is_right(probe, x, positive) for probe, positive in zip(probes, truth, strict=True)])
 
 
 def drops(base: np.ndarray, ablated: np.ndarray, truth: np.ndarray, index: np.ndarray) -> tuple[float, float]:
@@ -114,7 +115,7 @@ def _rows(
     n: int,
     of: str,
     units: Sequence[Sequence[int]],
-    probes: Sequence[Probe],
+    probes: Sequence[Head],
     seen: Seen,
     truth: np.ndarray,
     base: np.ndarray,

@@ -1,4 +1,4 @@
-"""Accuracy by groups: does a classifier use what it should, and what does an edit of the model change about that?"""
+"""Accuracy by groups: does a probe use what it should, and what does an edit of the model change about that?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from jaxtyping import Bool
 
 from clew.data.labels.labelled import Labelled
 from clew.models import Model
-from clew.readings.classifier import Classifier
+from clew.probing import Probe
+from clew.readings.probe import scores
 from clew.report import Report, Row, bootstrap
 from clew.stack import Stack
 
@@ -20,26 +21,24 @@ def group_accuracy(
     labelled: Labelled,
     stack: Stack,
     *,
-    classifier: Classifier,
+    probe: Probe,
     together: tuple[tuple[str, str], tuple[str, str]],
     target: str = "profession",
     spurious: str = "gender",
     seed: int = 0,
 ) -> Report:
-    """A classifier on texts of four groups, read off the model and off the edited model.
+    """A probe on texts of four groups, read off the model and off the edited model.
 
     Args:
         model: seen through the dictionaries that the edits are written in.
-        together: the two pairs (target class, spurious class) that the classifier may confuse, in the order of its
+        together: the two pairs (target class, spurious class) that the probe may confuse, in the order of its
             classes: (("nurse", "female"), ("professor", "male")).
 
     Returns: for "unedited" and "edited" the rows of `accuracies`.
     Source: Marks et al. 2024 (arXiv:2403.19647), Table 2.
     """
-    if (together[0][0], together[1][0]) != classifier.classes:
-        raise ValueError(
-            f"the classifier tells {classifier.classes} apart, in this order; together={together} was given"
-        )
+    if (together[0][0], together[1][0]) != probe.classes:
+        raise ValueError(f"the probe tells {probe.classes} apart, in this order; together={together} was given")
     asked = [
         all(row)
         for row in zip(
@@ -57,11 +56,11 @@ def group_accuracy(
     )
     rows: list[Row] = []
     for of, view, nodes in (("unedited", model, None), ("edited", model.edited(stack), len(stack))):
-        says = (classifier.logits(view, labelled.texts) > 0).numpy()
+        says = (scores(view, labelled.texts, probe) > 0).numpy()
         found = accuracies(says, truth, target=target, spurious=spurious, of=of, seed=seed)
         rows += [replace(row, nodes=nodes, unit="edit") for row in found]
     notes = (f"{left} texts of other classes are left out",) if left else ()
-    return Report(f"{target} and {spurious}, {classifier!r}", tuple(rows), notes)
+    return Report(f"{target} and {spurious}, {probe!r}", tuple(rows), notes)
 
 
 def accuracies(

@@ -1,4 +1,4 @@
-"""The experiment of SHIFT: a classifier that may use the wrong thing, and ten ways to do something about it."""
+"""The experiment of SHIFT: a probe that may use the wrong thing, and ten ways to do something about it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from clew.edits.components.shift import shift
 from clew.explain.top_tokens import top_tokens
 from clew.measures.edits.group_accuracy import accuracies
 from clew.models import Model
-from clew.readings.classifier import Classifier, learn
-from clew.readings.states import states
+from clew.probing import Pool, Probe
+from clew.readings.probe import asks, learn, pooled
 from clew.report import Report, Row
 from clew.studies.shift.bottleneck import concepts, nearness
 
@@ -34,7 +34,7 @@ Answer = tuple[np.ndarray, int | None]
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """One classifier, its circuits in features and in neurons, and the judgements of both.
+    """One probe, its circuits in features and in neurons, and the judgements of both.
 
     >>> learnt, others = bios(1200, duties=range(3)), bios(600, duties=range(3, 6), seed=1)
     >>> texts = Confounded.of(learnt, {"nurse": "female", "professor": "male"}, learn=1.0, judged=others)
@@ -46,10 +46,10 @@ class Experiment:
     model: Model
     """Plain."""
     dictionaries: Sequence[Dictionary]
-    """Those at sites up to the classifier's are used."""
+    """Those at sites up to the probe's are used."""
     texts: Confounded
     site: str
-    """Where the classifier reads."""
+    """Where the probe reads."""
     judge: Judge
     """Says of the units of a circuit, with the tokens they fire on beside them, which to drop."""
     keywords: Sequence[str] = ()
@@ -61,7 +61,7 @@ class Experiment:
     by: str = "integrated_gradients"
     steps: int = 10
     skip: int = 1
-    """Tokens at the start of a text of which the classifier reads nothing."""
+    """Tokens at the start of a text of which the probe reads nothing."""
     epochs: int = 1
     gamma: float = 2.0
     """Of BLIND."""
@@ -72,13 +72,13 @@ class Experiment:
     # What is judged.
 
     @cached_property
-    def classifier(self) -> Classifier:
+    def probe(self) -> Probe:
         """Learnt on the ambiguous texts, of the plain model."""
         return self._fitted()
 
     @cached_property
     def features(self) -> Model:
-        """The model seen in the dictionaries up to the classifier's site."""
+        """The model seen in the dictionaries up to the probe's site."""
         end = self.model.body.site(self.site)
         below = [d for d in self.dictionaries if not end < self.model.body.site(d.writes)]
         if not below:
@@ -89,18 +89,18 @@ class Experiment:
 
     @cached_property
     def lenses(self) -> Mapping[str, Model]:
-        """By name the model seen in features and, if there are any below the classifier's site, in MLP hidden units."""
+        """By name the model seen in features and, if there are any below the probe's site, in MLP hidden units."""
         hidden = [site for site in self.model.sites("neuron") if site < self.model.body.site(self.site)]
         return {"features": self.features} | ({"neurons": self.model.neurons(*hidden)} if hidden else {})
 
     @cached_property
     def circuits(self) -> Mapping[str, Circuit]:
-        """For "features" and "neurons", every unit scored by its effect on the classifier's right answers."""
+        """For "features" and "neurons", every unit scored by its effect on the probe's right answers."""
         return {name: self._attributed(lens, self.texts.train, False) for name, lens in self.lenses.items()}
 
     @cached_property
     def skylines(self) -> Mapping[str, Circuit]:
-        """The same on balanced texts, by the effect on how far the classifier leans to what goes with the spurious label."""
+        """The same on balanced texts, by the effect on how far the probe leans to what goes with the spurious label."""
         return {name: self._attributed(lens, self.texts.balanced, True) for name, lens in self.lenses.items()}
 
     @cached_property
@@ -118,8 +118,7 @@ class Experiment:
         return {part: self._held(part, self.model) for part in ("train", "balanced", "test")}
 
     def _held(self, part: str, model: Model) -> Float[Tensor, "text d"]:
-        site = model.body.site(self.site)
-        return states(model, getattr(self.texts, part).texts, [site], at="mean", skip=self.skip)[site]
+        return pooled(model, getattr(self.texts, part).texts, self.site, Pool("mean", self.skip))
 
     # The rows of the table.
 
@@ -145,7 +144,7 @@ class Experiment:
         return Report(title, tuple(rows), tuple(notes), self._provenance())
 
     def _answers(self) -> Iterator[tuple[str, Callable[[], Answer]]]:
-        yield "original", lambda: self._said(self.classifier)
+        yield "original", lambda: self._said(self.probe)
         yield "random", lambda: self._without("features", self._random())
         if "neurons" in self.lenses:
             yield "SHIFT in neurons", lambda: self._without("neurons", self._dropped("neurons"))
@@ -159,13 +158,13 @@ class Experiment:
         yield "BLIND", lambda: self._said(self._fitted(gamma=self.gamma))
         yield "oracle", lambda: self._said(self._fitted(part="balanced"))
 
-    def _said(self, classifier: Classifier, model: Model | None = None, nodes: int | None = None) -> Answer:
+    def _said(self, probe: Probe, model: Model | None = None, nodes: int | None = None) -> Answer:
         x = self.plain["test"] if model is None else self._held("test", model)
-        return (classifier(x) > 0).numpy(), nodes
+        return (probe(x) > 0).numpy(), nodes
 
     def _without(self, name: str, edits: Sequence[Edit]) -> Answer:
-        """The same classifier of the model without some units."""
-        return self._said(self.classifier, self.lenses[name].edited(*edits), _units(edits))
+        """The same probe of the model without some units."""
+        return self._said(self.probe, self.lenses[name].edited(*edits), _units(edits))
 
     def _retrained(self) -> Answer:
         edits = self._dropped("features")
@@ -188,14 +187,21 @@ class Experiment:
         return whole.keep(np.random.default_rng(self.seed).permutation(len(whole))[:n]).zero()
 
     def _strongest(self, name: str) -> Sequence[Edit]:
-        """As many units as SHIFT drops features, those that lean the classifier most to the spurious label."""
+        """As many units as SHIFT drops features, those that lean the probe most to the spurious label."""
         whole, n = self.skylines[name], _units(self._dropped("features"))
         return whole.keep(np.argsort(-whole.score, kind="stable")[:n]).zero()
 
-    def _fitted(self, model: Model | None = None, *, part: str = "train", gamma: float = 0.0) -> Classifier:
+    def _fitted(self, model: Model | None = None, *, part: str = "train", gamma: float = 0.0) -> Probe:
         x = self.plain[part] if model is None else self._held(part, model)
         weight, bias = learn(x, self._positive(part), epochs=self.epochs, gamma=gamma, seed=self.seed)
-        return Classifier(self.model.body.site(self.site), weight, bias, self.texts.classes, self.skip)
+        fitted = {
+            "epochs": self.epochs,
+            "gamma": gamma,
+            "seed": self.seed,
+            "evidence_hash": getattr(self.texts, part).hash,
+        }
+        site, pool = self.model.body.site(self.site), Pool("mean", self.skip)
+        return Probe(site, weight, bias, classes=self.texts.classes, pool=pool, fitted=fitted)
 
     def _positive(self, part: str) -> Bool[np.ndarray, " text"]:
         return np.array([label == self.texts.classes[1] for label in getattr(self.texts, part)[self.texts.target]])
@@ -204,7 +210,7 @@ class Experiment:
         chosen = np.random.default_rng(self.seed).permutation(len(texts))[: self.attributed]
         some = texts.pick(sorted(chosen.tolist()))
         labels = self.texts.goes_with(some[self.texts.spurious]) if spurious else some[self.texts.target]
-        task = self.classifier.asks(lens, some.texts, labels)
+        task = asks(lens, some.texts, labels, self.probe)
         steps: dict[str, Any] = {"steps": self.steps} if self.by.startswith("integrated") else {}
         found = clew.find(lens, task, by=self.by, held_out=False, skip=self.skip, **steps)
         return found.keep(found.unit != ERROR)
@@ -222,7 +228,7 @@ class Experiment:
         return {
             "model": self.model.name,
             "weights": self.model.body.fingerprint,
-            "classifier": repr(self.classifier),
+            "probe": repr(self.probe),
             "dictionaries": dict(self.features.fingerprints),
             "texts": {"name": self.texts.train.name, **texts},
             "dropped": dropped,

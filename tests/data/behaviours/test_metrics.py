@@ -11,11 +11,10 @@ from clew.data.behaviours.metrics import (
     metric_named,
     name_of,
     probability_difference,
-    probe,
 )
 from clew.data.behaviours.pairs import Batch, Pair
 from clew.models.trace import Trace
-from clew.sites import Site
+from clew.probing import Probe
 
 ONES = torch.ones(1, 3, dtype=torch.long)
 
@@ -73,14 +72,6 @@ def test_kl_divergence_without_a_reference_says_where_to_get_one():
         kl_divergence(trace(LOGITS), batch())
 
 
-def test_a_probe_reads_its_site_at_the_last_position():
-    x = torch.zeros(1, 3, 2)
-    x[0, -1] = torch.tensor([1.0, 2.0])
-    metric = probe("resid.0", torch.tensor([10.0, 1.0]), bias=0.5)
-    assert metric.reads == (Site("resid", 0),)
-    assert metric(trace(None, {Site("resid", 0): x}), batch()).item() == 12.5
-
-
 @pytest.mark.parametrize(
     "metric", [logit_difference, answer_logit, log_probability, probability_difference, kl_divergence]
 )
@@ -103,7 +94,7 @@ def test_a_missing_patch_answer_and_missing_logits_are_named():
 
 def test_metrics_have_names():
     assert [name_of(m) for m in (logit_difference, kl_divergence)] == ["logit_difference", "kl_divergence"]
-    one, same, other = (probe("resid.0", torch.full((2,), w)) for w in (1.0, 1.0, 2.0))
+    one, same, other = (Probe("resid.0", torch.full((2,), w)) for w in (1.0, 1.0, 2.0))
     assert name_of(one) == name_of(same) != name_of(other) and name_of(one).startswith("probe(resid.0, ")
 
 

@@ -6,6 +6,7 @@ import torch
 from clew import Add, Site, Where
 from clew.changes import Gate, Scale, Update
 from clew.edits.formats import gguf as ours
+from clew.probing import Probe
 from clew.sites import Weight
 from clew.stack import Stack
 from tests.models.tiny import model_of, prompts
@@ -88,7 +89,7 @@ def test_vectors_of_one_layer_are_summed(tmp_path):
     [
         (Add(S("attn.1"), vector=vector()), r"vectors of resid\.N"),
         (Add(S("resid.1"), vector=vector(), where=Where("response")), "at every position"),
-        (Add(S("resid.1"), vector=vector(), gate=Gate(direction=vector())), "at every position"),
+        (Add(S("resid.1"), vector=vector(), gate=Gate(Probe("resid.1", vector()))), "at every position"),
         (Add(S("resid.1"), vector=vector(), keep_norm=True), "the norm is kept"),
         (Add(S("resid.1"), vector=vector()[:2], units=(0, 1)), "whole vectors"),
         (Scale(S("resid.1"), factor=2.0), "nothing but vectors"),

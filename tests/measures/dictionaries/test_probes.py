@@ -7,7 +7,16 @@ import torch
 from clew.changes import Scale
 from clew.data.labels.labelled import Labelled
 from clew.dictionaries import Identity, Partition
-from clew.measures.dictionaries._probes import balanced, difference, fit, projections, see, some_active, without
+from clew.measures.dictionaries._probes import (
+    balanced,
+    difference,
+    fit,
+    is_right,
+    projections,
+    see,
+    some_active,
+    without,
+)
 from clew.sites import Site
 from tests.measures.labelled_model import D, embedding_model, relu
 
@@ -35,8 +44,8 @@ def test_a_probe_finds_the_direction_whatever_the_unit_and_the_offset():
     truth = (x[:, 1] > 0).numpy()
     for unit, offset in ((1.0, 0.0), (1e-3, 5.0), (1e3, -7.0)):
         probe = fit(unit * x + offset, truth)
-        direction = probe.weight / probe.weight.norm()
-        assert direction[1] > 0.98 and probe.right(unit * x + offset, truth).mean() > 0.97
+        direction = probe[0] / probe[0].norm()
+        assert direction[1] > 0.98 and is_right(probe, unit * x + offset, truth).mean() > 0.97
 
 
 def test_one_class_is_nothing_to_tell_apart():

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from clew.data.labels.labelled import Labelled
-from clew.measures.dictionaries._probes import Probe, Seen
+from clew.measures.dictionaries._probes import Seen
 from clew.measures.dictionaries.tpp import drops, ranking, tpp
 from tests.measures.labelled_model import embedding_model, relu
 
@@ -28,7 +28,7 @@ def test_drops_by_hand():
 def test_only_units_that_push_towards_the_class_are_ranked():
     code = torch.tensor([[1.0, 1.0, 0.0, 2.0], [0.0, 0.0, 1.0, 0.0]])
     dictionary = relu([(1.0,), (-1.0,), (1.0,), (1.0,)])
-    probe = Probe(torch.eye(32)[0], 0.0)
+    probe = torch.eye(32)[0], 0.0
     assert ranking(Seen(torch.zeros(2, 32), code), np.array([True, False]), probe, dictionary) == [3, 0]
 
 

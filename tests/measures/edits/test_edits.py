@@ -8,6 +8,7 @@ import torch
 from clew import Add, Gate, Project, Scale, Set, Stack, Update, Where
 from clew.data.facts.facts import Facts
 from clew.measures.edits._edits import NoTwin, mean_row, product_norm, prompts_of, random_twin, random_twins
+from clew.probing import Probe
 from tests.measures.bigram_model import bigram_model, text
 from tests.planted import random_behaviour, tiny_model
 
@@ -23,7 +24,7 @@ def twin(edit, seed=0):
 
 
 def test_a_random_direction_has_the_same_norm_place_strength_and_gate():
-    edit = Add("resid.1", vector=draw(32), scale=3.0, where=Where.at(-1), gate=Gate(direction=draw(32)))
+    edit = Add("resid.1", vector=draw(32), scale=3.0, where=Where.at(-1), gate=Gate(Probe("resid.1", draw(32))))
     other = twin(edit)
     assert float(other.vector.norm()) == pytest.approx(float(edit.vector.norm()), rel=1e-14)
     assert abs(float(torch.cosine_similarity(other.vector, edit.vector, dim=0))) < 0.6

@@ -6,7 +6,7 @@ import clew
 from clew.changes import Scale
 from clew.data.labels.labelled import Labelled
 from clew.measures.edits.group_accuracy import accuracies
-from clew.readings.classifier import Classifier
+from clew.probing import Pool, Probe
 from clew.stack import Stack
 from tests.measures.labelled_model import embedding_model
 
@@ -41,7 +41,7 @@ def test_a_group_without_texts_is_an_error() -> None:
 
 MODEL = embedding_model({"on": (), "p": (1.0,), "n": (-1.0,), "he": (0.0, 3.0), "she": (0.0, -3.0)})
 WEIGHT = torch.zeros(32).index_fill(0, torch.tensor([0, 1]), 1.0)
-HEAD = Classifier("embed", WEIGHT, 0.0, ("nurse", "professor"))
+HEAD = Probe("embed", WEIGHT, classes=("nurse", "professor"), pool=Pool("mean", skip=1))
 FOUR = Labelled("four", ("on p he", "on p she", "on n he", "on n she"), {
     "profession": ("professor", "professor", "nurse", "nurse"), "gender": ("male", "female", "male", "female")})  # fmt: skip
 TOGETHER = (("nurse", "female"), ("professor", "male"))
@@ -50,7 +50,7 @@ TOGETHER = (("nurse", "female"), ("professor", "male"))
 def test_verify_says_what_an_edit_did() -> None:
     stack = Stack((Scale("embed", factor=0.0, basis="code", units=(1,)),))
     lens = MODEL.neurons("embed")
-    report = clew.verify(lens, FOUR, stack, by="group_accuracy", classifier=HEAD, together=TOGETHER)
+    report = clew.verify(lens, FOUR, stack, by="group_accuracy", probe=HEAD, together=TOGETHER)
     found = {(row.of, row.measure): row.value for row in report.rows}
     assert found["unedited", "gender accuracy"] == 1.0 and found["unedited", "worst group"] == 0.0
     assert found["edited", "gender accuracy"] == 0.5 and found["edited", "worst group"] == 1.0
@@ -60,4 +60,4 @@ def test_another_order_of_classes_is_refused() -> None:
     from clew.measures.edits.group_accuracy import group_accuracy
 
     with pytest.raises(ValueError, match="in this order"):
-        group_accuracy(MODEL, FOUR, Stack(()), classifier=HEAD, together=TOGETHER[::-1])
+        group_accuracy(MODEL, FOUR, Stack(()), probe=HEAD, together=TOGETHER[::-1])

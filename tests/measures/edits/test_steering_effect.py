@@ -9,6 +9,7 @@ from clew import Add, Behaviour, EditDidNotFire, Pair, Set, Stack, Where, edit
 from clew.changes import Gate
 from clew.measures.edits.steering_effect import steering_effect
 from clew.models import open_model
+from clew.probing import Probe
 from tests.measures.bigram_model import ID, WORDS, D, bigram_model, choice, push, pushable
 
 TABLE = {"is": {"Paris": 2.0}, "was": {"Rome": 1.0}}
@@ -40,7 +41,7 @@ def test_a_push_by_hand():
 def test_the_anti_steering_rate_by_hand():
     """After "is" the edit takes from Rome what it gives everywhere else, so one example of three moves the wrong way."""
     steered = model()
-    gate = Gate(direction=torch.eye(D, dtype=torch.float64)[ID["is"]])
+    gate = Gate(Probe("final", torch.eye(D, dtype=torch.float64)[ID["is"]]))
     against = Add("final", vector=push("Rome", -5.0)[0].vector, gate=gate)
     stack = Stack((push("Rome", 2.0)[0], against))
     behaviour = choice(steered, "France is", "France was", "Spain was")

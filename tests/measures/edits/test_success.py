@@ -9,6 +9,7 @@ from clew import Add, Gate, Stack, Where, verify
 from clew.data.facts.facts import Fact, Facts
 from clew.measures.edits.success import success
 from clew.models import EditDidNotFire
+from clew.probing import Probe
 from tests.measures.bigram_model import ID, WORDS, bigram_model, push, pushable, says
 
 TABLE = {"is": {"Paris": 3.0, "Rome": 1.0}, "was": {"Madrid": 4.0}, "Paris": {"big": 2.0}}
@@ -93,6 +94,8 @@ def test_verify_finds_it():
 def test_a_gated_edit_stays_shut():
     model = pushable(bigram_model(TABLE), "Rome")
     direction = torch.zeros(32, dtype=torch.float64)
-    shut = Add("final", vector=torch.eye(32, dtype=torch.float64)[31] * 9, gate=Gate(above=1e9, direction=direction))
+    shut = Add(
+        "final", vector=torch.eye(32, dtype=torch.float64)[31] * 9, gate=Gate(Probe("final", direction), above=1e9)
+    )
     report = success(model, FACTS, Stack((shut,), "shut"))
     assert values(report, "p(target)")["before"] == values(report, "p(target)")["after"]

@@ -9,6 +9,7 @@ import torch
 from clew.circuits.verdicts import Judgement
 from clew.data.labels.confounded import Confounded
 from clew.data.labels.labelled import Labelled
+from clew.readings.probe import pooled
 from clew.studies.shift.bottleneck import concepts, nearness
 from clew.studies.shift.experiment import Experiment, by_file, by_words
 from tests.measures.labelled_model import D, embedding_model
@@ -63,11 +64,11 @@ def test_the_oracle_needs_no_shift() -> None:
 
 
 def test_ablation_leaves_exactly_the_other_coordinates() -> None:
-    """The classifier's logit is linear here, so it must fall by weight times coordinate, and not by more."""
-    head, some = planted().classifier, texts().test.texts
-    x = head.pooled(MODEL, some)
+    """The probe's score is linear here, so it must fall by weight times coordinate, and not by more."""
+    head, some = planted().probe, texts().test.texts
+    x = pooled(MODEL, some, head.site, head.pool)
     edited = planted().features.edited(*planted()._dropped("features"))
-    assert torch.equal(head.pooled(edited, some), x.index_fill(1, torch.tensor([1]), 0))
+    assert torch.equal(pooled(edited, some, head.site, head.pool), x.index_fill(1, torch.tensor([1]), 0))
 
 
 def test_as_many_random_units_change_next_to_nothing() -> None:
@@ -102,7 +103,7 @@ def test_one_keyword_is_no_bottleneck() -> None:
         concepts(MODEL, ("teaches",), "embed")
 
 
-def test_dictionaries_above_the_classifier_are_refused() -> None:
+def test_dictionaries_above_the_probe_are_refused() -> None:
     from dataclasses import replace
 
     late = tuple(MODEL.neurons("resid.1").dictionaries.values())
