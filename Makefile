@@ -17,12 +17,12 @@ lint: .venv/stamp
 bench: .venv/stamp
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
-# Made once; again when what is to be installed changes.
-.venv/stamp: pyproject.toml constraints.txt
+# Made once; again when what is to be installed changes. Both in one call, so that clew finds the packs beside it.
+.venv/stamp: pyproject.toml packs/pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ./packs -e '.[all,dev]'
 	touch $@
 
 clean:
-	rm -rf .venv dist build .ruff_cache
+	rm -rf .venv dist build packs/dist .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

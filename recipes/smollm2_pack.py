@@ -1,4 +1,4 @@
-"""The dictionaries that come with clew: one for every residual site of SmolLM2-135M, fitted in one run.
+"""The dictionaries of clew-packs: one for every residual site of SmolLM2-135M, fitted in one run.
 
 Claim: circuits over these are better than over dictionaries of ten minutes (docs/results.md has both).
 Text: about 560,000 tokens of OpenStax textbooks (CC BY 4.0), Standard Ebooks novels (US public domain) and leads of
@@ -22,7 +22,7 @@ import clew
 from clew.data.text.texts import stream_texts, wikipedia_leads
 from clew.data.text.windows import cut
 
-PACK = Path(__file__).parent.parent / "clew" / "packs" / "smollm2-135m"
+PACK = Path(__file__).parent.parent / "packs" / "clew_packs" / "smollm2-135m"
 CHARACTERS = {"openstax": 750_000, "standardebooks": 800_000, "wiki_vital": 1_150_000}
 """How much of each source."""
 TEXT = "OpenStax textbooks (CC BY 4.0), Standard Ebooks novels (US public domain), leads of English Wikipedia (CC BY-SA 4.0)"
@@ -77,17 +77,24 @@ def main() -> None:
         windows = cut(texts, model.tokenizer, context=64)
         recording, learning = bar.add_task("recording"), bar.add_task("learning", total=None)
         store = clew.record(
-            model, windows, sites=sites, to=work / "store",
+            model,
+            windows,
+            sites=sites,
+            to=work / "store",
             progress=lambda done, of: bar.update(recording, completed=done, total=of),
-        )  # fmt: skip
+        )
         steps = 10 if given.tiny else 4 * len(store) // BATCH  # four times through the text
         plans = [clew.Plan("topk", site, options={"units": UNITS, "k": K}, name=site) for site in sites]
         dictionaries = clew.train(
-            store, plans, to=work / "dictionaries", steps=steps, batch=BATCH,
+            store,
+            plans,
+            to=work / "dictionaries",
+            steps=steps,
+            batch=BATCH,
             progress=lambda step, of, log: bar.update(
                 learning, completed=step, total=of, description=f"learning, {log['unexplained']:.3f} unexplained"
             ),
-        )  # fmt: skip
+        )
         for dictionary in dictionaries:
             dictionary.meta["text"] = TEXT
             dictionary.save(pack / f"{dictionary.reads}.pack.safetensors", format="pack")

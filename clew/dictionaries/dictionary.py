@@ -109,7 +109,7 @@ class Dictionary(nn.Module, ABC):
 
     @staticmethod
     def load(path: str | Path, *, at: Site | str | None = None) -> list[Dictionary]:
-        """The dictionaries in a file, a folder or a bundled pack, in forward order; every format we know is tried.
+        """The dictionaries in a file, a folder or an installed pack, in forward order; every format we know is tried.
 
         A folder that holds none itself may hold folders that do. `at` is needed where the file does not
         say at which site it was trained, and wins where it does: `resid.3`, or `mlp_in.3 -> mlp.3` for a

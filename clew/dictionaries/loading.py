@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from clew import finder
+from clew.dictionaries.packs import pack, what_there_is
 from clew.sites import Site
-
-PACKS = Path(__file__).parent.parent / "packs"
-"""Dictionaries that come with clew: a folder for each name."""
 
 FORMATS = "dictionaries.formats"
 
@@ -44,21 +42,16 @@ def save(dictionary: Any, path: str | Path, format: str = "clew") -> Path:
     return path
 
 
-def bundled() -> list[str]:
-    """Names of the packs that come with clew."""
-    return sorted(p.name for p in PACKS.glob("*") if any(p.glob("*.safetensors")))
-
-
 def _found(name: str) -> Path:
-    """A path, or the folder of a bundled pack."""
-    path, packs = Path(name).expanduser(), bundled()
+    """A path, or the folder of an installed pack."""
+    path = Path(name).expanduser()
     if path.exists():
         return path
-    if name not in packs:
-        ours = f"; bundled with clew: {', '.join(packs)}" if packs else ""
-        hub = f"; Dictionary.from_pretrained({name!r}) fetches it from the hub" if re.fullmatch(HUB_ID, name) else ""
-        raise ValueError(f"there is no file or folder {name!r} (here is {str(Path.cwd())!r}){ours}{hub}")
-    return PACKS / name
+    if brought := pack(name):
+        return brought
+    known = f"; {what_there_is()}" if path.name == name else ""
+    hub = f"; Dictionary.from_pretrained({name!r}) fetches it from the hub" if re.fullmatch(HUB_ID, name) else ""
+    raise ValueError(f"there is no file or folder {name!r} (here is {str(Path.cwd())!r}){known}{hub}")
 
 
 def _places(path: Path, depth: int) -> Iterator[tuple[Path, str, Any]]:

@@ -167,14 +167,14 @@ def _check_named(name: str) -> None:
 
 
 def _dictionaries(model: Any, paths: Sequence[Path]) -> list[Any]:
-    """Those that the user named, or those that come with clew."""
+    """Those that the user named, or the pack of that model."""
     import clew
-    from clew.dictionaries.loading import bundled
+    from clew.dictionaries.packs import packs, what_there_is
 
-    if not paths and model.name not in bundled():
+    if not paths and model.name not in packs():
         raise ValueError(
-            f"features need dictionaries, and clew has none of its own for {model.name}; name some by --through, or leave "
-            "features out of --units"
+            f"features need dictionaries, and there is no pack for {model.name} ({what_there_is()}); name some by --through, "
+            "or leave features out of --units"
         )
     return [d for path in paths or [Path(model.name)] for d in clew.Dictionary.load(path)]
 

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from clew.apps.cli._terminal import Json, say
+from clew.apps.cli._terminal import Json, aside, say
 
 SIZES = (10, 30, 100, 300, 1000)
 
@@ -49,10 +49,13 @@ def demo(
 
         import clew
         from clew.data.text.texts import read_texts, wikipedia_leads
+        from clew.dictionaries.packs import packs, what_there_is
         from clew.explain.top_tokens import top_tokens
 
         transformers.utils.logging.disable_progress_bar()
         opened = clew.open(model)
+    if text is None and opened.name not in packs():
+        aside(f"there is no pack for {opened.name}, so dictionaries are fitted, which takes longer ({what_there_is()})")
     with steps.take("dictionaries") as tell:
         sites = sites_for(opened)
         dictionaries = dictionaries_for(opened, sites, text, tokens, tell)
@@ -87,14 +90,14 @@ def demo(
 
 
 def dictionaries_for(model: Any, sites: list[str], text: Path | None, tokens: int, tell: Any) -> list[Any]:
-    """Those that clew ships for the model, unless a text is given or there are none; then fitted ones, from the cache."""
+    """Those of the model's pack, unless a text is given or none is installed; then fitted ones, from the cache."""
     import clew
     from clew.data.text.texts import read_texts, shuffled_texts, wikipedia_leads
     from clew.data.text.windows import cut
-    from clew.dictionaries.loading import bundled
+    from clew.dictionaries.packs import packs
     from clew.files import cache_folder
 
-    if text is None and model.name in bundled():
+    if text is None and model.name in packs():
         wanted = {str(site) for site in sites}
         return [d for d in clew.Dictionary.load(model.name) if str(d.reads) in wanted]
     texts = shuffled_texts(read_texts(text) if text else wikipedia_leads())

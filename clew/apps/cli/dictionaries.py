@@ -8,18 +8,20 @@ from clew.apps.cli._terminal import Json, say, table, working
 
 
 def dictionaries(path: Path | None = None, /, *, json: Json = False) -> None:
-    """List the dictionaries in a file or folder; without one, the formats that clew reads, its own and other packages'.
+    """List the dictionaries in a file or folder; without one, the formats that clew reads and the packs it opens by name.
 
     Parameters
     ----------
     path
-        A file or folder, in any format that clew reads.
+        A file or folder, in any format that clew reads, or the name of an installed pack.
     """
+    from clew.dictionaries.packs import packs, what_there_is
     from clew.finder import files
 
     if path is None:
         formats = [name for name, format in files("dictionaries.formats") if hasattr(format, "matches")]
-        say(f"clew reads these formats: {', '.join(formats)}", {"formats": formats}, json)
+        said = f"clew reads these formats: {', '.join(formats)}\n{what_there_is()}"
+        say(said, {"formats": formats, "packs": list(packs())}, json)
         return
     import clew
 

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -204,6 +205,14 @@ def test_the_folder_is_the_menu():
 def test_lists_come_as_json_too(command, capsys):
     assert run([command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)
+
+
+def test_dictionaries_lists_formats_and_packs(capsys):
+    assert run(["dictionaries", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert "saelens" in said["formats"] and isinstance(said["packs"], list)
+    assert run(["dictionaries"]) == 0
+    assert re.search(r"^(installed packs: |no pack is installed)", capsys.readouterr().out, re.MULTILINE)
 
 
 def clew_command(*tokens: str, code: str = "from clew.apps.cli import main; main()") -> subprocess.CompletedProcess:
