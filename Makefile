@@ -18,7 +18,7 @@ bench: .venv/stamp
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
 # Made once; again when what is to be installed changes. Both in one call, so that clew finds the packs beside it.
-.venv/stamp: pyproject.toml packs/pyproject.toml constraints.txt
+.venv/stamp: pyproject.toml clew/version.py packs/pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ./packs -e '.[all,dev]'
 	touch $@

@@ -7,6 +7,8 @@ The public names. Each comes from its room when it is first asked for: torch tak
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from clew.version import VERSION as __version__  # noqa: F401
+
 if TYPE_CHECKING:
     from clew.changes import Add as Add
     from clew.changes import Clamp as Clamp

@@ -22,8 +22,7 @@ from clew.dictionaries import Dictionary
 from clew.models import Model
 from clew.stack import Stack
 from clew.values import Value
-
-VERSION = "0.1.0"
+from clew.version import VERSION
 
 
 def provenance(

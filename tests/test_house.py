@@ -6,7 +6,7 @@ from pathlib import Path
 
 HOUSE = Path(__file__).parent.parent / "clew"
 FLOORS = {
-    1: {"sites", "changes", "probing", "report", "files", "finder", "evidence", "statistics", "scale", "values"},
+    1: {"sites", "changes", "probing", "report", "files", "finder", "evidence", "statistics", "scale", "values", "version"},
     2: {"circuits", "dictionaries", "stack"},
     3: {"models"},
     4: {"data"},
@@ -131,10 +131,14 @@ def test_nothing_unpickles():
 
 
 def test_one_version():
-    from clew.provenance import VERSION
+    from clew.version import VERSION
 
-    assert f'version = "{VERSION}"' in (HOUSE.parent / "pyproject.toml").read_text()
-    assert f"version: {VERSION}\n" in (HOUSE.parent / "CITATION.cff").read_text()
+    cited = (HOUSE.parent / "CITATION.cff").read_text()
+    assert f"version: {VERSION}\n" in cited
+    released = re.search(
+        rf"^## {re.escape(VERSION)} \((\S+)\)$", (HOUSE.parent / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+    assert released and f"date-released: {released[1]}\n" in cited
 
 
 def small_house(folder: Path, files: dict[str, str]) -> Path:

@@ -20,6 +20,7 @@ from clew.apps.cli._options import with_options
 from clew.finder import functions, load, names
 
 ROOM = "apps.cli"
+from clew.version import VERSION
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
@@ -53,7 +54,7 @@ def menu(tokens: Sequence[str] = ()) -> App:
     app = App(
         name="clew",
         help="Follow the thread through a language model: find the features behind a behaviour, verify, name, edit.",
-        version=_version,
+        version=VERSION,
         default_parameter=None,
         suppress_keyboard_interrupt=False,
     )
@@ -74,12 +75,3 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"there is no file or folder {str(error.filename)!r} (here is {str(Path.cwd())!r})"
     return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("clew")
-    except PackageNotFoundError:
-        return "not installed, run from its source"

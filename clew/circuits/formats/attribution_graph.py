@@ -10,7 +10,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node
 from clew.files import write_json
+from clew.version import VERSION
 
 FEATURE, ERRORS = "cross layer transcoder", "mlp reconstruction error"
 """Feature types of the format; viewers draw every feature under the first, whatever its dictionary."""
@@ -94,7 +94,7 @@ def to_attribution_graph(
             "prompt": prompt,
             "schema_version": 1,
             "node_threshold": 1.0,
-            "info": {"source_urls": [], "generator": {"name": "clew", "version": _version()}},
+            "info": {"source_urls": [], "generator": {"name": "clew", "version": VERSION}},
             "clew_provenance": dict(circuit.provenance),
         },
         "qParams": {"linkType": "both", "pinnedIds": [], "supernodes": [], "clerps": [], "clickedId": ""},
@@ -203,10 +203,3 @@ def _unique(named: list[tuple[str, str]]) -> list[str]:
             seen[id] += 1
             longer[i] = f"{id}_{seen[id]}"
     return longer
-
-
-def _version() -> str:
-    try:
-        return version("clew")
-    except PackageNotFoundError:
-        return "unknown"

@@ -22,13 +22,13 @@ from clew.measures.circuits.areas import FLAT, SIZES, areas, check_sizes
 from clew.measures.circuits.recovery import recovery
 from clew.models import Model
 from clew.models.costs import Cost, counted
-from clew.provenance import VERSION
 from clew.report import Report
 from clew.studies.comparison.items import EDGES, completed, everything, random_ranking
 from clew.studies.comparison.results import RANDOM, Cell, Results
 from clew.studies.comparison.searches import Search
 from clew.studies.comparison.selections import selection
 from clew.verbs import find
+from clew.version import VERSION
 
 Select = Callable[..., Circuit]
 
