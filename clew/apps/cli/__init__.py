@@ -18,9 +18,9 @@ from rich.console import Console
 
 from clew.apps.cli._options import with_options
 from clew.finder import functions, load, names
+from clew.version import VERSION
 
 ROOM = "apps.cli"
-from clew.version import VERSION
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
