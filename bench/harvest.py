@@ -25,7 +25,7 @@ from clew.data.text.windows import Windows, cut
 from clew.readings.source import Rows, harvest
 from clew.sites import Site
 from clew.training import Plan
-from clew.training._batches import Batches
+from clew.training.loop.batches import Batches
 
 ROWS, LENGTH = 16, 256
 

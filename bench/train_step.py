@@ -37,9 +37,9 @@ def rows(n: int, device: str) -> torch.Tensor:
 def ours(x: torch.Tensor, half: bool) -> Callable[[torch.Tensor], None]:
     from clew.sites import Site
     from clew.training import Plan
-    from clew.training._batches import Batch, scaling
-    from clew.training._fit import Fit
-    from clew.training._objective import Moment
+    from clew.training.loop.batches import Batch, scaling
+    from clew.training.loop.fit import Fit
+    from clew.training.objective import Moment
 
     site, step = Site.parse("resid.9"), iter(range(1, 10**6))
     fit = Fit(Plan("topk", site, options={"units": UNITS, "k": K, "half": half}), {site: scaling(x, site)})

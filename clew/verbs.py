@@ -1,6 +1,6 @@
 """find, edit and verify: the function by its name, and what it was called with written into what it returns.
 
-record and train need no such wrapper: they are where they are written (clew/readings/store.py, clew/training/_loop.py).
+record and train need no such wrapper: they are where they are written (clew/readings/store.py, clew/training/loop/loop.py).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from clew.apps.cli._options import options_of
 from clew.apps.cli._terminal import Json, Several, aside, bar, open_lens, say, working
 
 
-@options_of("training", {"--plans": ""})
+@options_of("training.objectives", {"--plans": ""})
 def train(
     source: str,
     /,
@@ -50,7 +50,7 @@ def train(
     sites
         Where, such as resid.3; all sites of the store by default.
     by
-        The objective: a file of clew/training.
+        The objective: a file of clew/training/objectives.
     writes
         For transcoders, the site that each of `sites` is to predict, in the same order.
     units

@@ -1,0 +1,1 @@
+"""Work over several processes and devices; nothing else of the house speaks to torch.distributed."""

@@ -1,0 +1,1 @@
+"""The loop: batches, Adam, checkpoints, and what may be told of a run."""
