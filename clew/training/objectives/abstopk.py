@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.dictionaries import AbsTopK, Dictionary
-from clew.sites import Site
-from clew.training.objective import Coder, Decoder, Moment, Scaling
+from clew.dictionaries import AbsTopK
+from clew.training.objective import Moment
+from clew.training.objectives._checks import check_k
+from clew.training.objectives._coder import Coder, Decoder, Design
+from clew.training.objectives._ranked import Ranked
+from clew.training.objectives._revive import Revive
 from clew.training.objectives._sparse import Active
-from clew.training.objectives.topk import TopKCoder
 
 
 def abstopk(
@@ -29,20 +31,17 @@ def abstopk(
     Args: as for `topk`. Raises: ValueError when k does not fit. An axis holds two half-lines, so a fair TopK to stand
     beside it has twice the units.
     """
-    return AbsTopKCoder(units, k, lr=lr, decoder=decoder, dead_after=dead_after, half=half)
+    check_k(k, units)
+    design = Design(
+        Ranked(partial(furthest, k=k), shape=as_it_is, half=half), partial(AbsTopK, k=k), (Revive(by=torch.abs),)
+    )
+    return Coder(units, design, lr=lr, decoder=decoder, dead_after=dead_after)
 
 
-class AbsTopKCoder(TopKCoder):
-    """TopK by size, with signs."""
+def furthest(raw: Float[Tensor, "row unit"], now: Moment, *, k: int) -> Active:
+    """The k largest of each row by size."""
+    return Active.rows(raw.abs().topk(k, dim=1, sorted=False).indices, raw.shape[1])
 
-    def choose(self, raw: Float[Tensor, "row unit"], now: Moment) -> Active:
-        return Active.rows(self.strength(raw).topk(self.k, dim=1, sorted=False).indices, self.units)
 
-    def strength(self, raw: Float[Tensor, "row unit"]) -> Float[Tensor, "row unit"]:
-        return raw.abs()
-
-    def shape(self, value: Float[Tensor, " active"]) -> Float[Tensor, " active"]:
-        return value
-
-    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> Dictionary:
-        return AbsTopK(reads[0], writes[0], k=self.k, **self.folded(x, y), **meta)
+def as_it_is(value: Float[Tensor, " active"]) -> Float[Tensor, " active"]:
+    return value

@@ -5,15 +5,15 @@ Source: arXiv:2509.20784 (2025), "atoms".
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.training.objective import Decoder
-from clew.training.objectives._gates import GateCoder
-from clew.training.objectives.jumprelu import JumpReLUCoder
+from clew.training.objectives import jumprelu
+from clew.training.objectives._coder import Coder, Decoder, nothing
+from clew.training.objectives._matrices import rate
 
 
 def atoms(
@@ -28,7 +28,7 @@ def atoms(
     lr: float | None = None,
     decoder: Decoder = "learnt",
     dead_after: int = 100_000,
-) -> GateCoder:
+) -> Coder:
     """Directions D and thresholds; the encoder is D in the atomic inner product, the inverse second moment of the rows.
 
     In that metric a direction is read by where it stands out from all the others, not by its length: of all linear
@@ -44,41 +44,25 @@ def atoms(
     """
     if not ridge > 0:
         raise ValueError(f"ridge is {ridge}; it must be above 0, or a direction without variance could not be read")
-    return AtomsCoder(
-        units,
-        l0,
-        penalty,
-        ridge=ridge,
-        bandwidth=bandwidth,
-        threshold_lr=threshold_lr,
-        warm_up=warm_up,
-        lr=lr,
-        decoder=decoder,
-        dead_after=dead_after,
-    )
+    lr = rate(units, lr)
+    given = jumprelu.thresholds(units, l0, penalty, bandwidth, threshold_lr, warm_up, lr=lr)
+
+    def begin(coder: Coder, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"]) -> None:
+        coder.state["metric"] = whitening(x, ridge)
+        coder.tensors = {name: coder.tensors[name] for name in ("W_dec", "b_dec")}
+        given.begin(coder, x, y)
+
+    # What is read of a direction is its length, so there is nothing to scale.
+    design = replace(jumprelu.design(given), begin=begin, matrices=tied, scale=nothing)
+    return Coder(units, design, lr=lr, decoder=decoder, dead_after=dead_after)
 
 
-class AtomsCoder(JumpReLUCoder):
-    """Tied: `W_dec` is learnt, `metric` [d, d] stands fixed."""
-
-    def __init__(self, units: int, l0: float | None, penalty: float | None, *, ridge: float, **rest: Any) -> None:
-        super().__init__(units, l0, penalty, **rest)
-        self.ridge = ridge
-
-    def further(self, x: Float[Tensor, "row d_in"]) -> None:
-        self.state["metric"] = whitening(x, self.ridge)
-        self.tensors = {name: self.tensors[name] for name in ("W_dec", "b_dec")}
-        super().further(x)
-
-    def scale(self, factor: Float[Tensor, ""]) -> None:
-        """Nothing: what is read of a direction is its length."""
-
-    @property
-    def matrices(self) -> dict[str, Tensor]:
-        D = self.tensors["W_dec"]
-        read = D @ self.state["metric"]
-        W_enc = read / (read * D).sum(1, keepdim=True)
-        return {"W_enc": W_enc, "b_enc": D.new_zeros(self.units), "W_dec": D, "b_dec": self.tensors["b_dec"]}
+def tied(coder: Coder) -> dict[str, Tensor]:
+    """`W_dec` is learnt, `metric` [d, d] stands fixed."""
+    D = coder.tensors["W_dec"]
+    read = D @ coder.state["metric"]
+    W_enc = read / (read * D).sum(1, keepdim=True)
+    return {"W_enc": W_enc, "b_enc": D.new_zeros(coder.units), "W_dec": D, "b_dec": coder.tensors["b_dec"]}
 
 
 def whitening(x: Float[Tensor, "row d"], ridge: float) -> Float[Tensor, "d d"]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.dictionaries import BatchTopK, Dictionary
-from clew.sites import Site
-from clew.training.objective import Coder, Decoder, Moment, Scaling
+from clew.dictionaries import BatchTopK
+from clew.training.objective import Moment, Scaling
+from clew.training.objectives._checks import check_k
+from clew.training.objectives._coder import Coder, Decoder, Design, Pass
+from clew.training.objectives._ranked import Ranked
+from clew.training.objectives._revive import Revive
 from clew.training.objectives._sparse import Active
-from clew.training.objectives.topk import TopKCoder
 
 RATE = 0.01
 """How fast the threshold follows the batches; faster at first, so that it forgets where it began."""
@@ -34,28 +36,33 @@ def batchtopk(
 
     Args: as for `topk`. Raises: ValueError when k does not fit.
     """
-    return BatchTopKCoder(units, k, lr=lr, decoder=decoder, dead_after=dead_after, half=half)
+    return Coder(units, design(units, k, half), lr=lr, decoder=decoder, dead_after=dead_after)
 
 
-class BatchTopKCoder(TopKCoder):
-    """Keeps the largest of a whole batch."""
+def design(units: int, k: int, half: bool | None) -> Design:
+    """What all that keep the largest of a batch share. Raises: ValueError when k does not fit."""
+    choose = partial(of_batch, k=check_k(k, units))
+    return Design(Ranked(choose, half=half), BatchTopK, (Revive(),), begin=begin, note=follow, fold=with_threshold)
 
-    def start(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], g: torch.Generator) -> None:
-        self.state["threshold"] = x.new_zeros(())
-        super().start(x, y, g)
 
-    def choose(self, raw: Float[Tensor, "row unit"], now: Moment) -> Active:
-        return largest(raw, self.k * len(raw))
+def of_batch(raw: Float[Tensor, "row unit"], now: Moment, *, k: int) -> Active:
+    return largest(raw, k * len(raw))
 
-    def note(self, active: Active, value: Float[Tensor, " active"], loss: Tensor, now: Moment) -> None:
-        super().note(active, value, loss, now)
-        positive = value[value > 0]
-        if len(positive):
-            self.state["threshold"].lerp_(positive.min(), max(RATE, 1 / now.step))
 
-    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> Dictionary:
-        threshold = y.size * self.state["threshold"]
-        return BatchTopK(reads[0], writes[0], threshold=threshold, **self.folded(x, y), **meta)
+def begin(coder: Coder, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"]) -> None:
+    coder.state["threshold"] = x.new_zeros(())
+
+
+def follow(coder: Coder, seen: Pass) -> None:
+    """Let the threshold follow the smallest survivor of the batch."""
+    value = seen.value.detach()
+    positive = value[value > 0]
+    if len(positive):
+        coder.state["threshold"].lerp_(positive.min(), max(RATE, 1 / seen.now.step))
+
+
+def with_threshold(coder: Coder, given: dict[str, Any], x: Scaling, y: Scaling) -> dict[str, Any]:
+    return given | {"threshold": y.size * coder.state["threshold"]}
 
 
 def largest(raw: Float[Tensor, "row unit"], n: int) -> Active:

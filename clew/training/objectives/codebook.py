@@ -7,13 +7,16 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clew.dictionaries import Codebook, Dictionary
+from clew.dictionaries import Codebook
 from clew.scale import processes
 from clew.sites import Site
-from clew.training.objective import Coder, Moment, Scaling
+from clew.training.objective import Moment, Objective, Scaling
+from clew.training.objectives._checks import check_k
+from clew.training.objectives._dead import count, dead, never
+from clew.training.objectives._matrices import best_scale, some_rows, variance
 from clew.training.objectives._sparse import Active, write
 
 
@@ -25,7 +28,7 @@ def codebook(
     lr: float | None = None,
     dead_after: int = 100_000,
     every: int = 50,
-) -> Coder:
+) -> Codes:
     """`units` codes, of which the k that go furthest along an activation stand for it by their mean.
 
     Args:
@@ -38,30 +41,33 @@ def codebook(
     the activations alone, and rows are centred and scaled instead of normalised each.
     Raises: ValueError when an option does not fit.
     """
-    return CodebookCoder(units, k, kmeans, every, lr=0.03 * abs(k) ** 0.5 if lr is None else lr, dead_after=dead_after)
+    check_k(k, units, "codes")
+    if kmeans < 0 or every < 1:
+        raise ValueError(f"kmeans={kmeans} must be at least 0 rounds, and every={every} at least 1 step")
+    rate = 0.03 * k**0.5 if lr is None else lr
+    return Codes(units, k, kmeans=kmeans, every=every, lr=rate, dead_after=dead_after)
 
 
-class CodebookCoder(Coder):
-    """`codes` [unit, d] is all that is learnt."""
+class Codes(Objective):
+    """`codes` [unit, d] is all that is learnt: there is no encoder, and nothing to shrink."""
 
-    def __init__(self, units: int, k: int, kmeans: int, every: int, **rest: Any) -> None:
-        super().__init__(units, **rest)
-        if not 1 <= k <= units:
-            raise ValueError(f"k is {k}; it must lie between 1 and the number of codes, {units}")
-        if kmeans < 0 or every < 1:
-            raise ValueError(f"kmeans={kmeans} must be at least 0 rounds, and every={every} at least 1 step")
-        self.k, self.kmeans, self.every = k, kmeans, every
+    def __init__(self, units: int, k: int, *, kmeans: int, every: int, lr: float, dead_after: int) -> None:
+        super().__init__(lr)
+        self.units, self.k, self.kmeans, self.every, self.dead_after = units, k, kmeans, every, dead_after
         self.worst: Tensor | None = None
         """The last batch's rows, the worst explained first; looked at in the same step only."""
 
-    def further(self, x: Float[Tensor, "row d_in"]) -> None:
-        codes = self.tensors["W_dec"]
+    def start(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], g: torch.Generator) -> None:
+        codes = some_rows(self.units, x, g)
+        self.state = {"variance": variance(x), "idle": never(self.units, x)}
         for _ in range(self.kmeans):
             codes = nearer(codes, x)
         self.tensors = {"codes": codes}
+        codes *= best_scale(self.reconstruct(x[:2048]), x[:2048])
 
-    def scale(self, factor: Float[Tensor, ""]) -> None:
-        self.tensors["codes"] *= factor
+    @property
+    def dead(self) -> Bool[Tensor, " unit"]:
+        return dead(self, self.dead_after)
 
     def chosen(self, x: Float[Tensor, "row d"]) -> tuple[Active, Float[Tensor, " active"]]:
         """Which codes stand for each row, and 1 / k for each of them."""
@@ -72,10 +78,10 @@ class CodebookCoder(Coder):
     def loss(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], now: Moment) -> Float[Tensor, ""]:
         active, share = self.chosen(x)
         error = write(share, self.tensors["codes"], active) - x
-        self.count(active.fired(share), len(x), float(self.k))
+        count(self, active.fired(share), len(x), float(self.k), self.dead_after)
         if now.step % self.every == 0:
             self.worst = x[error.detach().square().sum(1).argsort(descending=True)]
-        loss = self.unexplained(error)
+        loss = error.square().sum(1).mean() / self.state["variance"]
         self.told["unexplained"] = float(loss.detach())
         return loss
 
@@ -83,9 +89,6 @@ class CodebookCoder(Coder):
     def reconstruct(self, x: Float[Tensor, "row d_in"]) -> Float[Tensor, "row d_out"]:
         active, share = self.chosen(x)
         return write(share, self.tensors["codes"], active)
-
-    def adjust(self, gradients: dict[str, Tensor]) -> None:
-        """Nothing: a code may have any length."""
 
     def settle(self, now: Moment) -> None:
         """Let rows that are explained worst take the places of dead codes."""
@@ -101,7 +104,7 @@ class CodebookCoder(Coder):
             self.state["idle"][dead] = 0
         self.worst = None
 
-    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> Dictionary:
+    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> Codebook:
         codes = self.tensors["codes"] * y.scale
         return Codebook(reads[0], writes[0], codes=codes, b_dec=y.centre, k=self.k, **meta)
 

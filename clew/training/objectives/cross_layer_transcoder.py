@@ -6,21 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from clew.dictionaries import CrossLayerTranscoder
 from clew.dictionaries.cross_layer_transcoder import check_causal
 from clew.sites import Site
-from clew.training.objective import AUXILIARY, Coder, Moment, Scaling
-from clew.training.objectives._products import all_products, half_pays
-from clew.training.objectives._sparse import Active, read, write
-from clew.training.objectives.topk import TopKCoder
+from clew.training.objective import Moment, Objective, Scaling
+from clew.training.objectives._checks import check_k
+from clew.training.objectives._dead import count, dead, never, share, strongest
+from clew.training.objectives._matrices import rate, some_rows, variance
+from clew.training.objectives._ranked import by_half, chosen
+from clew.training.objectives._sparse import Active, write
+from clew.training.objectives.topk import Best
+
+Codes = Sequence[tuple[Active, Tensor]]
+"""For each layer which units are active, and their values [active]."""
 
 
 def cross_layer_transcoder(
     *, units: int, k: int, lr: float | None = None, dead_after: int = 100_000, half: bool | None = None
-) -> Coder:
+) -> CrossLayers:
     """`units` per layer, k of them active at each, that write to their own layer and all later ones.
 
     Read (mlp_in.0, mlp_in.1, ...) and write (mlp.0, mlp.1, ...). Decoders start at zero, encoders at rows of x. What is
@@ -32,14 +38,18 @@ def cross_layer_transcoder(
     itself computes; compare with `layer(n)` of the result, or with a `transcoder` per layer.
     Raises: ValueError when k or the sites do not fit.
     """
-    return CrossLayerCoder(units, k, lr=lr, dead_after=dead_after, half=half)
+    return CrossLayers(units, check_k(k, units), half, lr=rate(units, lr), dead_after=dead_after)
 
 
-class CrossLayerCoder(TopKCoder):
+class CrossLayers(Objective):
     """`W_enc.l` and `W_dec.l.m` [unit, d] as rows, `b_enc.l` [unit], `b_dec.m` [d_out], for layers l <= m."""
 
     pairs = True
     several = True
+
+    def __init__(self, units: int, k: int, half: bool | None, *, lr: float, dead_after: int) -> None:
+        super().__init__(lr)
+        self.units, self.k, self.half, self.dead_after = units, k, half, dead_after
 
     def place(self, reads: Mapping[Site, int], writes: Mapping[Site, int]) -> None:
         super().place(reads, writes)
@@ -48,27 +58,22 @@ class CrossLayerCoder(TopKCoder):
 
     def start(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], g: torch.Generator) -> None:
         for layer, (a, b) in enumerate(zip(x.split(self.d_in, dim=1), y.split(self.d_out, dim=1), strict=True)):
-            rows = self._rows(a, g)
+            rows = some_rows(self.units, a, g)
             self.tensors |= {f"W_enc.{layer}": rows, f"b_enc.{layer}": -(rows @ a.mean(0)), f"b_dec.{layer}": b.mean(0)}
             for to in self.layers[layer:]:
                 self.tensors[f"W_dec.{layer}.{to}"] = x.new_zeros(self.units, self.d_out[to])
-        self.state["variance"] = (y - y.mean(0)).square().sum(1).mean()
-        self.state["idle"] = torch.zeros(len(self.layers) * self.units, dtype=torch.long, device=x.device)
+        self.state = {"variance": variance(y), "idle": never(len(self.layers) * self.units, x)}
 
-    def codes(self, x: Float[Tensor, "row d_in"], now: Moment) -> list[tuple[Active, Float[Tensor, " active"]]]:
-        """For each layer which units are active, and their values."""
-        found = []
+    def codes(self, x: Float[Tensor, "row d_in"], now: Moment) -> Codes:
+        found, choose = [], Best(self.k, self.k)
         for layer, part in enumerate(x.split(self.d_in, dim=1)):
             W, b = self.tensors[f"W_enc.{layer}"], self.tensors[f"b_enc.{layer}"]
-            with torch.no_grad():
-                if self.settings["half"] is None:
-                    self.settings["half"] = half_pays(W)
-                raw = all_products(part, W, b, half=self.settings["half"])
-                active = self.choose(raw, now)
-            found.append((active, read(part, W, b, None, active, None if self.settings["half"] else raw).relu()))
+            half = by_half(self.settings, self.half, W)
+            active, raw = chosen(part, part, (W, b, None), lambda p: choose(p, now), half=half)
+            found.append((active, raw.relu()))
         return found
 
-    def made(self, codes: Sequence[tuple[Active, Float[Tensor, " active"]]]) -> Float[Tensor, "row d_out"]:
+    def made(self, codes: Codes) -> Float[Tensor, "row d_out"]:
         """Every layer's output; a layer's list of active units serves all layers that it writes."""
         out = []
         for to in self.layers:
@@ -82,30 +87,31 @@ class CrossLayerCoder(TopKCoder):
     def loss(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], now: Moment) -> Float[Tensor, ""]:
         codes = self.codes(x, now)
         error = self.made(codes) - y
-        loss = self.unexplained(error)
+        loss = error.square().sum(1).mean() / self.state["variance"]
         on = sum(int((value != 0).sum()) for _, value in codes)
-        self.count(torch.cat([active.fired(value.detach()) for active, value in codes]), len(x), on / len(x))
+        fired = torch.cat([active.fired(value.detach()) for active, value in codes])
+        count(self, fired, len(x), on / len(x), self.dead_after)
         self.told["unexplained"] = float(loss.detach())
-        return loss + self.auxiliary(x, -error)
+        return loss + self.revived(x, -error.detach())
 
-    def auxiliary(self, x: Float[Tensor, "row d_in"], left: Float[Tensor, "row d_out"]) -> Tensor | float:
+    def revived(self, x: Float[Tensor, "row d_in"], left: Float[Tensor, "row d_out"]) -> Tensor | float:
         """Each layer's dead units explain what is left of all the layers that they write; the mean over layers."""
-        total, left = 0.0, left.detach()
+        total = 0.0
         x_by, left_by = x.split(self.d_in, dim=1), left.split(self.d_out, dim=1)
-        for layer, all_dead in enumerate(self.dead.split(self.units)):
-            dead = all_dead.nonzero()[:, 0]
-            if not len(dead):
-                continue
-            t, most = self.tensors, max(1, self.d_out[layer] // 2)
-            code = torch.addmm(t[f"b_enc.{layer}"][dead], x_by[layer], t[f"W_enc.{layer}"][dead].T)
-            if len(dead) > most:
-                best = code.detach().topk(most, dim=1, sorted=False).indices
-                code = torch.zeros_like(code).scatter(1, best, code.gather(1, best))
-            rest = torch.cat(left_by[layer:], dim=1)
-            rows = torch.cat([t[f"W_dec.{layer}.{to}"][dead] for to in self.layers[layer:]], dim=1)
-            share = (code @ rows - rest).square().sum() / rest.square().sum().clamp_min(1e-12)
-            total = total + AUXILIARY * min(1.0, len(dead) / most) * share / len(self.layers)
+        for layer, idle in enumerate(dead(self, self.dead_after).split(self.units)):
+            if bool(idle.any()):
+                which, rest = idle.nonzero()[:, 0], torch.cat(left_by[layer:], dim=1)
+                total = total + self.revived_at(layer, which, x_by[layer], rest) / len(self.layers)
         return total
+
+    def revived_at(
+        self, layer: int, which: Int[Tensor, " dead"], x: Float[Tensor, "row d"], left: Float[Tensor, "row later"]
+    ) -> Float[Tensor, ""]:
+        t, most = self.tensors, max(1, self.d_out[layer] // 2)
+        code = torch.addmm(t[f"b_enc.{layer}"][which], x, t[f"W_enc.{layer}"][which].T)
+        code = strongest(code, most, torch.Tensor.detach)
+        rows = torch.cat([t[f"W_dec.{layer}.{to}"][which] for to in self.layers[layer:]], dim=1)
+        return share(code @ rows, left, len(which), most)
 
     @torch.no_grad()
     def reconstruct(self, x: Float[Tensor, "row d_in"]) -> Float[Tensor, "row d_out"]:
@@ -115,20 +121,21 @@ class CrossLayerCoder(TopKCoder):
         self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any
     ) -> CrossLayerTranscoder:
         of, to = _by_site(x, self.d_in), _by_site(y, self.d_out)
-        done: dict[str, Tensor] = {}
-        for name, t in self.tensors.items():
-            kind, layer, *later = name.split(".")
-            n = int(layer)
-            unit = to[n].size  # a code comes out in the size of its own layer's output
-            if kind == "W_enc":
-                done[name] = (t * (unit / of[n].scale)).T.contiguous()
-            elif kind == "b_enc":
-                done[name] = unit * (t - self.tensors[f"W_enc.{n}"] @ (of[n].centre / of[n].scale))
-            elif kind == "W_dec":
-                done[name] = t * (to[int(later[0])].scale / unit)
-            else:
-                done[name] = to[n].centre + to[n].scale * t
+        done = {name: self.folded(name, of, to) for name in self.tensors}
         return CrossLayerTranscoder(inputs=reads, outputs=writes, k=self.k, **done, **meta)
+
+    def folded(self, name: str, of: Sequence[Scaling], to: Sequence[Scaling]) -> Tensor:
+        """One tensor in the units of the activations; a code comes out in the size of its own layer's output."""
+        t, (kind, *layers) = self.tensors[name], name.split(".")
+        n = int(layers[0])
+        unit = to[n].size
+        if kind == "W_enc":
+            return (t * (unit / of[n].scale)).T.contiguous()
+        if kind == "b_enc":
+            return unit * (t - self.tensors[f"W_enc.{n}"] @ (of[n].centre / of[n].scale))
+        if kind == "W_dec":
+            return t * (to[int(layers[1])].scale / unit)
+        return to[n].centre + to[n].scale * t
 
 
 def _by_site(scaling: Scaling, widths: Sequence[int]) -> list[Scaling]:

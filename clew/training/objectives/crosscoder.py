@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from dataclasses import replace
 
 from clew.dictionaries import Crosscoder
-from clew.sites import Site
-from clew.training.objective import Coder, Decoder, Moment, Scaling
-from clew.training.objectives.batchtopk import BatchTopKCoder
+from clew.training.objectives import batchtopk
+from clew.training.objectives._coder import Coder, Decoder
 
 
 def crosscoder(
@@ -34,49 +28,5 @@ def crosscoder(
     lengths is held at one, which changes no code that can be had, and saves ranking by it.
     Raises: ValueError when k does not fit, or for fewer than two sites.
     """
-    return CrosscoderCoder(units, k, lr=lr, decoder=decoder, dead_after=dead_after, half=half)
-
-
-class Joint(Coder):
-    """Several sites side by side; the lengths of a unit's direction, one per site, sum to one."""
-
-    several = True
-
-    def place(self, reads: Mapping[Site, int], writes: Mapping[Site, int]) -> None:
-        super().place(reads, writes)
-        if len(reads) < 2:
-            raise ValueError(f"a crosscoder reads at least two sites; it was given {', '.join(map(str, reads))} alone")
-
-    def lengths(self, rows: Float[Tensor, "unit d"]) -> Float[Tensor, "unit site"]:
-        """Of each site's share of the rows."""
-        return torch.stack([part.norm(dim=1) for part in rows.split(list(self.reads.values()), dim=1)], dim=1)
-
-    def _rows(self, x: Tensor, g: torch.Generator) -> Float[Tensor, "unit d"]:
-        rows = super()._rows(x, g)
-        return rows / self.lengths(rows).sum(1, keepdim=True)
-
-    def adjust(self, gradients: dict[str, Tensor]) -> None:
-        """Take out of the decoder's gradient what would only change the sum of the lengths."""
-        if "W_dec" in gradients:
-            rows, grad, widths = self.tensors["W_dec"], gradients["W_dec"], list(self.reads.values())
-            parts = rows.split(widths, dim=1)
-            grows = torch.cat([part / part.norm(dim=1, keepdim=True).clamp_min(1e-12) for part in parts], dim=1)
-            grad -= (grad * grows).sum(1, keepdim=True) / grows.square().sum(1, keepdim=True).clamp_min(1e-12) * grows
-
-    def settle(self, now: Moment) -> None:
-        rows = self.tensors["W_dec"]
-        rows /= self.lengths(rows).sum(1, keepdim=True)
-
-    def joined(self, x: Scaling, y: Scaling, **rest: Any) -> Crosscoder:
-        """The dictionary in the units of the activations."""
-        scales = [float(part.mean()) for part in y.scale.split(list(self.reads.values()))]
-        return Crosscoder(
-            sites=list(self.reads), widths=list(self.reads.values()), scales=scales, **self.folded(x, y), **rest
-        )
-
-
-class CrosscoderCoder(Joint, BatchTopKCoder):
-    """BatchTopK over several sites."""
-
-    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> Crosscoder:
-        return self.joined(x, y, threshold=y.size * self.state["threshold"], **meta)
+    design = replace(batchtopk.design(units, k, half), kind=Crosscoder)
+    return Coder(units, design, sites="several", lr=lr, decoder=decoder, dead_after=dead_after)

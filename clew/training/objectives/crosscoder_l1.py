@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from jaxtyping import Float
-from torch import Tensor
-
 from clew.dictionaries import Crosscoder
-from clew.sites import Site
-from clew.training.objective import Decoder, Moment, Scaling
-from clew.training.objectives._gates import GateCoder, Readings
-from clew.training.objectives.crosscoder import Joint
-from clew.training.objectives.relu import ReLUCoder
+from clew.training.objectives._coder import Coder, Decoder, Design
+from clew.training.objectives._gates import Gates
+from clew.training.objectives._revive import Revive
+from clew.training.objectives.relu import L1
 
 
 def crosscoder_l1(
@@ -24,7 +17,7 @@ def crosscoder_l1(
     lr: float | None = None,
     decoder: Decoder = "learnt",
     dead_after: int = 100_000,
-) -> GateCoder:
+) -> Coder:
     """`units` directions through several sites at once; a code is paid for by the lengths it writes.
 
     Args:
@@ -36,15 +29,5 @@ def crosscoder_l1(
     Differs from the source: the sum of the lengths is held at one, which changes no code that can be had.
     Raises: ValueError when an option does not fit, or for fewer than two sites.
     """
-    return CrosscoderL1Coder(units, penalty, warm_up=warm_up, lr=lr, decoder=decoder, dead_after=dead_after)
-
-
-class CrosscoderL1Coder(Joint, ReLUCoder):
-    """ReLU over several sites."""
-
-    def cost(self, r: Readings, value: Tensor, y: Float[Tensor, "row d_out"], now: Moment) -> Tensor:
-        lengths = self.lengths(self.tensors["W_dec"]).sum(1)
-        return now.ramp(self.warm_up) * self.penalty * r.mean(value * r.of(lengths)) / self.size
-
-    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> Crosscoder:
-        return self.joined(x, y, **meta)
+    design = Design(Gates(), Crosscoder, (L1(penalty, warm_up), Revive()))
+    return Coder(units, design, sites="several", lr=lr, decoder=decoder, dead_after=dead_after)

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clew.dictionaries import Dictionary, JumpReLU, ReLU
-from clew.sites import Site
-from clew.training.objective import Decoder, Moment, Scaling
-from clew.training.objectives._gates import GateCoder, Readings
+from clew.dictionaries import JumpReLU, ReLU
+from clew.training.objective import Moment, Scaling
+from clew.training.objectives._checks import check_units
+from clew.training.objectives._coder import Coder, Decoder, Design, Pass
+from clew.training.objectives._gates import Gates
+from clew.training.objectives._readings import Readings
 
 Gate = Literal["jump", "relu"]
 
@@ -29,7 +31,7 @@ def gba(
     gate: Gate = "jump",
     lr: float | None = None,
     decoder: Decoder = "learnt",
-) -> GateCoder:
+) -> Coder:
     """Tied units in groups; biases are not learnt but moved until a unit is on as often as its group should be.
 
     Args:
@@ -47,98 +49,136 @@ def gba(
     JumpReLU dictionary with thresholds -bias, or a ReLU one.
     Raises: ValueError when an option does not fit.
     """
-    return GBACoder(units, highest, lowest, groups, every, rate, gate, lr=lr, decoder=decoder)
+    check(check_units(units), highest, lowest, groups, every, rate, gate)
+    held = Groups(highest, lowest, groups, every, rate)
+    design = jumps(held) if gate == "jump" else rectifies(held)
+    return Coder(units, design, lr=lr, decoder=decoder)
 
 
-class GBACoder(GateCoder):
-    """`W_dec` holds unit rows w, `gain` [unit] their lengths: x is about the sum of gain * w * gated <w, x>."""
+def check(units: int, highest: float, lowest: float, groups: int, every: int, rate: float, gate: str) -> None:
+    if not 0 < lowest <= highest < 1:
+        raise ValueError(f"highest={highest} and lowest={lowest} must be frequencies: 0 < lowest <= highest < 1")
+    if not 1 <= groups <= units:
+        raise ValueError(f"groups is {groups}; it must lie between 1 and the number of units, {units}")
+    if every < 1 or not 0 < rate < 1:
+        raise ValueError(f"every={every} must be at least 1 step, and rate={rate} a share above 0 and below 1")
+    if gate not in ("jump", "relu"):
+        raise ValueError(f"gate={gate!r} is unknown; choose jump or relu")
 
-    def __init__(
-        self, units: int, highest: float, lowest: float, groups: int, every: int, rate: float, gate: Gate, **rest: Any
-    ) -> None:
-        super().__init__(units, **rest)
-        if not 0 < lowest <= highest < 1:
-            raise ValueError(f"highest={highest} and lowest={lowest} must be frequencies: 0 < lowest <= highest < 1")
-        if not 1 <= groups <= units:
-            raise ValueError(f"groups is {groups}; it must lie between 1 and the number of units, {units}")
-        if every < 1 or not 0 < rate < 1:
-            raise ValueError(f"every={every} must be at least 1 step, and rate={rate} a share above 0 and below 1")
-        if gate not in ("jump", "relu"):
-            raise ValueError(f"gate={gate!r} is unknown; choose jump or relu")
-        self.frozen = self.frozen | {"b_dec"}
-        self.groups, self.every, self.rate, self.gate = groups, every, rate, gate
-        self.highest, self.lowest = highest, lowest
 
-    @property
-    def group(self) -> Tensor:
+@dataclass(frozen=True)
+class Groups:
+    """Biases that hold units to frequencies. Dead units have no loss: biases wake the units that are never on."""
+
+    highest: float
+    lowest: float
+    groups: int
+    every: int
+    rate: float
+
+    def group(self, coder: Coder) -> Int[Tensor, " unit"]:
         """The group of each unit."""
-        return torch.arange(self.units, device=self.state["bias"].device) * self.groups // self.units
+        return torch.arange(coder.units, device=coder.state["bias"].device) * self.groups // coder.units
 
-    @property
-    def often(self) -> Float[Tensor, " unit"]:
+    def often(self, coder: Coder) -> Float[Tensor, " unit"]:
         """How often each unit may be on."""
-        share = self.group / max(1, self.groups - 1)
+        share = self.group(coder) / max(1, self.groups - 1)
         return self.highest * (self.lowest / self.highest) ** share
 
-    def further(self, x: Float[Tensor, "row d_in"]) -> None:
-        self.tensors = {"W_dec": self.tensors["W_dec"], "gain": x.new_ones(self.units), "b_dec": self.tensors["b_dec"]}
-        for name in ("bias", "on", "peak"):
-            self.state[name] = x.new_zeros(self.units)
-        self.state["rows"] = x.new_zeros(())
+    def note(self, coder: Coder, above: Tensor, seen: Pass) -> None:
+        """Count how often units were on, by how far their readings are above their thresholds."""
+        state = coder.state
+        state["on"] += seen.r.count(above, coder.units)
+        state["rows"] += len(seen.x)
+        torch.maximum(state["peak"], seen.r.peak(above, coder.units), out=state["peak"])
 
-    def scale(self, factor: Float[Tensor, ""]) -> None:
-        self.tensors["gain"] *= factor
+    def settle(self, coder: Coder, now: Moment) -> None:
+        if now.step % self.every == 0 and coder.state["rows"] > 0:
+            self.adapt(coder)
 
-    @property
-    def matrices(self) -> dict[str, Tensor]:
-        t, bias = self.tensors, self.state["bias"]
-        b_enc = bias if self.gate == "relu" else torch.zeros_like(bias)
-        return {"W_enc": t["W_dec"], "b_enc": b_enc, "W_dec": t["gain"][:, None] * t["W_dec"], "b_dec": t["b_dec"]}
-
-    @property
-    def threshold(self) -> Float[Tensor, " unit"]:
-        """What a reading must exceed (with the bias in it already, if the gate is a ReLU)."""
-        return torch.zeros_like(self.state["bias"]) if self.gate == "relu" else -self.state["bias"]
-
-    def open(self, raw: Float[Tensor, "row unit"], x: Float[Tensor, "row d_in"]) -> Bool[Tensor, "row unit"]:
-        return raw > self.threshold
-
-    def value(self, r: Readings) -> Tensor:
-        return torch.where(r.raw > r.of(self.threshold), r.raw, 0.0)
-
-    @torch.no_grad()
-    def cost(self, r: Readings, value: Tensor, y: Float[Tensor, "row d_out"], now: Moment) -> float:
-        above = r.raw - r.of(self.threshold)
-        state = self.state
-        state["on"] += r.count(above, self.units)
-        state["rows"] += len(r.x)
-        torch.maximum(state["peak"], r.peak(above, self.units), out=state["peak"])
-        return 0.0
-
-    def auxiliary(self, x: Float[Tensor, "row d_in"], left: Float[Tensor, "row d_out"]) -> float:
-        """Nothing: biases wake the units that are never on."""
-        return 0.0
-
-    def settle(self, now: Moment) -> None:
-        super().settle(now)
-        if now.step % self.every == 0 and self.state["rows"] > 0:
-            self.adapt()
-
-    def adapt(self) -> None:
+    def adapt(self, coder: Coder) -> None:
         """Move the biases by what was seen since the last look; they stay between -length of a row and 0."""
-        bias, on, peak = self.state["bias"], self.state["on"], self.state["peak"]
-        group = self.group
+        bias, on, peak = coder.state["bias"], coder.state["on"], coder.state["peak"]
+        group = self.group(coder)
         total = torch.zeros(self.groups).to(bias).index_add_(0, group, peak)
         lively = torch.zeros(self.groups).to(bias).index_add_(0, group, (peak > 0).to(bias))
         typical = (total / lively.clamp_min(1))[group]
-        bias -= self.rate * peak * (on > self.often * self.state["rows"])
+        bias -= self.rate * peak * (on > self.often(coder) * coder.state["rows"])
         bias += self.rate * typical * (on == 0)
-        bias.clamp_(-float(self.size), 0.0)
+        bias.clamp_(-float(coder.size), 0.0)
         for name in ("on", "peak", "rows"):
-            self.state[name].zero_()
+            coder.state[name].zero_()
 
-    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> Dictionary:
-        whole = self.folded(x, y)
-        if self.gate == "relu":
-            return ReLU(reads[0], writes[0], **whole, **meta)
-        return JumpReLU(reads[0], writes[0], threshold=y.size * self.threshold, **whole, **meta)
+
+def jumps(held: Groups) -> Design:
+    """A reading passes as it is where it is above -bias."""
+
+    def open(coder: Coder, raw: Float[Tensor, "row unit"], seen: Tensor) -> Bool[Tensor, "row unit"]:
+        return raw > -coder.state["bias"]
+
+    def value(coder: Coder, r: Readings) -> Tensor:
+        return torch.where(r.raw > r.of(-coder.state["bias"]), r.raw, 0.0)
+
+    def matrices(coder: Coder) -> dict[str, Tensor]:
+        return tied(coder, torch.zeros_like(coder.state["bias"]))
+
+    @torch.no_grad()
+    def note(coder: Coder, seen: Pass) -> None:
+        held.note(coder, seen.r.raw - seen.r.of(-coder.state["bias"]), seen)
+
+    def with_threshold(coder: Coder, given: dict[str, Any], x: Scaling, y: Scaling) -> dict[str, Any]:
+        return given | {"threshold": y.size * -coder.state["bias"]}
+
+    return Design(
+        Gates(open, value),
+        JumpReLU,
+        matrices=matrices,
+        begin=begin,
+        scale=scale,
+        note=note,
+        settle=held.settle,
+        fold=with_threshold,
+        frozen=frozenset({"b_dec"}),
+    )
+
+
+def rectifies(held: Groups) -> Design:
+    """Reading + bias passes where it is above 0."""
+
+    def matrices(coder: Coder) -> dict[str, Tensor]:
+        return tied(coder, coder.state["bias"])
+
+    @torch.no_grad()
+    def note(coder: Coder, seen: Pass) -> None:
+        held.note(coder, seen.r.raw, seen)
+
+    return Design(
+        Gates(value=passed),
+        ReLU,
+        matrices=matrices,
+        begin=begin,
+        scale=scale,
+        note=note,
+        settle=held.settle,
+        frozen=frozenset({"b_dec"}),
+    )
+
+
+def passed(coder: Coder, r: Readings) -> Tensor:
+    return torch.where(r.raw > 0, r.raw, 0.0)
+
+
+def begin(coder: Coder, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"]) -> None:
+    """`W_dec` holds unit rows w, `gain` [unit] their lengths: x is about the sum of gain * w * gated <w, x>."""
+    t = coder.tensors
+    coder.tensors = {"W_dec": t["W_dec"], "gain": x.new_ones(coder.units), "b_dec": t["b_dec"]}
+    coder.state |= {name: x.new_zeros(coder.units) for name in ("bias", "on", "peak")} | {"rows": x.new_zeros(())}
+
+
+def scale(coder: Coder, factor: Float[Tensor, ""]) -> None:
+    coder.tensors["gain"] *= factor
+
+
+def tied(coder: Coder, b_enc: Float[Tensor, " unit"]) -> dict[str, Tensor]:
+    t = coder.tensors
+    return {"W_enc": t["W_dec"], "b_enc": b_enc, "W_dec": t["gain"][:, None] * t["W_dec"], "b_dec": t["b_dec"]}

@@ -15,12 +15,14 @@ from clew.dictionaries.itda import pursue, values
 from clew.scale import processes
 from clew.sites import Site
 from clew.training.objective import Moment, Objective, Scaling
+from clew.training.objectives._checks import check_k
+from clew.training.objectives._matrices import variance
 
 SAME = 0.999
 """Two activations with a cosine above this are one atom."""
 
 
-def itda(*, units: int, k: int, tau: float | None = None) -> Objective:
+def itda(*, units: int, k: int, tau: float | None = None) -> Collector:
     """Activations that the atoms so far explain worst become atoms; nothing is learnt by gradient.
 
     Args:
@@ -42,9 +44,7 @@ class Collector(Objective):
 
     def __init__(self, units: int, k: int, tau: float | None) -> None:
         super().__init__(lr=0.0)
-        if not 1 <= k <= units:
-            raise ValueError(f"k is {k}; it must lie between 1 and the number of units, {units}")
-        self.units, self.k, self.tau = units, k, tau
+        self.units, self.k, self.tau = units, check_k(k, units), tau
         self.candidates: list[Tensor] = []
         """This step's rows that may become atoms, with what is left of them as a last column."""
 
@@ -55,7 +55,7 @@ class Collector(Objective):
                 f"{1 / x.shape[1]:.3g}, so choose a number between 0 and that"
             )
         self.state = {"atoms": x.new_empty(0, x.shape[1]), "gram": x.new_empty(0, 0)}
-        self.state["variance"] = (x - x.mean(0)).square().sum(1).mean()
+        self.state["variance"] = variance(x)
 
     def wanted(self, now: Moment) -> int:
         """How many atoms may be added at this step."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clew.dictionaries import Dictionary, JumpReLU
-from clew.sites import Site
-from clew.training.objective import Decoder, Moment, Scaling
-from clew.training.objectives._gates import GateCoder, Readings, check
+from clew.dictionaries import JumpReLU
+from clew.training.objective import Scaling
+from clew.training.objectives._checks import check_warm_up, check_weight
+from clew.training.objectives._coder import Coder, Decoder, Design, Pass, by_encoder
+from clew.training.objectives._gates import Gates
+from clew.training.objectives._matrices import rate
+from clew.training.objectives._readings import Readings
+from clew.training.objectives._revive import Revive
 
 
 def jumprelu(
@@ -26,7 +30,7 @@ def jumprelu(
     lr: float | None = None,
     decoder: Decoder = "learnt",
     dead_after: int = 100_000,
-) -> GateCoder:
+) -> Coder:
     """A unit is on where its reading is above a threshold of its own, which is learnt; what is counted is units.
 
     Args:
@@ -43,73 +47,86 @@ def jumprelu(
     explains what it costs); dead units learn as in `relu`.
     Raises: ValueError when an option does not fit.
     """
-    return JumpReLUCoder(
-        units,
-        l0,
-        penalty,
-        bandwidth=bandwidth,
-        threshold_lr=threshold_lr,
-        warm_up=warm_up,
-        lr=lr,
-        decoder=decoder,
-        dead_after=dead_after,
-    )
+    lr = rate(units, lr)
+    given = thresholds(units, l0, penalty, bandwidth, threshold_lr, warm_up, lr=lr)
+    return Coder(units, design(given), lr=lr, decoder=decoder, dead_after=dead_after)
 
 
-class JumpReLUCoder(GateCoder):
-    """Thresholds are exp(pace * log_threshold): Adam steps all tensors alike, and `pace` makes it another rate here."""
+def thresholds(
+    units: int,
+    l0: float | None,
+    penalty: float | None,
+    bandwidth: float,
+    threshold_lr: float,
+    warm_up: float,
+    *,
+    lr: float,
+) -> Thresholds:
+    """Raises: ValueError when an option does not fit."""
+    if (l0 is None) == (penalty is None):
+        raise ValueError(f"l0={l0} and penalty={penalty} were given; choose one: units on at a row, or what one costs")
+    if l0 is not None and not 0 < l0 <= units:
+        raise ValueError(f"l0 is {l0}; it must lie above 0 and not above the number of units, {units}")
+    if not (bandwidth > 0 and threshold_lr > 0):
+        raise ValueError(f"bandwidth={bandwidth} and threshold_lr={threshold_lr} must both be above 0")
+    weight = 1.0 if penalty is None else check_weight("penalty", penalty)
+    return Thresholds(l0, weight, bandwidth, threshold_lr / lr, check_warm_up(warm_up))
 
-    def __init__(
-        self, units: int, l0: float | None, penalty: float | None, *, bandwidth: float, threshold_lr: float, **rest: Any
-    ) -> None:
-        super().__init__(units, **rest)
-        if (l0 is None) == (penalty is None):
-            raise ValueError(
-                f"l0={l0} and penalty={penalty} were given; choose one: units on at a row, or what one costs"
-            )
-        if l0 is not None and not 0 < l0 <= units:
-            raise ValueError(f"l0 is {l0}; it must lie above 0 and not above the number of units, {units}")
-        if not (bandwidth > 0 and threshold_lr > 0):
-            raise ValueError(f"bandwidth={bandwidth} and threshold_lr={threshold_lr} must both be above 0")
-        self.l0, self.bandwidth, self.pace = l0, bandwidth, threshold_lr / self.lr
-        self.penalty = 1.0 if penalty is None else check("penalty", penalty)
 
-    def further(self, x: Float[Tensor, "row d_in"]) -> None:
+def design(t: Thresholds) -> Design:
+    """What all with thresholds of their own share."""
+    read, terms = Gates(t.open, t.value), (t.cost, Revive())
+    return Design(read, JumpReLU, terms, begin=t.begin, scale=t.scale, fold=t.with_threshold)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """exp(pace * log_threshold): Adam steps all tensors alike, and `pace` makes it another rate here."""
+
+    l0: float | None
+    penalty: float
+    bandwidth: float
+    pace: float
+    warm_up: float
+
+    def begin(self, coder: Coder, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"]) -> None:
         if self.l0 is None:
-            first = (self.penalty * self.state["variance"]).sqrt().expand(self.units)
+            first = (self.penalty * coder.state["variance"]).sqrt().expand(coder.units)
         else:
-            first = self.code(x[:4096]).quantile(1 - self.l0 / self.units, dim=0)
-        self.tensors["log_threshold"] = first.clamp_min(1e-3).log() / self.pace
+            first = coder.code(x[:4096]).quantile(1 - self.l0 / coder.units, dim=0)
+        coder.tensors["log_threshold"] = first.clamp_min(1e-3).log() / self.pace
 
-    def scale(self, factor: Float[Tensor, ""]) -> None:
-        super().scale(factor)
+    def scale(self, coder: Coder, factor: Float[Tensor, ""]) -> None:
+        by_encoder(coder, factor)
         if self.l0 is not None:
-            self.tensors["log_threshold"] += factor.log() / self.pace
+            coder.tensors["log_threshold"] += factor.log() / self.pace
 
-    @property
-    def threshold(self) -> Float[Tensor, " unit"]:
-        return (self.pace * self.tensors["log_threshold"]).exp()
+    def of(self, coder: Coder) -> Float[Tensor, " unit"]:
+        return (self.pace * coder.tensors["log_threshold"]).exp()
 
-    def open(self, raw: Float[Tensor, "row unit"], x: Float[Tensor, "row d_in"]) -> Bool[Tensor, "row unit"]:
-        return raw > self.threshold - self.bandwidth / 2
+    def open(
+        self, coder: Coder, raw: Float[Tensor, "row unit"], seen: Float[Tensor, "row d_in"]
+    ) -> Bool[Tensor, "row unit"]:
+        return raw > self.of(coder) - self.bandwidth / 2
 
-    def value(self, r: Readings) -> Tensor:
-        on, near, threshold = self.gate(r)
+    def value(self, coder: Coder, r: Readings) -> Tensor:
+        on, near, threshold = self.gate(coder, r)
         return torch.where(on, r.raw, 0.0) - threshold.detach() * near * live(threshold)
 
-    def cost(self, r: Readings, value: Tensor, y: Float[Tensor, "row d_out"], now: Moment) -> Tensor:
-        on, near, threshold = self.gate(r)
-        l0 = r.mean(on.to(near) - near * live(threshold))
-        return now.ramp(self.warm_up) * self.penalty * (l0 if self.l0 is None else (l0 / self.l0 - 1).square())
+    def cost(self, coder: Coder, seen: Pass) -> Tensor:
+        on, near, threshold = self.gate(coder, seen.r)
+        l0 = seen.r.mean(on.to(near) - near * live(threshold))
+        paid = l0 if self.l0 is None else (l0 / self.l0 - 1).square()
+        return seen.now.ramp(self.warm_up) * self.penalty * paid
 
-    def gate(self, r: Readings) -> tuple[Tensor, Tensor, Tensor]:
+    def gate(self, coder: Coder, r: Readings) -> tuple[Tensor, Tensor, Tensor]:
         """Which readings are on, how much those near their threshold move it (1 / bandwidth), and the thresholds."""
-        threshold = r.of(self.threshold)
+        threshold = r.of(self.of(coder))
         away = (r.raw - threshold).detach()
         return away > 0, (away.abs() < self.bandwidth / 2).to(away) / self.bandwidth, threshold
 
-    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> Dictionary:
-        return JumpReLU(reads[0], writes[0], threshold=y.size * self.threshold, **self.folded(x, y), **meta)
+    def with_threshold(self, coder: Coder, given: dict[str, Any], x: Scaling, y: Scaling) -> dict[str, Any]:
+        return given | {"threshold": y.size * self.of(coder)}
 
 
 def live(value: Tensor) -> Tensor:

@@ -7,14 +7,15 @@ among, or absorbed by, special ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.training.objective import Coder, Decoder, Moment
+from clew.training.objectives import batchtopk
+from clew.training.objectives._coder import Coder, Decoder
+from clew.training.objectives._readings import Readings
 from clew.training.objectives._sparse import write
-from clew.training.objectives.batchtopk import BatchTopKCoder
 
 
 def matryoshka(
@@ -36,26 +37,33 @@ def matryoshka(
     All prefixes together cost one decoding: block after block is added to what stands. Differs from the paper: equal
     weights, fixed prefixes. Raises: ValueError when k or the prefixes do not fit.
     """
-    return MatryoshkaCoder(units, k, prefixes, lr=lr, decoder=decoder, dead_after=dead_after, half=half)
+    design = replace(batchtopk.design(units, k, half), errors=Prefixes(ends(prefixes, units)))
+    return Coder(units, design, lr=lr, decoder=decoder, dead_after=dead_after)
 
 
-class MatryoshkaCoder(BatchTopKCoder):
-    """BatchTopK with a loss per prefix."""
+def ends(prefixes: Sequence[float], units: int) -> tuple[int, ...]:
+    """Where each prefix ends, in units. Raises: ValueError when they do not rise to all of them."""
+    found = [round(share * units) for share in prefixes]
+    if sorted(set(found)) != found or not found or found[0] < 1 or found[-1] != units:
+        raise ValueError(
+            f"prefixes are {list(prefixes)}; of {units} units they must rise, hold at least one unit each, and end in 1"
+        )
+    return tuple(found)
 
-    def __init__(self, units: int, k: int, prefixes: Sequence[float], **rest: Any) -> None:
-        super().__init__(units, k, **rest)
-        self.ends = [round(share * units) for share in prefixes]
-        if sorted(set(self.ends)) != self.ends or not self.ends or self.ends[0] < 1 or self.ends[-1] != units:
-            raise ValueError(
-                f"prefixes are {list(prefixes)}; of {units} units they must rise, hold at least one unit each, and end in 1"
-            )
 
-    def loss(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], now: Moment) -> Float[Tensor, ""]:
-        active, value = self.active(x, now)
-        error, losses = self.tensors["b_dec"] - y, []
+@dataclass(frozen=True)
+class Prefixes:
+    """The errors of a coder, one for each prefix of its units."""
+
+    ends: tuple[int, ...]
+
+    def __call__(
+        self, coder: Coder, r: Readings, value: Tensor, y: Float[Tensor, "row d_out"]
+    ) -> tuple[Tensor, list[Tensor]]:
+        assert r.active is not None  # units that are ranked are listed
+        error, shares = coder.tensors["b_dec"] - y, []
         for first, end in zip([0, *self.ends], self.ends, strict=False):
-            inside = (active.unit >= first) & (active.unit < end)
-            error = error + write(value[inside], self.tensors["W_dec"], active.where(inside))
-            losses.append(self.unexplained(error))
-        self.note(active, value.detach(), losses[-1], now)
-        return sum(losses[1:], losses[0]) / len(losses) + self.auxiliary(x, -error)
+            inside = (r.active.unit >= first) & (r.active.unit < end)
+            error = error + write(value[inside], coder.tensors["W_dec"], r.active.where(inside))
+            shares.append(coder.unexplained(error))
+        return error, shares

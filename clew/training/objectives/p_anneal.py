@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.training.objective import Decoder, Moment
-from clew.training.objectives._gates import GateCoder, Readings
-from clew.training.objectives.relu import ReLUCoder
+from clew.dictionaries import ReLU
+from clew.training.objective import Moment
+from clew.training.objectives._checks import check_warm_up, check_weight
+from clew.training.objectives._coder import Coder, Decoder, Design, Pass
+from clew.training.objectives._gates import Gates
+from clew.training.objectives._revive import Revive
 
 CHANGES = 10
 """Steps in which p falls from 1 to 0."""
@@ -28,7 +31,7 @@ def p_anneal(
     lr: float | None = None,
     decoder: Decoder = "learnt",
     dead_after: int = 100_000,
-) -> GateCoder:
+) -> Coder:
     """As `relu`, but the penalty is the mean sum of |code|^p and p falls in ten steps from 1 to 0.
 
     Whenever p changes, the penalty's weight is changed so that the last batches cost as much as before.
@@ -45,42 +48,48 @@ def p_anneal(
     """
     if not 0 <= hold < 0.8:
         raise ValueError(f"hold is {hold}; p must have time to fall, so it is a share of the steps from 0 to below 0.8")
-    return PAnnealCoder(units, penalty, hold, warm_up=warm_up, lr=lr, decoder=decoder, dead_after=dead_after)
+    falling = Annealing(check_weight("penalty", penalty), hold, check_warm_up(warm_up))
+    design = Design(Gates(), ReLU, (falling.cost, Revive()), begin=falling.begin, settle=falling.settle)
+    return Coder(units, design, lr=lr, decoder=decoder, dead_after=dead_after)
 
 
-class PAnnealCoder(ReLUCoder):
-    def __init__(self, units: int, penalty: float, hold: float, **rest: Any) -> None:
-        super().__init__(units, penalty, **rest)
-        self.hold = hold
+@dataclass(frozen=True)
+class Annealing:
+    """The penalty; p and its weight stand in the coder's state."""
 
-    def further(self, x: Float[Tensor, "row d_in"]) -> None:
-        self.state["p"] = x.new_ones(())
-        self.state["weight"] = x.new_tensor(self.penalty)
-        self.state["mass"] = x.new_zeros(2)  # running means of the penalty at this p, and at the next
+    penalty: float
+    hold: float
+    warm_up: float
+
+    def begin(self, coder: Coder, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"]) -> None:
+        coder.state["p"] = x.new_ones(())
+        coder.state["weight"] = x.new_tensor(self.penalty)
+        coder.state["mass"] = x.new_zeros(2)  # running means of the penalty at this p, and at the next
 
     def p(self, now: Moment) -> float:
         """From 1 to 0 in ten steps."""
         gone = (now.step / now.steps - self.hold) / (0.8 - self.hold)
         return 1 - min(CHANGES, max(0, int(gone * CHANGES))) / CHANGES
 
-    def cost(self, r: Readings, value: Tensor, y: Float[Tensor, "row d_out"], now: Moment) -> Tensor:
-        code = value * r.of(self.matrices["W_dec"].norm(dim=1)) / self.size
-        p = float(self.state["p"])
+    def cost(self, coder: Coder, seen: Pass) -> Tensor:
+        r, state = seen.r, coder.state
+        code = seen.value * r.of(coder.length(coder.matrices["W_dec"])) / coder.size
+        p = float(state["p"])
         cost = r.mean(sharpened(code, p))
         with torch.no_grad():
             after = r.mean(sharpened(code, max(0.0, p - 1 / CHANGES)))
-            self.state["mass"].lerp_(torch.stack([cost, after]), 0.1)
-        self.told["p"] = p
-        return now.ramp(self.warm_up) * self.state["weight"] * cost
+            state["mass"].lerp_(torch.stack([cost, after]), 0.1)
+        coder.told["p"] = p
+        return seen.now.ramp(self.warm_up) * state["weight"] * cost
 
-    def settle(self, now: Moment) -> None:
-        super().settle(now)
-        p, here = self.p(now), float(self.state["p"])
-        before, after = self.state["mass"]
+    def settle(self, coder: Coder, now: Moment) -> None:
+        state = coder.state
+        p, here = self.p(now), float(state["p"])
+        before, after = state["mass"]
         if p < here - 1e-6 and after > 0:
-            self.state["weight"] *= before / after
-            self.state["p"].fill_(max(0.0, here - 1 / CHANGES))
-            self.state["mass"].zero_()
+            state["weight"] *= before / after
+            state["p"].fill_(max(0.0, here - 1 / CHANGES))
+            state["mass"].zero_()
 
 
 def sharpened(code: Tensor, p: float) -> Tensor:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clew.dictionaries import Dictionary, ReLU
-from clew.sites import Site
-from clew.training.objective import Decoder, Moment, Scaling
-from clew.training.objectives._gates import GateCoder, Readings, check
+from clew.dictionaries import ReLU
+from clew.training.objectives._checks import check_warm_up, check_weight
+from clew.training.objectives._coder import Coder, Decoder, Design, Pass
+from clew.training.objectives._gates import Gates
+from clew.training.objectives._revive import Revive
 
 
 def relu(
@@ -22,7 +21,7 @@ def relu(
     lr: float | None = None,
     decoder: Decoder = "learnt",
     dead_after: int = 100_000,
-) -> GateCoder:
+) -> Coder:
     """`units` directions; the sum of a code is penalised, so that few are on.
 
     Args:
@@ -35,23 +34,21 @@ def relu(
     leave, as in `topk`: that is a gradient like any other, so Adam's moments need no surgery and nothing jumps.
     Raises: ValueError when an option does not fit.
     """
-    return ReLUCoder(units, penalty, warm_up=warm_up, lr=lr, decoder=decoder, dead_after=dead_after)
+    design = Design(Gates(), ReLU, (L1(penalty, warm_up), Revive()))
+    return Coder(units, design, lr=lr, decoder=decoder, dead_after=dead_after)
 
 
-class ReLUCoder(GateCoder):
-    def __init__(self, units: int, penalty: float, **rest: Any) -> None:
-        super().__init__(units, **rest)
-        self.penalty = check("penalty", penalty)
+@dataclass(frozen=True)
+class L1:
+    """A term of a loss: the mean sum of codes times the lengths that they write, over the root of the variance."""
 
-    def open(self, raw: Float[Tensor, "row unit"], x: Float[Tensor, "row d_in"]) -> Bool[Tensor, "row unit"]:
-        return raw > 0
+    penalty: float
+    warm_up: float
 
-    def value(self, r: Readings) -> Tensor:
-        return r.raw.relu()
+    def __post_init__(self) -> None:
+        check_weight("penalty", self.penalty)
+        check_warm_up(self.warm_up)
 
-    def cost(self, r: Readings, value: Tensor, y: Float[Tensor, "row d_out"], now: Moment) -> Tensor:
-        length = self.matrices["W_dec"].norm(dim=1)
-        return now.ramp(self.warm_up) * self.penalty * r.mean(value * r.of(length)) / self.size
-
-    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> Dictionary:
-        return ReLU(reads[0], writes[0], **self.folded(x, y), **meta)
+    def __call__(self, coder: Coder, seen: Pass) -> Tensor:
+        r, length = seen.r, coder.length(coder.matrices["W_dec"])
+        return seen.now.ramp(self.warm_up) * self.penalty * r.mean(seen.value * r.of(length)) / coder.size

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.training.objective import Coder, Decoder, Moment, Scaling
-from clew.training.objectives.transcoder import Transcoder
+from clew.training.objective import Scaling
+from clew.training.objectives import topk
+from clew.training.objectives._coder import Coder, Decoder
 
 RIDGE = 1e-3
 """Of the mean variance of x, added to each direction: few first rows must not be fitted to the last digit."""
@@ -29,27 +31,22 @@ def skip_transcoder(
     Args: as for `transcoder`. Differs from the paper, whose skip starts at zero: it starts at the least squares of the
     first rows, which leaves less unexplained after as many steps. Raises: ValueError when k does not fit.
     """
-    return SkipTranscoder(units, k, lr=lr, decoder=decoder, dead_after=dead_after, half=half)
+    design = replace(topk.design(units, k, None, half), begin=least_squares, beside=skip, fold=with_skip)
+    return Coder(units, design, sites="pair", lr=lr, decoder=decoder, dead_after=dead_after)
 
 
-class SkipTranscoder(Transcoder):
-    """The units learn what `W_skip` [d_in, d_out] leaves."""
+def least_squares(coder: Coder, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"]) -> None:
+    """Start `W_skip` [d_in, d_out] at what a matrix can say; the units learn what it leaves."""
+    of, to = x - x.mean(0), y - y.mean(0)
+    ridge = RIDGE * of.square().mean() * len(of) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    coder.tensors["W_skip"] = torch.linalg.solve(of.T @ of + ridge, of.T @ to).contiguous()
+    coder.tensors["b_dec"] -= x.mean(0) @ coder.tensors["W_skip"]
 
-    def start(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], g: torch.Generator) -> None:
-        super().start(x, y, g)
-        of, to = x - x.mean(0), y - y.mean(0)
-        ridge = RIDGE * of.square().mean() * len(of) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        self.tensors["W_skip"] = torch.linalg.solve(of.T @ of + ridge, of.T @ to).contiguous()
-        self.tensors["b_dec"] -= x.mean(0) @ self.tensors["W_skip"]
 
-    def loss(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], now: Moment) -> Float[Tensor, ""]:
-        return super().loss(x, y - x @ self.tensors["W_skip"], now)
+def skip(coder: Coder, x: Float[Tensor, "row d_in"]) -> Float[Tensor, "row d_out"]:
+    return x @ coder.tensors["W_skip"]
 
-    @torch.no_grad()
-    def reconstruct(self, x: Float[Tensor, "row d_in"]) -> Float[Tensor, "row d_out"]:
-        return super().reconstruct(x) + x @ self.tensors["W_skip"]
 
-    def folded(self, x: Scaling, y: Scaling) -> dict[str, Any]:
-        made = super().folded(x, y)
-        skip = self.tensors["W_skip"] * y.scale / x.scale[:, None]
-        return made | {"W_skip": skip, "b_dec": made["b_dec"] - x.centre @ skip}
+def with_skip(coder: Coder, given: dict[str, Any], x: Scaling, y: Scaling) -> dict[str, Any]:
+    skip = coder.tensors["W_skip"] * y.scale / x.scale[:, None]
+    return given | {"W_skip": skip, "b_dec": given["b_dec"] - x.centre @ skip}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clew.dictionaries import Dictionary, TopAFA
+from clew.dictionaries import TopAFA
 from clew.dictionaries.top_afa import matching
-from clew.sites import Site
-from clew.training.objective import Decoder, Moment, Scaling
-from clew.training.objectives._gates import GateCoder, Readings, check
+from clew.training.objectives._checks import check_weight
+from clew.training.objectives._coder import Coder, Decoder, Design, Pass
+from clew.training.objectives._gates import Gates
+from clew.training.objectives._readings import Readings
+from clew.training.objectives._revive import Revive
 
 
 def top_afa(
@@ -23,7 +24,7 @@ def top_afa(
     lr: float | None = None,
     decoder: Decoder = "learnt",
     dead_after: int = 100_000,
-) -> GateCoder:
+) -> Coder:
     """No k: a row takes as many of its strongest units as make up its own length.
 
     Args:
@@ -36,27 +37,28 @@ def top_afa(
     decoder's bias in the penalty too, and dead units learn as in `topk`.
     Raises: ValueError when an option does not fit.
     """
-    return TopAFACoder(units, penalty, lr=lr, decoder=decoder, dead_after=dead_after)
+    terms = (Lengths(check_weight("penalty", penalty)), Revive())
+    design = Design(Gates(as_long, strongest), TopAFA, terms, frozen=frozenset({"b_enc"}))
+    return Coder(units, design, lr=lr, decoder=decoder, dead_after=dead_after)
 
 
-class TopAFACoder(GateCoder):
-    """There is no encoder bias."""
+def as_long(coder: Coder, raw: Float[Tensor, "row unit"], seen: Float[Tensor, "row d_in"]) -> Bool[Tensor, "row unit"]:
+    """The strongest units of each row, as many as make up its length."""
+    index, kept = matching(raw.relu() * coder.tensors["W_dec"].norm(dim=1), seen.norm(dim=1))
+    return torch.zeros_like(raw, dtype=torch.bool).scatter_(1, index, kept)
 
-    def __init__(self, units: int, penalty: float, **rest: Any) -> None:
-        super().__init__(units, **rest)
-        self.penalty = check("penalty", penalty)
-        self.frozen = self.frozen | {"b_enc"}
 
-    def open(self, raw: Float[Tensor, "row unit"], x: Float[Tensor, "row d_in"]) -> Bool[Tensor, "row unit"]:
-        index, kept = matching(raw.relu() * self.tensors["W_dec"].norm(dim=1), x.norm(dim=1))
-        return torch.zeros_like(raw, dtype=torch.bool).scatter_(1, index, kept)
+def strongest(coder: Coder, r: Readings) -> Tensor:
+    return r.only_open(r.raw.relu())
 
-    def value(self, r: Readings) -> Tensor:
-        return r.only_open(r.raw.relu())
 
-    def cost(self, r: Readings, value: Tensor, y: Float[Tensor, "row d_out"], now: Moment) -> Tensor:
-        code = r.by_row(value.square()).clamp_min(1e-12).sqrt()
-        return self.penalty * (code - r.x.detach().norm(dim=1)).square().mean() / self.state["variance"]
+@dataclass(frozen=True)
+class Lengths:
+    """A term of a loss: the mean squared difference between the lengths of code and row, as a share of variance."""
 
-    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> Dictionary:
-        return TopAFA(reads[0], writes[0], **self.folded(x, y), **meta)
+    penalty: float
+
+    def __call__(self, coder: Coder, seen: Pass) -> Tensor:
+        code = seen.r.by_row(seen.value.square()).clamp_min(1e-12).sqrt()
+        away = code - seen.r.x.detach().norm(dim=1)
+        return self.penalty * away.square().mean() / coder.state["variance"]

@@ -11,57 +11,52 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clew.dictionaries import Dictionary
+from clew.dictionaries import TopK
 from clew.scale import processes
 from clew.sites import Site
-from clew.training.objective import AUXILIARY, Coder, Moment, Scaling
+from clew.training.objective import Moment, Objective, Scaling
+from clew.training.objectives._checks import check_k
+from clew.training.objectives._dead import count, dead, never, share
+from clew.training.objectives._matrices import across, best_scale, folded, rate, some_rows, variance
+from clew.training.objectives._ranked import by_half, chosen
 from clew.training.objectives._sparse import Active, write
-from clew.training.objectives.topk import TopKCoder
 
 
 def topk_sharded(
     *, units: int, k: int, lr: float | None = None, dead_after: int = 100_000, half: bool | None = None
-) -> Coder:
+) -> Sharded:
     """`topk`, its units divided among the processes of torchrun; alone it is `topk`.
 
     A step sees the rows of all processes, so `batch` is per process. Checkpoints need a folder that all can reach.
     Args: as for `topk`. Raises: ValueError when k does not fit, or for fewer units than processes.
     """
-    return ShardedCoder(units, k, lr=lr, dead_after=dead_after, half=half)
+    return Sharded(units, check_k(k, units), half, lr=rate(units, lr), dead_after=dead_after)
 
 
-class ShardedCoder(TopKCoder):
+class Sharded(Objective):
     """This process holds rows `mine` of the units; `b_dec` is alike on all."""
 
     gathers = True
     sharded = True
 
-    def __init__(self, units: int, k: int, **rest: Any) -> None:
-        super().__init__(units, k, **rest)
+    def __init__(self, units: int, k: int, half: bool | None, *, lr: float, dead_after: int) -> None:
+        super().__init__(lr)
         world, rank = processes.count(), processes.rank()
         if units < world:
             raise ValueError(f"{units} units cannot be divided among {world} processes; give each at least one")
         self.whole, self.mine = units, slice(units * rank // world, units * (rank + 1) // world)
-        self.units = self.mine.stop - self.mine.start
+        self.units, self.k, self.half, self.dead_after = self.mine.stop - self.mine.start, k, half, dead_after
 
     def start(self, x: Float[Tensor, "row d"], y: Float[Tensor, "row d"], g: torch.Generator) -> None:
-        first = x if processes.rank() == 0 else x.new_empty(0, x.shape[1])
-        first = processes.gather(first)
-        super().start(first, first, g)
-
-    def _rows(self, x: Tensor, g: torch.Generator) -> Float[Tensor, "unit d"]:
-        if len(x) < self.whole:
-            raise ValueError(
-                f"{len(x)} activations are too few to start {self.whole} units from; record more or ask for fewer units"
-            )
-        # As `topk` draws them; each process then keeps its own.
-        rows = x[torch.randperm(len(x), generator=g)[: self.whole][self.mine].to(x.device)]
-        noise = torch.randn(self.whole, x.shape[1], generator=g)[self.mine].to(rows)
-        return F.normalize(rows + 1e-3 * noise, dim=1)
+        """From the first process's rows. Rows are drawn as `topk` draws them; each process then keeps its own."""
+        first = processes.gather(x if processes.rank() == 0 else x.new_empty(0, x.shape[1]))
+        rows, zero = some_rows(self.whole, first, g, self.mine), x.new_zeros
+        self.tensors = {"W_enc": rows.clone(), "b_enc": zero(self.units), "W_dec": rows, "b_dec": zero(x.shape[1])}
+        self.state = {"variance": variance(first), "idle": never(self.units, first)}
+        self.tensors["W_enc"] *= best_scale(self.reconstruct(first[:2048]), first[:2048])
 
     def best(self, raw: Float[Tensor, "row unit"], k: int) -> tuple[Int[Tensor, "row few"], Bool[Tensor, "row few"]]:
         """This process's largest entries of each row, and which of them are among the k largest of all processes."""
@@ -73,57 +68,65 @@ class ShardedCoder(TopKCoder):
         kept = torch.zeros(every.shape, dtype=torch.bool, device=raw.device).scatter_(1, place, True)
         return index, kept[:, int(before) : int(before) + few]
 
-    def choose(self, raw: Float[Tensor, "row unit"], now: Moment) -> Active:
+    def choose(self, raw: Float[Tensor, "row unit"]) -> Active:
         index, kept = self.best(raw, self.k)
         return Active(index[kept], kept.sum(1), self.units)
 
+    def active(self, x: Float[Tensor, "row d"]) -> tuple[Active, Float[Tensor, " active"]]:
+        """Which of my units are active, and their values."""
+        t, half = self.tensors, by_half(self.settings, self.half, self.tensors["W_enc"])
+        encoder = (t["W_enc"], t["b_enc"], t["b_dec"])
+        active, raw = chosen(x, (x - t["b_dec"]).detach(), encoder, self.choose, half=half)
+        return active, raw.relu()
+
     def loss(self, x: Float[Tensor, "row d"], y: Float[Tensor, "row d"], now: Moment) -> Float[Tensor, ""]:
         x = processes.gather(x)
-        active, value = self.active(x, now)
+        active, value = self.active(x)
         b_dec = self.tensors["b_dec"]
         # Only the first process's b_dec feels the decoder, all feel their encoders: the sum in `adjust` is then right.
         made = _Sum.apply(write(value, self.tensors["W_dec"], active)) + (b_dec.detach() if processes.rank() else b_dec)
         error = made - x
-        loss = self.unexplained(error)
-        self.note(active, value.detach(), loss, now)
-        return loss + self.auxiliary(x, -error)
+        loss = error.square().sum(1).mean() / self.state["variance"]
+        self.note(active, value.detach(), float(loss.detach()))
+        return loss + self.revived(x, -error.detach())
 
-    def note(self, active: Active, value: Float[Tensor, " active"], loss: Tensor, now: Moment) -> None:
+    def note(self, active: Active, value: Float[Tensor, " active"], unexplained: float) -> None:
+        """Count what fired here, and tell of all processes together."""
         on = float(processes.summed((value != 0).sum()))
-        self.count(active.fired(value), len(active.count), on / len(active.count))
-        self.told |= {
-            "dead": float(processes.summed(self.dead.sum())) / self.whole,
-            "unexplained": float(loss.detach()),
-        }
+        count(self, active.fired(value), len(active.count), on / len(active.count), self.dead_after)
+        idle = processes.summed(dead(self, self.dead_after).sum())
+        self.told |= {"dead": float(idle) / self.whole, "unexplained": unexplained}
 
-    def auxiliary(self, x: Float[Tensor, "row d"], left: Float[Tensor, "row d"]) -> Tensor | float:
-        dead, most, left = self.dead.nonzero()[:, 0], max(1, left.shape[1] // 2), left.detach()
-        n = int(processes.summed(torch.tensor(len(dead), device=x.device)))
+    def revived(self, x: Float[Tensor, "row d"], left: Float[Tensor, "row d"]) -> Tensor | float:
+        """The dead units of all processes explain what is left, the best of them where they are many."""
+        which, most = dead(self, self.dead_after).nonzero()[:, 0], max(1, left.shape[1] // 2)
+        n = int(processes.summed(torch.tensor(len(which), device=x.device)))
         if not n:
             return 0.0
         t = self.tensors
-        code = torch.addmm(t["b_enc"][dead], x - t["b_dec"], t["W_enc"][dead].T)
+        code = torch.addmm(t["b_enc"][which], x - t["b_dec"], t["W_enc"][which].T)
         if n > most:
             index, kept = self.best(code.detach(), most)
             code = code * torch.zeros_like(code).scatter_(1, index, kept.to(code))
-        error = _Sum.apply(code @ t["W_dec"][dead]) - left
-        share = error.square().sum() / left.square().sum().clamp_min(1e-12)
-        return AUXILIARY * min(1.0, n / most) * share
+        return share(_Sum.apply(code @ t["W_dec"][which]), left, n, most)
 
     def adjust(self, gradients: dict[str, Tensor]) -> None:
         processes.summed(gradients["b_dec"])
-        super().adjust(gradients)
+        across(gradients["W_dec"], self.tensors["W_dec"])
+
+    def settle(self, now: Moment) -> None:
+        self.tensors["W_dec"] /= self.tensors["W_dec"].norm(dim=1, keepdim=True)
 
     @torch.no_grad()
     def reconstruct(self, x: Float[Tensor, "row d"]) -> Float[Tensor, "row d"]:
         """Of rows that are alike on all processes."""
-        active, value = self.active(x, Moment(1, 1))
+        active, value = self.active(x)
         return processes.summed(write(value, self.tensors["W_dec"], active)) + self.tensors["b_dec"]
 
-    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> Dictionary:
+    def finish(self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any) -> TopK:
         """The whole dictionary, on every process."""
         self.tensors = {n: t if n == "b_dec" else processes.gather(t) for n, t in self.tensors.items()}
-        return super().finish(reads, writes, x, y, **meta)
+        return TopK(reads[0], writes[0], k=self.k, **folded(self.tensors, x, y, centred=True), **meta)
 
 
 class _Sum(torch.autograd.Function):

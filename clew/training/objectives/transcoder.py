@@ -5,8 +5,8 @@ Source: Dunefsky et al. 2024 (arXiv:2406.11944), with TopK as in Paulo et al. 20
 
 from __future__ import annotations
 
-from clew.training.objective import Coder, Decoder
-from clew.training.objectives.topk import TopKCoder
+from clew.training.objectives import topk
+from clew.training.objectives._coder import Coder, Decoder
 
 
 def transcoder(
@@ -23,10 +23,5 @@ def transcoder(
     Args: as for `topk`. The decoder starts at zero and the encoder at rows of x; its biases make the mean of x read as
     zero. Decoder rows keep no fixed length. Raises: ValueError when k does not fit.
     """
-    return Transcoder(units, k, lr=lr, decoder=decoder, dead_after=dead_after, half=half)
-
-
-class Transcoder(TopKCoder):
-    """TopK from one site to another."""
-
-    pairs = True
+    design = topk.design(units, k, None, half)
+    return Coder(units, design, sites="pair", lr=lr, decoder=decoder, dead_after=dead_after)

@@ -1,10 +1,15 @@
 """Every objective, stopped at a checkpoint and taken up again, ends where it would have ended, bit for bit."""
 
 import inspect
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from clew.dictionaries import Dictionary
 from clew.finder import load, names
 from clew.training import Plan, train
 from tests.training.planted_rows import rows
@@ -41,3 +46,48 @@ def test_a_stopped_run_ends_where_it_would_have_ended(by: str, tmp_path: Path) -
     assert (tmp_path / "whole" / "log.jsonl").read_text() == (tmp_path / "stopped" / "log.jsonl").read_text()
     tensors = [t for t in whole.state_dict().values() if t.is_floating_point()]
     assert all(t.isfinite().all() for t in tensors) and any(t.abs().sum() > 0 for t in tensors)
+
+
+KILLED = """
+import sys, torch
+sys.path.insert(0, {root!r})
+from clew.training import Plan, train
+from tests.training.planted_rows import rows
+torch.set_num_threads(1)
+options = {{"units": 24, "k": 2}}
+plans = [Plan("topk", "resid.1", options=options | {{"half": False}}), Plan("itda", "resid.1", options=options)]
+def told(step, steps, log):
+    print(step, flush=True)
+train({{"resid.1": rows(2000)[0]}}, plans, to=sys.argv[1], steps=150, batch=200, save_every=0.0, progress=told)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_losses_and_weights(tmp_path: Path) -> None:
+    root = str(Path(__file__).parents[3])
+    script = KILLED.format(root=root)
+    run = lambda folder: [sys.executable, "-c", script, str(tmp_path / folder)]  # noqa: E731
+    subprocess.run(run("whole"), check=True, stdout=subprocess.DEVNULL)
+    for stop in ("37", "90"):
+        with subprocess.Popen(run("killed"), stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout:
+                if line.strip() == stop:
+                    os.kill(process.pid, signal.SIGKILL)
+                    break
+    assert not list((tmp_path / "killed").glob("*.safetensors"))
+    subprocess.run(run("killed"), check=True, stdout=subprocess.DEVNULL)
+    files = sorted(f.name for f in (tmp_path / "whole").iterdir())
+    assert files == sorted(f.name for f in (tmp_path / "killed").iterdir()) and len(files) == 4
+    for name in files:
+        one, two = tmp_path / "whole" / name, tmp_path / "killed" / name
+        if name.endswith(".safetensors"):
+            assert Dictionary.load(one)[0].fingerprint == Dictionary.load(two)[0].fingerprint, name
+        else:
+            assert one.read_bytes() == two.read_bytes(), name  # every loss of every step
+
+
+def test_another_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    x, plan = {"resid.1": rows(500)[0]}, Plan("topk", "resid.1", options={"units": 24, "k": 2, "half": False})
+    train(x, [plan], steps=2, batch=100, to=tmp_path)
+    with pytest.raises(ValueError, match="another run, with other steps"):
+        train(x, [plan], steps=3, batch=100, to=tmp_path)

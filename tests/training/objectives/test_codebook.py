@@ -6,11 +6,11 @@ from clew.dictionaries import Codebook
 from clew.sites import Site
 from clew.training import Plan, train
 from clew.training.objective import Moment, Scaling
-from clew.training.objectives.codebook import CodebookCoder, codebook, nearer
+from clew.training.objectives.codebook import Codes, codebook, nearer
 from tests.training.planted_rows import rows
 
 
-def started(x: torch.Tensor, **options: int) -> CodebookCoder:
+def started(x: torch.Tensor, **options: int) -> Codes:
     fit = codebook(units=24, k=3, **options)
     fit.start(x, x, torch.Generator().manual_seed(0))
     return fit

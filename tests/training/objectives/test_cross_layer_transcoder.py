@@ -6,15 +6,16 @@ import torch
 from clew.dictionaries import CrossLayerTranscoder
 from clew.sites import Site
 from clew.training import Plan, train
-from clew.training.objective import AUXILIARY, Moment, Scaling
-from clew.training.objectives.cross_layer_transcoder import CrossLayerCoder, cross_layer_transcoder
+from clew.training.objective import Moment, Scaling
+from clew.training.objectives._dead import AUXILIARY
+from clew.training.objectives.cross_layer_transcoder import CrossLayers, cross_layer_transcoder
 from tests.training.planted_rows import rows
 
 READS = {Site.parse(f"mlp_in.{n}"): d for n, d in enumerate((12, 10, 8))}
 WRITES = {Site.parse(f"mlp.{n}"): d for n, d in enumerate((9, 7, 11))}
 
 
-def started(dead: list[int]) -> tuple[CrossLayerCoder, torch.Tensor, torch.Tensor]:
+def started(dead: list[int]) -> tuple[CrossLayers, torch.Tensor, torch.Tensor]:
     """In float64, with decoders that are not 0; and its rows."""
     g = torch.Generator().manual_seed(1)
     x, y = (torch.randn(150, d, generator=g, dtype=torch.float64) for d in (30, 27))

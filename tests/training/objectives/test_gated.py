@@ -1,13 +1,14 @@
 import torch
 
 from clew.training.objective import Moment
-from clew.training.objectives.gated import GatedCoder, gated
+from clew.training.objectives._coder import Coder
+from clew.training.objectives.gated import gated
 from tests.training.planted_rows import rows
 
 NOW = Moment(50, 100)
 
 
-def started(x: torch.Tensor) -> GatedCoder:
+def started(x: torch.Tensor) -> Coder:
     fit = gated(units=24, penalty=0.3)
     fit.start(x, x, torch.Generator().manual_seed(0))
     noise = torch.Generator().manual_seed(1)

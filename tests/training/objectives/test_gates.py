@@ -9,18 +9,25 @@ from clew.sites import Site
 from clew.training import Plan, train
 from clew.training.objective import Moment, Scaling
 from clew.training.objectives import _gates
-from clew.training.objectives._gates import GateCoder
+from clew.training.objectives._coder import Coder
 from tests.training.planted_rows import rows
 
 GATED = {
-    "relu": {}, "p_anneal": {}, "gated": {}, "jumprelu": {"l0": 2.0}, "atoms": {"l0": 2.0}, "top_afa": {}, "gba": {},
-    "jumprelu of a price": {"penalty": 0.05}, "gba that rectifies": {"gate": "relu"},
-}  # fmt: skip
+    "relu": {},
+    "p_anneal": {},
+    "gated": {},
+    "jumprelu": {"l0": 2.0},
+    "atoms": {"l0": 2.0},
+    "top_afa": {},
+    "gba": {},
+    "jumprelu of a price": {"penalty": 0.05},
+    "gba that rectifies": {"gate": "relu"},
+}
 NOW = Moment(60, 100)
 SITE = Site("resid", 1)
 
 
-def started(name: str, x: torch.Tensor, steps: int = 0) -> GateCoder:
+def started(name: str, x: torch.Tensor, steps: int = 0) -> Coder:
     """In float64, after some steps down, with nothing that is exactly 0."""
     fit = load("training.objectives", name.split()[0])(units=24, **GATED[name])
     fit.start(x, x, torch.Generator().manual_seed(0))
@@ -44,7 +51,8 @@ def test_lists_and_matrices_give_one_loss_and_one_gradient(name: str, monkeypatc
         loss = fit.loss(x, x, NOW)
         grads = torch.autograd.grad(loss, list(fit.tensors.values()), allow_unused=True)
         found.append([loss, *(g for g in grads if g is not None), *fit.state.values(), torch.tensor(fit.told["l0"])])
-        assert fit.readings(x).active is None if few == 0.0 else fit.readings(x).active is not None
+        listed = fit.design.read(fit, x, NOW)[0].active is not None
+        assert listed == (few == 1.0)
     for matrix, listed in zip(*found, strict=True):
         torch.testing.assert_close(listed, matrix, rtol=1e-9, atol=1e-12)
 

@@ -4,11 +4,14 @@ import torch
 from clew.dictionaries import JumpReLU, ReLU
 from clew.training import Plan, train
 from clew.training.objective import Moment
-from clew.training.objectives.gba import GBACoder, gba
+from clew.training.objectives._coder import Coder
+from clew.training.objectives.gba import Groups, gba
 from tests.training.planted_rows import rows
 
+HELD = Groups(highest=0.5, lowest=0.1, groups=2, every=10, rate=0.25)
 
-def started(x: torch.Tensor, **options: object) -> GBACoder:
+
+def started(x: torch.Tensor, **options: object) -> Coder:
     fit = gba(units=4, groups=2, highest=0.5, lowest=0.1, rate=0.25, **options)
     fit.start(x, x, torch.Generator().manual_seed(0))
     return fit
@@ -16,12 +19,14 @@ def started(x: torch.Tensor, **options: object) -> GBACoder:
 
 def test_biases_by_hand():
     fit = started(10 * rows(100)[0].double())
-    assert fit.often.tolist() == pytest.approx([0.5, 0.5, 0.1, 0.1])
+    assert HELD.often(fit).tolist() == pytest.approx([0.5, 0.5, 0.1, 0.1])
     fit.state |= {
-        "bias": torch.tensor([-1.0, -1.0, -1.0, -2.0]).double(), "rows": torch.tensor(100.0).double(),
-        "on": torch.tensor([60.0, 40.0, 20.0, 0.0]).double(), "peak": torch.tensor([4.0, 4.0, 6.0, 0.0]).double(),
-    }  # fmt: skip
-    fit.adapt()
+        "bias": torch.tensor([-1.0, -1.0, -1.0, -2.0]).double(),
+        "rows": torch.tensor(100.0).double(),
+        "on": torch.tensor([60.0, 40.0, 20.0, 0.0]).double(),
+        "peak": torch.tensor([4.0, 4.0, 6.0, 0.0]).double(),
+    }
+    HELD.adapt(fit)
     # On too often: a quarter of its peak down. As it should be: left. Never on: a quarter of its group's peak up.
     assert fit.state["bias"].tolist() == pytest.approx([-2.0, -1.0, -2.5, -0.5])
     assert fit.state["rows"] == 0 and fit.state["on"].sum() == 0
@@ -31,7 +36,7 @@ def test_a_bias_stays_between_the_length_of_a_row_and_zero():
     fit = started(rows(100)[0].double())
     fit.state |= {"on": torch.tensor([99.0, 99.0, 0.0, 9.0]).double(), "rows": torch.tensor(100.0).double()}
     fit.state["peak"] = torch.tensor([1e3, 1e3, 0.0, 1e3]).double()
-    fit.adapt()
+    HELD.adapt(fit)
     assert fit.state["bias"][:3].tolist() == pytest.approx([-float(fit.size), -float(fit.size), 0.0])
 
 

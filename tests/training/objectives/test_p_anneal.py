@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from clew.training.objective import Moment
-from clew.training.objectives.p_anneal import NEAR, p_anneal, sharpened
+from clew.training.objectives.p_anneal import NEAR, Annealing, p_anneal, sharpened
 from tests.training.planted_rows import rows
 
 CODE = torch.tensor([0.0, 0.01, 0.3, 2.0], dtype=torch.float64)
@@ -15,10 +15,10 @@ def test_at_one_it_is_the_code_and_at_zero_a_logarithm():
 
 
 def test_p_is_held_then_falls_in_ten_steps_and_rests_at_zero():
-    fit = p_anneal(units=24, hold=0.3)
-    seen = [fit.p(Moment(step, 1000)) for step in (1, 300, 340, 360, 590, 790, 801, 1000)]
+    falling = Annealing(penalty=0.1, hold=0.3, warm_up=0.1)
+    seen = [falling.p(Moment(step, 1000)) for step in (1, 300, 340, 360, 590, 790, 801, 1000)]
     assert seen == pytest.approx([1, 1, 1, 0.9, 0.5, 0.1, 0, 0])
-    assert len({fit.p(Moment(step, 1000)) for step in range(1, 1001)}) == 11
+    assert len({falling.p(Moment(step, 1000)) for step in range(1, 1001)}) == 11
 
 
 def test_a_change_of_p_changes_the_weight_so_that_the_cost_stays():

@@ -3,12 +3,14 @@ import torch
 
 from clew.dictionaries import TopK
 from clew.training import Plan, train
-from clew.training.objective import AUXILIARY, Moment
-from clew.training.objectives.topk import TopKCoder, topk
+from clew.training.objective import Moment
+from clew.training.objectives._coder import Coder
+from clew.training.objectives._dead import AUXILIARY
+from clew.training.objectives.topk import Best, topk
 from tests.training.planted_rows import rows
 
 
-def started(x: torch.Tensor, half: bool = False, **options: object) -> TopKCoder:
+def started(x: torch.Tensor, half: bool = False, **options: object) -> Coder:
     """In float64, with biases that are not 0."""
     fit = topk(units=24, k=3, half=half, **options)
     fit.start(x.float(), x.float(), torch.Generator().manual_seed(0))
@@ -21,11 +23,11 @@ def started(x: torch.Tensor, half: bool = False, **options: object) -> TopKCoder
     return fit
 
 
-def dense(fit: TopKCoder, x: torch.Tensor, dead: torch.Tensor) -> list[torch.Tensor]:
+def dense(fit: Coder, x: torch.Tensor, dead: torch.Tensor) -> list[torch.Tensor]:
     """The same loss written plainly, and what autograd makes of it."""
     W_enc, b_enc, W_dec, b_dec = fit.tensors.values()
     raw = (x - b_dec) @ W_enc.T + b_enc
-    value, index = raw.topk(fit.k, dim=1)
+    value, index = raw.topk(3, dim=1)
     made = torch.zeros_like(raw).scatter(1, index, value.relu()) @ W_dec + b_dec
     loss = (made - x).square().sum(1).mean() / fit.state["variance"]
     if len(dead):
@@ -62,8 +64,8 @@ def test_choosing_by_half_precision_keeps_values_and_gradients_whole():
     x = rows(200)[0].double()
     exact, half = started(x), started(x, half=True)
     half.tensors = exact.tensors
-    (active, value), (chosen, values) = exact.active(x, Moment(1, 1)), half.active(x, Moment(1, 1))
-    same = (active.unit.view(-1, 3).sort().values == chosen.unit.view(-1, 3).sort().values).all(1)
+    (one, value), (two, values) = (fit.design.read(fit, x, Moment(1, 1)) for fit in (exact, half))
+    same = (one.active.unit.view(-1, 3).sort().values == two.active.unit.view(-1, 3).sort().values).all(1)
     assert same.float().mean() > 0.9
     torch.testing.assert_close(
         value.view(-1, 3).sort().values[same], values.view(-1, 3).sort().values[same], rtol=1e-12, atol=1e-12
@@ -96,9 +98,8 @@ def test_a_random_decoder_stays_as_it_was_drawn():
 
 
 def test_k_comes_down_over_the_first_half_of_the_steps():
-    fit = topk(units=24, k=2, first_k=12, half=False)
-    raw = torch.rand(5, 24)
-    assert [int(fit.choose(raw, Moment(step, 20)).count[0]) for step in (1, 5, 10, 20)] == [11, 7, 2, 2]
+    choose, raw = Best(k=2, first_k=12), torch.rand(5, 24)
+    assert [int(choose(raw, Moment(step, 20)).count[0]) for step in (1, 5, 10, 20)] == [11, 7, 2, 2]
 
 
 @pytest.mark.parametrize(
