@@ -126,6 +126,11 @@ def test_only_apps_prints():
     assert uses(HOUSE, r"print|rich\.print|sys\.(stdout|stderr)", outside="apps") == []
 
 
+def test_only_scale_speaks_to_torch_distributed():
+    """Where work is spread over processes is written in one room; what is not spread asks there whether it is."""
+    assert uses(HOUSE, r"(torch\.)?distributed(\..*)?|dist\..*", outside="scale") == []
+
+
 def test_nothing_unpickles():
     assert uses(HOUSE, r"pickle\..*|joblib\..*", outside="nowhere") == []
 

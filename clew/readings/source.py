@@ -14,6 +14,7 @@ from torch import Tensor
 
 from clew.data.text.windows import Windows
 from clew.models import Model
+from clew.scale import processes
 from clew.sites import Site
 
 ROUND = 65_536
@@ -170,8 +171,8 @@ def place(rank: int | None, world: int | None) -> tuple[int, int]:
     if (rank is None) != (world is None):
         raise ValueError("rank and world belong together: give both or neither")
     if rank is None or world is None:
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            return torch.distributed.get_rank(), torch.distributed.get_world_size()
+        if processes.met():
+            return processes.rank(), processes.count()
         rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if not 0 <= rank < world:
         raise ValueError(f"there is no process {rank} of {world}; they count from 0 to {world - 1}")

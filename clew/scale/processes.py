@@ -10,9 +10,14 @@ import torch.distributed as dist
 from torch import Tensor
 
 
+def met() -> bool:
+    """Whether this process has met others, be it that there are none."""
+    return dist.is_available() and dist.is_initialized()
+
+
 def join() -> None:
     """Meet the other processes that torchrun started, unless that is done; each takes the GPU of its local number."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available() and not dist.is_initialized():
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and dist.is_available() and not met():
         cuda = torch.cuda.is_available()
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
@@ -21,7 +26,7 @@ def join() -> None:
 
 def count() -> int:
     """How many processes learn together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return dist.get_world_size() if met() else 1
 
 
 def rank() -> int:
