@@ -66,7 +66,7 @@ def find(
     if isinstance(used, Windows | Facts):
         return found
     if tried and len(found.weight) and predicts_effects(model, used, found):
-        some = used if "token_ids" in found.details else used.first(8)  # an attribution graph is of one prompt
+        some = used if found.kind.of == "prompt_graph" else used.first(8)  # an attribution graph is of one prompt
         found = with_predicted_effects(model, some, found, nodes=tried)
     if circuit is not None:
         if circuit.provenance.get("weights", record["weights"]) == record["weights"]:  # the units are the same
@@ -74,8 +74,9 @@ def find(
         if wired:  # the nodes and scores are those of the circuit given
             return found
         record |= {"nodes_of": dict(circuit.provenance)}
-    words = found.details.get("tokens") or _words(model, used, found)
-    return replace(found.with_details(metric=name_of(used.metric).replace("_", " "), tokens=words), provenance=record)
+    words = found.kind.prompt.tokens if found.kind.prompt else _words(model, used, found)
+    shown = found.with_details(metric=name_of(used.metric).replace("_", " "), tokens=list(words))
+    return replace(shown, provenance=record)
 
 
 def edit(

@@ -7,7 +7,7 @@ for people; `circuit["resid.3/17"]` selects; a selection makes edits.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,27 @@ import torch
 
 from clew import finder
 from clew.changes import Scale, Set, SiteEdit
+from clew.circuits import _version_1
+from clew.circuits._columns import (
+    ANYWHERE,
+    EDGE_COLUMNS,
+    ERROR,
+    NODE_COLUMNS,
+    OPTIONAL,
+    OUTPUT,
+    check_columns,
+    jsonable,
+    plain,
+    read_columns,
+    read_sites,
+)
+from clew.circuits.difference import Difference, EdgeKey, NodeKey, compare
+from clew.circuits.kind import Kind
 from clew.files import read_any_json, write_json
-from clew.sites import EVERY, READERS, Site, Where, near
+from clew.sites import EVERY, Site, Where, near
 
-FORMAT, VERSION = "clew circuit", 1
+FORMAT, VERSION = "clew circuit", 2
 FORMATS = "circuits.formats"
-ERROR = -1
-"""The unit of an error node: all that the dictionary at its site leaves unexplained."""
-ANYWHERE = -1
-"""The position of a node that stands for its unit at every position."""
-OUTPUT = -1
-"""The target of an edge that ends in the metric."""
-NODE_COLUMNS = ("site", "unit", "position", "score", "patch_mean", "score_error")
-EDGE_COLUMNS = ("source", "target", "weight", "weight_error")
-OPTIONAL = ("score_error", "weight_error")
-"""Columns that older files do not have; nan then."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +87,11 @@ class Circuit:
     """[edge] standard error of `weight` over examples; nan where it is not known."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Names of units, by address without position."""
+    kind: Kind = field(default_factory=Kind)
+    """What the nodes are parts of, and what their scores and positions are bound to."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What a page can show: top tokens of units, the words of the template, a faithfulness curve. Plain JSON."""
+    """What a page can show: top tokens of units, the words of the template, a faithfulness curve. Plain JSON; nothing
+    is decided by it."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Model, dictionary and behaviour hashes, method and arguments, seed, versions, device, dtype, seconds."""
 
@@ -178,7 +187,12 @@ class Circuit:
             weight=np.zeros(0),
             score_error=np.zeros(0),
             weight_error=np.zeros(0),
+            kind=replace(self.kind, length=None),
         )
+
+    def with_kind(self, **changes: Any) -> Circuit:
+        """The same circuit, of a kind that differs in these fields."""
+        return replace(self, kind=replace(self.kind, **changes))
 
     def with_details(self, **details: Any) -> Circuit:
         """The same circuit with more for a page to show."""
@@ -235,7 +249,7 @@ class Circuit:
 
     # Comparing.
 
-    def keys(self) -> list[tuple[str, int, int]]:
+    def keys(self) -> list[NodeKey]:
         """(site, unit, position) of every node: what makes two nodes of two circuits the same."""
         names = [str(s) for s in self.sites]
         columns = (self.site.tolist(), self.unit.tolist(), self.position.tolist())
@@ -243,10 +257,13 @@ class Circuit:
 
     def diff(self, other: Circuit) -> Difference:
         """What two circuits share and what each has alone: nodes and edges."""
-        mine, theirs = self.keys(), other.keys()
-        nodes = _compare(dict(zip(mine, self.score, strict=True)), dict(zip(theirs, other.score, strict=True)))
-        edges = _compare(_edges(self, mine), _edges(other, theirs))
-        return Difference(*nodes, *edges)
+        nodes = compare(*(dict(zip(c.keys(), c.score, strict=True)) for c in (self, other)))
+        return Difference(*nodes, *compare(self._weights(), other._weights()))
+
+    def _weights(self) -> dict[EdgeKey, float]:
+        """Weights of the edges by their ends."""
+        ends = [*self.keys(), ("metric", OUTPUT, ANYWHERE)]  # OUTPUT is the last index
+        return {(ends[source], ends[target]): weight for source, target, weight in self.edges}
 
     # On disk.
 
@@ -266,11 +283,12 @@ class Circuit:
             "format": FORMAT,
             "version": VERSION,
             "sites": [{"site": str(s), "units": self.units[s]} for s in self.sites],
-            "nodes": {name: _plain(getattr(self, name)) for name in NODE_COLUMNS},
-            "edges": {name: _plain(getattr(self, name)) for name in EDGE_COLUMNS},
+            "kind": jsonable(asdict(self.kind)),
+            "nodes": {name: plain(getattr(self, name)) for name in NODE_COLUMNS},
+            "edges": {name: plain(getattr(self, name)) for name in EDGE_COLUMNS},
             "labels": dict(self.labels),
-            "details": _jsonable(self.details),
-            "provenance": _jsonable(self.provenance),
+            "details": jsonable(self.details),
+            "provenance": jsonable(self.provenance),
         }
 
     @classmethod
@@ -286,134 +304,33 @@ class Circuit:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], origin: str = "this JSON") -> Circuit:
-        """Build from plain JSON. Raises: ValueError on another schema version or columns that do not fit."""
+        """Build from plain JSON, also of version 1.
+
+        Raises: ValueError naming the origin on another schema version, or columns that do not fit, and the row.
+        """
         found = value.get("format") if isinstance(value, Mapping) else type(value).__name__
         if found != FORMAT:
             raise ValueError(f'{origin} is not a {FORMAT!r} file: its "format" is {found!r}')
-        if value.get("version") != VERSION:
-            raise ValueError(f"{origin} has circuit schema version {value.get('version')}; this clew reads {VERSION}")
+        version = value.get("version")
+        if version not in (1, VERSION):
+            raise ValueError(f"{origin} has circuit schema version {version}; this clew reads 1 and {VERSION}")
         try:
-            sites = tuple(Site.parse(s["site"]) for s in value["sites"])
-            units = {site: int(s["units"]) for site, s in zip(sites, value["sites"], strict=True)}
-            columns = {name: _integers(value["nodes"][name]) for name in ("site", "unit", "position")}
-            columns |= {name: _floats(value["nodes"][name]) for name in ("score", "patch_mean")}
-            columns |= {name: _integers(value["edges"][name]) for name in ("source", "target")}
-            columns |= {"weight": _floats(value["edges"]["weight"])}
-            tables = {"score_error": value["nodes"], "weight_error": value["edges"]}
-            columns |= {name: _floats(table[name]) for name, table in tables.items() if name in table}
+            units = read_sites(value["sites"])
+            labels, details, made = (dict(value.get(name, {})) for name in ("labels", "details", "provenance"))
+            if version == 1:
+                kind, details = _version_1.kind_and_details(details, units)
+            else:
+                kind = Kind.from_json(value["kind"])
+            columns = read_columns(value["nodes"], value["edges"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"{origin} is not a whole circuit: {error!r} is missing or malformed") from error
-        for names in (NODE_COLUMNS, EDGE_COLUMNS):
-            sizes = {name: len(columns[name]) for name in names if name in columns}
-            if len(set(sizes.values())) != 1:
-                raise ValueError(f"{origin} has columns of different lengths: {sizes}")
-        n, ends = len(columns["score"]), np.concatenate([columns["source"], columns["target"]])
-        if n and not (columns["site"].min() >= 0 and columns["site"].max() < len(sites)):
-            raise ValueError(f"{origin} has nodes at a site that it does not list ({len(sites)} are listed)")
-        if len(ends) and not (columns["source"].min() >= 0 and ends.min() >= OUTPUT and ends.max() < n):
-            raise ValueError(f"{origin} has edges to nodes that do not exist (there are {n} nodes)")
-        rest = {name: value.get(name, {}) for name in ("labels", "details", "provenance")}
-        return cls(sites, units, **columns, **rest)
-
-
-NodeKey = tuple[str, int, int]
-"""(site, unit, position) of a node; of the metric, ("metric", OUTPUT, ANYWHERE)."""
-EdgeKey = tuple[NodeKey, NodeKey]
-"""Both ends of an edge."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Two circuits held side by side: what they share and what each has alone, in the order of its columns."""
-
-    shared: tuple[NodeKey, ...]
-    only_first: tuple[NodeKey, ...]
-    only_second: tuple[NodeKey, ...]
-    correlation: float
-    """Pearson correlation of the scores of shared nodes; nan when fewer than two vary."""
-    shared_edges: tuple[EdgeKey, ...]
-    only_first_edges: tuple[EdgeKey, ...]
-    only_second_edges: tuple[EdgeKey, ...]
-    edge_correlation: float
-    """Pearson correlation of the weights of shared edges; nan when fewer than two vary."""
-
-    @property
-    def overlap(self) -> float:
-        """Shared nodes over all nodes (Jaccard); 1 for equal circuits, also for two empty ones."""
-        return _overlap(self.shared, self.only_first, self.only_second)
-
-    @property
-    def edge_overlap(self) -> float:
-        """Shared edges over all edges (Jaccard); 1 for two circuits without edges."""
-        return _overlap(self.shared_edges, self.only_first_edges, self.only_second_edges)
-
-    def __str__(self) -> str:
-        nodes = (
-            f"{len(self.shared)} nodes shared, {len(self.only_first)} only in the first, "
-            f"{len(self.only_second)} only in the second; overlap {self.overlap:.2f}, "
-            f"Pearson correlation of shared scores {self.correlation:.2f}"
-        )
-        if not (self.shared_edges or self.only_first_edges or self.only_second_edges):
-            return nodes
-        return (
-            f"{nodes}\n{len(self.shared_edges)} edges shared, {len(self.only_first_edges)} only in the first, "
-            f"{len(self.only_second_edges)} only in the second; overlap {self.edge_overlap:.2f}, "
-            f"Pearson correlation of shared weights {self.edge_correlation:.2f}"
-        )
-
-
-def _edges(circuit: Circuit, keys: list[NodeKey]) -> dict[EdgeKey, float]:
-    """Weights of a circuit's edges by their ends."""
-    ends = [*keys, ("metric", OUTPUT, ANYWHERE)]  # OUTPUT is the last index
-    columns = (circuit.source.tolist(), circuit.target.tolist(), circuit.weight.tolist())
-    return {(ends[source], ends[target]): weight for source, target, weight in zip(*columns, strict=True)}
-
-
-def _compare(mine: Mapping[Any, float], theirs: Mapping[Any, float]) -> tuple[Any, Any, Any, float]:
-    """The keys that both have, that each has alone, and the correlation of what the shared ones hold."""
-    shared = tuple(k for k in mine if k in theirs)
-    one, two = np.array([mine[k] for k in shared]), np.array([theirs[k] for k in shared])
-    varies = len(shared) > 1 and one.std() > 0 and two.std() > 0
-    correlation = float(np.corrcoef(one, two)[0, 1]) if varies else float("nan")
-    return shared, tuple(k for k in mine if k not in theirs), tuple(k for k in theirs if k not in mine), correlation
-
-
-def _overlap(shared: tuple[Any, ...], *alone: tuple[Any, ...]) -> float:
-    total = len(shared) + sum(map(len, alone))
-    return len(shared) / total if total else 1.0
-
-
-def is_component_graph(circuit: Circuit) -> bool:
-    """Whether a circuit's nodes are sources and readers of a component graph (clew.models.graph.components)."""
-    return "components" in circuit.details and any(site.part in READERS for site in circuit.sites)
+        try:
+            check_columns(columns, units, kind.length)
+        except ValueError as error:
+            raise ValueError(f"{origin} {error}") from error
+        return cls(tuple(units), units, **columns, labels=labels, kind=kind, details=details, provenance=made)
 
 
 def _check_count(n: Any, what: str) -> None:
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
         raise ValueError(f"n={n!r} {what}: give a whole number from 0 on, as in 100")
-
-
-def _plain(column: np.ndarray) -> list[Any]:
-    if column.dtype.kind == "f":
-        return [None if np.isnan(v) else v for v in column.astype(np.float64).tolist()]
-    return column.tolist()
-
-
-def _jsonable(value: Any) -> Any:
-    """Plain JSON: numbers of numpy as they are, what is not a number as null."""
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(inner) for inner in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _integers(values: list[Any]) -> np.ndarray:
-    if any(type(v) is not int for v in values):
-        raise TypeError("a column of whole numbers")
-    return np.array(values, np.int64)
-
-
-def _floats(values: list[Any]) -> np.ndarray:
-    return np.array([np.nan if v is None else v for v in values], np.float64)

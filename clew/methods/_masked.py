@@ -116,8 +116,8 @@ class MaskedNodes(Masked):
         tables = {site: table[0] for site, table in self.tables(score[None]).items()}
         places = sum(len(b) if self.positions else b.clean.numel() for b in self.prompts)
         means = {site: total / places for site, total in self._means.items()}
-        found = circuit_of(self.model, tables, means, self.positions)
-        return found.with_details(length=self.prompts[0].clean.shape[1]) if self.positions else found
+        length = self.prompts[0].clean.shape[1] if self.positions else None
+        return circuit_of(self.model, tables, means, self.positions).with_kind(in_metric_units=False, length=length)
 
 
 class MaskedEdges(Masked):
@@ -170,4 +170,4 @@ class MaskedEdges(Masked):
         return minus(self.metric, trace, prompts, len(mask))
 
     def circuit(self, score: Float[Tensor, " item"]) -> Circuit:
-        return self.graph.circuit(self.table(score[None])[0])
+        return self.graph.circuit(self.table(score[None])[0]).with_kind(in_metric_units=False)

@@ -54,7 +54,8 @@ def edge_tokens(graph: Components) -> int:
 
 
 def check_fits(model: Model, circuit: Circuit, lengths: Iterable[int]) -> None:
-    """Raises: ValueError when a circuit has nodes that this lens, or prompts of these lengths, do not have."""
+    """Raises: ValueError when a circuit has nodes that this lens, or prompts of these lengths, do not have, or no run."""
+    circuit.kind.check_ablatable()
     for site in {circuit.sites[i] for i in circuit.site}:
         dictionary = model.dictionaries.get(site)
         made = circuit.provenance.get("dictionaries", {}).get(str(site))
@@ -69,7 +70,7 @@ def check_fits(model: Model, circuit: Circuit, lengths: Iterable[int]) -> None:
                 "through the dictionaries in which the circuit was found"
             )
     lengths = set(lengths)
-    found = circuit.details.get("length")
+    found = circuit.kind.length
     last = int(circuit.position.max(initial=ANYWHERE))
     if last != ANYWHERE and (len(lengths) > 1 or found not in (None, *lengths) or last >= min(lengths)):
         raise ValueError(

@@ -152,7 +152,7 @@ def test_random_columns_come_back_bit_for_bit(tmp_path, seed):
     score = r.standard_normal(n) * 10.0 ** r.integers(-300, 300, n)
     mean = np.where(r.random(n) < 0.3, np.nan, r.random(n))
     c = circuit(
-        site=r.integers(0, 2, n), unit=r.integers(-1, 1 << 40, n), position=r.integers(-1, 9, n), score=score,
+        site=r.integers(0, 2, n), unit=r.integers(-1, 8, n), position=r.integers(-1, 9, n), score=score,
         patch_mean=mean, source=r.integers(0, n, edges), target=r.integers(-1, n, edges), weight=r.standard_normal(edges),
     )  # fmt: skip
     back = Circuit.load(c.save(tmp_path / "c.json"))
@@ -188,6 +188,16 @@ def broken(tmp_path, change):
         (lambda v: v.pop("nodes"), "not a whole circuit"),
         (lambda v: v["nodes"]["unit"].__setitem__(0, 1.5), "whole numbers"),
         (lambda v: v["nodes"]["score"].__setitem__(0, "x"), "not a whole circuit"),
+        (lambda v: v["nodes"]["unit"].__setitem__(0, -2), "unit -2 in row 0 of nodes, where resid.0 has 8 units"),
+        (lambda v: v["nodes"]["unit"].__setitem__(3, 9), "unit 9 in row 3 of nodes, where mlp.1 has 9 units"),
+        (lambda v: v["nodes"]["position"].__setitem__(2, -2), "position -2 in row 2 of nodes"),
+        (lambda v: v["kind"].update(length=2), "position 2 in row 2 of nodes; its prompts have 2 tokens"),
+        (lambda v: v["nodes"]["position"].__setitem__(1, True), "position is a column of whole numbers, and row 1"),
+        (lambda v: v["nodes"]["score"].__setitem__(2, True), "score is a column of finite numbers .* row 2 holds True"),
+        (lambda v: v["sites"][1].update(units=-1), "mlp.1 with -1 units"),
+        (lambda v: v["sites"][1].update(units=9.5), "mlp.1 with 9.5 units"),
+        (lambda v: v["sites"][1].update(site="resid.0"), "listed twice"),
+        (lambda v: v.update(labels=3), "not a whole circuit"),
         (lambda v: v["sites"][0].update(site="residd.0"), "'resid'"),
         (lambda v: v["sites"][0].update(site=3), "not a whole circuit"),
     ],
@@ -196,6 +206,14 @@ def test_a_broken_file_is_named_with_what_is_wrong(tmp_path, change, words):
     with pytest.raises(ValueError, match=words) as error:
         Circuit.load(broken(tmp_path, change))
     assert "broken.json" in str(error.value)
+
+
+@pytest.mark.parametrize("literal", ["Infinity", "NaN", "1e999"])
+def test_a_score_that_is_not_finite_is_refused_by_row(tmp_path, literal):
+    path = circuit().save(tmp_path / "c.json")
+    path.write_text(path.read_text().replace("0.25", literal))
+    with pytest.raises(ValueError, match=r"c\.json .*score is a column of finite numbers .* row 3"):
+        Circuit.load(path)
 
 
 def test_a_truncated_file_is_named(tmp_path):
@@ -215,7 +233,7 @@ def test_a_failing_save_leaves_the_old_circuit(tmp_path):
 def test_provenance_and_details_come_back(tmp_path):
     c = circuit().with_details(curve=[[1, 0.5]], words={"a": None})
     assert Circuit.load(c.save(tmp_path / "c.json")).details == c.details
-    assert json.loads((tmp_path / "c.json").read_text())["version"] == 1
+    assert json.loads((tmp_path / "c.json").read_text())["version"] == 2
 
 
 def test_everywhere_sums_positions_and_edits_act_at_all_of_them() -> None:

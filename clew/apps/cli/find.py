@@ -99,7 +99,7 @@ def find(
 
         found = load("circuits.selection", "bootstrap")(found, confidence=significant)
     if top is None:
-        top = 0 if {"token_ids", "attention"} & set(found.details) else 100
+        top = 0 if found.kind.prompt else 100
     if top or select != "top":
         found = choose(found, top or max(len(found), len(found.weight)))
     found.save(out)
@@ -137,18 +137,16 @@ def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
     select = selection(f"ratio:rho={rho}" if name == "ratio" else name)
 
     def choose(found: Any, n: int) -> Any:
-        from clew.circuits.circuit import is_component_graph
 
-        return found.top(n) if name == "top" and not is_component_graph(found) else select(found, n)
+        return found.top(n) if name == "top" and not found.kind.by_edges else select(found, n)
 
     return choose
 
 
 def _strongest(found: Any) -> list[dict[str, Any]]:
     """Ten nodes, or ten edges where components are wired."""
-    from clew.circuits.circuit import is_component_graph
 
-    if not is_component_graph(found):
+    if not found.kind.by_edges:
         return [{"address": n.address, "score": n.score, "label": n.label} for n in found.top(10)]
     some, nodes = found.strongest_edges(10), found.nodes
     ends = zip(some.source.tolist(), some.target.tolist(), some.weight.tolist(), strict=True)

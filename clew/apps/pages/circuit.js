@@ -55,8 +55,9 @@ const edges = circuit.edges.weight.map((weight, i) => {
 for (const end of [...nodes, goal]) for (const ties of [end.into, end.outof]) ties.sort((a, b) => b.strength - a.strength);
 
 const aligned = nodes.some((n) => n.position !== ANYWHERE);
-const words = aligned ? [...Array(Math.max(...nodes.map((n) => n.position + 1), (details.tokens ?? []).length)).keys()]
-  .map((p) => String((details.tokens ?? [])[p] ?? p)) : [];
+const said = circuit.kind.prompt?.tokens ?? details.tokens ?? [];
+const words = aligned ? [...Array(Math.max(...nodes.map((n) => n.position + 1), said.length)).keys()]
+  .map((p) => String(said[p] ?? p)) : [];
 if (aligned && nodes.some((n) => n.position === ANYWHERE)) words.push("everywhere");
 const columnOf = (node) => (!aligned ? 0 : node.position === ANYWHERE ? words.length - 1 : node.position);
 

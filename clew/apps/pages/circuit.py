@@ -24,8 +24,8 @@ def page(circuit: Circuit, report: Report | None = None) -> str:
     """The circuit, and the curve of `report` beside it, as the text of one HTML file.
 
     Of a circuit with more than NODES nodes the page holds the strongest, and says so. It reads
-    `circuit.details`: `tokens` (words, one per position), `top_tokens` and `examples` (by address
-    without position), `title` and `metric` (names).
+    `circuit.details`: `tokens` (words, one per position; those of `circuit.kind.prompt` where it has one),
+    `top_tokens` and `examples` (by address without position), `title` and `metric` (names).
     """
     shown = circuit if len(circuit) <= NODES else circuit.top(NODES)
     shown = shown if len(shown.weight) <= EDGES else shown.strongest_edges(EDGES)

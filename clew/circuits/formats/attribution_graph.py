@@ -57,14 +57,13 @@ def to_attribution_graph(
     node and all stronger ones have, so a viewer's slider at 0.8 shows the nodes that hold 80 % of it. What the
     format has no room for (the address, the score) is kept under keys that start with "clew_".
 
-    Args: tokens: decoded, one per position; `prompt`, `tokens` and `model` are those of the circuit's details and
-        provenance by default. token_ids: adds one embedding node per token. output: name of the
+    Args: tokens: decoded, one per position; `prompt`, `tokens` and `model` are those of the circuit's kind (or
+        details) and provenance by default. token_ids: adds one embedding node per token. output: name of the
         metric. output_id, probability: its vocabulary id and probability, when the metric is a single token's.
     Raises: ValueError if a node stands outside `tokens`, or token_ids has another length.
     """
-    tokens = (
-        tokens or circuit.details.get("tokens") or (["(all positions)"] if not (circuit.position >= 0).any() else [])
-    )
+    own = circuit.kind.prompt.tokens if circuit.kind.prompt else circuit.details.get("tokens")
+    tokens = tokens or own or (["(all positions)"] if not (circuit.position >= 0).any() else [])
     prompt, model = prompt or "".join(tokens), model or str(circuit.provenance.get("model", "model"))
     if not tokens or int(circuit.position.max(initial=ANYWHERE)) >= len(tokens):
         last = int(circuit.position.max(initial=0))
@@ -73,7 +72,7 @@ def to_attribution_graph(
         raise ValueError(f"{len(token_ids)} token_ids were given for {len(tokens)} tokens")
     end = len(tokens) - 1
     row = str(max([s.layer for s in circuit.sites if s.layer is not None], default=-1) + 2)
-    nodes = [_node(node, end, row, circuit.details) for node in circuit]
+    nodes = [_node(node, end, row, circuit) for node in circuit]
     nodes += [_embedding(p, id, tokens[p]) for p, id in enumerate(token_ids or ())]
     if (circuit.target == OUTPUT).any() or not any(n["feature_type"] == "logit" for n in nodes):
         nodes.append(_logit(row, output_id, end, output, probability))
@@ -148,14 +147,15 @@ def _lists(view: Mapping[str, Any], origin: str) -> dict[str, Any]:
     return plain
 
 
-def _node(node: Node, end: int, last_row: str, details: Mapping[str, Any]) -> dict[str, Any]:
+def _node(node: Node, end: int, last_row: str, circuit: Circuit) -> dict[str, Any]:
+    details, prompt = circuit.details, circuit.kind.prompt
     position = end if node.position == ANYWHERE else node.position
     own = {"clew_address": node.address, "clew_score": node.score}
     own |= {"activation": details["activation"].get(node.address)} if "activation" in details else {}
-    if node.site.part == "embed" and "token_ids" in details:
+    if node.site.part == "embed" and circuit.kind.of == "prompt_graph":
         return _embedding(position, node.unit, node.label) | own
     if node.site.part == "final":
-        chance = {entry["id"]: entry["probability"] for entry in details.get("logits", ())}
+        chance = {logit.id: logit.probability for logit in (prompt.logits if prompt else ())}
         return _logit(last_row, node.unit, position, node.label, chance.get(node.unit, 0.0)) | own
     layer, row = node.site.layer or 0, "E" if node.site.layer is None else str(node.site.layer)
     if node.unit == ERROR:

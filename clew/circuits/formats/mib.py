@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from clew.circuits.circuit import ANYWHERE, OUTPUT, Circuit
+from clew.circuits.kind import Card, Kind
 from clew.files import write_json
 from clew.sites import Site
 
@@ -40,32 +41,32 @@ def write(circuit: Circuit, path: str | Path, **options: Any) -> Path:
     return write_json(path, to_mib(circuit, **options))
 
 
-def to_mib(circuit: Circuit, *, components: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def to_mib(circuit: Circuit, *, components: Card | None = None) -> dict[str, Any]:
     """A circuit of components as MIB's JSON, ready for `json.dump`.
 
     With edges, the file is about edges: those of the circuit are in the graph with their weights, all others are not and
     have score 0. Without edges it is about nodes, and an edge is in the graph if both its ends are. Units of the width
     of the stream, as `from_mib` makes them, become neurons.
 
-    Args: components: the `card` of the component graph; that in the circuit's details by default, which circuits of
-        edges have. A circuit of nodes needs `clew.models.graph.components.Components(model.body).card`.
+    Args: components: the `card` of the component graph; that of the circuit's kind by default, which circuits of
+        edges have. Another circuit of nodes needs `clew.models.graph.components.Components(model.body).card`.
     Raises: ValueError for a circuit that is not one of components.
     """
-    card = components or circuit.details.get("components")
+    card = components or circuit.kind.components
     if card is None or (circuit.position != ANYWHERE).any():
         raise ValueError(
             "MIB's files hold circuits of components without positions; find one with an edge method, or with a node "
             "method on model.components() and give components=Components(model.body).card (clew.models.graph.components)"
         )
-    layout = Layout(*(card[n] for n in ("n_layers", "n_heads", "n_kv_heads", "d_model", "parallel")))
+    layout = Layout(card)
     nodes, score, held = (_edges_out if len(circuit.weight) else _nodes_out)(circuit, layout)
     cfg = {
-        "n_layers": layout.n_layers,
-        "n_heads": layout.n_heads,
-        "parallel_attn_mlp": layout.parallel,
-        "d_model": layout.d_model,
+        "n_layers": card.n_layers,
+        "n_heads": card.n_heads,
+        "parallel_attn_mlp": card.parallel,
+        "d_model": card.d_model,
     }
-    shared = {"n_kv_heads": layout.n_kv_heads} if layout.shared_by > 1 else {}
+    shared = {"n_kv_heads": card.n_kv_heads} if card.shared_by > 1 else {}
     row, column = np.nonzero(layout.legal)
     names = (f"{layout.sources[i]}->{layout.readers[j]}" for i, j in zip(row.tolist(), column.tolist(), strict=True))
     entries = zip(names, score[row, column].tolist(), held[row, column].tolist(), strict=True)
@@ -95,64 +96,47 @@ def from_mib(
         cfg, nodes, edges = (dict(value[key]) for key in KEYS)
         heads = int(cfg["n_heads"])
         groups = n_kv_heads or int(cfg.get("n_kv_heads", heads))
-        layout = Layout(
-            int(cfg["n_layers"]), heads, groups, cfg.get("d_model"), bool(cfg.get("parallel_attn_mlp", False))
-        )
+        parallel = bool(cfg.get("parallel_attn_mlp", False))
+        layout = Layout(Card(int(cfg["n_layers"]), heads, groups, cfg.get("d_model"), parallel))
         score, held = _edges_in(edges, layout)
         if score.any() or not any("score" in entry or "neurons" in entry for entry in nodes.values()):
-            found = _edge_circuit(score, held, layout, only_in_graph)
-        else:
-            found = _node_circuit(nodes, layout, only_in_graph)
+            return _edge_circuit(score, held, layout, only_in_graph)
+        return _node_circuit(nodes, layout, only_in_graph)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{origin} is not a whole circuit of MIB: {error}") from error
-    card = {"n_layers": layout.n_layers, "n_heads": heads, "n_kv_heads": groups, "d_model": layout.d_model}
-    return found.with_details(components=card | {"parallel": layout.parallel})
 
 
 @dataclass(frozen=True)
 class Layout:
     """Where the parts of a component graph stand in a table [source, reader], ungrouped as in the file."""
 
-    n_layers: int
-    n_heads: int
-    n_kv_heads: int
-    d_model: int | None
-    parallel: bool
-
-    def __post_init__(self) -> None:
-        if self.n_heads % self.n_kv_heads:
-            raise ValueError(f"{self.n_heads} query heads cannot share {self.n_kv_heads} key-value heads evenly")
-
-    @property
-    def shared_by(self) -> int:
-        """How many query heads share a key-value head."""
-        return self.n_heads // self.n_kv_heads
+    card: Card
 
     @cached_property
     def sources(self) -> list[str]:
         """What writes into the stream, in forward order."""
-        layers, heads = range(self.n_layers), range(self.n_heads)
+        layers, heads = range(self.card.n_layers), range(self.card.n_heads)
         return ["input", *(name for i in layers for name in (*(f"a{i}.h{h}" for h in heads), f"m{i}"))]
 
     @cached_property
     def readers(self) -> list[str]:
         """What reads it, in forward order."""
-        layers, heads = range(self.n_layers), range(self.n_heads)
+        layers, heads = range(self.card.n_layers), range(self.card.n_heads)
         inner = (name for i in layers for name in (*(f"a{i}.h{h}<{p}>" for p in "qkv" for h in heads), f"m{i}"))
         return [*inner, "logits"]
 
     @cached_property
     def legal(self) -> Bool[np.ndarray, "source reader"]:
         """Which edges there are: from a source to what comes after it."""
-        before = 1 + (self.n_heads + 1) * np.arange(self.n_layers)
-        mlp = before if self.parallel else before + self.n_heads
-        reach = np.column_stack([np.repeat(before[:, None], 3 * self.n_heads, axis=1), mlp]).ravel()
+        before = 1 + (self.card.n_heads + 1) * np.arange(self.card.n_layers)
+        mlp = before if self.card.parallel else before + self.card.n_heads
+        reach = np.column_stack([np.repeat(before[:, None], 3 * self.card.n_heads, axis=1), mlp]).ravel()
         return np.arange(len(self.sources))[:, None] < np.append(reach, len(self.sources))
 
     @cached_property
     def of_source(self) -> list[tuple[Site, int]]:
         """Site and unit of every source."""
-        layers, heads = range(self.n_layers), range(self.n_heads)
+        layers, heads = range(self.card.n_layers), range(self.card.n_heads)
         inner = (at for i in layers for at in (*((Site("head", i), h) for h in heads), (Site("mlp", i), 0)))
         return [(Site("embed"), 0), *inner]
 
@@ -160,9 +144,9 @@ class Layout:
     def of_reader(self) -> list[tuple[Site, int]]:
         """Site and unit of every reader but the logits; query heads that share a key-value head have one."""
         found: list[tuple[Site, int]] = []
-        for layer in range(self.n_layers):
-            for part, by in (("q", 1), ("k", self.shared_by), ("v", self.shared_by)):
-                found += [(Site(part, layer), h // by) for h in range(self.n_heads)]
+        for layer in range(self.card.n_layers):
+            for part, by in (("q", 1), ("k", self.card.shared_by), ("v", self.card.shared_by)):
+                found += [(Site(part, layer), h // by) for h in range(self.card.n_heads)]
             found.append((Site("mlp_in", layer), 0))
         return found
 
@@ -174,7 +158,8 @@ class Layout:
 
     def width(self, site: Site) -> int:
         """How many units a site has."""
-        return {"q": self.n_heads, "head": self.n_heads, "k": self.n_kv_heads, "v": self.n_kv_heads}.get(site.part, 1)
+        heads, shared = self.card.n_heads, self.card.n_kv_heads
+        return {"q": heads, "head": heads, "k": shared, "v": shared}.get(site.part, 1)
 
 
 Table = tuple[dict[str, Any], Float[np.ndarray, "source reader"], Bool[np.ndarray, "source reader"]]
@@ -187,7 +172,7 @@ def _edges_out(circuit: Circuit, layout: Layout) -> Table:
     at, into = row[circuit.source], column[circuit.target]
     parts = [*(circuit.sites[s].part for s in circuit.site), ""]
     shared = np.array([part in ("k", "v") for part in parts])[circuit.target]
-    copies = np.where(shared, layout.shared_by, 1)
+    copies = np.where(shared, layout.card.shared_by, 1)
     if (at < 0).any() or (into < 0).any() or not layout.legal[at, into].all():
         raise ValueError(
             "the circuit has edges that are none of MIB's graph: there the embedding, heads and MLPs write, "
@@ -205,7 +190,7 @@ def _edges_out(circuit: Circuit, layout: Layout) -> Table:
 
 
 def _nodes_out(circuit: Circuit, layout: Layout) -> Table:
-    neurons = layout.d_model if circuit.units.get(Site("mlp", 0)) == layout.d_model else None
+    neurons = layout.card.d_model if circuit.units.get(Site("mlp", 0)) == layout.card.d_model else None
     unit = circuit.unit // (neurons or 1)
     number = _node_numbers(circuit, layout.of_source, unit)
     if (number < 0).any():
@@ -246,7 +231,7 @@ def _edges_in(
         source, _, reader = name.partition("->")
         at = rows.get(source, -1), columns.get(reader, -1)
         if min(at) < 0 or not layout.legal[at]:
-            raise ValueError(f"{name!r} is no edge of a model of {layout.n_layers} layers and {layout.n_heads} heads")
+            raise ValueError(f"{name!r} is no edge of {layout.card}")
         score[at], held[at] = float(entry.get("score", 0.0)), bool(entry["in_graph"])
         if np.isnan(score[at]):
             raise ValueError(f"the score of {name!r} is nan")
@@ -267,15 +252,16 @@ def _edge_circuit(score: np.ndarray, held: np.ndarray, layout: Layout, only_in_g
     target = np.where(reader == len(readers), OUTPUT, len(layout.sources) + reader)
     whole = _circuit([*layout.of_source, *readers], np.concatenate([weight.sum(1), weight.sum(0)[:-1]]), layout)
     wired = replace(whole, source=source, target=target, weight=weight[source, reader], weight_error=np.zeros(0))
-    return wired.keep(np.concatenate([np.any(kept, axis=1), np.any(kept, axis=0)[:-1]]))
+    found = wired.keep(np.concatenate([np.any(kept, axis=1), np.any(kept, axis=0)[:-1]]))
+    return found.with_kind(of="components")
 
 
 def _node_circuit(nodes: Mapping[str, Any], layout: Layout, only_in_graph: bool) -> Circuit:
     """The circuit of scored nodes or neurons. What has no score, or nan, MIB always keeps: it is no node here."""
     if unknown := sorted(set(nodes) - {*layout.sources, "logits"}):
-        raise ValueError(f"{unknown[0]!r} is no node of a model of {layout.n_layers} layers and {layout.n_heads} heads")
+        raise ValueError(f"{unknown[0]!r} is no node of {layout.card}")
     wide = any("neurons" in entry for entry in nodes.values())
-    width = int(layout.d_model or 0) if wide else 1
+    width = int(layout.card.d_model or 0) if wide else 1
     places, scores = [], [np.zeros(0)]
     for name, (site, unit) in zip(layout.sources, layout.of_source, strict=True):
         entry = nodes.get(name, {})
@@ -284,7 +270,7 @@ def _node_circuit(nodes: Mapping[str, Any], layout: Layout, only_in_graph: bool)
         score = np.array(values, np.float64)
         if len(score) != width or len(held) != width:
             raise ValueError(
-                f"{name!r} has {len(score)} scores for {len(held)} neurons where d_model is {layout.d_model}"
+                f"{name!r} has {len(score)} scores for {len(held)} neurons where d_model is {layout.card.d_model}"
             )
         kept = np.flatnonzero(np.isfinite(score) & (held if only_in_graph else held | (score != 0)))
         places += [(site, unit * width + i) for i in kept.tolist()]
@@ -304,4 +290,5 @@ def _circuit(places: list[tuple[Site, int]], score: np.ndarray, layout: Layout, 
         position=np.full(len(places), ANYWHERE),
         score=score,
         patch_mean=np.full(len(places), np.nan),
+        kind=Kind(components=layout.card),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
-from clew.circuits.circuit import OUTPUT, Circuit, is_component_graph
+from clew.circuits.circuit import OUTPUT, Circuit
 from clew.sites import READERS, Site
 
 
@@ -55,7 +55,7 @@ def structure(circuit: Circuit) -> Stations:
     """The stations of a circuit; see above. Raises: ValueError for a component graph with positions."""
     parts = np.array([site.part for site in circuit.sites] or [""])[circuit.site]
     only_reads = np.isin(parts, list(READERS))
-    if not is_component_graph(circuit):
+    if not circuit.kind.by_edges:
         each = np.arange(len(circuit))
         return Stations(each, each, np.zeros(len(circuit), bool), np.ones(len(circuit), bool))
     if (circuit.position >= 0).any():

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
-from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, is_component_graph
+from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.measures.circuits._edges import EdgeTrial
 from clew.measures.circuits._judge import Judge
 from clew.measures.circuits._nodes import Trial
@@ -38,7 +38,7 @@ def random_like(
     order = order[np.argsort(have[order], kind="stable")]
     rank = np.arange(len(have)) - (np.cumsum(offered) - offered)[have[order]]
     chosen = np.sort(order[rank < counts[have[order]]])
-    return pool.keep_edges(chosen).wired() if is_component_graph(circuit) else pool.keep(chosen)
+    return pool.keep_edges(chosen).wired() if circuit.kind.by_edges else pool.keep(chosen)
 
 
 def shared_by_chance(circuit: Circuit, pool: Circuit, *, depth_matched: bool = True) -> float:
@@ -54,8 +54,8 @@ def shared_by_chance(circuit: Circuit, pool: Circuit, *, depth_matched: bool = T
 
 def _kinds(circuit: Circuit, pool: Circuit, depth_matched: bool) -> tuple[Int[np.ndarray, " part"], ...]:
     """A number for each part of the pool and of the circuit, equal for parts that may stand for each other."""
-    edges = is_component_graph(circuit)
-    if edges != is_component_graph(pool):
+    edges = circuit.kind.by_edges
+    if edges != pool.kind.by_edges:
         raise ValueError(
             "a circuit of the component graph needs a pool of its edges, and one of a lens a pool of nodes"
         )
@@ -108,7 +108,7 @@ def pool_of(trial: Judge, circuit: Circuit, pool: Circuit | None) -> Circuit:
 
 def held(pool: Circuit, circuit: Circuit) -> Bool[np.ndarray, " part"]:
     """Which parts of the pool are in the circuit. Raises: ValueError where the circuit has others."""
-    ids = edge_ids if is_component_graph(circuit) else node_ids
+    ids = edge_ids if circuit.kind.by_edges else node_ids
     every, own = ids([pool, circuit])
     if lacking := int((~np.isin(own, every)).sum()):
         raise ValueError(

@@ -48,7 +48,7 @@ def alike(circuits: Sequence[Circuit], like: Circuit | None = None) -> list[Circ
 
     A circuit that has none keeps its edges; summing over positions loses them.
     """
-    lengths = {c.details.get("length") for c in circuits}
+    lengths = {c.kind.length for c in circuits}
     if len(lengths) == 1 and all(map(placed, circuits)) and (like is None or placed(like)):
         return list(circuits)
     return [c.everywhere() if placed(c) else c for c in circuits]

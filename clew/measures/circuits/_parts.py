@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from clew.circuits.circuit import ERROR, Circuit, is_component_graph
+from clew.circuits.circuit import ERROR, Circuit
 from clew.measures.circuits._judge import Judge
 from clew.measures.circuits._nodes import Trial
 
@@ -28,7 +28,7 @@ def names(circuit: Circuit, per: Per) -> list[str]:
     """
     if per not in ("node", "edge", "site"):
         raise ValueError(f"per={per!r} is unknown; a circuit comes apart per node, edge or site")
-    if per == "edge" and not is_component_graph(circuit):
+    if per == "edge" and not circuit.kind.by_edges:
         raise ValueError(
             "this circuit is judged by its nodes, so no edge of it can be taken out; choose per='node' or per='site'"
         )

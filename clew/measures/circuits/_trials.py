@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clew.circuits.circuit import Circuit, is_component_graph
+from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.measures.circuits._edges import EdgeTrial
 from clew.measures.circuits._judge import Judge
@@ -22,10 +22,12 @@ def trial_of(
     """An `EdgeTrial` for a circuit of components with edges, else a `Trial` of nodes.
 
     Args: ablation: "mean" for nodes by default; edges read the patch prompts, so only "patch" (or no kind) goes there.
-    Raises: ValueError for a component circuit with nodes but no edges, or an attribution graph with tokens and logits.
+    Raises: ValueError for a component circuit with nodes but no edges, an attribution graph with tokens and logits, or
+        a circuit of weights.
     """
+    circuit.kind.check_ablatable()
     how = Ablation.of(ablation)
-    if not is_component_graph(circuit):
+    if not circuit.kind.by_edges:
         _check_graph(model, circuit)
         return Trial(model, behaviour, how, seed=seed)
     if how.kind not in (None, "patch") or how.start or how.constants:
@@ -44,7 +46,7 @@ def trial_of(
 def _check_graph(model: Model, circuit: Circuit) -> None:
     """Raises: ValueError for an attribution graph with nodes that no site of the lens has."""
     beside = sorted({circuit.sites[i] for i in circuit.site} - set(model.dictionaries))
-    if "token_ids" in circuit.details and beside:
+    if circuit.kind.of == "prompt_graph" and beside:
         raise ValueError(
             f"an attribution graph has nodes for tokens and logits too (here at {', '.join(map(str, beside))}), which cannot "
             "be ablated as units; judge it with by='predicted_effects', or keep what the lens holds with "

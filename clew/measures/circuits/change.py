@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from clew.circuits.circuit import Circuit, is_component_graph
+from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.measures.circuits._judge import Judge
 from clew.measures.circuits._overlap import alike, edge_ids, jaccard, node_ids, on_union, strongest, usable
@@ -67,6 +67,7 @@ def change(
     """
     if of == "parent":
         raise ValueError("of='parent' is what the model itself is called in the table; call the child otherwise")
+    circuit.kind.check_ablatable()
     notes: list[str] = []
     parent, child = _same_view(model, child, notes)
     on, judged = (behaviour.train, behaviour.test) if held_out else (behaviour, behaviour)
@@ -81,7 +82,7 @@ def change(
         *dealt.changes(shown, of),
         *dealt.layers(of),
     ]
-    if not is_component_graph(circuit):
+    if not circuit.kind.by_edges:
         circuit = circuit.keep(np.array([circuit.sites[i] in parent.dictionaries for i in circuit.site], bool))
     trials = {
         name: trial_of(one, judged, circuit, ablation=ablation, seed=seed)

@@ -8,7 +8,7 @@ right, the slope whether the size is: 1 if so, less where the circuit predicts t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.changes import Set, SiteEdit
-from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node, is_component_graph
+from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.measures.circuits._edges import EdgeTrial
 from clew.models import Model, Trace
@@ -56,14 +56,16 @@ def predicted_effects(
 
     Returns: a Report with the rows r, slope and spearman, `of` nodes and edges, intervals over those parts. Costs:
     one forward from its site up for each part.
-    Raises: ValueError for a circuit of another lens, or an attribution graph of a prompt that the behaviour lacks.
+    Raises: ValueError for a circuit of another lens, a query-key graph, a circuit of weights, or an attribution graph of
+        a prompt that the behaviour lacks.
     """
-    if "attention" in circuit.details:
+    if circuit.kind.of == "attention":
         raise ValueError("a query-key graph explains an attention score and predicts nothing of the metric")
-    ids = circuit.details.get("token_ids")
+    circuit.kind.check_ablatable()
+    ids = circuit.kind.prompt.token_ids if circuit.kind.of == "prompt_graph" and circuit.kind.prompt else ()
     used = behaviour.test if held_out and not ids else behaviour
     random = np.random.default_rng(seed)
-    if is_component_graph(circuit):
+    if circuit.kind.by_edges:
         found = {"edges": _component_edges(model, used, circuit, _some(circuit.weight, edges, drawn, random), seed)}
         examples = len(used)
     else:
@@ -93,24 +95,21 @@ def with_predicted_effects(model: Model, behaviour: Behaviour, circuit: Circuit,
 
     Measured on the prompts given, which should be those it was found on.
     """
-    edges = nodes if is_component_graph(circuit) else 0
+    edges = nodes if circuit.kind.by_edges else 0
     report = predicted_effects(model, behaviour, circuit, nodes=nodes, edges=edges, held_out=False)
     r, slope = report["r"], report["slope"]
     return circuit.with_details(predicted_effects={"r": r.value, "slope": slope.value, r.of: r.nodes})
 
 
 def predicts_effects(model: Model, behaviour: Behaviour, circuit: Circuit) -> bool:
-    """Whether a circuit's numbers are effects on the metric that can be tried on these prompts.
-
-    Those of masks, of information flow, of discrete codes and of query-key graphs are not.
-    """
-    if {"attention", "masks", "score"} & set(circuit.details):
+    """Whether a circuit's numbers are effects on the metric that can be tried on these prompts."""
+    if not circuit.kind.in_metric_units:
         return False
-    if is_component_graph(circuit):
+    if circuit.kind.by_edges:
         made = circuit.provenance.get("options", {})
         patched = behaviour.baseline == "patch" and made.get("baseline") in (None, "patch")
         return patched and not made.get("ungrouped")
-    return "token_ids" in circuit.details or set(circuit.sites) <= set(model.dictionaries)
+    return circuit.kind.of == "prompt_graph" or set(circuit.sites) <= set(model.dictionaries)
 
 
 def _some(size: np.ndarray, n: int, drawn: int, random: np.random.Generator) -> np.ndarray:
@@ -147,11 +146,11 @@ def _component_edges(
     return circuit.weight[some], np.array(drops)
 
 
-def _with_prompt(model: Model, behaviour: Behaviour, ids: list[int]) -> Behaviour:
+def _with_prompt(model: Model, behaviour: Behaviour, ids: Sequence[int]) -> Behaviour:
     """The behaviour of the one pair whose clean prompt has these ids."""
     for batch in behaviour.batches(model):
         for row, pair in zip(batch.clean.tolist(), batch.pairs, strict=True):
-            if row == ids:
+            if row == list(ids):
                 return replace(behaviour, pairs=(pair,), split=None, part="all")
     raise ValueError(f"the graph belongs to a prompt of {len(ids)} tokens that is not among those of {behaviour.name}")
 
@@ -162,7 +161,7 @@ class Interventions:
     def __init__(
         self, model: Model, behaviour: Behaviour, circuit: Circuit, baseline: Baseline | None, seed: int
     ) -> None:
-        self.graph = "token_ids" in circuit.details
+        self.graph = circuit.kind.of == "prompt_graph"
         """An attribution graph: weights are in the target's activation, and tokens and logits are nodes too."""
         made = circuit.provenance.get("options", {})
         self.contrast = Contrast(

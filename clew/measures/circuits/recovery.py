@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from clew.circuits.circuit import ERROR, Circuit, is_component_graph
+from clew.circuits.circuit import ERROR, Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.models import Model
 from clew.models.graph.components import Components
@@ -34,7 +34,7 @@ def recovery(model: Model, behaviour: Behaviour, circuit: Circuit, *, truth: Cir
     Raises: ValueError for a truth without nodes, or a circuit with nodes at sites that the truth does not have.
     """
     rows = list(_rows("nodes", *_nodes(circuit, truth)))
-    if len(circuit.weight) and len(truth.weight) and is_component_graph(circuit) and is_component_graph(truth):
+    if len(circuit.weight) and len(truth.weight) and circuit.kind.by_edges and truth.kind.by_edges:
         rows += _rows("edges", *_edges(model, circuit, truth))
     return Report(f"{behaviour.name} on {model.name}: recovery of the known circuit", tuple(rows))
 

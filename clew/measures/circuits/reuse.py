@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, is_component_graph
+from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.measures.circuits._overlap import alike, edge_ids, node_ids, on_union, placed, spread
 from clew.measures.circuits._trials import trial_of
@@ -126,7 +126,7 @@ def comparable(circuit: Circuit, other: Circuit) -> tuple[Circuit, Circuit]:
 
     Raises: ValueError where units of one number are not the same unit, or one is judged by edges and the other by nodes.
     """
-    if is_component_graph(circuit) != is_component_graph(other):
+    if circuit.kind.by_edges != other.kind.by_edges:
         raise ValueError(
             "one circuit is of edges between components and the other of nodes, so they have no parts in common; find both "
             "by one kind of method"
@@ -145,7 +145,7 @@ def comparable(circuit: Circuit, other: Circuit) -> tuple[Circuit, Circuit]:
 
 def chosen(circuit: Circuit, n: int | None) -> Circuit:
     """The n strongest nodes, or of a component graph the n strongest edges and the nodes they join."""
-    if is_component_graph(circuit) and len(circuit.weight):
+    if circuit.kind.by_edges and len(circuit.weight):
         return (circuit if n is None else circuit.strongest_edges(n)).wired()
     return circuit if n is None else circuit.top(n)
 
@@ -157,7 +157,7 @@ def _ratio(gained: np.ndarray, needed: np.ndarray) -> Callable[[np.ndarray], flo
 
 def _both(one: Circuit, two: Circuit) -> Circuit:
     """The nodes of the first that the second has too; of component graphs the edges."""
-    if is_component_graph(one):
+    if one.kind.by_edges:
         mine, theirs = edge_ids([one, two])
         return one.keep_edges(np.isin(mine, theirs))
     mine, theirs = node_ids([one, two])

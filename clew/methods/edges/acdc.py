@@ -42,7 +42,7 @@ def acdc(
     """
     if threshold <= 0:
         raise ValueError(f"threshold={threshold}: give a positive drop of the objective, or every edge stays")
-    behaviour = behaviour if objective is None else behaviour.with_metric(objective)
+    own, behaviour = behaviour.metric, behaviour if objective is None else behaviour.with_metric(objective)
     graph = Components(model.body)
     start = graph.legal if circuit is None else wired(graph, circuit)
     greedy = Greedy(graph, list(patchings(model, behaviour, graph)), start.clone(), tokens)
@@ -61,7 +61,8 @@ def acdc(
             at + min(gone + 1, len(drops)),
             (min(2 * guess, greedy.limit) if gone == len(drops) else max(1, guess // 2)),
         )
-    return graph.circuit(weight).keep_edges(greedy.kept[graph.legal].numpy())
+    found = graph.circuit(weight).keep_edges(greedy.kept[graph.legal].numpy())
+    return found.with_kind(in_metric_units=behaviour.metric == own)
 
 
 class Greedy:

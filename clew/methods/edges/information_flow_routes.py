@@ -41,7 +41,8 @@ def information_flow_routes(model: Model, behaviour: Behaviour, *, ungrouped: bo
                     shares = {key: _shares(writes[:, : graph.reach[at.start]], stream)[:, :, None]}
                 spread.add((slice(0, graph.reach[at.start]), at), shares[key])
         examples += len(batch)
-    return graph.circuit(*spread.over(examples)).with_details(score="share of what the reader reads")
+    found = graph.circuit(*spread.over(examples)).with_kind(in_metric_units=False)
+    return found.with_details(score="share of what the reader reads")
 
 
 def _shares(

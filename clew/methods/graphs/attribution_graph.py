@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clew.circuits.circuit import ERROR, OUTPUT, Circuit
+from clew.circuits.kind import Kind, Logit, Prompt
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.data.behaviours.metrics import name_of
 from clew.methods.graphs._direct import EMBED, FINAL, Direct
@@ -56,10 +57,11 @@ def attribution_graph(
         rows: targets of one backward pass.
 
     Returns: a Circuit. Nodes are features and errors at `mlp` (with positions), tokens at `embed` and logits at
-    `final` (the unit is the token id). A weight is the part of the target's activation, logit (minus the mean logit,
-    before any cap) or metric that the source puts there directly. A score is the drop of the metric when the node
-    goes to zero, its effects through other nodes included; `details` hold activations, influences, the bias of every
-    target (what comes from no node) and the replacement and completeness scores of the graph before pruning.
+    `final` (the unit is the token id); `kind.prompt` has their words. A weight is the part of the target's activation,
+    logit (minus the mean logit, before any cap) or metric that the source puts there directly. A score is the drop of the
+    metric when the node goes to zero, its effects through other nodes included; `details` hold activations,
+    influences, the bias of every target (what comes from no node) and the replacement and completeness scores of the
+    graph before pruning.
     Raises: ValueError for a lens that has no transcoders, a model whose attention patterns cannot be held, a metric that
     compares with the clean run.
     Costs: one forward, and a backward without MLPs for every `rows` features.
@@ -204,11 +206,11 @@ class _Graph:
             source=new[origin].cpu().numpy(),
             target=new[target].cpu().numpy(),
             weight=A[target, origin].double().cpu().numpy(),
+            kind=Kind("prompt_graph", length=direct.seq, prompt=self._prompt()),
         )
         bias = self._bias()
         forward = np.lexsort((made.unit == ERROR, made.position, made.site))
         return replace(made.keep(forward), labels=self._labels()).with_details(
-            **self._words(),
             weights="of the target's activation",
             replacement=replacement(A, kinds),
             completeness=completeness(A, kinds),
@@ -260,14 +262,12 @@ class _Graph:
         of_layer = {Site("mlp", i): found[i].n_units if i in found else 0 for i in range(self.direct.layers)}
         return {EMBED: vocab, **of_layer, FINAL: vocab}
 
-    def _words(self) -> dict[str, Any]:
+    def _prompt(self) -> Prompt:
         """The prompt's tokens, and the likeliest next ones with their probabilities."""
-        ids = self.batch.clean[0].tolist()
-        words: dict[str, Any] = {"length": len(ids), "tokens": [self._word(i) for i in ids], "token_ids": ids}
-        if self.outputs.token is None:
-            return words
-        pairs = zip(self.outputs.token.tolist(), self.outputs.weight.tolist(), strict=True)
-        return words | {"logits": [{"id": i, "token": self._word(i), "probability": p} for i, p in pairs]}
+        ids, out = self.batch.clean[0].tolist(), self.outputs
+        likely = () if out.token is None else zip(out.token.tolist(), out.weight.tolist(), strict=True)
+        logits = tuple(Logit(i, self._word(i), p) for i, p in likely)
+        return Prompt(tuple(map(self._word, ids)), tuple(ids), logits)
 
     def _word(self, id: int) -> str:
         text = isinstance(self.batch.pairs[0].clean, str)

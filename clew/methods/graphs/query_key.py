@@ -11,7 +11,7 @@ Kamath et al. 2025. Differs: no feature of attention is trained, and no part is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clew.circuits.circuit import ERROR, OUTPUT, Circuit
+from clew.circuits.kind import Kind, Prompt
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.behaviours.pairs import Misfit, encode
 from clew.models import Model, Trace
@@ -99,8 +100,9 @@ def query_key(
         "weight": float(score.pattern[q, k]),
         "mask": float(sum(s * score.bias[q, p] for p, s in terms)),
     }
-    circuit = _circuit(model, site, pairs, units, other)
-    return circuit.with_details(length=length, tokens=words, attention=about)
+    prompt = Prompt(tuple(words), tuple(tokens[0].tolist()))
+    kind = Kind("attention", in_metric_units=False, length=length, prompt=prompt)
+    return replace(_circuit(model, site, pairs, units, other), kind=kind).with_details(attention=about)
 
 
 def _stream(model: Model, layer: int, head: int) -> Site:

@@ -87,8 +87,8 @@ class _Search:
     """The constants and what they lose: those of the mean until `learn` comes to a unit."""
 
     def __init__(self, model: Model, behaviour: Behaviour, objective: str | None, tokens: int) -> None:
-        behaviour = judged(behaviour, objective)
-        self.model, self.metric = model, behaviour.metric
+        own, behaviour = behaviour.metric, judged(behaviour, objective)
+        self.model, self.metric, self.in_metric_units = model, behaviour.metric, behaviour.metric == own
         self.reads = tuple(getattr(self.metric, "reads", ()))
         self.prompts = [
             self._clean(batch) for batch in behaviour.batches(model, tokens=min(tokens, batch_tokens(model)))
@@ -187,4 +187,5 @@ class _Search:
             error[site] = standard_error(score[site], (padded**2).mean(0, keepdim=True), self.examples)
             mean[site] = self.model.dictionaries[site].fold(self.constant[site])[None]
         found = circuit_of(self.model, score, mean, positions=False, error=error)
+        found = found.with_kind(in_metric_units=self.in_metric_units)
         return found.with_details(constants={str(site): c.tolist() for site, c in self.constant.items()})

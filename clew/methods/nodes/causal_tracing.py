@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from clew.circuits.circuit import ANYWHERE, Circuit
+from clew.circuits.kind import Kind
 from clew.data.facts.facts import Facts
 from clew.models import Model
 from clew.readings.tracing import PARTS, PLACES, trace_facts
@@ -74,5 +75,6 @@ def causal_tracing(
         mean[:, 0].astype(np.float64),
         np.full(nodes, np.nan),
         score_error=error.astype(np.float64),
+        kind=Kind(in_metric_units=False),
         details={"tracing": told, "metric": "probability of the answer"},
     )

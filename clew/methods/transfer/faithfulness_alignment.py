@@ -91,7 +91,8 @@ def faithfulness_alignment(
 
 def scrambled(circuit: Circuit, *, seed: int = 0) -> Circuit:
     """The control: the same scores, dealt anew among the same nodes."""
-    return replace(circuit, score=np.random.default_rng(seed).permutation(circuit.score))
+    dealt = replace(circuit, score=np.random.default_rng(seed).permutation(circuit.score))
+    return dealt.with_kind(in_metric_units=False)
 
 
 def source_scores(circuit: Circuit) -> Float[Tensor, " source"]:
@@ -178,4 +179,5 @@ def carried(view: Model, behaviour: Behaviour, score: Float[Tensor, " target"]) 
     other = next(iter(means(view, behaviour, of="patch", by_position=False).values()))
     parts = score.split([dictionary.n_units for dictionary in sites.values()])
     table = {site: torch.cat([part, part.new_zeros(1)])[None] for site, part in zip(sites, parts, strict=True)}
-    return circuit_of(view, table, {site: d.fold(other[site].code) for site, d in sites.items()}, positions=False)
+    mean = {site: d.fold(other[site].code) for site, d in sites.items()}
+    return circuit_of(view, table, mean, positions=False).with_kind(in_metric_units=False)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from clew.circuits.circuit import ANYWHERE, Circuit
+from clew.circuits.kind import Kind
 from clew.data.text.windows import WindowBatch, Windows
 from clew.files import write_whole
 from clew.methods._masked import mask_like
@@ -195,6 +196,7 @@ class MaskedWeights(Masked):
             position=np.full(len(sites), ANYWHERE),
             score=kept / whole,
             patch_mean=np.full(len(sites), np.nan),
+            kind=Kind("weights", in_metric_units=False),
         )
         return found.with_details(weights={str(s): int(n) for s, n in zip(sites, whole, strict=True)})
 

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from clew.circuits.circuit import ANYWHERE, Circuit
+from clew.circuits.kind import Kind
 from clew.data.behaviours.behaviour import Behaviour
 from clew.models import Model
 
@@ -69,6 +70,7 @@ def discrete_codes(
         position=np.full(len(layer), ANYWHERE),
         score=score,
         patch_mean=patch.sum(-1).mean(0).cpu().double().numpy(),
+        kind=Kind(in_metric_units=False),
     )
     if not edges:
         return circuit

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from clew.circuits.circuit import ANYWHERE, OUTPUT, Circuit
+from clew.circuits.kind import Card, Kind
 from clew.models.body import Body
 from clew.models.trace import Trace
 from clew.sites import Site
@@ -184,7 +184,7 @@ class Components:
         weight = (weight.detach().cpu() * self.legal).double()
         source, reader = (index.numpy() for index in self.legal.nonzero(as_tuple=True))
         spread = np.zeros(0) if error is None else error.detach().cpu().double().numpy()[source, reader]
-        found = Circuit(
+        return Circuit(
             tuple(sites),
             {site: self.width(site.part) for site in sites},
             site=np.array([place[site] for site, _ in nodes]),
@@ -196,8 +196,8 @@ class Components:
             target=np.where(reader == len(self.readers) - 1, OUTPUT, len(self.sources) + reader),
             weight=weight.numpy()[source, reader],
             weight_error=spread,
+            kind=Kind("components", components=self.card),
         )
-        return found.with_details(components=self.card)
 
     def source_circuit(self, score: Float[Tensor, " source"], error: Float[Tensor, " source"]) -> Circuit:
         """The sources alone as nodes, as `model.components()` sees them."""
@@ -211,18 +211,13 @@ class Components:
             score=score.detach().cpu().double().numpy(),
             patch_mean=np.full(len(self.sources), np.nan),
             score_error=error.detach().cpu().double().numpy(),
+            kind=Kind(components=self.card),
         )
 
     @property
-    def card(self) -> dict[str, Any]:
-        """What identifies the graph, as plain JSON."""
-        return {
-            "n_layers": self.n_layers,
-            "n_heads": self.n_heads,
-            "n_kv_heads": self.n_kv_heads,
-            "d_model": self.body.widths[EMBED],
-            "parallel": self.body.parallel,
-        }
+    def card(self) -> Card:
+        """What identifies the graph."""
+        return Card(self.n_layers, self.n_heads, self.n_kv_heads, self.body.widths[EMBED], self.body.parallel)
 
     def table(self, circuit: Circuit, values: np.ndarray | None = None) -> Float[Tensor, "source reader"]:
         """Edge weights of a circuit (or `values`, one for each of its edges) as a table; 0 where it has no edge.

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from clew.circuits.circuit import ANYWHERE, NODE_COLUMNS, Circuit, is_component_graph
+from clew.circuits.circuit import ANYWHERE, NODE_COLUMNS, Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods.nodes.attribution_patching import attribution_patching
 from clew.models import Model
@@ -44,6 +44,7 @@ def everything(model: Model, behaviour: Behaviour, unit: str) -> Circuit:
 def random_ranking(model: Model, behaviour: Behaviour, *, unit: str, seed: int = 0) -> Circuit:
     """Everything, with scores drawn from a normal distribution."""
     found, draw = everything(model, behaviour, unit), np.random.default_rng(seed).standard_normal
+    found = found.with_kind(in_metric_units=False)
     if unit == EDGES:
         return replace(found, weight=draw(len(found.weight)))
     return replace(found, score=draw(len(found)), score_error=np.full(len(found), np.nan))
@@ -54,10 +55,10 @@ def completed(model: Model, found: Circuit, whole: Circuit) -> Circuit:
 
     Raises: ValueError for edges where nodes are ranked, and the other way about, or for nodes that have positions.
     """
-    if is_component_graph(found) != is_component_graph(whole):
-        kinds = ("edges between components" if is_component_graph(c) else "nodes" for c in (found, whole))
+    if found.kind.by_edges != whole.kind.by_edges:
+        kinds = ("edges between components" if c.kind.by_edges else "nodes" for c in (found, whole))
         raise ValueError("the search ranked {}, and {} are compared".format(*kinds))
-    if is_component_graph(found):
+    if found.kind.by_edges:
         graph = Components(model.body)
         return graph.circuit(graph.table(found), graph.table(found, found.weight_error))
     if (found.position >= 0).any():

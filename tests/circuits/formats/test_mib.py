@@ -53,7 +53,7 @@ def test_the_graph_is_ours_and_comes_back_to_the_bit(tmp_path, family):
     written = to_mib(whole)
     assert len(written["edges"]) == len(whole.weight) and all(e["in_graph"] for e in written["edges"].values())
     back = Circuit.load(write(whole, tmp_path / "mib.json"))
-    assert back.details == whole.details and back.units == whole.units and back.sites == whole.sites
+    assert back.kind == whole.kind and back.units == whole.units and back.sites == whole.sites
     assert same(back, whole, "source", "target", "weight", "weight_error", "site", "unit", "position")
     assert back.score == pytest.approx(whole.score, abs=1e-12)
     assert (graph.keep(back) == graph.legal).all()
@@ -87,7 +87,7 @@ def test_a_shared_key_value_head_goes_out_in_parts_and_comes_back(heads, kv):
     assert first * heads / kv == pytest.approx(circuit.weight[heads], abs=1e-15)  # after the query heads' edges
     assert len({written["edges"][f"input->a0.h{h}<k>"]["score"] for h in range(heads // kv)}) == 1
     back = from_mib(written)
-    assert same(back, circuit, *EDGE_COLUMNS) and back.details == circuit.details
+    assert same(back, circuit, *EDGE_COLUMNS) and back.kind == circuit.kind
 
 
 def test_the_query_heads_of_an_ungrouped_file_are_put_together_on_demand():

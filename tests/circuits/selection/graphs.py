@@ -3,6 +3,7 @@
 import numpy as np
 
 from clew.circuits.circuit import ANYWHERE, OUTPUT, Circuit
+from clew.circuits.kind import Card, Kind
 from clew.sites import Site
 
 
@@ -50,7 +51,7 @@ def component_circuit(layers: int, heads: int, kv: int | None = None, seed: int 
         position=np.full(len(nodes), ANYWHERE), score=np.zeros(len(nodes)), patch_mean=np.full(len(nodes), np.nan),
         source=source, target=np.where(reader == len(readers), OUTPUT, len(sources) + reader),
         weight=random.standard_normal(len(source)),
-        details={"components": {"n_layers": layers, "n_heads": heads, "n_kv_heads": kv, "d_model": 8, "parallel": False}},
+        kind=Kind("components", components=Card(layers, heads, kv, 8, False)),
     )  # fmt: skip
 
 

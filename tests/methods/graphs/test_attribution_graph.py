@@ -149,7 +149,7 @@ def test_skipped_positions_are_no_sources():
 def test_pruning_leaves_tokens_and_logits_and_fewer_features():
     graph = attribution_graph(lens(), TASK)
     parts = [n.site.part for n in graph]
-    assert parts.count("embed") == 7 and parts.count("final") == len(graph.details["logits"]) == 10
+    assert parts.count("embed") == 7 and parts.count("final") == len(graph.kind.prompt.logits) == 10
     assert 0 < graph.details["features"]["kept"] < graph.details["features"]["active"]
     assert 0 < graph.details["replacement"] < 1 and 0 < graph.details["completeness"] < 1
 

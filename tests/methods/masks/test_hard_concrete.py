@@ -89,4 +89,4 @@ def test_positions_have_masks_of_their_own() -> None:
     lens, behaviour = tiny_model("gpt2").heads(), random_behaviour(length=4)
     found = hard_concrete(lens, behaviour, steps=2)
     assert found.position.min() == 1, "position 0 holds the same token on both prompts, so nothing differs there"
-    assert found.details["length"] == 4 and len(found) == 3 * 12
+    assert found.kind.length == 4 and len(found) == 3 * 12

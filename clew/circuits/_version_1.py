@@ -1,0 +1,42 @@
+"""Files of circuits before version 2, which did not say what they are: the keys of their details tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from clew.circuits.kind import Card, Kind, Of, Prompt
+from clew.sites import READERS, Site
+
+MOVED = ("components", "length", "token_ids", "logits")
+"""Keys of details that are fields of a kind now."""
+
+
+def kind_and_details(details: Mapping[str, Any], sites: Iterable[Site]) -> tuple[Kind, dict[str, Any]]:
+    """What a circuit of version 1 is, and its details without what the kind holds now.
+
+    Raises: KeyError, TypeError or ValueError for keys that do not hold what they should.
+    """
+    card, prompt = details.get("components"), None
+    if "token_ids" in details:
+        prompt = Prompt.from_json({"tokens": details["tokens"], **details})
+    of = _of(details, any(site.part in READERS for site in sites))
+    kind = Kind(
+        of,
+        not {"attention", "masks", "score", "tracing", "bigrams"} & details.keys() and of != "weights",
+        details.get("length"),
+        None if card is None else Card(**card),
+        prompt,
+    )
+    moved = (*MOVED, "tokens") if prompt else MOVED
+    return kind, {name: value for name, value in details.items() if name not in moved}
+
+
+def _of(details: Mapping[str, Any], readers: bool) -> Of:
+    if "components" in details and readers:
+        return "components"
+    if "token_ids" in details:
+        return "prompt_graph"
+    if "attention" in details:
+        return "attention"
+    return "weights" if isinstance(details.get("weights"), Mapping) else "units"

@@ -1,0 +1,130 @@
+"""What a circuit is: what its nodes are parts of, what its numbers are in, and the prompt or length it is bound to.
+
+The method that makes a circuit says it once. Which judge takes a circuit, what is written to which format and which
+prompts fit it are read from here and from nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from clew.sites import near
+
+Of = Literal["units", "components", "prompt_graph", "attention", "weights"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What identifies the component graph of a model: sources, readers and edges follow from it."""
+
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    """As many as `n_heads` in the ungrouped view."""
+    d_model: int | None
+    """None where a file does not say."""
+    parallel: bool
+    """Attention and MLP of a block read the same stream."""
+
+    def __post_init__(self) -> None:
+        counts = self.n_layers, self.n_heads, self.n_kv_heads
+        if any(type(n) is not int or n < 1 for n in counts):
+            raise ValueError(f"a component graph has layers, heads and key-value heads, from 1 on, not {counts}")
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(f"{self.n_heads} query heads cannot share {self.n_kv_heads} key-value heads evenly")
+
+    def __str__(self) -> str:
+        return f"a model of {self.n_layers} layers and {self.n_heads} heads"
+
+    @property
+    def shared_by(self) -> int:
+        """How many query heads share a key-value head."""
+        return self.n_heads // self.n_kv_heads
+
+
+@dataclass(frozen=True)
+class Logit:
+    """A next token that a graph explains."""
+
+    id: int
+    token: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The one prompt that a graph is of."""
+
+    tokens: tuple[str, ...]
+    """Its tokens as text, one per position."""
+    token_ids: tuple[int, ...]
+    logits: tuple[Logit, ...] = ()
+    """The next tokens that are nodes of the graph, likeliest first; none where it explains the metric."""
+
+    def __post_init__(self) -> None:
+        if len(self.tokens) != len(self.token_ids):
+            raise ValueError(f"a prompt of {len(self.tokens)} tokens has {len(self.token_ids)} ids")
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Prompt:
+        """Read what `dataclasses.asdict` gave."""
+        logits = tuple(Logit(**logit) for logit in value.get("logits", ()))
+        return cls(tuple(value["tokens"]), tuple(value["token_ids"]), logits)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a circuit is; every circuit has one, and what is made of a circuit keeps it."""
+
+    of: Of = "units"
+    """`units` of dictionaries; `components`, wired as sources and readers of the component graph; the features,
+    errors, tokens and logits of a `prompt_graph`; pairs of features in one `attention` score; shares of `weights`."""
+    in_metric_units: bool = True
+    """Scores are effects on the metric, so that an ablation can be held against them; a ranking or a share is none."""
+    length: int | None = None
+    """Tokens of the prompts that positions count in; None where nodes have no position, or it is not known."""
+    components: Card | None = None
+    """The component graph that its nodes are of, where they are of one."""
+    prompt: Prompt | None = None
+    """The prompt that it is a graph of, where it is of one."""
+
+    def __post_init__(self) -> None:
+        if self.of not in get_args(Of):
+            raise ValueError(f"of={self.of!r} is no kind of circuit; {near(str(self.of), get_args(Of))}")
+        if self.of == "components" and self.components is None:
+            raise ValueError("a circuit of components needs the card of its graph: Components(model.body).card")
+        if self.of == "prompt_graph" and self.prompt is None:
+            raise ValueError("a graph of one prompt needs its words: Prompt(tokens, token_ids)")
+        if self.length is not None and (type(self.length) is not int or self.length < 1):
+            raise ValueError(f"length={self.length!r}: give how many tokens the prompts have, or None")
+        if type(self.in_metric_units) is not bool:
+            raise ValueError(f"in_metric_units={self.in_metric_units!r}: give True or False")
+
+    @property
+    def by_edges(self) -> bool:
+        """Whether it is chosen and judged by its edges; every other kind is by its nodes."""
+        return self.of == "components"
+
+    def check_ablatable(self) -> None:
+        """Raises: ValueError where no node is a part of a run that could be ablated, naming what judges it then."""
+        if self.of == "weights":
+            raise ValueError(
+                "this is a circuit of weights: a score is the share of a matrix's weights that is kept, and no run has "
+                "such a node to ablate. What is kept is judged by its masks (clew.methods.weights.bigram_subnetwork: "
+                "load_masks, masked_weights) and by the r and loss in details['bigrams']; circuits of units, of "
+                "components, of one prompt and of an attention score are judged by ablation"
+            )
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Kind:
+        """Read what `dataclasses.asdict` gave. Raises: ValueError, TypeError or KeyError for anything else."""
+        card, prompt = value["components"], value["prompt"]
+        return cls(
+            value["of"],
+            value["in_metric_units"],
+            value["length"],
+            None if card is None else Card(**card),
+            None if prompt is None else Prompt.from_json(prompt),
+        )

@@ -1,0 +1,109 @@
+"""Every judge of circuits takes the kinds that it can judge, and says of the others what can."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from clew import Circuit, Model, Report, verify
+from clew.circuits.kind import Kind
+from clew.finder import load, names
+from clew.measures.circuits._edges import EdgeTrial
+from clew.measures.circuits._nodes import Trial
+from clew.measures.circuits._trials import trial_of
+from clew.methods.edges.eap import eap
+from clew.methods.edges.edges import edges
+from clew.methods.graphs.attribution_graph import attribution_graph
+from clew.methods.graphs.query_key import query_key
+from clew.methods.nodes.attribution_patching import attribution_patching
+from tests.planted import random_behaviour, random_dictionary, tiny_model
+
+TASK = random_behaviour(n=4)
+MODEL = tiny_model("llama", scale=0.15)
+ABLATES = ("areas", "change", "controls", "curve", "edge_faithfulness", "faithfulness", "hypothesis_tests",
+           "interchangeability", "minimality", "predicted_effects", "worst_case")  # fmt: skip
+"""Judges that ablate what the circuit holds."""
+OTHER = {
+    "recovery": "holds a ranking against a truth",
+    "reuse": "counts what two circuits share; with prompts of both it ablates",
+    "stability": "searches anew",
+}
+"""Judges that do not."""
+
+
+@cache
+def lens() -> Model:
+    return MODEL.through(*(random_dictionary(f"resid.{i}", 32) for i in range(3)))
+
+
+@cache
+def transcoders() -> Model:
+    return MODEL.through(*(random_dictionary(f"mlp_in.{i}", 32, writes=f"mlp.{i}") for i in range(3)))
+
+
+@cache
+def nodes() -> Circuit:
+    return attribution_patching(lens(), TASK).top(8)
+
+
+def of_weights() -> Circuit:
+    """Nodes that the lens has, so that nothing but their kind tells that no run has them."""
+    return nodes().with_kind(of="weights", in_metric_units=False)
+
+
+def judge(name: str) -> Callable[[Model, Circuit], Report]:
+    more = {"change": {"child": lens(), "sizes": (2,)}, "reuse": {"other": nodes(), "other_behaviour": TASK}}
+    measure = load("measures.circuits", name)
+    return lambda model, circuit: measure(model, TASK, circuit, held_out=False, **more.get(name, {}))
+
+
+def test_no_judge_is_forgotten():
+    assert {*ABLATES, *OTHER} == set(names("measures.circuits"))
+
+
+@pytest.mark.parametrize("name", [*ABLATES, "reuse"])
+def test_a_circuit_of_weights_is_not_ablated(name):
+    with pytest.raises(ValueError, match=r"circuit of weights.*judged by its masks.*load_masks.*details\['bigrams'\]"):
+        judge(name)(lens(), of_weights())
+
+
+def test_nor_are_its_nodes_wired():
+    with pytest.raises(ValueError, match="circuit of weights"):
+        edges(lens(), TASK, of_weights())
+
+
+def test_verify_says_so_too():
+    with pytest.raises(ValueError, match="circuit of weights"):
+        verify(lens(), TASK, of_weights())
+
+
+def test_the_trial_is_that_of_the_kind():
+    graph = eap(MODEL, TASK).strongest_edges(5)
+    assert isinstance(trial_of(MODEL, TASK, graph), EdgeTrial)
+    assert isinstance(trial_of(lens(), TASK, nodes()), Trial)
+    found = query_key(lens(), TASK, layer=1, head=0)
+    assert isinstance(trial_of(lens(), TASK, found), Trial)  # its nodes are units at positions, as any
+    bare = replace(graph, kind=Kind(components=graph.kind.components))  # the kind decides, not the sites
+    with pytest.raises(ValueError, match="the model is not seen there"):
+        trial_of(MODEL.components(), TASK, bare).circuit_metric(bare)
+
+
+def test_components_without_edges_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"circuit of components has .* nodes but no edges"):
+        trial_of(MODEL, TASK, eap(MODEL, TASK).keep_edges(np.zeros(0, int)))
+
+
+def test_tokens_and_logits_of_a_prompt_graph_are_not_ablated_as_units():
+    graph = attribution_graph(transcoders(), TASK)
+    with pytest.raises(ValueError, match=r"nodes for tokens and logits too \(here at embed, final\)"):
+        trial_of(transcoders(), TASK, graph)
+    held = graph.keep(np.array([node.site in transcoders().dictionaries for node in graph]))
+    assert isinstance(trial_of(transcoders(), TASK, held), Trial)
+
+
+def test_an_attention_score_predicts_nothing_of_the_metric():
+    found = query_key(lens(), TASK, layer=1, head=0)
+    with pytest.raises(ValueError, match="explains an attention score"):
+        judge("predicted_effects")(lens(), found)
