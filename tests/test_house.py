@@ -6,7 +6,19 @@ from pathlib import Path
 
 HOUSE = Path(__file__).parent.parent / "clew"
 FLOORS = {
-    1: {"sites", "changes", "probing", "report", "files", "finder", "evidence", "statistics", "scale", "values", "version"},
+    1: {
+        "sites",
+        "changes",
+        "probing",
+        "report",
+        "files",
+        "finder",
+        "evidence",
+        "statistics",
+        "scale",
+        "values",
+        "version",
+    },
     2: {"circuits", "dictionaries", "stack"},
     3: {"models"},
     4: {"data"},

@@ -19,7 +19,12 @@ def bench(
     model: str,
     behaviours: Annotated[tuple[str, ...], Several] = (),
     units: Annotated[tuple[str, ...], Several] = ("edges", "components"),
-    searches: Annotated[tuple[str, ...], Several] = (),
+    searches: Annotated[tuple[str, ...], Several] = (
+        "eap",
+        "eap_ig_inputs",
+        "attribution_patching",
+        "integrated_gradients_inputs",
+    ),
     select: Annotated[tuple[str, ...], Several] = ("top",),
     through: Annotated[tuple[Path, ...], Several] = (),
     sizes: Annotated[tuple[float, ...], Several] = (),
@@ -49,7 +54,8 @@ def bench(
     units
         What is ranked: edges (between components), components, heads, neurons, features.
     searches
-        Files of clew/methods, with options as in eap_ig_inputs:steps=10; a fast few by default.
+        Files of clew/methods, with options as in eap_ig_inputs:steps=10; by default a few of some forwards and backwards.
+        One that ranks none of the units is left out.
     select
         How circuits are chosen from scores: files of clew/selection, with options as in ratio:rho=0.7, joined as in
         bootstrap+ratio.
@@ -75,21 +81,20 @@ def bench(
         Where to run: cpu, cuda, cuda:1, mps.
     """
     from clew.apps.pages.comparison import bench_page
+    from clew.circuits.ranked import UNITS
     from clew.files import write_text
     from clew.measures.circuits.areas import SIZES
     from clew.sites import near
     from clew.studies.comparison.circuits import Bench
     from clew.studies.comparison.results import Results, as_json
-    from clew.studies.comparison.searches import UNITS, USUAL, Search
+    from clew.studies.comparison.searches import Search
     from clew.studies.comparison.selections import selection
     from clew.studies.comparison.table import bench_table
 
     wanted = _listed(units)
     if unknown := [unit for unit in wanted if unit not in UNITS]:
         raise ValueError(f"{unknown[0]!r} is no unit; {near(unknown[0], UNITS)}")
-    chosen = [Search.named(text) for text in _listed(searches) or USUAL]
-    if not searches:
-        chosen = [search for search in chosen if any(search.fits(unit) for unit in wanted)]
+    chosen = _fitting([Search.named(text) for text in _listed(searches)], wanted)
     selects = [selection(text) for text in _listed(select)]
     results = Results.at(out)
     opened, tasks, truth = _posed(model, _listed(behaviours), examples, metric, all_pairs, dtype, device)
@@ -122,6 +127,15 @@ def bench(
 def _listed(given: Sequence[str]) -> list[str]:
     """A list of words, however it was separated, each once."""
     return list(dict.fromkeys(word for text in given for word in text.split(",") if word))
+
+
+def _fitting(searches: Sequence[Any], units: Sequence[str]) -> list[Any]:
+    """The searches that rank one of the units; says which do not. All of them where that leaves none."""
+    fit = [search for search in searches if any(search.fits(unit) for unit in units)]
+    for search in searches if fit else ():
+        if search not in fit:
+            aside(f"{search.text} ranks none of {', '.join(units)} and is left out")
+    return fit or list(searches)
 
 
 def _posed(

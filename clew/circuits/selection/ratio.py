@@ -8,7 +8,7 @@ from clew.circuits.circuit import Circuit
 from clew.circuits.selection._items import check_budget, pick, scores
 
 
-def ratio(circuit: Circuit, n: int, rho: float, *, signed: bool = False) -> Circuit:
+def ratio(circuit: Circuit, n: int, rho: float = 0.5, *, signed: bool = False) -> Circuit:
     """The floor(n rho) items of largest positive score, then the strongest others by |score|, n in all.
 
     Items are edges, or nodes where there are none. Fewer positive ones leave more room for the rest.

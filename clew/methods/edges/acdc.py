@@ -11,6 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from clew.circuits.circuit import Circuit
+from clew.circuits.ranked import EdgesOfComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods.edges._patching import Patching, edge_list, patchings, wired
 from clew.models import Model
@@ -26,7 +27,7 @@ def acdc(
     threshold: float = 0.01,
     objective: str | None = "kl_divergence",
     tokens: int = 4096,
-) -> Circuit:
+) -> EdgesOfComponents:
     """The edges that stay when each, from the last reader to the first, is cut unless the objective drops by `threshold`.
 
     Args:

@@ -3,7 +3,7 @@
 Source: Hanna et al. 2024 (arXiv:2403.17806), the cheapest of their path approximations: the trapezoid of one step.
 """
 
-from clew.circuits.circuit import Circuit
+from clew.circuits.ranked import EdgesOfComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods.edges._scores import score_edges
 from clew.models import Model
@@ -17,7 +17,7 @@ def clean_corrupted(
     baseline: Baseline | None = None,
     ungrouped: bool = False,
     seed: int = 0,
-) -> Circuit:
+) -> EdgesOfComponents:
     """As `eap`, with half the gradient at the clean prompts and half at the other ones.
 
     Args: baseline, ungrouped, seed: as for `eap`.

@@ -3,7 +3,7 @@
 Source: Syed et al. 2023 (arXiv:2310.10348). Equals `eap_ig_inputs` with one step that starts at the clean end.
 """
 
-from clew.circuits.circuit import Circuit
+from clew.circuits.ranked import EdgesOfComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods.edges._scores import score_edges
 from clew.models import Model
@@ -17,7 +17,7 @@ def eap(
     baseline: Baseline | None = None,
     ungrouped: bool = False,
     seed: int = 0,
-) -> Circuit:
+) -> EdgesOfComponents:
     """(what u writes on the other prompt - on the clean one) . (gradient at what v reads), for every edge u -> v.
 
     Args:

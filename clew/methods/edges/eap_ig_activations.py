@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from clew.changes import Set
-from clew.circuits.circuit import Circuit
+from clew.circuits.ranked import EdgesOfComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods.edges._scores import Ends, Piece, Scores, added
 from clew.models import Model
@@ -26,7 +26,7 @@ def eap_ig_activations(
     baseline: Baseline | None = None,
     ungrouped: bool = False,
     seed: int = 0,
-) -> Circuit:
+) -> EdgesOfComponents:
     """As `eap`, with each component's edges weighed by the gradient averaged along that component's own path.
 
     Args:

@@ -6,7 +6,7 @@ other prompt and leaves the clean one out. `start="clean"` is the grid of clew's
 
 from typing import Literal
 
-from clew.circuits.circuit import Circuit
+from clew.circuits.ranked import EdgesOfComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods.edges._scores import score_edges
 from clew.models import Model
@@ -22,7 +22,7 @@ def eap_ig_inputs(
     baseline: Baseline | None = None,
     ungrouped: bool = False,
     seed: int = 0,
-) -> Circuit:
+) -> EdgesOfComponents:
     """As `eap`, with the gradient averaged over `steps` points between the embeddings of the two prompts.
 
     Args:

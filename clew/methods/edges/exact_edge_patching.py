@@ -5,6 +5,7 @@ arXiv:2304.05969); "EActP" in MIB (arXiv:2504.13151). Dear: give it a circuit to
 """
 
 from clew.circuits.circuit import Circuit
+from clew.circuits.ranked import EdgesOfComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods._nodes import Spread
 from clew.methods.edges._patching import edge_list, one_by_one, patchings, wired
@@ -14,7 +15,7 @@ from clew.models.graph.components import Components
 
 def exact_edge_patching(
     model: Model, behaviour: Behaviour, circuit: Circuit | None = None, *, tokens: int = 4096
-) -> Circuit:
+) -> EdgesOfComponents:
     """Drop of the metric when one edge hands on what its source writes on the pair's patch prompt.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.circuits.circuit import Circuit
+from clew.circuits.ranked import EdgesOfComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods._nodes import Spread
 from clew.models import Model
@@ -18,7 +18,7 @@ from clew.readings.contrast import edge_tokens
 from clew.sites import Site
 
 
-def information_flow_routes(model: Model, behaviour: Behaviour, *, ungrouped: bool = False) -> Circuit:
+def information_flow_routes(model: Model, behaviour: Behaviour, *, ungrouped: bool = False) -> EdgesOfComponents:
     """Share of each source in what each reader reads, averaged over positions and examples.
 
     Args: ungrouped: give every query head keys and values of its own, as published tools do.

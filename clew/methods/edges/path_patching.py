@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from clew.circuits.circuit import Circuit
+from clew.circuits.ranked import OnlyComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods._nodes import Spread
 from clew.methods.edges._patching import patchings
@@ -21,7 +21,7 @@ from clew.sites import near
 
 def path_patching(
     model: Model, behaviour: Behaviour, *, receivers: Sequence[str] = ("logits",), tokens: int = 4096
-) -> Circuit:
+) -> OnlyComponents:
     """Drop of the metric when a source's edges into the receivers hand on the patch prompt, all of them at once.
 
     Args:

@@ -4,7 +4,7 @@ Source: Bhaskar et al. 2024 (arXiv:2406.16778), section 3. There the masks live 
 here the module runs unmodified. How the number of edges is held to its target differs; see clew/methods/_masks.py.
 """
 
-from clew.circuits.circuit import Circuit
+from clew.circuits.ranked import EdgesOfComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods._masked import MaskedEdges
 from clew.methods._masks import Progress, learn
@@ -28,7 +28,7 @@ def edge_pruning(
     tokens: int = 512,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Circuit:
+) -> EdgesOfComponents:
     """Masks over the edges between components, learned so that the model with only the kept ones loses least.
 
     An edge at mask z hands on z times what its source writes and 1 - z times what it writes in the other state.

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clew.circuits.circuit import Circuit
+from clew.circuits.ranked import EdgesOrUnits
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods._masked import MaskedEdges, MaskedNodes
 from clew.methods._masks import SHORTEST, Progress, loop
@@ -38,7 +38,7 @@ def uniform_gradient_sampling(
     tokens: int = 512,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Circuit:
+) -> EdgesOrUnits:
     """Masks over edges or nodes that keep the loss low at a price for every item that stays.
 
     Args:

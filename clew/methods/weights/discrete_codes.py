@@ -19,6 +19,7 @@ from torch import Tensor
 
 from clew.circuits.circuit import ANYWHERE, Circuit
 from clew.circuits.kind import Kind
+from clew.circuits.ranked import OnlyHeads
 from clew.data.behaviours.behaviour import Behaviour
 from clew.models import Model
 
@@ -35,7 +36,7 @@ def discrete_codes(
     l1: float = 0.1,
     edges: bool = False,
     seed: int = 0,
-) -> Circuit:
+) -> OnlyHeads:
     """Every head with the share of its words that only the clean prompts draw from it.
 
     Args:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from clew.circuits.circuit import Circuit
+from clew.circuits.ranked import EDGES
 from clew.data.behaviours.behaviour import Behaviour
 from clew.dictionaries import Dictionary
 from clew.measures.circuits.areas import FLAT, SIZES, areas, check_sizes
@@ -23,7 +24,7 @@ from clew.measures.circuits.recovery import recovery
 from clew.models import Model
 from clew.models.costs import Cost, counted
 from clew.report import Report
-from clew.studies.comparison.items import EDGES, completed, everything, random_ranking
+from clew.studies.comparison.items import completed, everything, random_ranking
 from clew.studies.comparison.results import RANDOM, Cell, Results
 from clew.studies.comparison.searches import Search
 from clew.studies.comparison.selections import selection

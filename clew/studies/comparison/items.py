@@ -8,12 +8,11 @@ import numpy as np
 import torch
 
 from clew.circuits.circuit import ANYWHERE, NODE_COLUMNS, Circuit
+from clew.circuits.ranked import EDGES
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods.nodes.attribution_patching import attribution_patching
 from clew.models import Model
 from clew.models.graph.components import Components
-
-EDGES = "edges"
 
 
 def everything(model: Model, behaviour: Behaviour, unit: str) -> Circuit:

@@ -9,34 +9,10 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from clew.circuits.circuit import Circuit
+from clew.circuits.ranked import EDGES, ranked
 from clew.data.behaviours.behaviour import Behaviour
 from clew.finder import load
 from clew.sites import near
-from clew.studies.comparison.items import EDGES
-
-NODES = ("components", "heads", "neurons", "features")
-UNITS = (EDGES, *NODES)
-RANKS = {
-    **dict.fromkeys(
-        (
-            "eap",
-            "eap_ig_inputs",
-            "eap_ig_activations",
-            "clean_corrupted",
-            "information_flow_routes",
-            "exact_edge_patching",
-            "acdc",
-            "edge_pruning",
-        ),
-        (EDGES,),
-    ),
-    "uniform_gradient_sampling": UNITS,
-    "path_patching": ("components",),
-    "discrete_codes": ("heads",),
-}
-"""The units of a search; all kinds of nodes for one that is not here."""
-USUAL = ("eap", "eap_ig_inputs", "attribution_patching", "integrated_gradients_inputs")
-"""Searches of a few forwards and backwards, for every unit."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +39,7 @@ class Search:
         return cls(text, method, checked(method, given, [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]))
 
     def fits(self, unit: str) -> bool:
-        return unit in RANKS.get(self.method.__name__, NODES)
+        return unit in ranked(self.method)
 
     def options(self, unit: str, seed: int) -> dict[str, Any]:
         """Every option: those given, those that make searches rank the same things, the defaults of the rest."""

@@ -10,15 +10,12 @@ from clew.circuits.circuit import Circuit
 from clew.finder import load
 from clew.studies.comparison.searches import checked, parsed
 
-DEFAULTS = {"ratio": {"rho": 0.5}}
-"""For what a selection asks for and the command line leaves out."""
-
 
 def selection(text: str) -> Callable[..., Circuit]:
     """The function (circuit, n, *, signed) -> Circuit that some of clew/selection make, one after the other.
 
-    One step chooses n; where none does, as in "bootstrap", `top` of what is left does. Its name is `text` with what
-    was left out. Raises: ValueError naming near selections or options, or for two steps that choose n.
+    One step chooses n; where none does, as in "bootstrap", `top` of what is left does. Its name says so.
+    Raises: ValueError naming near selections or options, or for two steps that choose n.
     """
     steps = [_step(part) for part in text.split("+")]
     if not any(counts for _, counts, _ in steps):
@@ -39,6 +36,6 @@ def _step(text: str) -> tuple[Callable[..., Circuit], bool, str]:
     function = load("circuits.selection", name)
     parameters = inspect.signature(function).parameters
     known = [option for option in parameters if option not in ("circuit", "n", "signed")]
-    options = checked(function, {**DEFAULTS.get(name, {}), **given}, known)
+    options = checked(function, given, known)
     said = ":".join([name, *(f"{option}={value}" for option, value in options.items())])
     return partial(function, **options), "n" in parameters, said

@@ -34,7 +34,7 @@ def test_a_planted_model_gives_a_table_a_file_and_a_page(capsys: pytest.CaptureF
     assert lines[4].split()[:2] == ["attribution_patching,", "top"] and "saved as b.json; open b.html" in lines[-1]
     assert "planted induction, components, attribution_patching: CPR over log k" in said.err
     assert [c["select"] for c in json.loads(Path("b.json").read_text())["cells"]] == [
-        "top", "top", "bootstrap+ratio:rho=0.5",
+        "top", "top", "bootstrap+ratio",
     ]  # fmt: skip
     assert Path("b.html").read_text().startswith("<!doctype html>")
 

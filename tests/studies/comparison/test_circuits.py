@@ -1,5 +1,6 @@
 """The bench of circuits: on models whose circuits are known, and with searches that count how often they are called."""
 
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clew.circuits.ranked import EdgesOfComponents
 from clew.circuits.selection.bootstrap import bootstrap
 from clew.circuits.selection.ratio import ratio
 from clew.data.planted import ioi
@@ -15,7 +17,7 @@ from clew.report import bootstrap as bootstrap_interval
 from clew.studies.comparison.circuits import Bench
 from clew.studies.comparison.items import completed, everything
 from clew.studies.comparison.results import Results
-from clew.studies.comparison.searches import RANKS, Search
+from clew.studies.comparison.searches import Search
 from clew.studies.comparison.selections import selection
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
@@ -139,17 +141,32 @@ def test_each_search_is_written_down_before_the_next_begins():
     assert len(Results.at(Path("bench.json")).cells) == 2
 
 
-def test_a_search_that_keeps_few_is_measured_on_the_scale_of_all(monkeypatch):
+def test_a_search_that_keeps_few_is_measured_on_the_scale_of_all():
     planted = ioi(n=8)
 
-    def knowing(model, behaviour):
+    def knowing(model, behaviour) -> EdgesOfComponents:
         return planted.circuit
 
-    monkeypatch.setitem(RANKS, "knowing", ("edges",))
     given = {"model": planted.model, "behaviours": {"ioi": planted.behaviour}, "truth": planted.circuit}
     chance, found = cells(bench([Search("knowing", knowing, {})], units=("edges",), **given))
     assert chance.ranked == found.ranked == "343 edges" and found.recovered["precision"] == 1
     assert [row.value for row in found.rows("f", "signed")] == pytest.approx([1, 1, 1])
+
+
+def of_the_guide(name):
+    """A method of docs/extend.md."""
+    text, scope = (Path(__file__).parents[3] / "docs" / "extend.md").read_text(), {}
+    source = next(block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if f"def {name}(" in block)
+    exec(source, scope)
+    return Search(name, scope[name], {})
+
+
+@pytest.mark.parametrize(("name", "unit"), [("mine", "components"), ("halfway", "edges")])
+def test_a_method_written_after_the_guide_stands_in_the_bench(name, unit):
+    search = of_the_guide(name)
+    assert search.fits(unit) and search.fits("edges") != search.fits("components")
+    _, found = cells(bench([search], units=(unit,)))
+    assert found.search == name and not found.failed
 
 
 def test_what_a_search_leaves_out_has_score_0_and_the_rest_stays():
@@ -174,7 +191,7 @@ def test_features_are_ranked_through_the_dictionaries_given():
 def test_selections_are_joined_from_left_to_right():
     circuit = attribution_patching(tiny_model("gpt2").components(), random_behaviour(6), positions=False)
     joined = selection("bootstrap:confidence=0.5+ratio")
-    assert joined.__name__ == "bootstrap:confidence=0.5+ratio:rho=0.5"
+    assert joined.__name__ == "bootstrap:confidence=0.5+ratio"
     by_hand = ratio(bootstrap(circuit, confidence=0.5), 5, 0.5)
     assert joined(circuit, 5).keys() == by_hand.keys() and len(by_hand) == 5
     assert selection("top")(circuit, 3, signed=True).score.tolist() == sorted(circuit.score)[:-4:-1]
