@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clew.changes import Project as Project
     from clew.changes import Scale as Scale
     from clew.changes import Set as Set
+    from clew.changes import Steer as Steer
     from clew.changes import Update as Update
     from clew.circuits.circuit import Circuit as Circuit
     from clew.circuits.circuit import Node as Node
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from clew.verbs import verify as verify
 
 _ROOMS = {
-    "clew.changes": ("Add", "Clamp", "Edit", "Gate", "Mix", "Project", "Scale", "Set", "Update"),
+    "clew.changes": ("Add", "Clamp", "Edit", "Gate", "Mix", "Project", "Scale", "Set", "Steer", "Update"),
     "clew.circuits.circuit": ("Circuit", "Node"),
     "clew.data.behaviours.behaviour": ("Behaviour", "Pair"),
     "clew.readings.ablation": ("Ablation",),

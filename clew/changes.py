@@ -6,6 +6,7 @@ what flows at a site, where it says and while its `Gate` is open; an `Update` ch
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, get_args
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from clew.probing import Probe
 from clew.sites import EVERY, Site, Weight, Where, near
+from clew.values import Value
 
 Basis = Literal["value", "code", "error"]
 
@@ -120,6 +122,36 @@ class SiteEdit(Edit):
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
         """Map `x`, [..., picked units], to a tensor that broadcasts to the same shape."""
+
+
+@dataclass(frozen=True)
+class Steer(Value):
+    """How a direction that was found is added: where, how often, and at which length."""
+
+    where: Where | None = None
+    """The positions that are steered; every one by default, which leaves padding out; where a gate asks first, those from
+    which the answer is written."""
+    scale: float = 1.0
+    """How many times the vector is added; negative for the opposite."""
+    normalise: bool = False
+    """Make the vector one of length 1 ("unit") rather than of its own length ("natural")."""
+    keep_norm: bool = False
+    """Bring the sum back to the norm that the stream had."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.scale):
+            raise ValueError(f"scale={self.scale}: give how many times the vector is added, such as 1.0 or -0.5")
+
+    @property
+    def norm(self) -> str:
+        """The length of the vector, in a word."""
+        return "unit" if self.normalise else "natural"
+
+    def add(self, site: Site | str, vector: Tensor, *, usual: Where = EVERY, **more: Any) -> Add:
+        """The edit that adds the vector. Args: usual: where, if nothing else was said. more: as of an Add."""
+        vector = vector / vector.norm() if self.normalise else vector
+        where = usual if self.where is None else self.where
+        return Add(site, vector=vector, scale=self.scale, where=where, keep_norm=self.keep_norm, **more)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -135,7 +135,7 @@ def conditions(model: clew.Model, learnt: dict[str, tuple[list[str], list[str]]]
     """
     made: dict[str, clew.Stack] = {}
     for (of, evidence), (part, heads) in product(learnt.items(), (("attention", False), ("heads", True))):
-        edit = partial(clew.edit, model, evidence, by="probe_gated", heads=heads, scale=1.0)
+        edit = partial(clew.edit, model, evidence, by="probe_gated", heads=heads, steer=clew.Steer(scale=1.0))
         made[f"{of}: {part}, static"] = always = edit(dynamic=False)
         if heads:
             made[f"{of}: {part}, random"] = replace(always, edits=tuple(at_random(always)))

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from clew.changes import Add, Clamp, Gate, Project, Scale, Set, Update
+from clew.changes import Add, Clamp, Gate, Project, Scale, Set, Steer, Update
 from clew.probing import Probe
-from clew.sites import Site
+from clew.sites import ANSWER, EVERY, Site, Where
 
 X = torch.tensor([[1.0, -2.0, 3.0], [0.0, 4.0, -1.0]], dtype=torch.float64)
 AT = Site("resid", 0)
@@ -94,3 +94,18 @@ def test_an_update_is_the_product_of_its_factors_in_float64():
 def test_what_cannot_be_is_refused_in_words(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+def test_a_steer_adds_at_its_length_scale_and_place():
+    vector = torch.tensor([3.0, 4.0])
+    plain, unit = (
+        Steer().add(Site("resid", 0), vector),
+        Steer(Where("response"), -2.0, True, True).add("resid.0", vector),
+    )
+    assert (plain.vector.tolist(), plain.scale, plain.where, plain.keep_norm) == ([3.0, 4.0], 1.0, EVERY, False)
+    assert (unit.scale, unit.where, unit.keep_norm) == (-2.0, Where("response"), True)
+    assert torch.allclose(unit.vector, torch.tensor([0.6, 0.8]))
+    assert Steer().add(Site("resid", 0), vector, usual=ANSWER).where == ANSWER
+    assert (Steer().norm, Steer(normalise=True).norm) == ("natural", "unit")
+    with pytest.raises(ValueError, match="scale=nan"):
+        Steer(scale=float("nan"))

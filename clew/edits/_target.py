@@ -19,6 +19,31 @@ from clew.edits._asked import TOKENS, Row, asked_after, at_subjects, neutral, pa
 from clew.models import Model, Trace
 from clew.models.likelihood import meeting
 from clew.sites import Site
+from clew.values import Value
+
+
+@dataclass(frozen=True)
+class Descent(Value):
+    """The search for a vector by gradient: how long, how far, and what holds it back."""
+
+    steps: int
+    """At most."""
+    lr: float
+    """Of Adam."""
+    clamp: float
+    """How long the vector may become, as a share of what stands there before."""
+    kl_weight: float
+    """Of what must not change meanwhile: the divergence from what the model said before."""
+    weight_decay: float
+    """Of the vector's squared length, as a share of that of what stands there before."""
+    enough: float = 0.05
+    """It ends when the target's loss is below this, in nats a token."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.lr <= 0 or self.clamp <= 0:
+            raise ValueError(
+                f"steps={self.steps}, lr={self.lr}, clamp={self.clamp}: the search for δ needs each above 0"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +67,8 @@ def learn_targets(
     facts: Sequence[Fact],
     site: Site,
     before: Sequence[str],
+    descent: Descent,
     *,
-    steps: int,
-    lr: float,
-    clamp: float,
-    kl_weight: float,
-    weight_decay: float,
-    enough: float = 0.05,
     as_published: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Target]:
@@ -62,12 +82,12 @@ def learn_targets(
     Raises: ValueError where nothing could move.
     Source: Meng et al. 2022, ROME, arXiv:2202.05262, eq. 4.
     """
-    if steps < 1 or lr <= 0 or clamp <= 0:
-        raise ValueError(f"steps={steps}, lr={lr}, clamp={clamp}: the search for δ needs each above 0")
+    if descent.steps < 1:
+        raise ValueError(f"steps={descent.steps}: the search for δ needs it above 0")
     made: list[Target] = []
     for some in _fact_chunks(model, facts, before):
-        batch = _Learning(model, some, site, before, kl_weight, weight_decay, as_published)
-        made += batch.learn(steps, lr, clamp, enough)
+        batch = _Learning(model, some, site, before, descent, as_published)
+        made += batch.learn()
         if progress:
             progress(len(made), len(facts))
     return made
@@ -92,25 +112,27 @@ class _Learning:
         facts: Sequence[tuple[Fact, list[Row]]],
         site: Site,
         before: Sequence[str],
-        kl_weight: float,
-        weight_decay: float,
+        descent: Descent,
         as_published: bool,
     ) -> None:
         self.model, self.site, self.facts = model, site, facts
-        self.kl_weight, self.weight_decay, self.as_published = kl_weight, weight_decay, as_published
+        self.descent, self.as_published = descent, as_published
         self.v = at_subjects(model, [rows[0] for _, rows in facts], site)[site]
         self.dtype = torch.promote_types(model.body.dtype, torch.float32)
         self.deltas = [torch.zeros(self.v.shape[1], dtype=self.dtype, requires_grad=True) for _ in facts]
 
-    def learn(self, steps: int, lr: float, clamp: float, enough: float) -> list[Target]:
-        optimiser = torch.optim.Adam(self.deltas, lr=lr)
+    def learn(self) -> list[Target]:
+        steps = self.descent.steps
+        optimiser = torch.optim.Adam(self.deltas, lr=self.descent.lr)
         sizes = self.v.norm(dim=-1)
         left = list(range(len(self.facts)))
         posed, found = _Posed(self, left), dict[int, Target]()
         for step in range(steps + 1):
             nll, loss = posed.losses()
             value = loss if self.as_published else nll
-            done = [i for i, v in zip(posed.facts, value.tolist(), strict=True) if v < enough or step == steps]
+            done = [
+                i for i, v in zip(posed.facts, value.tolist(), strict=True) if v < self.descent.enough or step == steps
+            ]
             for i, v in zip(posed.facts, nll.tolist(), strict=True):
                 if i in done and i in left:
                     found[i] = Target(self.v[i], self.deltas[i].detach().double().cpu().clone(), v, step)
@@ -124,7 +146,8 @@ class _Learning:
             optimiser.step()
             with torch.no_grad():
                 for i in left:
-                    self.deltas[i] *= min(1.0, clamp * float(sizes[i]) / max(float(self.deltas[i].norm()), 1e-30))
+                    longest = self.descent.clamp * float(sizes[i])
+                    self.deltas[i] *= min(1.0, longest / max(float(self.deltas[i].norm()), 1e-30))
             if len(left) <= len(posed.facts) / 2:
                 posed = _Posed(self, left)
         return [found[i] for i in range(len(self.facts))]
@@ -140,7 +163,7 @@ class _Posed:
         self.labels = _labels(self.rows, of.model.device)
         self.prompts = _Run(of, self.rows, self.owner, self.labels.shape[1])
         alone = [neutral(of.model, of.facts[i][0]) for i in facts]
-        self.neutral = _Run(of, alone, torch.arange(len(facts)), 1) if of.kl_weight else None
+        self.neutral = _Run(of, alone, torch.arange(len(facts)), 1) if of.descent.kl_weight else None
 
     def losses(self) -> tuple[Float[Tensor, " fact"], Float[Tensor, " fact"]]:
         """(NLL of the target, whole loss) of each fact."""
@@ -155,10 +178,10 @@ class _Posed:
             decay = deltas.square().sum(-1).add(1e-30).sqrt() / size**2
         else:
             decay = deltas.square().sum(-1) / size**2
-        loss = nll + self.of.weight_decay * decay
+        loss = nll + self.of.descent.weight_decay * decay
         if self.neutral:
             now = self.neutral.log_p(deltas)[:, -1]
-            loss = loss + self.of.kl_weight * (now.exp() * (now - self.neutral.before[:, -1])).sum(-1)
+            loss = loss + self.of.descent.kl_weight * (now.exp() * (now - self.neutral.before[:, -1])).sum(-1)
         return nll, loss
 
 

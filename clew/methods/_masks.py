@@ -11,19 +11,58 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from clew.circuits.circuit import Circuit
+from clew.values import Value
 
 STRETCH = 0.1
 """How far a mask is drawn beyond 0 and 1 before it is cut off there."""
+START = 3.0
+"""log_alpha at first: nearly every mask is on."""
 SHORTEST = 1e-6
 """How near to 0 and 1 the uniform draws come."""
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (step, steps, numbers of the step)."""
+
+
+@dataclass(frozen=True)
+class Schedule(Value):
+    """How long masks are learned, by Adam on the parameter of each."""
+
+    steps: int
+    """Each looks at one batch."""
+    lr: float = 0.1
+    """Of Adam."""
+    start: float | None = None
+    """The parameter of every mask at first, from which its chance to be on follows; as the method has it by default: 3 for
+    hard-concrete masks, 1 for uniform gradient sampling."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.lr <= 0:
+            raise ValueError(f"steps={self.steps}, lr={self.lr}: give at least one step, and a rate above 0")
+
+
+@dataclass(frozen=True)
+class Price(Value):
+    """How hard-concrete masks are held to a number of them: by a price for being on, which rises."""
+
+    price_lr: float = 0.5
+    """How fast the price of an item climbs."""
+    warmup: float = 0.7
+    """For which part of the steps the number of items that may be on falls to what shall stay."""
+    temperature: float = 2 / 3
+    """Of the masks: the lower, the nearer to 0 and 1 they are drawn."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup <= 1 or self.temperature <= 0:
+            raise ValueError(
+                f"warmup={self.warmup}, temperature={self.temperature}: give a warmup from 0 to 1 and a temperature above 0"
+            )
 
 
 class Stopped(KeyboardInterrupt):
@@ -129,12 +168,8 @@ def learn(
     masked: Masked,
     *,
     keep: float | int,
-    steps: int,
-    lr: float,
-    price_lr: float,
-    start: float,
-    temperature: float,
-    warmup: float,
+    schedule: Schedule,
+    price: Price,
     seed: int,
     progress: Progress | None,
 ) -> tuple[Circuit, Float[Tensor, " item"]]:
@@ -149,38 +184,33 @@ def learn(
 
     Returns: a Circuit of all items, scored by their chance to be on, and log_alpha, [item].
     """
-    if steps < 1 or not 0 <= warmup <= 1 or temperature <= 0:
-        raise ValueError(
-            f"steps={steps}, warmup={warmup}, temperature={temperature}: give at least one step, a warmup "
-            "from 0 to 1 and a temperature above 0"
-        )
     wanted = count(keep, masked.items)
     random = torch.Generator(masked.like.device).manual_seed(seed)
     draw = {"generator": random, "dtype": masked.like.dtype, "device": masked.like.device}
-    log_alpha = start + 0.01 * torch.randn(masked.items, **draw)
+    log_alpha = (START if schedule.start is None else schedule.start) + 0.01 * torch.randn(masked.items, **draw)
     log_alpha.requires_grad_()
-    adam = torch.optim.Adam([log_alpha], lr=lr)
+    adam = torch.optim.Adam([log_alpha], lr=schedule.lr)
     ends = [masked.whole_loss(torch.full_like(log_alpha.detach(), end)) for end in (0, 1)]
     worth = abs(ends[0] - ends[1]) / wanted
-    price = [0.0, 0.0]
+    temperature, asked = price.temperature, [0.0, 0.0]
 
     def step(i: int) -> dict[str, float]:
-        allowed = 1 - (1 - wanted / masked.items) * min(1.0, (i + 1) / max(1.0, warmup * steps))
+        allowed = 1 - (1 - wanted / masked.items) * min(1.0, (i + 1) / max(1.0, price.warmup * schedule.steps))
         u = torch.rand(1, masked.items, **draw).clamp(SHORTEST, 1 - SHORTEST)
         loss = masked.loss(hard_concrete_sample(u, log_alpha, temperature)).mean()
         over = chance_on(log_alpha, temperature).mean() - allowed
-        total = loss + masked.items * (price[0] * over + price[1] * over**2)
+        total = loss + masked.items * (asked[0] * over + asked[1] * over**2)
         (log_alpha.grad,) = torch.autograd.grad(total, [log_alpha])
         adam.step()
         beyond = float(over.detach())
-        price[0] = max(0.0, price[0] + price_lr * worth * beyond)
-        price[1] += price_lr * worth * beyond**2
-        return {"loss": float(loss.detach()), "on": allowed + beyond, "allowed": allowed, "price": price[0]}
+        asked[0] = max(0.0, asked[0] + price.price_lr * worth * beyond)
+        asked[1] += price.price_lr * worth * beyond**2
+        return {"loss": float(loss.detach()), "on": allowed + beyond, "allowed": allowed, "price": asked[0]}
 
     def score() -> Tensor:
         return chance_on(log_alpha.detach().double(), temperature)
 
-    loop(steps, step, lambda: masked.circuit(score()), progress)
+    loop(schedule.steps, step, lambda: masked.circuit(score()), progress)
     found = masked.kept(score(), wanted)
     left = int((settled(log_alpha.detach()) > 0).sum())
     return found.with_details(masks={**found.details["masks"], "on": left}), log_alpha.detach()

@@ -24,9 +24,9 @@ def smollm() -> clew.Model:
 @pytest.fixture(scope="module")
 def steered(smollm: clew.Model) -> clew.Model:
     """A vector at every position, a gated one, and a head turned down."""
-    happy = clew.edit(smollm, TEXTS, by="mean_difference", scale=2.0)
+    happy = clew.edit(smollm, TEXTS, by="mean_difference", steer=clew.Steer(scale=2.0))
     gated = clew.edit(
-        smollm, TEXTS, by="probe_gated", sites=["resid.18"], threshold=0.0, scale=1.0, where=Where("every")
+        smollm, TEXTS, by="probe_gated", sites=["resid.18"], threshold=0.0, steer=clew.Steer(Where("every"), scale=1.0)
     )
     return smollm.edited(happy, gated, clew.edit(smollm, by="scale_head", layer=23, head=1, factor=0.2))
 

@@ -8,10 +8,22 @@ import torch
 from torch import Tensor
 
 from clew.circuits.circuit import Circuit
-from clew.methods._masks import Masked, Stopped, chance_on, count, hard_concrete_sample, learn, loop, settled
+from clew.methods._masks import (
+    Masked,
+    Price,
+    Schedule,
+    Stopped,
+    chance_on,
+    count,
+    hard_concrete_sample,
+    learn,
+    loop,
+    settled,
+)
 from clew.sites import Site
+from clew.studies.comparison.searches import Search
 
-DEFAULTS = {"steps": 200, "lr": 0.1, "price_lr": 0.5, "start": 3.0, "temperature": 2 / 3, "warmup": 0.7, "seed": 0}
+DEFAULTS = {"schedule": Schedule(steps=200), "price": Price(), "seed": 0}
 LOG_ALPHA = torch.tensor([-4.0, -1.0, 0.0, 0.5, 3.0], dtype=torch.float64)
 
 
@@ -114,6 +126,25 @@ def test_a_loss_that_is_no_number_is_refused() -> None:
 
 def test_a_search_without_steps_or_items_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one step"):
-        learn(Worths([1.0, 2.0]), keep=1, progress=None, **DEFAULTS | {"steps": 0})
+        learn(Worths([1.0, 2.0]), keep=1, progress=None, **DEFAULTS | {"schedule": Schedule(steps=0)})
     with pytest.raises(ValueError, match="nothing to mask"):
         Worths([])
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: Schedule(0), "at least one step"),
+        (lambda: Schedule(5, lr=0.0), "a rate above 0"),
+        (lambda: Price(warmup=1.5), "a warmup from 0 to 1"),
+        (lambda: Price(temperature=0.0), "a temperature above 0"),
+    ],
+)
+def test_a_schedule_and_a_price_are_checked_where_they_are_made(made, said) -> None:
+    with pytest.raises(ValueError, match=said):
+        made()
+
+
+def test_a_search_is_written_with_the_fields_of_its_values() -> None:
+    search = Search.named("hard_concrete:steps=60:warmup=1")
+    assert search.given == {"schedule": Schedule(60), "price": Price(warmup=1.0)}

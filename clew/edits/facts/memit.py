@@ -25,12 +25,15 @@ from clew.data.text.windows import Windows
 from clew.edits._asked import at_subjects, prefixes, subjects_alone
 from clew.edits._passage import passage_of
 from clew.edits._solver import least_change
-from clew.edits._target import learn_targets, nothing_to_write
+from clew.edits._target import Descent, learn_targets, nothing_to_write
 from clew.edits.facts._layers import suggest_layers
 from clew.edits.facts._prior import priors
 from clew.models import Model
 from clew.sites import Site, Weight
 from clew.stack import Stack
+
+PUBLISHED = Descent(steps=25, lr=0.5, clamp=0.75, kl_weight=0.0625, weight_decay=0.5)
+"""That of the published code for GPT-J."""
 
 
 def memit(
@@ -41,11 +44,7 @@ def memit(
     text: Windows | None,
     strength: float | None = None,
     contexts: int = 5,
-    steps: int = 25,
-    lr: float = 0.5,
-    clamp: float = 0.75,
-    kl_weight: float = 0.0625,
-    weight_decay: float = 0.5,
+    descent: Descent = PUBLISHED,
     faithful: bool = False,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -63,7 +62,7 @@ def memit(
         strength: of that prior against the facts, as a number of ordinary tokens; by default the width of the map, about
             what was published for GPT-J (15,000 at 16,384). Less makes facts stick, and spares the rest less.
         contexts: how many prefixes the model writes for its own prompts, besides the bare prompt.
-        steps, lr, clamp, kl_weight, weight_decay: of the search for z, see `_target.py`.
+        descent: the search for z (`clew.edits.Descent`), see `_target.py`; the published one by default.
         faithful: every choice of the published code for GPT-J, whatever else is said: strength 15,000, 5 prefixes, 25 steps
             of 0.5, clamp 0.75, KL weight 0.0625, weight decay 0.5 in its form, a second moment that is not shrunk.
         seed: of the prefixes.
@@ -79,25 +78,13 @@ def memit(
     >>> model.edited(stack).generate(facts[0].asked)  # doctest: +SKIP
     """
     if faithful:
-        strength, contexts, steps, lr, clamp, kl_weight, weight_decay = 15000.0, 5, 25, 0.5, 0.75, 0.0625, 0.5
+        strength, contexts, descent = 15000.0, 5, PUBLISHED
     chosen = _layers(model, suggest_layers(model, facts, seed=seed) if layers == "suggest" else layers)
     weights, passages = [Weight(f"down.{layer}") for layer in chosen], [passage_of(model, layer) for layer in chosen]
     last = Site("resid", chosen[-1])
     before = prefixes(model, contexts, seed=seed)
     prior, said = priors(model, weights, text, shrink=not faithful)
-    targets = learn_targets(
-        model,
-        list(facts),
-        last,
-        before,
-        steps=steps,
-        lr=lr,
-        clamp=clamp,
-        kl_weight=kl_weight,
-        weight_decay=weight_decay,
-        as_published=faithful,
-        progress=progress,
-    )
+    targets = learn_targets(model, list(facts), last, before, descent, as_published=faithful, progress=progress)
     if not any(bool(target.delta.any()) for target in targets):
         raise nothing_to_write(model, list(facts), targets)
     z = torch.stack([target.wanted for target in targets])

@@ -24,13 +24,16 @@ from clew.data.facts.facts import Fact, Facts
 from clew.data.text.windows import Windows
 from clew.edits._asked import at_subjects, prefixes, subjects_alone
 from clew.edits._solver import least_change
-from clew.edits._target import Target, learn_targets, nothing_to_write
+from clew.edits._target import Descent, Target, learn_targets, nothing_to_write
 from clew.edits.facts._layers import suggest_layers
 from clew.edits.facts._prior import priors
 from clew.models import Model
 from clew.models.weights import Linear
 from clew.sites import Weight
 from clew.stack import Stack
+
+USUAL = Descent(steps=20, lr=0.5, clamp=4.0, kl_weight=0.0625, weight_decay=0.2)
+PUBLISHED = Descent(steps=20, lr=0.5, clamp=4.0, kl_weight=0.0625, weight_decay=0.5)
 
 
 def rome(
@@ -41,11 +44,7 @@ def rome(
     text: Windows | None,
     key: Literal["same", "original"] = "same",
     contexts: int = 10,
-    steps: int = 20,
-    lr: float = 0.5,
-    clamp: float = 4.0,
-    kl_weight: float = 0.0625,
-    weight_decay: float = 0.2,
+    descent: Descent = USUAL,
     faithful: bool = False,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -61,7 +60,8 @@ def rome(
             spares nothing: Germany moved its capital to Rome with France, by half, where it did by 0.01 with a text.
         key: "same": the mean key after all prefixes, in both places; "original": as the published code has it, see above.
         contexts: how many prefixes the model writes for its own prompts, besides the bare prompt.
-        steps, lr, clamp, kl_weight, weight_decay: of the search for the value, see `_target.py`.
+        descent: the search for the value (`clew.edits.Descent`), see `_target.py`; to change a part of the usual one,
+            dataclasses.replace(USUAL, steps=40).
         faithful: every choice of the published code, whatever else is said: key="original", 20 prefixes, 20 steps of 0.5,
             clamp 4, KL weight 0.0625, weight decay 0.5 in its form, a second moment that is not shrunk.
         seed: of the prefixes.
@@ -79,7 +79,7 @@ def rome(
     if key not in ("same", "original"):
         raise ValueError(f"key={key!r}: give 'same', or 'original' for the two keys of the published code")
     if faithful:
-        key, contexts, steps, lr, clamp, kl_weight, weight_decay = "original", 20, 20, 0.5, 4.0, 0.0625, 0.5
+        key, contexts, descent = "original", 20, PUBLISHED
     if layer == "suggest":
         layer = suggest_layers(model, facts, 1, seed=seed)[0]
     weight = Weight(f"down.{model.n_layers // 8 if layer is None else layer}")
@@ -89,18 +89,7 @@ def rome(
     updates, targets, found = list[Update](), list[Target](), list[dict[str, Any]]()
     for i, fact in enumerate(facts):
         now = model.edited(updates)
-        (target,) = learn_targets(
-            now,
-            [fact],
-            site,
-            before,
-            steps=steps,
-            lr=lr,
-            clamp=clamp,
-            kl_weight=kl_weight,
-            weight_decay=weight_decay,
-            as_published=faithful,
-        )
+        (target,) = learn_targets(now, [fact], site, before, descent, as_published=faithful)
         keys = at_subjects(now, subjects_alone(now, fact, before), reads)[reads]
         linear = now.body.linear(weight)
         update = None

@@ -20,10 +20,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from clew.data.facts.spans import last_of
-from clew.edits._target import Target
+from clew.edits._target import Descent, Target
 from clew.edits.modules._modules import FRAMES, key_of, last_words, linear_at, tapped, tokens
 
-__all__ = ["embedded", "learn_value"]
+__all__ = ["USUAL", "embedded", "learn_value"]
+
+USUAL = Descent(steps=100, lr=0.5, clamp=4.0, kl_weight=0.05, weight_decay=0.1)
 
 
 @torch.enable_grad()
@@ -39,12 +41,7 @@ def learn_value(
     keep: Sequence[str] = (),
     frames: Sequence[str] = FRAMES,
     scale: float | None = None,
-    steps: int = 100,
-    lr: float = 0.5,
-    clamp: float = 4.0,
-    kl_weight: float = 0.05,
-    weight_decay: float = 0.1,
-    enough: float = 0.05,
+    descent: Descent = USUAL,
 ) -> Target:
     """v* for `refact`, by Adam from what the map gives now.
 
@@ -62,7 +59,7 @@ def learn_value(
         keep: prompts that shall stay as near to each candidate as they are.
         frames: the prompt is put into each.
         scale: of the cosines; by default the encoder's own exp(logit_scale), or 100, CLIP's, for one without.
-        steps: at most; the search ends when the first part of the loss is below `enough`. 10 in the published settings.
+        descent: the search; it ends when the first part of the loss is below `enough`. 10 steps in the published settings.
 
     Returns: a Target. `wanted` is v*, `nll` the first part of the loss with it, in nats, mean over frames and targets.
     Raises: ValueError for candidates of another width or none, a subject that is not in the prompt, a path that is no
@@ -94,21 +91,21 @@ def learn_value(
     similarity = _Similarity(encoder, tokenizer, at, texts, places, torch.cat([targets, others]), scale)
     delta = torch.zeros_like(v, dtype=similarity.dtype, requires_grad=True)
     before = similarity(delta).detach().log_softmax(-1)[len(frames) :]
-    optimiser = torch.optim.Adam([delta], lr=lr)
-    for step in range(steps + 1):
+    optimiser = torch.optim.Adam([delta], lr=descent.lr)
+    for step in range(descent.steps + 1):
         asked, kept = similarity(delta).tensor_split([len(frames)])
         wanted, unwanted = asked.tensor_split([len(targets)], dim=-1)
         nll = (torch.logaddexp(wanted, unwanted.logsumexp(-1, keepdim=True)) - wanted).mean()
-        if nll < enough or step == steps:
+        if nll < descent.enough or step == descent.steps:
             break
-        loss = nll + weight_decay * delta.square().sum() / v.square().sum()
+        loss = nll + descent.weight_decay * delta.square().sum() / v.square().sum()
         if keep:
             now = kept.log_softmax(-1)
-            loss = loss + kl_weight * (now.exp() * (now - before)).sum(-1).mean()
+            loss = loss + descent.kl_weight * (now.exp() * (now - before)).sum(-1).mean()
         (delta.grad,) = torch.autograd.grad(loss, [delta])  # and none for the encoder's own parameters
         optimiser.step()
         with torch.no_grad():
-            delta *= (clamp * v.norm() / delta.norm().clamp(min=1e-30)).clamp(max=1.0)
+            delta *= (descent.clamp * v.norm() / delta.norm().clamp(min=1e-30)).clamp(max=1.0)
     return Target(v.double().cpu(), delta.detach().double().cpu(), float(nll.detach()), step)
 
 

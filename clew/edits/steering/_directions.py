@@ -17,13 +17,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clew.changes import Add
+from clew.changes import Add, Steer
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.labels.labelled import Labelled
 from clew.models import Model
 from clew.readings.probe import ProbeKind, fit
 from clew.readings.states import states
-from clew.sites import Site, Where, near
+from clew.sites import Site, near
 from clew.stack import Stack
 
 Text = str | Sequence[int]
@@ -170,11 +170,7 @@ def steering(
     texts: Texts,
     found: Mapping[Site, Sides],
     estimate: Callable[[Sides], Estimate],
-    *,
-    where: Where,
-    scale: float,
-    normalise: bool,
-    keep_norm: bool,
+    steer: Steer,
 ) -> Stack:
     """One Add for each site, with what `estimate` makes of its two sides.
 
@@ -191,9 +187,6 @@ def steering(
                 "from one to the other; read them at another token (at=) or site. Where every unwanted prompt is also a "
                 "wanted one, as in pairs that are turned around, they differ nowhere: take another behaviour, or texts"
             )
-        edits.append(
-            Add(site, vector=vector / size if normalise else vector, scale=scale, where=where, keep_norm=keep_norm)
-        )
+        edits.append(steer.add(site, vector))
         said[str(site)] = {"size": size, "gap": float(sides.gap.norm()), **about}
-    norm = "unit" if normalise else "natural"
-    return Stack(tuple(edits), name, {"estimator": name, "norm": norm, **texts.about, "sites": said})
+    return Stack(tuple(edits), name, {"estimator": name, "norm": steer.norm, **texts.about, "sites": said})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clew.changes import Steer
 from clew.edits.steering._directions import At, Evidence, Texts, normal, steering
 from clew.models import Model
-from clew.sites import EVERY, Site, Where
+from clew.sites import Site
 from clew.stack import Stack
 
 
@@ -16,10 +17,7 @@ def logistic(
     *,
     sites: Sequence[Site | str] | None = None,
     at: At = None,
-    where: Where = EVERY,
-    scale: float = 1.0,
-    normalise: bool = False,
-    keep_norm: bool = False,
+    steer: Steer = Steer(),
     labelling: str | None = None,
     positive: str | None = None,
 ) -> Stack:
@@ -38,7 +36,8 @@ def logistic(
 
     ```python
     texts = (["I love this film", "What a joy", "A wonderful day"], ["I hate this film", "What a bore", "A terrible day"])
-    stack = clew.edit(clew.open("smollm2-135m"), texts, by="logistic", sites=["resid.10", "resid.15"], scale=0.6)
+    steer = clew.Steer(scale=0.6)
+    stack = clew.edit(clew.open("smollm2-135m"), texts, by="logistic", sites=["resid.10", "resid.15"], steer=steer)
     ```
     """
     texts = Texts.of(evidence, labelling, positive)
@@ -47,8 +46,5 @@ def logistic(
         texts,
         texts.read(model, sites, at),
         normal("logistic"),
-        where=where,
-        scale=scale,
-        normalise=normalise,
-        keep_norm=keep_norm,
+        steer,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clew.changes import Steer
 from clew.edits.steering._directions import At, Evidence, Texts, steering
 from clew.models import Model
-from clew.sites import EVERY, Site, Where
+from clew.sites import Site
 from clew.stack import Stack
 
 
@@ -16,10 +17,7 @@ def mean_difference(
     *,
     sites: Sequence[Site | str] | None = None,
     at: At = None,
-    where: Where = EVERY,
-    scale: float = 1.0,
-    normalise: bool = False,
-    keep_norm: bool = False,
+    steer: Steer = Steer(),
     labelling: str | None = None,
     positive: str | None = None,
 ) -> Stack:
@@ -32,10 +30,7 @@ def mean_difference(
             text is read and the answer not yet written, and one layer is as good as a few in most reports.
         at: the token to read, from the end if negative; "mean" for the mean over all but the first (a sink of huge norm);
             by default the one that Labelled texts name, else the last.
-        where: the positions that are steered; every one by default, which leaves padding out.
-        scale: how many times the vector is added; negative for the opposite.
-        normalise: make the vector one of length 1 ("unit") rather than of its own length ("natural").
-        keep_norm: bring the sum back to the norm that the stream had.
+        steer: how the vector is added (`clew.Steer`): where, how many times, at its own length or at length 1.
         labelling: of Labelled texts, the labelling to go by; may be left out where there is one.
         positive: of Labelled texts, the class that is wanted; the others are not.
 
@@ -45,12 +40,12 @@ def mean_difference(
     Raises: ValueError for a side without texts, a class that is not there, or sides that do not differ.
 
     Source: Rimsky et al. 2024 (arXiv:2312.06681), section 3. Differs: by default every position is steered, not only
-    those after the prompt; where=RESPONSE does that.
+    those after the prompt; Steer(where=RESPONSE) does that.
 
     ```python
     model = clew.open("smollm2-135m")
     texts = (["I love this film", "What a joy", "A wonderful day"], ["I hate this film", "What a bore", "A terrible day"])
-    kind = clew.edit(model, texts, by="mean_difference", sites=["resid.15"], scale=0.6)
+    kind = clew.edit(model, texts, by="mean_difference", sites=["resid.15"], steer=clew.Steer(scale=0.6))
     print(model.edited(kind).generate("I think that the film is"))  # a great example of how ...
     print(model.edited(kind.scaled(-1.0)).generate("I think that the film is"))  # a commentary on the dangers of ...
     ```
@@ -61,8 +56,5 @@ def mean_difference(
         texts,
         texts.read(model, sites, at),
         lambda sides: (sides.gap, {}),
-        where=where,
-        scale=scale,
-        normalise=normalise,
-        keep_norm=keep_norm,
+        steer,
     )

@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
+from clew.changes import Steer
 from clew.data.behaviours.behaviour import Behaviour
 from clew.edits.steering._directions import At, Estimate, Evidence, Sides, Texts, steering
 from clew.models import Model
-from clew.sites import EVERY, Site, Where
+from clew.sites import Site
 from clew.stack import Stack
 
 ALIGNED = 0.5
@@ -24,10 +25,7 @@ def pair_pca(
     *,
     sites: Sequence[Site | str] | None = None,
     at: At = None,
-    where: Where = EVERY,
-    scale: float = 1.0,
-    normalise: bool = False,
-    keep_norm: bool = False,
+    steer: Steer = Steer(),
     faithful: bool = False,
 ) -> Stack:
     """Add, at each site, the first principal axis of the pairs, each centred on its own midpoint.
@@ -52,7 +50,7 @@ def pair_pca(
 
     ```python
     pairs = tuple(clew.Pair(f"{x} is good", f"{x} is bad", " yes", " no") for x in ("tea", "rain", "snow"))
-    stack = clew.edit(clew.open("smollm2-135m"), clew.Behaviour("good", pairs), by="pair_pca", scale=4.0)
+    stack = clew.edit(clew.open("smollm2-135m"), clew.Behaviour("good", pairs), by="pair_pca", steer=clew.Steer(scale=4.0))
     ```
     """
     if not isinstance(evidence, Behaviour):
@@ -66,10 +64,7 @@ def pair_pca(
         texts,
         texts.read(model, sites, at),
         lambda sides: _axis(sides, faithful),
-        where=where,
-        scale=scale,
-        normalise=normalise,
-        keep_norm=keep_norm,
+        steer,
     )
     for site, said in stack.about["sites"].items():
         if "warning" in said:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from torch.nn.functional import pad
 
-from clew.changes import Add, Gate
+from clew.changes import Add, Gate, Steer
 from clew.edits.steering._directions import At, Evidence, Sides, Texts
 from clew.models import Model
 from clew.probing import EVERY_TOKEN, Probe
 from clew.readings.probe import ProbeKind, fit
-from clew.sites import ANSWER, Site, Where
+from clew.sites import ANSWER, Site
 from clew.stack import Stack
 
 Part = tuple[Site, int | None]
@@ -28,10 +28,9 @@ def probe_gated(
     k: int | None = None,
     threshold: float = 0.65,
     dynamic: bool = True,
-    scale: float = 5.0,
+    steer: Steer = Steer(scale=5.0),
     probe: ProbeKind = "logistic",
     at: At = None,
-    where: Where = ANSWER,
     labelling: str | None = None,
     positive: str | None = None,
 ) -> Stack:
@@ -48,11 +47,11 @@ def probe_gated(
             or 30 heads. The best of many are judged too well: see on other texts what they do.
         threshold: the balanced accuracy that a probe must exceed to steer; at 1 none does.
         dynamic: each edit is open only where its own probe says "unwanted"; False for always, whatever the threshold.
-        scale: how many times the mean difference is added.
+        steer: how the mean difference is added (`clew.Steer`), five times by default. Its `where` is the positions at which
+            gates are asked; by default those from which the answer is written, the last token of the prompt and all that
+            follow.
         probe: as for `clew.readings.probe.fit`.
         at, labelling, positive: as for `mean_difference`.
-        where: the positions at which gates are asked; by default those from which the answer is written, the last token of
-            the prompt and all that follow.
 
     Returns: a Stack of one Add for each site or head that is good enough, with its Gate; `about` holds each one's
         `accuracy` and `size`, and the accuracies of those left out, by name: "attn.12", or "head.12[3]", counted from 0.
@@ -84,7 +83,7 @@ def probe_gated(
     accuracy = {part: sides.accuracy(probe) or 0.0 for part, sides in parts.items()}
     best = sorted(accuracy, key=lambda part: -accuracy[part])[:k]
     chosen = sorted(part for part in best if not dynamic or accuracy[part] > threshold)
-    edits = [_steered(model, part, parts[part], probe if dynamic else None, scale, where) for part in chosen]
+    edits = [_steered(model, part, parts[part], probe if dynamic else None, steer) for part in chosen]
     if not edits:
         warnings.warn(
             f"no probe exceeds {threshold}; the best, at {_named(best[0])}, has {accuracy[best[0]]:.3f}, so "
@@ -93,7 +92,7 @@ def probe_gated(
         )
     about = {
         "estimator": "mean difference",
-        "norm": "natural",
+        "norm": steer.norm,
         **texts.about,
         "threshold": threshold if dynamic else None,
         "sites": {_named(p): {"size": float(parts[p].gap.norm()), "accuracy": accuracy[p]} for p in chosen},
@@ -114,7 +113,7 @@ def _named(part: Part) -> str:
     return str(site) if head is None else f"{site}[{head}]"
 
 
-def _steered(model: Model, part: Part, sides: Sides, probe: ProbeKind | None, scale: float, where: Where) -> Add:
+def _steered(model: Model, part: Part, sides: Sides, probe: ProbeKind | None, steer: Steer) -> Add:
     """The edit at one part; without a probe it is always open."""
     site, head = part
     width, d = model.body.widths[site], sides.gap.shape[0]
@@ -127,4 +126,4 @@ def _steered(model: Model, part: Part, sides: Sides, probe: ProbeKind | None, sc
         told = {"classes": ("wanted", "unwanted"), "pool": EVERY_TOKEN, "fitted": {"estimator": probe}}
         gate = Gate(Probe(site, weight, bias, **told))
     slots = None if head is None else tuple(range(first, first + d))
-    return Add(site, vector=sides.gap, scale=scale, units=slots, where=where, gate=gate)
+    return steer.add(site, sides.gap, usual=ANSWER, units=slots, gate=gate)

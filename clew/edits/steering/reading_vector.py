@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clew.changes import Add
+from clew.changes import Steer
 from clew.edits.steering._directions import At, Evidence, Texts
 from clew.models import Model
 from clew.readings.states import states
-from clew.sites import EVERY, Site, Where
+from clew.sites import Site
 from clew.stack import Stack
 
 
@@ -18,10 +18,7 @@ def reading_vector(
     *,
     sites: Sequence[Site | str] | None = None,
     at: At = None,
-    where: Where = EVERY,
-    scale: float = 1.0,
-    normalise: bool = False,
-    keep_norm: bool = False,
+    steer: Steer = Steer(),
     labelling: str | None = None,
     positive: str | None = None,
 ) -> Stack:
@@ -38,7 +35,8 @@ def reading_vector(
     spread 1 is how we read its standardising.
 
     ```python
-    stack = clew.edit(clew.open("smollm2-135m"), (["2 + 2 = 4", "3 + 5 = 8"], []), by="reading_vector", scale=0.1)
+    texts = (["2 + 2 = 4", "3 + 5 = 8"], [])
+    stack = clew.edit(clew.open("smollm2-135m"), texts, by="reading_vector", steer=clew.Steer(scale=0.1))
     ```
     """
     texts = Texts.of(evidence, labelling, positive)
@@ -46,8 +44,7 @@ def reading_vector(
     for site, x in states(model, texts.wanted, **texts.place(model, sites, at)).items():
         mean = x.mean(0)
         vector = (mean - mean.mean()) / mean.std(correction=0)
-        vector = vector / vector.norm() if normalise else vector
-        edits.append(Add(site, vector=vector, scale=scale, where=where, keep_norm=keep_norm))
+        edits.append(steer.add(site, vector))
         said[str(site)] = {"size": len(mean) ** 0.5, "mean_norm": float(mean.norm())}
-    about = {"estimator": "reading vector", "norm": "unit" if normalise else "natural", **texts.about, "sites": said}
+    about = {"estimator": "reading vector", "norm": steer.norm, **texts.about, "sites": said}
     return Stack(tuple(edits), "reading vector", about)

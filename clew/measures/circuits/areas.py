@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
@@ -49,7 +50,7 @@ def areas(
     *,
     sizes: Sequence[float] = SIZES,
     select: str | Select = "top",
-    ablation: Ablation | str = Ablation("patch"),
+    ablation: Ablation | str = Ablation(),
     tolerance: float = 0.05,
     held_out: bool = True,
     seed: int = 0,
@@ -75,7 +76,9 @@ def areas(
     """
     k = check_sizes(sizes)
     used = behaviour.test if held_out else behaviour
-    judge = trial_of(model, used, circuit, ablation=ablation, seed=seed)
+    how = Ablation.of(ablation)
+    how = replace(how, kind="patch") if how.kind is None and how.constants is None else how
+    judge = trial_of(model, used, circuit, ablation=how, seed=seed)
     ranked = _ranked(judge, circuit)
     if not judge.size(ranked):
         raise ValueError(f"the circuit has no {judge.unit}s to rank; give all scored ones, as a method returns them")

@@ -7,7 +7,7 @@ here the module runs unmodified. How the number of edges is held to its target d
 from clew.circuits.ranked import EdgesOfComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods._masked import MaskedEdges
-from clew.methods._masks import Progress, learn
+from clew.methods._masks import Price, Progress, Schedule, learn
 from clew.models import Model
 from clew.readings.contrast import Baseline
 
@@ -19,12 +19,8 @@ def edge_pruning(
     keep: float | int = 0.02,
     objective: str | None = "kl_divergence",
     baseline: Baseline | None = None,
-    steps: int = 300,
-    lr: float = 0.1,
-    price_lr: float = 0.5,
-    start: float = 3.0,
-    temperature: float = 2 / 3,
-    warmup: float = 0.7,
+    schedule: Schedule = Schedule(steps=300),
+    price: Price = Price(),
     tokens: int = 512,
     seed: int = 0,
     progress: Progress | None = None,
@@ -37,7 +33,7 @@ def edge_pruning(
         keep: how many edges shall stay, or which share of all.
         baseline: the other state: the "patch" prompts (the default where there are any), "zero", the "mean" over all
             positions of all prompts, or another example ("resample").
-        objective, steps, lr, price_lr, start, temperature, warmup, tokens, seed, progress: as for hard_concrete.
+        objective, schedule, price, tokens, seed, progress: as for hard_concrete.
 
     Returns: a Circuit of the component graph; an edge's weight is its chance to be on, in [0, 1]: a ranking, not an
     effect, and without a sign. `.strongest_edges(n)` chooses; `details["masks"]` holds the loss (minus the objective)
@@ -49,12 +45,8 @@ def edge_pruning(
     circuit, _ = learn(
         masked,
         keep=keep,
-        steps=steps,
-        lr=lr,
-        price_lr=price_lr,
-        start=start,
-        temperature=temperature,
-        warmup=warmup,
+        schedule=schedule,
+        price=price,
         seed=seed,
         progress=progress,
     )

@@ -7,7 +7,7 @@ Source: subnetwork probing (Cao et al. 2021, arXiv:2104.03514) with the masks of
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods._masked import MaskedNodes
-from clew.methods._masks import Progress, learn
+from clew.methods._masks import Price, Progress, Schedule, learn
 from clew.models import Model
 from clew.readings.contrast import Baseline
 
@@ -20,12 +20,8 @@ def hard_concrete(
     objective: str | None = "kl_divergence",
     baseline: Baseline | None = None,
     positions: bool | None = None,
-    steps: int = 200,
-    lr: float = 0.1,
-    price_lr: float = 0.5,
-    start: float = 3.0,
-    temperature: float = 2 / 3,
-    warmup: float = 0.7,
+    schedule: Schedule = Schedule(steps=200),
+    price: Price = Price(),
     tokens: int = 2048,
     seed: int = 0,
     progress: Progress | None = None,
@@ -39,10 +35,8 @@ def hard_concrete(
         objective: the metric that is kept high, by name; None is the behaviour's own, which may then be driven
             beyond what the whole model shows. The default asks for the whole model's next-token distribution.
         baseline, positions: the other state, and whether positions are told apart, as for attribution_patching.
-        steps: each looks at one batch of prompts. lr: of Adam on log_alpha.
-        price_lr, warmup: how fast the price of an item climbs, and for which part of the steps the number of items
-            that may be on falls to `keep`.
-        start: log_alpha at first. temperature: of the masks.
+        schedule, price: how masks are learned (`clew.methods.Schedule`), and how they are held to `keep`
+            (`clew.methods.Price`).
         tokens: of clean prompts in one batch.
         progress: called with (step, steps, {"loss", "on", "allowed", "price"}).
 
@@ -58,12 +52,8 @@ def hard_concrete(
     circuit, _ = learn(
         masked,
         keep=keep,
-        steps=steps,
-        lr=lr,
-        price_lr=price_lr,
-        start=start,
-        temperature=temperature,
-        warmup=warmup,
+        schedule=schedule,
+        price=price,
         seed=seed,
         progress=progress,
     )

@@ -17,7 +17,7 @@ from torch import Tensor
 from clew.circuits.ranked import EdgesOrUnits
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods._masked import MaskedEdges, MaskedNodes
-from clew.methods._masks import SHORTEST, Progress, loop
+from clew.methods._masks import SHORTEST, Progress, Schedule, loop
 from clew.models import Model
 from clew.readings.contrast import Baseline
 
@@ -31,10 +31,8 @@ def uniform_gradient_sampling(
     objective: str | None = "kl_divergence",
     baseline: Baseline | None = None,
     positions: bool | None = None,
-    steps: int = 300,
+    schedule: Schedule = Schedule(steps=300),
     samples: int = 4,
-    lr: float = 0.1,
-    start: float = 1.0,
     tokens: int = 512,
     seed: int = 0,
     progress: Progress | None = None,
@@ -45,8 +43,8 @@ def uniform_gradient_sampling(
         over: the edges of the component graph, or the nodes of the lens.
         cost: the price of an item, in units of the objective; dearer items make smaller circuits.
         positions: for nodes, whether positions are told apart, as for attribution_patching.
-        steps: each looks at one batch under `samples` masks, each mask on a whole copy of the batch.
-        lr: of Adam (beta 0.9 and 0.995) on p. start: p at first.
+        schedule: of Adam (beta 0.9 and 0.995) on p, which starts at 1; see `clew.methods.Schedule`.
+        samples: masks under which a step looks at its batch, each mask on a whole copy of it.
         tokens: run at once, all copies counted, but for one prompt at least.
         objective, baseline, seed: as for edge_pruning. progress: called with (step, steps, {"loss", "on"}).
 
@@ -60,16 +58,17 @@ def uniform_gradient_sampling(
     """
     if over not in ("edges", "nodes"):
         raise ValueError(f"over={over!r}: masks can be over 'edges' or 'nodes'")
-    if steps < 1 or samples < 1:
-        raise ValueError(f"steps={steps}, samples={samples}: give at least one of each")
+    if samples < 1:
+        raise ValueError(f"samples={samples}: give at least one")
     shared = {"objective": objective, "baseline": baseline, "tokens": tokens // samples, "seed": seed}
     if over == "edges":
         masked = MaskedEdges(model, behaviour, **shared)
     else:
         masked = MaskedNodes(model, behaviour, positions=positions, **shared)
     random = torch.Generator(masked.like.device).manual_seed(seed)
+    start = 1.0 if schedule.start is None else schedule.start
     p = masked.like.new_full((masked.items,), start).requires_grad_()
-    adam = torch.optim.Adam([p], lr=lr, betas=(0.9, 0.995))
+    adam = torch.optim.Adam([p], lr=schedule.lr, betas=(0.9, 0.995))
 
     def step(i: int) -> dict[str, float]:
         theta = p.detach().sigmoid().clamp(SHORTEST, 1 - SHORTEST)
@@ -85,7 +84,7 @@ def uniform_gradient_sampling(
     def score() -> Tensor:
         return p.detach().double().sigmoid()
 
-    loop(steps, step, lambda: masked.circuit(score()), progress)
+    loop(schedule.steps, step, lambda: masked.circuit(score()), progress)
     return masked.kept(score(), int((score() > 0.5).sum()))
 
 

@@ -23,7 +23,7 @@ from clew.circuits.kind import Kind
 from clew.data.text.windows import WindowBatch, Windows
 from clew.files import write_whole
 from clew.methods._masked import mask_like
-from clew.methods._masks import Masked, Progress, count, learn
+from clew.methods._masks import Masked, Price, Progress, Schedule, count, learn
 from clew.models import Model
 from clew.models.run import at_rest
 from clew.sites import Site
@@ -39,12 +39,8 @@ def bigram_subnetwork(
     held_out: Windows | None = None,
     to: str | Path | None = None,
     smoothing: float = 1.0,
-    steps: int = 300,
-    lr: float = 0.1,
-    price_lr: float = 0.5,
-    start: float = 3.0,
-    temperature: float = 2 / 3,
-    warmup: float = 0.7,
+    schedule: Schedule = Schedule(steps=300),
+    price: Price = Price(),
     tokens: int = 512,
     seed: int = 0,
     progress: Progress | None = None,
@@ -60,7 +56,7 @@ def bigram_subnetwork(
         held_out: text on which r is measured; `text` itself when None.
         to: a .safetensors file for the masks, by parameter name; `load_masks` reads it.
         smoothing: how many counts of the unigram distribution are added to each token's counts.
-        steps, lr, price_lr, start, temperature, warmup, seed, progress: as for edge_pruning. tokens: in one batch.
+        schedule, price, seed, progress: as for edge_pruning. tokens: in one batch.
 
     Returns: a Circuit with a node for the attention and one for the MLP of each layer; a score is the share of its
     weights kept, not an effect. `details["bigrams"]` holds the counts, and r and the loss of the masked and the whole
@@ -80,12 +76,8 @@ def bigram_subnetwork(
     circuit, log_alpha = learn(
         masked,
         keep=keep,
-        steps=steps,
-        lr=lr,
-        price_lr=price_lr,
-        start=start,
-        temperature=temperature,
-        warmup=warmup,
+        schedule=schedule,
+        price=price,
         seed=seed,
         progress=progress,
     )

@@ -13,6 +13,7 @@ from clew.circuits.ranked import EDGES, ranked
 from clew.data.behaviours.behaviour import Behaviour
 from clew.finder import load
 from clew.sites import near
+from clew.values import folded, options
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Search:
             raise ValueError(
                 f"{name} needs more than a model and a behaviour ({what}), so it cannot be run beside others"
             )
-        return cls(text, method, checked(method, given, [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]))
+        return cls(text, method, checked(method, given, list(options(method))))
 
     def fits(self, unit: str) -> bool:
         return unit in ranked(self.method)
@@ -63,12 +64,16 @@ def parsed(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def checked(function: Callable[..., Any], given: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
-    """The options as the function's signature types them. Raises: ValueError for one that is not among the `known`."""
+    """The options as the function's signature types them, fields as the values they belong to.
+
+    Raises: ValueError for one that is not among the `known`.
+    """
     if unknown := [option for option in given if option not in known]:
         instead = near(unknown[0], known) if known else "it has none"
         raise ValueError(f"{function.__name__} has no option {unknown[0]!r}; {instead}")
-    hints = get_type_hints(function)
-    return {n: float(v) if type(v) is int and hints[n] is float else v for n, v in given.items()}
+    hints = get_type_hints(function) | {name: option.hint for name, option in options(function).items()}
+    typed = {n: float(v) if type(v) is int and hints[n] is float else v for n, v in given.items()}
+    return folded(function, typed)
 
 
 def _value(text: str) -> Any:

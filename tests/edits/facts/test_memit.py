@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from clew.data.facts.facts import Fact, Facts
+from clew.edits import Descent
 from clew.edits._asked import at_subjects, subjects_alone
 from clew.edits._target import learn_targets
-from clew.edits.facts.memit import memit, share
+from clew.edits.facts.memit import PUBLISHED, memit, share
 from clew.edits.facts.rome import rome
 from clew.sites import Site, Weight
 from tests.edits.spoken import saying
@@ -18,7 +21,7 @@ FACTS = Facts(
         Fact("the {} was not", "nurse", "red"),
     ),
 )
-QUICK = {"text": None, "layers": [0, 1], "contexts": 1, "steps": 3, "strength": 0.1}
+QUICK = {"text": None, "layers": [0, 1], "contexts": 1, "descent": replace(PUBLISHED, steps=3), "strength": 0.1}
 POSTNORMED = pytest.mark.parametrize(
     ("family", "facts"),
     [("gemma2", FACTS.first(1)), ("gemma3_text", FACTS)],  # Gemma 2 gives NaN on padding, inside transformers
@@ -31,7 +34,11 @@ LAYOUTS = pytest.mark.parametrize("family", ["llama", "gpt2"])
 @LAYOUTS
 def test_one_fact_in_one_layer_without_a_prior_is_rome(family):
     model = model_of(family, torch.float64)
-    search = {"text": None, "contexts": 0, "steps": 3, "clamp": 1e9, "weight_decay": 0.0, "kl_weight": 0.0}
+    search = {
+        "text": None,
+        "contexts": 0,
+        "descent": Descent(steps=3, lr=0.5, clamp=1e9, kl_weight=0.0, weight_decay=0.0),
+    }
     many = memit(model, FACTS.first(1), layers=[1], strength=1e-9, **search)
     one = rome(model, FACTS.first(1), layer=1, **search)
     assert torch.allclose(many[0].change, one[0].change, atol=1e-7)
@@ -67,10 +74,10 @@ def test_the_last_layer_brings_the_stream_to_z():
 def test_through_a_norm_the_stream_gets_what_is_nearest_to_z(family, facts):
     model, site = model_of(family, torch.float64), Site.parse("resid.1")
     rows = [row for fact in facts for row in subjects_alone(model, fact, ("",))]
-    search = {"steps": 3, "lr": 0.5, "clamp": 0.75, "kl_weight": 0.0625, "weight_decay": 0.5}
-    z = torch.stack([t.wanted for t in learn_targets(model, list(facts), site, ("",), **search)])
+    search = replace(PUBLISHED, steps=3)
+    z = torch.stack([t.wanted for t in learn_targets(model, list(facts), site, ("",), search)])
     raw, mlp, held = at_subjects(model, rows, Site("mlp_out", 1), Site("mlp", 1), site).values()
-    stack = memit(model, facts, text=None, layers=[1], contexts=0, strength=1e-9, **search)
+    stack = memit(model, facts, text=None, layers=[1], contexts=0, strength=1e-9, descent=search)
     found, after = at_subjects(model.edited(stack), rows, Site("mlp_out", 1), site).values()
     rms = raw.square().mean(-1, keepdim=True).sqrt()
     others = found + 0.03 * rms * torch.randn(1000, *raw.shape, generator=torch.Generator().manual_seed(0)).double()
@@ -128,5 +135,5 @@ def test_errors_say_what_is_possible():
     with pytest.raises(ValueError, match="name some of 0 to"):
         memit(model_of(), FACTS, text=None, layers=[0, 0])
     for off in ({"steps": 0}, {"lr": 0.0}, {"clamp": 0.0}):
-        with pytest.raises(ValueError, match="each above 0"):
-            memit(model_of(), FACTS, **QUICK | off)
+        with pytest.raises(ValueError, match="needs (each|it) above 0"):
+            memit(model_of(), FACTS, **QUICK | {"descent": replace(PUBLISHED, **off)})

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from clew.edits._asked import at_subjects, prefixes, subjects_alone
 from clew.edits._target import learn_targets
 from clew.edits.facts._layers import suggest_layers
 from clew.edits.facts._prior import priors
-from clew.edits.facts.rome import insert, rome
+from clew.edits.facts.rome import PUBLISHED, USUAL, insert, rome
 from clew.models.likelihood import likelihoods
 from clew.sites import Site, Weight
 from tests.edits.spoken import saying
@@ -17,7 +19,7 @@ from tests.models.tiny import model_of
 
 ONE = Facts("one", (Fact("the {} said that", "old king", "good man"),))
 TWO = Facts("two", (*ONE, Fact("in the {} said", "queen", "she")))
-QUICK = {"text": None, "layer": 0, "contexts": 2, "steps": 4}
+QUICK = {"text": None, "layer": 0, "contexts": 2, "descent": replace(USUAL, steps=4)}
 FAMILIES = pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3_text"])
 
 
@@ -45,9 +47,9 @@ def test_the_map_gives_a_value_for_its_key_exactly(family):
 
 @FAMILIES
 def test_the_edited_model_holds_v_at_the_subject(family):
-    model, search = model_of(family, torch.float64), {"steps": 4, "lr": 0.5, "clamp": 4.0, "weight_decay": 0.5}
-    target = learn_targets(model, list(ONE), Site("mlp_out", 0), ("",), kl_weight=0.0625, **search)[0]
-    stack = rome(model, ONE, text=None, layer=0, contexts=0, **search)
+    model, search = model_of(family, torch.float64), replace(PUBLISHED, steps=4)
+    target = learn_targets(model, list(ONE), Site("mlp_out", 0), ("",), search)[0]
+    stack = rome(model, ONE, text=None, layer=0, contexts=0, descent=search)
     _, _, held = key_and_value(model.edited(stack), ONE[0], 0)
     assert target.delta.norm() > 0.1 and torch.allclose(held, target.wanted, atol=1e-9)
     assert stack[0].left.shape[1] == 1
@@ -56,10 +58,10 @@ def test_the_edited_model_holds_v_at_the_subject(family):
 def test_after_prefixes_the_mean_key_gets_v():
     model = model_of("gpt2", torch.float64)
     key, _, _ = key_and_value(model, ONE[0])
-    search = {"steps": 3, "lr": 0.5, "clamp": 4.0, "kl_weight": 0.0625, "weight_decay": 0.5}
+    search = replace(PUBLISHED, steps=3)
     before = prefixes(model, 2)
-    target = learn_targets(model, list(ONE), Site("mlp_out", 0), before, **search)[0]
-    made = made_of(model.edited(rome(model, ONE, text=None, layer=0, contexts=2, **search)), key)
+    target = learn_targets(model, list(ONE), Site("mlp_out", 0), before, search)[0]
+    made = made_of(model.edited(rome(model, ONE, text=None, layer=0, contexts=2, descent=search)), key)
     assert target.delta.norm() > 0.1 and torch.allclose(made, target.wanted, atol=1e-9)
 
 

@@ -3,13 +3,15 @@
 import doctest
 import importlib
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
-from clew.edits.modules.learn_value import embedded, learn_value
+from clew.edits import Descent
+from clew.edits.modules.learn_value import USUAL, embedded, learn_value
 from clew.edits.modules.refact import edited, key_of, moment_of, refact
 from tests.edits.modules.pictures import WIDE, clip, draw, t5
 from tests.models.tiny import WORDS
@@ -21,7 +23,10 @@ FRAMES = ("{}", "he said that {}")
 
 
 def search(encoder: nn.Module, tokenizer: object, targets: Tensor = IMAGES[:1], **say):
-    return learn_value(encoder, *FACT, targets, IMAGES[1:], tokenizer=tokenizer, at=FC2, **{"frames": FRAMES, **say})
+    """With options of `learn_value`, or fields of its descent."""
+    parts = {name: say.pop(name) for name in [*say] if name in Descent.__dataclass_fields__}
+    more = {"frames": FRAMES, "descent": replace(USUAL, **parts), **say}
+    return learn_value(encoder, *FACT, targets, IMAGES[1:], tokenizer=tokenizer, at=FC2, **more)
 
 
 def scores(encoder: nn.Module, tokenizer: object, *texts: str) -> Tensor:

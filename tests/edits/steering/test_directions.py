@@ -5,6 +5,7 @@ import warnings
 import pytest
 import torch
 
+from clew.changes import Steer
 from clew.data.labels.labelled import Labelled
 from clew.edits.steering.lda import lda
 from clew.edits.steering.logistic import logistic
@@ -92,7 +93,7 @@ def test_the_mean_difference_by_hand():
     stack = mean_difference(model, texts, sites=EMBED)
     assert vector(stack)[:3].tolist() == [2.0, -2.0, 0.0]
     assert stack.about["norm"] == "natural" and stack.about["sites"]["embed"]["size"] == pytest.approx(8**0.5)
-    unit = mean_difference(model, texts, sites=EMBED, normalise=True)
+    unit = mean_difference(model, texts, sites=EMBED, steer=Steer(normalise=True))
     assert torch.allclose(vector(unit), vector(stack) / 8**0.5) and unit.about["norm"] == "unit"
 
 
@@ -121,7 +122,7 @@ def test_accuracy_is_of_texts_held_out(by):
 @pytest.mark.parametrize("estimator", [*CONTRASTS[:1], logistic, lda, reading_vector])
 def test_steering_is_symmetric_and_nothing_at_scale_0(estimator):
     model = model_of("llama", torch.float64)
-    run = lambda scale: model.edited(estimator(model, TEXTS, scale=scale)).run(TEXTS[0][0], read=["resid.1"])  # noqa: E731
+    run = lambda x: model.edited(estimator(model, TEXTS, steer=Steer(scale=x))).run(TEXTS[0][0], read=["resid.1"])  # noqa: E731
     plain, none, plus, minus = model.run(TEXTS[0][0], read=["resid.1"]), run(0.0), run(2.0), run(-2.0)
     assert torch.equal(none.logits, plain.logits) and torch.equal(none["resid.1"], plain["resid.1"])
     assert torch.allclose(plus["resid.1"] - plain["resid.1"], plain["resid.1"] - minus["resid.1"], atol=1e-12)
@@ -129,7 +130,7 @@ def test_steering_is_symmetric_and_nothing_at_scale_0(estimator):
 
 def test_the_site_moves_by_the_scaled_vector_and_what_is_below_by_nothing():
     model = model_of("llama", torch.float64)
-    (edit,) = stack = mean_difference(model, TEXTS, scale=0.7)
+    (edit,) = stack = mean_difference(model, TEXTS, steer=Steer(scale=0.7))
     assert edit.at == Site("resid", 1)  # the middle of three
     sites = [s for s in model.sites() if s.part != "pattern"]
     plain, moved = model.run(TEXTS[1][1], read=sites), model.edited(stack).run(TEXTS[1][1], read=sites)
@@ -141,7 +142,8 @@ def test_the_site_moves_by_the_scaled_vector_and_what_is_below_by_nothing():
 def test_the_norm_may_be_kept():
     model = model_of("llama", torch.float64)
     plain = model.run(TEXTS[0][0], read=["resid.1"])["resid.1"]
-    moved = model.edited(mean_difference(model, TEXTS, keep_norm=True)).run(TEXTS[0][0], read=["resid.1"])["resid.1"]
+    edited = model.edited(mean_difference(model, TEXTS, steer=Steer(keep_norm=True)))
+    moved = edited.run(TEXTS[0][0], read=["resid.1"])["resid.1"]
     assert torch.allclose(moved.norm(dim=-1), plain.norm(dim=-1)) and not torch.allclose(moved, plain)
 
 
@@ -158,7 +160,7 @@ def test_padding_changes_nothing():
 def test_a_cache_changes_nothing_token_by_token(where):
     model = model_of("llama", torch.float64)
     model.body.module.generation_config.eos_token_id = None
-    steered = model.edited(mean_difference(model, TEXTS, scale=3.0, where=where))
+    steered = model.edited(mean_difference(model, TEXTS, steer=Steer(where, scale=3.0)))
     written, without = (steered.generate(TEXTS[0], max_new_tokens=6, use_cache=c).tokens for c in (True, False))
     assert torch.equal(written, without)
     if where == EVERY:  # one run of the whole text decides each token as the steps did

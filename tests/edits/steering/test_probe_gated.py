@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from clew.changes import Steer
 from clew.edits.steering.probe_gated import probe_gated
 from clew.sites import EVERY, Site
 from clew.stack import Stack
@@ -70,7 +71,7 @@ def test_the_k_best_sites_are_taken_in_forward_order():
 def test_a_cache_and_padding_change_nothing_though_gates_open_and_shut(among):
     model = model_of("llama", torch.float64)
     model.body.module.generation_config.eos_token_id = None
-    stack = probe_gated(model, TEXTS, **among, threshold=-1.0, scale=1.0, where=EVERY)
+    stack = probe_gated(model, TEXTS, **among, threshold=-1.0, steer=Steer(EVERY, scale=1.0))
     steered = model.edited(stack)
     together = steered.generate(TEXTS[0], max_new_tokens=6)
     assert torch.equal(together.tokens, steered.generate(TEXTS[0], max_new_tokens=6, use_cache=False).tokens)
@@ -144,7 +145,7 @@ def test_by_default_all_heads_are_asked_and_thirty_steer():
 
 def test_heads_at_scale_0_leave_every_bit_and_a_saved_stack_steers_alike(tmp_path):
     model = model_of("llama")
-    stack = probe_gated(model, TEXTS, heads=True, k=3, threshold=-1.0, scale=1.0, where=EVERY)
+    stack = probe_gated(model, TEXTS, heads=True, k=3, threshold=-1.0, steer=Steer(EVERY, scale=1.0))
     plain, moved, none = (m.run(TEXTS[1]).logits for m in (model, model.edited(stack), model.edited(stack.scaled(0.0))))
     assert torch.equal(plain, none) and not torch.equal(plain, moved)
     again = Stack.load(stack.save(tmp_path / "heads.safetensors"))

@@ -9,6 +9,7 @@ import torch
 from clew import find
 from clew.data.planted import induction
 from clew.measures.circuits._edges import EdgeTrial
+from clew.methods import Schedule
 from clew.methods._masked import MaskedEdges
 from clew.methods.masks.edge_pruning import edge_pruning
 from clew.models.graph.components import Components
@@ -38,7 +39,9 @@ def test_samples_are_masked_each_by_its_own_mask() -> None:
 
 def test_planted_edges_stay_on() -> None:
     planted = induction(n=4)
-    found = find(planted.model, planted.behaviour, by="edge_pruning", held_out=False, keep=9, steps=30, lr=0.3)
+    found = find(
+        planted.model, planted.behaviour, by="edge_pruning", held_out=False, keep=9, schedule=Schedule(30, lr=0.3)
+    )
     graph = Components(planted.model.body)
     assert torch.equal(graph.keep(found.strongest_edges(9)), graph.keep(planted.circuit))
     assert found.details["masks"]["loss"] == pytest.approx(0, abs=1e-6)
@@ -48,7 +51,7 @@ def test_planted_edges_stay_on() -> None:
 def test_every_baseline_serves(baseline: str) -> None:
     model, behaviour = tiny_model("llama"), random_behaviour().without_patches()
     behaviour = behaviour.with_metric("answer_logit")
-    found = edge_pruning(model, behaviour, baseline=baseline, steps=2, keep=5)
+    found = edge_pruning(model, behaviour, baseline=baseline, schedule=Schedule(2), keep=5)
     assert len(found.weight) == Components(model.body).n_edges and np.isfinite(found.weight).all()
 
 

@@ -10,6 +10,7 @@ from clew import find
 from clew.circuits.circuit import ERROR
 from clew.data.planted import induction
 from clew.measures.circuits._nodes import Trial
+from clew.methods import Schedule
 from clew.methods._masked import MaskedNodes
 from clew.methods.masks.hard_concrete import hard_concrete
 from clew.readings.ablation import Ablation
@@ -59,10 +60,8 @@ def test_the_gradient_of_a_mask_is_that_of_finite_differences() -> None:
 
 def test_planted_nodes_stay_on() -> None:
     planted = induction(n=8)
-    found = find(
-        planted.model.components(), planted.behaviour, by="hard_concrete", held_out=False, keep=4, steps=60, lr=0.2,
-        positions=False,
-    )  # fmt: skip
+    how = {"keep": 4, "schedule": Schedule(60, lr=0.2), "positions": False}
+    found = find(planted.model.components(), planted.behaviour, by="hard_concrete", held_out=False, **how)
     assert {n.address for n in found.top(4)} == {"embed/0", "head.0/2", "head.1/1", "head.2/3"}
     assert found.details["masks"]["loss"] == pytest.approx(0, abs=1e-6)
     assert (found.score > 0).all() and (found.score <= 1).all()
@@ -71,7 +70,9 @@ def test_planted_nodes_stay_on() -> None:
 @pytest.mark.parametrize("baseline", ["zero", "mean", "resample"])
 def test_every_baseline_serves(baseline: str) -> None:
     behaviour = random_behaviour()
-    found = hard_concrete(tiny_model("gpt2").heads(), behaviour, baseline=baseline, steps=3, positions=False)
+    found = hard_concrete(
+        tiny_model("gpt2").heads(), behaviour, baseline=baseline, schedule=Schedule(3), positions=False
+    )
     assert len(found) and np.isfinite(found.score).all()
 
 
@@ -87,6 +88,6 @@ def test_where_positions_are_not_aligned_the_mean_is_one_over_all_prompts() -> N
 
 def test_positions_have_masks_of_their_own() -> None:
     lens, behaviour = tiny_model("gpt2").heads(), random_behaviour(length=4)
-    found = hard_concrete(lens, behaviour, steps=2)
+    found = hard_concrete(lens, behaviour, schedule=Schedule(2))
     assert found.position.min() == 1, "position 0 holds the same token on both prompts, so nothing differs there"
     assert found.kind.length == 4 and len(found) == 3 * 12

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from clew.data.planted import induction
+from clew.methods import Schedule
 from clew.methods._masked import MaskedEdges
 from clew.methods._masks import Stopped
 from clew.methods.masks.uniform_gradient_sampling import drawn, inside_mean, uniform_gradient_sampling
@@ -42,7 +43,7 @@ def test_the_gradient_is_the_integral_from_off_to_on() -> None:
 
 def test_planted_edges_stay_on() -> None:
     planted = induction(n=4)
-    found = uniform_gradient_sampling(planted.model, planted.behaviour, cost=0.01, steps=30, lr=0.4)
+    found = uniform_gradient_sampling(planted.model, planted.behaviour, cost=0.01, schedule=Schedule(30, lr=0.4))
     graph = Components(planted.model.body)
     assert torch.equal(graph.keep(found.strongest_edges(9)), graph.keep(planted.circuit))
     assert found.details["masks"]["keep"] == (found.weight > 0.5).sum() == 9
@@ -53,7 +54,12 @@ def test_planted_nodes_stay_on_and_a_dearer_price_leaves_fewer() -> None:
     kept = []
     for cost in (0.01, 1.0):
         found = uniform_gradient_sampling(
-            planted.model.components(), planted.behaviour, over="nodes", cost=cost, positions=False, steps=40, lr=0.3
+            planted.model.components(),
+            planted.behaviour,
+            over="nodes",
+            cost=cost,
+            positions=False,
+            schedule=Schedule(40, lr=0.3),
         )
         kept.append({n.address for n in found if n.score > 0.5})
     assert {"embed/0", "head.0/2", "head.1/1"} <= kept[0] and "head.0/0" not in kept[0]
@@ -72,7 +78,7 @@ def test_no_more_tokens_run_at_once_than_were_asked_for(
         return own(masked, batch, mask)
 
     monkeypatch.setattr(MaskedEdges, "losses", losses)
-    uniform_gradient_sampling(tiny_model("gpt2"), random_behaviour(n=4), steps=2, samples=4, tokens=tokens)
+    uniform_gradient_sampling(tiny_model("gpt2"), random_behaviour(n=4), schedule=Schedule(2), samples=4, tokens=tokens)
     assert max(seen) == most
 
 
@@ -80,7 +86,7 @@ def test_what_cannot_be_searched_is_refused() -> None:
     model, behaviour = tiny_model("gpt2"), random_behaviour()
     with pytest.raises(ValueError, match="over 'edges' or 'nodes'"):
         getattr(uniform_gradient_sampling, "__wrapped__", uniform_gradient_sampling)(model, behaviour, over="paths")
-    with pytest.raises(ValueError, match="at least one of each"):
+    with pytest.raises(ValueError, match="samples=0: give at least one"):
         uniform_gradient_sampling(model, behaviour, samples=0)
 
 
@@ -89,5 +95,5 @@ def test_an_interrupt_keeps_what_was_learned() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(Stopped) as stopped:
-        uniform_gradient_sampling(tiny_model("gpt2"), random_behaviour(), steps=5, progress=stop)
+        uniform_gradient_sampling(tiny_model("gpt2"), random_behaviour(), schedule=Schedule(5), progress=stop)
     assert len(stopped.value.circuit.weight)

@@ -12,6 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from clew import Model
 from clew.changes import Scale
 from clew.data.text.windows import Windows
+from clew.methods import Schedule
 from clew.methods.weights.bigram_subnetwork import (
     Bigrams,
     MaskedWeights,
@@ -82,7 +83,9 @@ def planted_mask(masked: MaskedWeights) -> Tensor:
 
 def test_the_planted_weights_stay_and_the_noise_goes(tmp_path: Path) -> None:
     model, text = planted()
-    found = bigram_subnetwork(model, text, keep=PLANTED, steps=150, tokens=4096, to=tmp_path / "masks.safetensors")
+    found = bigram_subnetwork(
+        model, text, keep=PLANTED, schedule=Schedule(150), tokens=4096, to=tmp_path / "masks.safetensors"
+    )
     masked = MaskedWeights(model, text, Bigrams(text, VOCAB, 1.0), 4096, seed=0)
     truth, masks = planted_mask(masked), load_masks(tmp_path / "masks.safetensors", model)
     kept = torch.cat([masks[name].flatten() for name in masked.shapes])
@@ -101,7 +104,7 @@ def test_the_planted_weights_stay_and_the_noise_goes(tmp_path: Path) -> None:
 def test_the_weights_are_the_same_bits_afterwards() -> None:
     model, text = planted()
     before = {name: p.clone() for name, p in model.body.module.state_dict().items()}
-    bigram_subnetwork(model, text, steps=2)
+    bigram_subnetwork(model, text, schedule=Schedule(2))
     assert all(torch.equal(before[name], p) for name, p in model.body.module.state_dict().items())
     assert all(p.requires_grad and p.grad is None for p in model.body.module.parameters())
 
@@ -117,7 +120,7 @@ def test_masks_multiply_weights() -> None:
 
 def test_masks_of_other_weights_and_other_files_are_refused(tmp_path: Path) -> None:
     model, text = planted()
-    bigram_subnetwork(model, text, steps=1, to=tmp_path / "masks.safetensors")
+    bigram_subnetwork(model, text, schedule=Schedule(1), to=tmp_path / "masks.safetensors")
     other = GPT2LMHeadModel(model.body.module.config).double()
     with pytest.raises(ValueError, match="are for the weights of planted bigrams, not for those of other"):
         load_masks(tmp_path / "masks.safetensors", Model(Body(other, None, "other")))
