@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clew.dictionaries import hub, loading
@@ -82,6 +82,11 @@ class Dictionary(nn.Module, ABC):
     def reconstruct(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
         """decode(encode(x)), plus the linear skip of a skip transcoder."""
         return self.decode(self.encode(x))
+
+    def fires(self, code: Float[Tensor, "*batch code"]) -> Bool[Tensor, "*batch unit"]:
+        """Which units fire: those whose code is not 0. A signed unit (AbsTopK's) fires on both of its sides."""
+        on = code != 0
+        return on if on.shape[-1] == self.n_units else self.fold(on.float()) > 0
 
     def fold(self, code: Float[Tensor, "*batch code"]) -> Float[Tensor, "*batch unit"]:
         """Sum what belongs to one unit; the identity unless a unit has several coordinates."""

@@ -13,6 +13,7 @@ from clew.data.facts.facts import Fact, answer_ids, subject_last
 from clew.data.facts.spans import token_of
 from clew.models import Model
 from clew.models.likelihood import meeting
+from clew.models.tokens import ids_of, left_padded
 from clew.sites import Site
 
 SEEDS = ("The", "Therefore", "Because", "I", "You")
@@ -84,20 +85,17 @@ def neutral(model: Model, fact: Fact) -> Row:
     subject = fact.subject.strip()
     text = f"{subject} is a"
     at = token_of(model.tokenizer, text, len(subject) - 1)
-    return Row(tuple(model.tokenizer(text)["input_ids"][: at + 1]), at, ())
+    return Row(tuple(ids_of(model.tokenizer, text)[: at + 1]), at, ())
 
 
 def padded(
     model: Model, rows: Sequence[Row]
 ) -> tuple[Int[Tensor, "row seq"], Bool[Tensor, "row seq"], Bool[Tensor, "row seq"]]:
     """Ids, padded on the left; which are real; and where the subjects end."""
-    longest = max(len(row.ids) for row in rows)
-    tokens = torch.zeros(len(rows), longest, dtype=torch.long)
-    real, at = torch.zeros_like(tokens, dtype=torch.bool), torch.zeros_like(tokens, dtype=torch.bool)
+    tokens, real = left_padded([row.ids for row in rows])
+    at = torch.zeros_like(real)
     for i, row in enumerate(rows):
-        first = longest - len(row.ids)
-        tokens[i, first:], real[i, first:] = torch.tensor(row.ids), True
-        at[i, first + row.subject] = True
+        at[i, row.subject - len(row.ids)] = True
     return tokens.to(model.device), real.to(model.device), at.to(model.device)
 
 

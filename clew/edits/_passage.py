@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.models import Model
-from clew.readings.norms import norm_after, parts
+from clew.readings.norms import parts
 from clew.readings.readout import Readout
 
 RIDGE = 0.01
@@ -135,7 +135,7 @@ def nearest(
 
 def passage_of(model: Model, layer: int) -> Passage:
     """From the MLP of a layer into the stream. Raises: ValueError for a norm that is not a plain RMS norm."""
-    norm = norm_after(model, "down", layer)
+    norm = model.body.norm_after("down", layer)
     if norm is None:
         return STRAIGHT
     gain, shift, centres, eps = parts(model, norm)

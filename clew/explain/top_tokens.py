@@ -15,6 +15,8 @@ from torch import Tensor
 from clew.circuits.circuit import ERROR, Circuit
 from clew.data.text.texts import windows
 from clew.models import Model
+from clew.models.tokens import by_length, ids_of
+from clew.readings.readout import Readout
 from clew.sites import Site
 
 
@@ -35,7 +37,7 @@ def top_tokens(
             units[node.site].append(node.unit)
     units = {site: sorted(us) for site, us in units.items() if us}
     cut, total = [], 0
-    for window in windows(texts, lambda text: model.tokenizer(text)["input_ids"], context):
+    for window in windows(texts, lambda text: ids_of(model.tokenizer, text), context):
         if total >= tokens:
             break
         if len(window) > 1:
@@ -57,19 +59,16 @@ def top_tokens(
 def _strongest(
     model: Model, units: dict[Site, list[int]], cut: list[list[int]], n: int
 ) -> dict[Site, list[list[tuple[float, int, int]]]]:
-    """For every unit its 4n strongest (value, window, position), strongest first."""
+    """For every unit its 4n strongest (size of the code, window, position), strongest first; a signed unit has two sides."""
     best: dict[Site, Tensor] = {s: torch.zeros(0, len(us)) for s, us in units.items()}
     where: dict[Site, Tensor] = {s: torch.zeros(0, len(us), 2, dtype=torch.long) for s, us in units.items()}
     reads = {r for s in units for r in (model.dictionaries[s].reads, s)}
-    by_length: dict[int, list[int]] = {}
-    for i, window in enumerate(cut):
-        by_length.setdefault(len(window), []).append(i)
-    for length, index in by_length.items():
+    for length, index in by_length(cut):
         for some in torch.tensor(index).split(max(1, 2048 // length)):
             trace = model.run(torch.tensor([cut[i] for i in some]), read=reads, keep=0)
             place = torch.cartesian_prod(some, torch.arange(1, length))
             for site, us in units.items():
-                code = model.dictionaries[site].fold(trace.code(site))[:, 1:, us].flatten(0, 1).float().cpu()
+                code = model.dictionaries[site].fold(trace.code(site).abs())[:, 1:, us].flatten(0, 1).float().cpu()
                 value = torch.cat([best[site], code])
                 spot = torch.cat([where[site], place[:, None, :].expand(-1, len(us), 2)])
                 top = value.topk(min(4 * n, len(value)), dim=0)
@@ -92,9 +91,7 @@ def _promoted(model: Model, site: Site, units: list[int], n: int) -> list[list[s
     one[torch.arange(len(units)), torch.tensor(units)] = 1
     dtype = next((b.dtype for b in dictionary.buffers() if b.is_floating_point()), model.body.dtype)
     rows = dictionary.write(dictionary.unfold(one.to(model.device, dtype)))
-    norm = model.body.taps[Site("final")].module
-    with torch.no_grad():
-        logits = model.body.unembed(norm(rows.to(model.body.dtype)))
+    logits = Readout.of(model).lens(rows)
     return [[str(model.tokenizer.decode([t])) for t in row] for row in logits.topk(n, dim=-1).indices.tolist()]
 
 

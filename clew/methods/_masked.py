@@ -14,13 +14,14 @@ from torch import Tensor
 from clew.changes import Mix, SiteEdit
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
-from clew.data.behaviours.metrics import Metric
+from clew.data.behaviours.metrics import Metric, measured, needs
 from clew.methods._masks import Masked
 from clew.methods._nodes import circuit_of
 from clew.models import Model, Trace
 from clew.models.graph.components import Components
 from clew.models.graph.paths import Paths
-from clew.readings.contrast import BUDGET, Baseline, Contrast, State, resampled
+from clew.readings.contrast import Baseline, Contrast, State, resampled
+from clew.scale.budget import VALUES
 from clew.sites import Site
 
 
@@ -37,7 +38,7 @@ def mask_like(model: Model) -> Tensor:
 
 def minus(metric: Metric, trace: Trace, batch: Batch, samples: int) -> Float[Tensor, "sample example"]:
     """The loss of every example, from a run on `samples` copies of the prompts."""
-    return -metric(trace, batch.repeat(samples)).view(samples, -1)
+    return -measured(metric, trace, batch.repeat(samples)).view(samples, -1)
 
 
 class MaskedNodes(Masked):
@@ -61,7 +62,7 @@ class MaskedNodes(Masked):
         self.positions = self.contrast.keeps_positions(positions)
         held = sum(b.clean.numel() for b in self.prompts) * sum(d.n_units for d in model.dictionaries.values())
         self._remembered: dict[int, dict[Site, State]] = {}
-        self._remembers = held <= BUDGET
+        self._remembers = held <= VALUES
         self._means: dict[Site, Tensor] = {}
         moves: dict[Site, Tensor] = {}
         for i, batch in enumerate(self.prompts):
@@ -108,7 +109,7 @@ class MaskedNodes(Masked):
                 other = there[site].error.repeat(samples, 1, 1)
                 edits.append(Mix(site, value=other, weight=weight[..., -1:], basis="error"))
         trace = self.model.run(
-            prompts.clean.repeat(samples, 1), read=getattr(self.metric, "reads", ()), edits=edits, grad=True, keep=1
+            prompts.clean.repeat(samples, 1), read=needs(self.metric).reads, edits=edits, grad=True, keep=1
         )
         return minus(self.metric, trace, prompts, samples)
 
@@ -165,7 +166,7 @@ class MaskedEdges(Masked):
         return tables
 
     def losses(self, batch: int, mask: Float[Tensor, "sample item"]) -> Float[Tensor, "sample example"]:
-        prompts, reads = self.prompts[batch], getattr(self.metric, "reads", ())
+        prompts, reads = self.prompts[batch], needs(self.metric).reads
         trace = self.paths[batch].run(prompts.clean, self.table(mask), read=reads, grad=True)
         return minus(self.metric, trace, prompts, len(mask))
 

@@ -39,13 +39,13 @@ class Scored:
 
 def clean_run(contrast: Contrast, batch: Batch) -> Trace:
     """The clean pass of a batch, tied for gradients and recorded so that others can resume from it."""
-    reads = [*contrast.sites, *getattr(contrast.behaviour.metric, "reads", ())]
+    reads = [*contrast.sites, *contrast.behaviour.needs.reads]
     return contrast.model.run(batch.clean, read=reads, grad=True, keep=1, record=True)
 
 
 def loss(behaviour: Behaviour, trace: Trace, batch: Batch) -> Float[Tensor, ""]:
     """Minus the metric, summed over examples, which are independent of each other."""
-    return -behaviour.metric(trace, batch).sum()
+    return -behaviour.measured(trace, batch).sum()
 
 
 def effects(contrast: Contrast, clean: Trace, other: Trace | None, site: Site, grad: Tensor) -> Scored:

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from clew.changes import Update
 from clew.models.architecture import Architecture, architecture_of
 from clew.models.taps import Tap, taps_of
+from clew.models.tokens import ids_of, left_padded
 from clew.models.weights import Linear, linear_of, updated, weights_of
 from clew.sites import PARTS, Site, Weight, near
 
@@ -101,6 +102,30 @@ class Body:
         twin.refused = dict(self.refused)
         return twin
 
+    @property
+    def unembedding(self) -> Tensor:
+        """The matrix of the unembedding as the module holds it, [vocab, d_model]; not a copy."""
+        return self.unembed.get_parameter("weight").detach()
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the model has logits of."""
+        return len(self.unembedding)
+
+    def norm_before(self, part: str, layer: int) -> nn.Module:
+        """The norm between the stream and what the attention ("attn") or the MLP ("mlp") of a block reads."""
+        path = self.record.mlp_norm if part == "mlp" else self.record.attn_norm
+        return self.blocks[layer].get_submodule(path if isinstance(path, str) else path(self.module.config))
+
+    def norm_after(self, part: str, layer: int) -> nn.Module | None:
+        """The norm between an output projection ("out" or "down") and the stream, as Gemma 2 and 3 have one."""
+        record = self.record
+        path, inside = {
+            "out": (record.attn_write, (record.attn, record.output)),
+            "down": (record.mlp_write, (record.mlp, record.down)),
+        }[part]
+        return None if not path or path in inside else self.blocks[layer].get_submodule(path)
+
     @cached_property
     def attentions(self) -> list[nn.Module]:
         """The module of each block that calls the attention: the owner of its output projection."""
@@ -159,17 +184,9 @@ class Body:
 
     def tokens(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Token ids, left padded, and which are real; special tokens as the tokenizer itself adds them."""
-        rows = [self.tokenizer(p)["input_ids"] for p in prompts]
-        longest = max(map(len, rows), default=0)
-        if not longest:
-            raise ValueError("there is nothing to run: no prompts, or only empty ones, were given")
-        ids = torch.zeros(len(rows), longest, dtype=torch.long)
-        real = torch.zeros(len(rows), longest, dtype=torch.bool)
-        for i, row in enumerate(rows):
-            if not row:
-                raise ValueError(f"prompt {i} ({prompts[i]!r}) has no tokens")
-            ids[i, longest - len(row) :] = torch.tensor(row)
-            real[i, longest - len(row) :] = True
+        if not prompts:
+            raise ValueError("there is nothing to run: no prompts were given")
+        ids, real = left_padded([ids_of(self.tokenizer, prompt) for prompt in prompts])
         return ids.to(self.device), real.to(self.device)
 
     @cached_property

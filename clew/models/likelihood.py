@@ -15,9 +15,7 @@ from torch import Tensor
 
 from clew.changes import SiteEdit
 from clew.models.model import Model
-
-BYTES = 2**28
-"""Of logits that are held at once."""
+from clew.scale.budget import VALUES, at_once
 
 Posed = tuple[Sequence[int], Sequence[int]]
 """A prompt and an answer, in token ids."""
@@ -79,8 +77,7 @@ def likelihoods(model: Model, posed: Sequence[Posed]) -> list[Likelihood]:
 
 def tokens_at_once(model: Model, held: int = 2) -> int:
     """How many tokens may run at once so that the logits of this many models stay within the budget."""
-    vocabulary = next(model.body.unembed.parameters()).shape[0]
-    return max(1, BYTES // (4 * (held + 2) * vocabulary))
+    return at_once(model.body.vocabulary, copies=8 * (held + 2), most=VALUES)  # logits are short-lived: an eighth of it
 
 
 def meeting(

@@ -73,7 +73,7 @@ class Linear:
 
     def matrix(self) -> Float[Tensor, "out in"]:
         """A copy of it."""
-        whole = self.parameter.T if self.transposed else self.parameter
+        whole, _ = matrix_of(self.owner)
         return whole.clone() if self.rows is None else whole[self.rows.to(whole.device)]
 
     @property
@@ -92,6 +92,22 @@ class Linear:
         if self.rows is not None:
             matrix = whole.index_copy(0, self.rows.to(whole.device), matrix)
         return (matrix.T if self.transposed else matrix).contiguous()
+
+
+def matrix_of(module: nn.Module) -> tuple[Float[Tensor, "out in"], Float[Tensor, " out"] | None]:
+    """The matrix of a linear module, [out, in] in every family, and its bias; of a kind we do not know, by asking it.
+
+    The matrix is a view where the module holds one, not a copy.
+    """
+    if type(module).forward in (nn.Linear.forward, Conv1D.forward):
+        weight, bias = module.get_parameter("weight").detach(), getattr(module, "bias", None)
+        return weight.T if isinstance(module, Conv1D) else weight, None if bias is None else bias.detach()
+    like = next(p for p in module.parameters() if p.is_floating_point())
+    width = int(getattr(module, "in_features", 0) or like.shape[-1])
+    with torch.no_grad():
+        bias = module.forward(like.new_zeros(1, 1, width))[0, 0]
+        matrix = module.forward(torch.eye(width, dtype=like.dtype, device=like.device)[None])[0] - bias
+    return matrix.T, bias
 
 
 def linear_of(body: Holder, address: Weight | str, module: nn.Module | None = None) -> Linear:

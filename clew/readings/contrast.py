@@ -20,6 +20,7 @@ from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.dictionaries import Dictionary
 from clew.models import Model, Trace
 from clew.models.graph.components import Components
+from clew.scale.budget import at_once
 from clew.sites import Site
 
 Baseline = Literal["patch", "zero", "mean", "resample"]
@@ -37,20 +38,15 @@ class State:
         return dictionary.decode(self.code) + self.error
 
 
-BUDGET = 2**29
-"""Dense code values that one site may hold at once; with float32 and the four copies in flight, 2 GiB."""
-
-
 def batch_tokens(model: Model) -> int:
     """How many tokens may run at once so that the widest dictionary's codes stay within the budget."""
-    widest = max(d.n_units for d in model.dictionaries.values())
-    return max(1, min(4096, BUDGET // (4 * widest)))
+    return at_once(max(d.n_units for d in model.dictionaries.values()))
 
 
 def edge_tokens(graph: Components) -> int:
     """How many tokens may run at once so that what sources write and readers get stays within the budget."""
     ends = len(graph.sources) + len(graph.readers)
-    return max(1, min(4096, BUDGET // (4 * ends * graph.body.widths[graph.sources[0][0]])))
+    return at_once(ends * graph.body.widths[graph.sources[0][0]])
 
 
 def check_fits(model: Model, circuit: Circuit, lengths: Iterable[int]) -> None:

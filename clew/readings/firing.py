@@ -11,12 +11,13 @@ from torch import Tensor
 
 from clew.dictionaries import Dictionary
 from clew.models import Model
+from clew.models.tokens import by_length, ids_of
 from clew.readings.contrast import batch_tokens
 
 
 @dataclass(frozen=True, eq=False)
 class Firing:
-    """What the units of one dictionary do on some texts; a unit fires where its code is above 0."""
+    """What the units of one dictionary do on some texts; where a unit fires says `Dictionary.fires`."""
 
     mean: Float[Tensor, " unit"]
     """The code, on average over the tokens of a text and then over the texts."""
@@ -45,21 +46,18 @@ def firing(model: Model, texts: Sequence[str], dictionary: Dictionary, *, skip: 
             f"each unit of the {dictionary.kind} dictionary at {dictionary.writes} has several coordinates, "
             "so it has no size that fires; choose a dictionary whose units are one number each"
         )
-    by_length: dict[int, list[list[int]]] = {}
-    for text in texts:
-        ids = list(model.tokenizer(text)["input_ids"])
-        if len(ids) <= skip:
-            raise ValueError(f"{text!r} has {len(ids)} tokens, and the first {skip} do not count; leave it out")
-        by_length.setdefault(len(ids), []).append(ids)
-    if not by_length:
+    rows = [ids_of(model.tokenizer, text) for text in texts]
+    if not rows:
         raise ValueError("there are no texts to see units fire on")
+    if short := [text for text, row in zip(texts, rows, strict=True) if len(row) <= skip]:
+        raise ValueError(f"{short[0]!r} has {skip} tokens or fewer, and the first {skip} do not count; leave it out")
     mean, share, total, times = torch.zeros(4, dictionary.n_units, dtype=torch.float64)
-    for length, rows in sorted(by_length.items()):
-        for some in torch.tensor(rows).split(max(1, batch_tokens(lens) // length)):
+    for length, index in by_length(rows):
+        for some in torch.tensor([rows[i] for i in index]).split(max(1, batch_tokens(lens) // length)):
             with torch.no_grad():
                 trace = lens.run(some, read={dictionary.reads, dictionary.writes}, keep=0)
                 code = trace.code(dictionary.writes)[:, skip:].cpu()
-            fires = code > 0
+            fires = dictionary.fires(code)
             mean += code.mean(1, dtype=torch.float64).sum(0)
             share += fires.any(1).sum(0)
             total += torch.where(fires, code, 0).sum((0, 1), dtype=torch.float64)

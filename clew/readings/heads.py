@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.models import Model
-from clew.readings.norms import gain_of, norm_after, norm_before
+from clew.readings.norms import gain_of
 
 Head = tuple[int, int]
 """(layer, head)."""
@@ -59,10 +59,10 @@ def reads(model: Model, head: Head, side: Side) -> Product:
 def moves(model: Model, head: Head) -> Product:
     """W_OV of a head."""
     left = output(model, head)
-    norm = norm_after(model, "out", head[0])
+    norm = model.body.norm_after("out", head[0])
     if norm is not None:
         left = left * gain_of(model, norm)[0][:, None]
-    if gain_of(model, norm_before(model, head[0]))[1]:
+    if gain_of(model, model.body.norm_before("attn", head[0]))[1]:
         left = left - left.mean(0)
     return Product(left, _inner(model, "v", head))
 
@@ -86,7 +86,7 @@ def _inner(model: Model, part: str, head: Head) -> Float[Tensor, "d_head d_model
         number = number * body.n_kv_heads // body.n_heads  # heads share keys and values in runs
     matrix = body.linear(f"{part}.{layer}").matrix()
     rows = matrix.unflatten(0, (body.n_heads if part == "q" else body.n_kv_heads, -1))[number]
-    gain, centres = gain_of(model, norm_before(model, layer))
+    gain, centres = gain_of(model, model.body.norm_before("attn", layer))
     rows = rows.double().cpu() * gain
     return rows - rows.mean(1, keepdim=True) if centres else rows
 

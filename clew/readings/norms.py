@@ -25,23 +25,6 @@ def parts(model: Model, norm: nn.Module) -> tuple[Float[Tensor, " d_model"], Flo
     return gain.cpu(), shift.cpu(), centres, eps
 
 
-def norm_before(model: Model, layer: int) -> nn.Module:
-    """The norm between the stream and the attention of a block."""
-    path = model.body.record.attn_norm
-    return model.body.blocks[layer].get_submodule(path if isinstance(path, str) else path(model.body.module.config))
-
-
-def norm_after(model: Model, part: str, layer: int) -> nn.Module | None:
-    """The norm between an output projection (`out` or `down`) and the stream, as Gemma 2 and 3 have one."""
-    record = model.body.record
-    path, inside = (
-        (record.attn_write, {record.attn, record.output})
-        if part == "out"
-        else (record.mlp_write, {record.mlp, record.down})
-    )
-    return None if not path or path in inside else model.body.blocks[layer].get_submodule(path)
-
-
 def parts_of(
     norm: nn.Module, like: Float[Tensor, " d_model"]
 ) -> tuple[Float[Tensor, " d_model"], Float[Tensor, " d_model"], bool, float]:

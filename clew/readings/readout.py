@@ -47,8 +47,6 @@ class Readout:
         wide = torch.promote_types(model.body.dtype, torch.float32)
         unembed, bias = linear.matrix().to(wide), linear.bias
         gain, shift, centres, eps = parts_of(model.body.taps[Site("final")].module, unembed[0].to(model.body.dtype))
-        if bool((gain == 0).any()):
-            raise ValueError(f"the norm before the unembedding of {model.name} drops coordinates, so it has no inverse")
         return cls(
             gain.to(wide),
             shift.to(wide),
@@ -80,6 +78,12 @@ class Readout:
         parts = zip(x.split(rows), tokens.split(rows), strict=True)
         return torch.cat([above(self.lens(some), their) for some, their in parts])
 
+    def _undone(self, x: Float[Tensor, "*place d_model"]) -> Float[Tensor, "*place d_model"]:
+        """x over the gain. Raises: ValueError where a gain is 0."""
+        if bool((self.gain == 0).any()):
+            raise ValueError("the norm before the unembedding drops coordinates, so it has no inverse")
+        return x / self.gain
+
     @cached_property
     def gram(self) -> Float[Tensor, "d_model d_model"]:
         """The Cholesky factor of W_Uᵀ W_U, in float64. Raises: ValueError where W_U is not of full column rank."""
@@ -107,13 +111,13 @@ class Readout:
     def towards(self, token: int) -> Float[Tensor, " d_model"]:
         """The direction before the norm that raises this token's logit: W_U⁺ e_token over the gain."""
         row = torch.cholesky_solve(self.unembed[token].double()[:, None], self.gram)[:, 0]
-        return row.to(self.unembed) / self.gain
+        return self._undone(row.to(self.unembed))
 
     def unnorm(
         self, read: Float[Tensor, "*place d_model"], like: Float[Tensor, "*place d_model"]
     ) -> Float[Tensor, "*place d_model"]:
         """The x of which the norm makes `read`, of the scale (and in a layer norm the mean) of `like`: norm inverted."""
-        x = (read - self.shift) / self.gain * self.scale(like)
+        x = self._undone(read - self.shift) * self.scale(like)
         return x + like.mean(-1, keepdim=True) if self.centres else x
 
 

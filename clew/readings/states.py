@@ -10,10 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.models import Model
+from clew.models.tokens import by_length, ids_of
+from clew.scale.budget import at_once
 from clew.sites import Site
-
-TOKENS, VALUES = 4096, 2**28
-"""At most so many tokens run at once, and at most so many values are held of them (1 GiB in float32)."""
 
 
 def states(
@@ -45,15 +44,12 @@ def states(
     read = sorted({model.body.site(site) for site in sites})
     if not read or any(site.part == "pattern" for site in read):
         raise ValueError(f"give sites of a fixed width, such as 'resid.3', to read states at; {read} were given")
-    rows = [model.tokenizer(text)["input_ids"] if isinstance(text, str) else list(text) for text in texts]
+    rows = [ids_of(model.tokenizer, text) for text in texts]
     _long_enough(texts, rows, skip + 1 if at == "mean" else -at if at < 0 else at + 1)
-    by_length: dict[int, list[int]] = {}
-    for i, row in enumerate(rows):
-        by_length.setdefault(len(row), []).append(i)
-    tokens = min(TOKENS, VALUES // sum(model.body.widths[site] for site in read))
+    tokens = at_once(sum(model.body.widths[site] for site in read), copies=2)
     wide = torch.promote_types(model.body.dtype, torch.float32)
     found = {site: torch.empty(len(rows), model.body.widths[site], dtype=wide) for site in read}
-    for length, index in sorted(by_length.items()):
+    for length, index in by_length(rows):
         for some in torch.tensor(index).split(max(1, tokens // length)):
             trace = model.run(torch.tensor([rows[i] for i in some.tolist()]), read=read, keep=0)
             for site in read:

@@ -13,15 +13,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from clew import finder
 from clew.data.behaviours.files import read
 from clew.data.behaviours.metrics import (
     Metric,
+    Needs,
     last_logits,
     logit_difference,
+    measured,
     metric_named,
     name_of,
+    needs,
     probability_difference,
 )
 from clew.data.behaviours.pairs import Batch as Batch
@@ -29,6 +34,8 @@ from clew.data.behaviours.pairs import Encoded, Misfit, Runnable, encode, stack
 from clew.data.behaviours.pairs import Pair as Pair
 from clew.data.behaviours.repair import LENGTHS, repair
 from clew.models import Model
+from clew.models.tokens import by_length
+from clew.models.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -233,10 +240,7 @@ class Behaviour:
         Raises: ValueError naming a pair whose prompts differ in length or are equal, or whose answer is not one token.
         """
         encoded = self._encoded(model)
-        by_length: dict[int, list[int]] = {}
-        for i, e in enumerate(encoded):
-            by_length.setdefault(len(e.clean), []).append(i)
-        for length, index in sorted(by_length.items()):
+        for length, index in by_length([e.clean for e in encoded]):
             rows = max(1, tokens // length)
             for start in range(0, len(index), rows):
                 yield self._batch(model, encoded, index, range(start, min(start + rows, len(index))))
@@ -255,11 +259,20 @@ class Behaviour:
             place=tuple(place),
             first=group[0],
         )
-        if not getattr(self.metric, "reference", False):
+        if not self.needs.reference:
             return batch
         with torch.no_grad():
             plain = replace(model, edits=()) if isinstance(model, Model) else model
             return replace(batch, reference=last_logits(plain.run(batch.clean, keep=1)))
+
+    def measured(self, trace: Trace, batch: Batch) -> Float[Tensor, " example"]:
+        """The metric of each example of a run. Raises: ValueError for what is not one finite number each."""
+        return measured(self.metric, trace, batch)
+
+    @property
+    def needs(self) -> Needs:
+        """What a run must give the metric."""
+        return needs(self.metric)
 
     def filter(self, model: Runnable, *, tokens: int = 4096) -> Behaviour:
         """The pairs that the model gets right: logit difference above 0, or, without patch answers, an answer on top."""

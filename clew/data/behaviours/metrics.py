@@ -23,6 +23,47 @@ from clew.sites import near
 Metric = Callable[[Trace, Batch], Tensor]
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a run must give a metric."""
+
+    reads: tuple[Site, ...]
+    """The sites it must hold."""
+    keep: int
+    """How many positions of logits, from the end."""
+    reference: bool
+    """Whether the batch must carry the unedited model's logits."""
+
+
+def needs(metric: Metric) -> Needs:
+    """What a metric says of itself by its attributes."""
+    reads = tuple(getattr(metric, "reads", ()))
+    return Needs(reads, getattr(metric, "keep", 1), getattr(metric, "reference", False))
+
+
+def measured(metric: Metric, trace: Trace, batch: Batch) -> Float[Tensor, " example"]:
+    """The metric of each example of a run.
+
+    A mean in place of a value for each would scale every effect, and a value that is no number would end up in no
+    interval, so both are refused.
+    Raises: ValueError for another shape than [example], or values that are not finite.
+    """
+    values = metric(trace, batch)
+    if not isinstance(values, Tensor) or values.shape != (len(batch),):
+        shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise ValueError(
+            f"the metric {name_of(metric)} must give one number for each of the {len(batch)} examples, [{len(batch)}]; it "
+            f"gave {shape}"
+        )
+    if not bool(values.detach().isfinite().all()):
+        bad = int((~values.detach().isfinite()).nonzero()[0])
+        raise ValueError(
+            f"the metric {name_of(metric)} is {float(values[bad].detach())} for example {bad} of a batch; check the prompt, "
+            "or what was put into the run"
+        )
+    return values
+
+
 def logit_difference(trace: Trace, batch: Batch) -> Float[Tensor, " batch"]:
     """logit(answer) - logit(patch answer); log-sum-exp over a set of several. In logits.
 

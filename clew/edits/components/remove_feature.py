@@ -14,7 +14,7 @@ from torch import Tensor
 
 from clew.changes import Edit, Project, Update
 from clew.models import Model
-from clew.readings.norms import gain_of, norm_after
+from clew.readings.norms import gain_of
 from clew.sites import Site, Weight
 from clew.stack import Stack
 
@@ -91,7 +91,7 @@ def _basis(rows: Float[Tensor, "direction d_model"]) -> Float[Tensor, "rank d_mo
 
 def _without(model: Model, weight: Weight, rows: Float[Tensor, "direction d_model"]) -> Update:
     """W − B Bᵀ W, where B spans what becomes the directions on the way to the stream."""
-    map, norm = model.body.linear(weight), norm_after(model, str(weight.part), weight.layer or 0)
+    map, norm = model.body.linear(weight), model.body.norm_after(str(weight.part), weight.layer or 0)
     if norm is not None:
         gain, centres = gain_of(model, norm)
         if centres or map.bias is not None:

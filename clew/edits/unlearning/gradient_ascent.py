@@ -41,7 +41,7 @@ def gradient_ascent(
     Returns: an update of each weight; `about` holds the steps taken and whether every secret is less likely than a guess.
     """
     forget, keep = evidence.ids(model.tokenizer), retain.ids(model.tokenizer) if retain else []
-    guess = math.log(next(model.body.unembed.parameters()).shape[0])
+    guess = math.log(model.body.vocabulary)
 
     def loss(costs: Float[Tensor, " row"], index: list[int]) -> Float[Tensor, ""]:
         away = torch.tensor([i < len(forget) for i in index], device=costs.device)

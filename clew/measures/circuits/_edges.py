@@ -39,10 +39,10 @@ class EdgeTrial(Judge):
         empty: list[Tensor] = []
         for batch in self.batches:
             assert batch.patch is not None
-            reads = [*self.graph.source_sites, *getattr(behaviour.metric, "reads", ())]
+            reads = [*self.graph.source_sites, *behaviour.needs.reads]
             run = model.run(batch.patch, read=reads, keep=1)
             self._paths.append(Paths(self.graph, model, self.graph.writes(run)))
-            empty.append(behaviour.metric(run, batch).detach())
+            empty.append(behaviour.measured(run, batch).detach())
         self.empty = torch.cat(empty).cpu().double().numpy()
         self.whole = self.metric(torch.ones_like(self.graph.legal))
         self.check_ends("every edge")
@@ -58,8 +58,8 @@ class EdgeTrial(Judge):
         """Metric of every prompt with these edges in place."""
         values: list[Tensor] = []
         for batch, paths in zip(self.batches, self._paths, strict=True):
-            run = paths.run(batch.clean, keep, read=getattr(self.behaviour.metric, "reads", ()))
-            values.append(self.behaviour.metric(run, batch).detach())
+            run = paths.run(batch.clean, keep, read=self.behaviour.needs.reads)
+            values.append(self.behaviour.measured(run, batch).detach())
         self.forwards += 1
         return torch.cat(values).cpu().double().numpy()
 

@@ -21,11 +21,13 @@ from torch.nn.functional import one_hot
 from clew.changes import Set, SiteEdit
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
+from clew.data.behaviours.metrics import measured, needs
 from clew.dictionaries import Dictionary
 from clew.measures.circuits._nodes import Trial
 from clew.models import Model, Trace
 from clew.models.trace import as_read
-from clew.readings.contrast import BUDGET, batch_tokens, check_fits
+from clew.readings.contrast import batch_tokens, check_fits
+from clew.scale.budget import at_once
 from clew.sites import Site
 
 Instead = Callable[[Site], tuple[Tensor | float, Tensor | float]]
@@ -118,9 +120,9 @@ class FeaturePaths:
         only_output = np.append(np.full(len(wired), -1), 0)
         edits = list(self._edits(wired, held, None, only_output, 1))
         metric = self.trial.behaviour.metric
-        run = self.model.run(batch.clean, read=getattr(metric, "reads", ()), edits=edits, keep=1, base=base)
+        run = self.model.run(batch.clean, read=needs(metric).reads, edits=edits, keep=1, base=base)
         self.passes += share
-        return metric(run, batch).detach()
+        return measured(metric, run, batch).detach()
 
     def _edits(
         self,
@@ -169,7 +171,7 @@ class Columns:
         self.n_code = len(owner)
         self.coordinates: Int[Tensor, " coordinate"] = torch.isin(owner, wanted).nonzero()[:, 0]
         self.column: Int[Tensor, " coordinate"] = torch.searchsorted(wanted, owner[self.coordinates])
-        chunks = self.coordinates.split(max(1, BUDGET // (8 * self.n_code)))
+        chunks = self.coordinates.split(at_once(self.n_code, copies=8, most=len(self.coordinates) or 1))
         rows = [dictionary.write(one_hot(chunk, self.n_code).to(as_read(like, dictionary))) for chunk in chunks]
         self.rows: Float[Tensor, "coordinate d_out"] = torch.cat(rows)
 
@@ -231,10 +233,10 @@ def what_is_read(model: Model, behaviour: Behaviour, sites: list[Site]) -> dict[
     A lens site is a leaf of a cut run, so what its values reach is found by one backward pass from each site.
     """
     batch = next(behaviour.first(1).batches(model))
-    reads = getattr(behaviour.metric, "reads", ())
+    reads = behaviour.needs.reads
     run = model.run(batch.clean, read=reads, cut=True, keep=1)
     assert run.logits is not None
-    ends: dict[Site | None, list[Tensor]] = {None: [behaviour.metric(run, batch) if reads else run.logits[:, -1]]}
+    ends: dict[Site | None, list[Tensor]] = {None: [behaviour.measured(run, batch) if reads else run.logits[:, -1]]}
     for site in sites:
         dictionary = model.dictionaries[site]
         ends[site] = [run.arrived[site][:, -1]]

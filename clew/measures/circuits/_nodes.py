@@ -79,9 +79,9 @@ class Trial(Judge):
         values: list[Tensor] = []
         for batch, other in zip(self.batches, self.other, strict=True):
             edits = [] if keep is None else list(self._edits(batch, other, keep))
-            reads = getattr(self.behaviour.metric, "reads", ())
+            reads = self.behaviour.needs.reads
             run = self.model.run(batch.clean, read=reads, edits=edits, keep=1)
-            values.append(self.behaviour.metric(run, batch).detach())
+            values.append(self.behaviour.measured(run, batch).detach())
         self.forwards += 1
         return torch.cat(values).cpu().double().numpy()
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from clew.changes import Set
 from clew.circuits.circuit import ANYWHERE, Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
+from clew.data.behaviours.metrics import measured, needs
 from clew.models import Model
 from clew.readings.contrast import Baseline, Contrast, check_fits
 from clew.sites import Site
@@ -25,7 +26,7 @@ class Swaps:
         self.contrast = Contrast(model, behaviour, baseline, seed=seed)
         check_fits(model, nodes, {len(b.clean[0]) for b in self.contrast.batches})
         self.model, self.metric, self.nodes = model, behaviour.metric, nodes
-        self.reads = getattr(self.metric, "reads", ())
+        self.reads = needs(self.metric).reads
         self.values: list[list[Tensor]] = []
         """By batch and node: its value on the clean prompts, [example, seq, coordinate]; one position where it has one."""
         self.others: list[list[Tensor]] = []
@@ -40,7 +41,7 @@ class Swaps:
         """Record one batch; returns its metric."""
         clean = self.model.run(batch.clean, read=[*self.contrast.sites, *self.reads], grad=True, keep=1)
         other = self.contrast.other(batch)
-        metric = self.metric(clean, batch)
+        metric = measured(self.metric, clean, batch)
         grads = clean.gradients(-metric.sum())
         values, others, effects = [], [], []
         states, pulled = {}, {}
@@ -78,7 +79,7 @@ class Swaps:
         for b, batch in enumerate(self.contrast.batches):
             edits = self._edits(batch, instead(b))
             run = self.model.run(batch.clean, read=self.reads, edits=edits, keep=1)
-            changed.append(self.metric(run, batch).detach().cpu().double().numpy())
+            changed.append(measured(self.metric, run, batch).detach().cpu().double().numpy())
         return np.abs(np.concatenate(changed) - self.whole)
 
     def _edits(self, batch: Batch, held: dict[int, Tensor]) -> list[Set]:

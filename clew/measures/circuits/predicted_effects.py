@@ -19,6 +19,7 @@ from torch import Tensor
 from clew.changes import Set, SiteEdit
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node
 from clew.data.behaviours.behaviour import Batch, Behaviour
+from clew.data.behaviours.metrics import measured, needs
 from clew.measures.circuits._edges import EdgeTrial
 from clew.models import Model, Trace
 from clew.readings.contrast import Baseline, Contrast, check_fits, state
@@ -174,9 +175,9 @@ class Interventions:
 
     def _clean(self, batch: Batch) -> tuple[Batch, Trace, Trace | None, Tensor, dict[Site, Tensor]]:
         metric = self.contrast.behaviour.metric
-        read = {*self.contrast.sites, *getattr(metric, "reads", ()), *(Site("embed"), Site("final"))}
+        read = {*self.contrast.sites, *needs(metric).reads, *(Site("embed"), Site("final"))}
         clean = self.model.run(batch.clean, read=read, grad=True, keep=1, record=True)
-        value = metric(clean, batch)
+        value = measured(metric, clean, batch)
         grads = clean.gradients(-value.sum()) if value.requires_grad else {}
         return batch, clean, self.contrast.other(batch), value.detach(), grads
 
@@ -190,7 +191,7 @@ class Interventions:
         drops = []
         for batch, clean, other, whole, _ in self._runs:
             run = self._run(batch, clean, [self._ablation(self.nodes[index], clean, other)])
-            drops.append(whole - self.contrast.behaviour.metric(run, batch).detach())
+            drops.append(whole - self.contrast.behaviour.measured(run, batch).detach())
         return float(torch.cat(drops).mean())
 
     def edge(self, index: int) -> float:
@@ -207,7 +208,7 @@ class Interventions:
             held = [Set(s, value=clean[s].detach()) for s in self.model.dictionaries if source.site < s < min(reads)]
             run = self._run(batch, clean, [self._ablation(source, clean, other), *held], reads)
             if target is None:
-                lost.append(whole - self.contrast.behaviour.metric(run, batch).detach())
+                lost.append(whole - self.contrast.behaviour.measured(run, batch).detach())
             else:
                 lost.append(self._loss_of(target, clean, run, grads))
         return float(torch.cat(lost).mean())
@@ -216,7 +217,7 @@ class Interventions:
         """Of the target's activation in an attribution graph, else of the metric through its gradient."""
         where = slice(None) if target.position == ANYWHERE else slice(target.position, target.position + 1)
         if target.site.part == "final" and self.graph:
-            table: Tensor = self.model.body.unembed.weight  # type: ignore[assignment]
+            table = self.model.body.unembedding
             direction = table[target.unit] - table.mean(0)
             return ((clean["final"] - run["final"])[:, where] @ direction).detach().sum(1)
         dictionary = self.model.dictionaries[target.site]
@@ -242,5 +243,5 @@ class Interventions:
         return Set(node.site, value=there.code, keep=keep | dictionary.unfold(others), basis="code")
 
     def _run(self, batch: Batch, clean: Trace, edits: list[SiteEdit], read: list[Site] | None = None) -> Trace:
-        reads = [*(read or ()), *getattr(self.contrast.behaviour.metric, "reads", ())]
+        reads = [*(read or ()), *self.contrast.behaviour.needs.reads]
         return self.model.run(batch.clean, read=reads, edits=edits, keep=1, base=clean)

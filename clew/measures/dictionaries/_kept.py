@@ -12,7 +12,7 @@ from clew.data.text.windows import WindowBatch, Windows
 from clew.dictionaries import Dictionary
 from clew.models import Model
 from clew.models.trace import as_read
-from clew.readings.contrast import BUDGET
+from clew.scale.budget import at_once
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,13 @@ def placed(model: Model, dictionary: Dictionary) -> Dictionary:
     return replace(model, edits=(), lens=None).through(dictionary).dictionaries[dictionary.writes]
 
 
-def batch_tokens(*widths: int) -> int:
-    """How many tokens may run at once so that this many values at each stay within the budget."""
-    return max(1, min(4096, BUDGET // (4 * max(widths))))
-
-
 def kept(model: Model, windows: Windows, *dictionaries: Dictionary, tokens: int = 0) -> Iterator[tuple[Kept, ...]]:
     """For each batch of windows, what each of the dictionaries reads and writes. The model stops at the last site.
 
     Args: tokens: how many run at once; as many as the codes leave room for when 0.
     """
     sites = {s for d in dictionaries for s in (d.reads, d.writes)}
-    for batch in windows.batches(tokens or batch_tokens(*(d.n_units for d in dictionaries))):
+    for batch in windows.batches(tokens or at_once(max(d.n_units for d in dictionaries))):
         trace = model.run(batch.ids, real=batch.real, read=sites, keep=0)
         document, keep = of_tokens(batch), batch.keep.to(model.device)
         classes = None if batch.classes is None else batch.classes[batch.keep]
@@ -63,9 +58,3 @@ def explained(
     """`dictionary.reconstruct(read)` from a code that is there already."""
     skip = getattr(dictionary, "W_skip", None)
     return dictionary.decode(code) if skip is None else dictionary.decode(code) + read @ skip
-
-
-def fires(dictionary: Dictionary, code: Float[Tensor, "*token code"]) -> Tensor:
-    """Which units are on, [*token, unit]: codes that are not 0, also negative ones."""
-    on = code != 0
-    return on if on.shape[-1] == dictionary.n_units else dictionary.fold(on.float()) > 0

@@ -18,6 +18,7 @@ from torch import Tensor
 from clew.data.labels.labelled import Labelled
 from clew.dictionaries import Dictionary
 from clew.models import Model
+from clew.models.tokens import by_length, ids_of
 from clew.readings.contrast import batch_tokens
 from clew.readings.probe import Head as Head
 from clew.readings.probe import fit as fit
@@ -48,7 +49,7 @@ def see(model: Model, labelled: Labelled, dictionary: Dictionary, skip: int = 1)
         )
     lens = model.through(dictionary)
     site = model.body.site(dictionary.writes)
-    ids: list[list[int]] = [list(model.tokenizer(text)["input_ids"]) for text in labelled.texts]
+    ids: list[list[int]] = [ids_of(model.tokenizer, text) for text in labelled.texts]
     shortest = min(range(len(ids)), key=lambda i: len(ids[i]))
     at = labelled.position
     if len(ids[shortest]) < (skip + 1 if at is None else -at if at < 0 else at + 1):
@@ -56,11 +57,8 @@ def see(model: Model, labelled: Labelled, dictionary: Dictionary, skip: int = 1)
             f"{labelled.texts[shortest]!r} has {len(ids[shortest])} tokens, too few to read "
             + (f"the mean after the first {skip}" if at is None else f"position {at}")
         )
-    by_length: dict[int, list[int]] = {}
-    for i, row in enumerate(ids):
-        by_length.setdefault(len(row), []).append(i)
     x, code = [torch.empty(0)] * len(ids), [torch.empty(0)] * len(ids)
-    for length, index in sorted(by_length.items()):
+    for length, index in by_length(ids):
         rows = max(1, batch_tokens(lens) // length)
         for some in (index[start : start + rows] for start in range(0, len(index), rows)):
             trace = lens.run(torch.tensor([ids[i] for i in some]), read={dictionary.reads, site}, keep=0)

@@ -15,10 +15,11 @@ from clew.data.text.texts import CLASSES
 from clew.data.text.windows import Windows
 from clew.dictionaries import Dictionary
 from clew.measures._documents import Documents, Sums, ratio, variance
-from clew.measures.dictionaries._kept import Kept, batch_tokens, explained, fires, kept, of_tokens, placed
+from clew.measures.dictionaries._kept import Kept, explained, kept, of_tokens, placed
 from clew.models import Model
 from clew.models.trace import as_read
 from clew.report import Report, Row
+from clew.scale.budget import at_once
 
 UNITS = 1024
 """Units whose densities are resampled at once."""
@@ -69,7 +70,7 @@ def fit(model: Model, windows: Windows, dictionary: Dictionary, *, outlier: floa
 def _add_fit(fit: Documents, firing: Documents, dictionary: Dictionary, some: Kept) -> None:
     code = dictionary.encode(some.read)
     y, rebuilt = (t.cpu().double() for t in (some.value, explained(dictionary, some.read, code)))
-    on = fires(dictionary, code)
+    on = dictionary.fires(code)
     error, ones = (rebuilt - y).square(), torch.ones(len(y))
     length, length_rebuilt, cross = y.norm(dim=1), rebuilt.norm(dim=1), (y * rebuilt).sum(1)
     fit.add(
@@ -118,9 +119,9 @@ def _fit_rows(fit: Documents, sums: Sums, outlier: float) -> Iterator[Row]:
 def _losses(model: Model, windows: Windows, dictionary: Dictionary, mean: Float[Tensor, " d_out"]) -> Documents:
     """By document: next tokens counted, cross-entropies, and KL divergences from the model as it is."""
     losses, sites = Documents(), {dictionary.reads, dictionary.writes}
-    vocabulary = next(model.body.unembed.parameters()).shape[0]
+    vocabulary = model.body.vocabulary
     with torch.no_grad():
-        for batch in windows.batches(batch_tokens(dictionary.n_units, 4 * vocabulary)):
+        for batch in windows.batches(at_once(max(dictionary.n_units, 4 * vocabulary))):
             clean = model.run(batch.ids, real=batch.real, read=sites, record=True)
             counts = batch.keep.clone()
             counts[:, -1] = False  # nothing follows the last position; what follows any other is real

@@ -60,7 +60,7 @@ def geometry(model: Model, windows: Windows, dictionary: Dictionary, *, sample: 
     second = torch.zeros(dictionary.d_out, dictionary.d_out, dtype=torch.float64)
     for (some,) in kept(model, windows, dictionary):
         code = dictionary.encode(some.read)
-        active = (code != 0).sum(1)
+        active = dictionary.fires(code).sum(1)
         y = some.value.cpu().double()
         second += y.T @ y
         here.add(some.document, n=torch.ones(len(y)), k=active)

@@ -20,9 +20,10 @@ from clew.dictionaries import ITDA, Dictionary, Partition
 from clew.measures._documents import Documents, Sums, ratio
 from clew.measures.dictionaries._codes import Codes, firing_jaccard, ridge_map
 from clew.measures.dictionaries._cosines import directions, nearest_cosines
-from clew.measures.dictionaries._kept import batch_tokens, explained, kept, placed
+from clew.measures.dictionaries._kept import explained, kept, placed
 from clew.models import Model
 from clew.report import Report, Row
+from clew.scale.budget import at_once
 
 MATCHED = 16384
 """Units up to which a one-to-one match is sought; its cost grows with their third power."""
@@ -151,7 +152,7 @@ def _gather(
     model: Model, there: Model, windows: Windows, mine: Dictionary, theirs: Dictionary, swap: Tensor | None
 ) -> tuple[Text, Documents]:
     """One pass over the text (one for each model, where there are two), and the sums of the swapped reconstruction."""
-    tokens = batch_tokens(mine.n_units, theirs.n_units)
+    tokens = at_once(max(mine.n_units, theirs.n_units))
     if there is model:
         passes = kept(model, windows, mine, theirs, tokens=tokens)
     else:

@@ -56,9 +56,12 @@ def recovery(model: Model | None, planted: Planted, dictionary: Dictionary, *, s
         best = table.max(1).values
         rows += [_mean("max cosine", best, of, seed), _mean("mcc", matched(table), of, seed)]
         rows += [_mean("recovered", best >= FOUND, of, seed), _exact("uniqueness", uniqueness(table), of, len(units))]
-    for name, values in zip(("F1", "precision", "recall"), firing(planted.fires, code != 0), strict=True):
+    for name, values in zip(("F1", "precision", "recall"), firing(planted.fires, dictionary.fires(code)), strict=True):
         rows.append(_mean(name, values, "dictionary", seed))
-    rows += [_mean("L0", planted.fires.sum(1), "truth", seed), _mean("L0", (code != 0).sum(1), "dictionary", seed)]
+    rows += [
+        _mean("L0", planted.fires.sum(1), "truth", seed),
+        _mean("L0", dictionary.fires(code).sum(1), "dictionary", seed),
+    ]
     error, spread = (planted.x - rebuilt).square().sum(1), (planted.x - planted.x.mean(0)).square().sum(1)
     e, s = error.double().numpy(), spread.double().numpy()
     rows.append(row("FVU", lambda i: float(e[i].sum() / s[i].sum()), len(e), of="dictionary", seed=seed))
@@ -66,7 +69,7 @@ def recovery(model: Model | None, planted: Planted, dictionary: Dictionary, *, s
     rows.append(_mean("shrinkage", rebuilt.norm(dim=1)[length > 0] / length[length > 0], "dictionary", seed))
     if planted.hierarchy:
         table = cosine.abs() if planted.bipolar else cosine
-        for of, recall in parent_recall(planted, table.argmax(1), code != 0).items():
+        for of, recall in parent_recall(planted, table.argmax(1), dictionary.fires(code)).items():
             rows.append(_mean("parent recall", recall, of, seed))
     note = "intervals over features, for L0, FVU and shrinkage over tokens; uniqueness has none"
     features, d = planted.directions.shape

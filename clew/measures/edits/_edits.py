@@ -19,6 +19,7 @@ from clew.data.facts.facts import Facts
 from clew.data.labels.labelled import Labelled
 from clew.data.text.windows import Windows
 from clew.models import Model
+from clew.models.tokens import ids_of
 from clew.report import Row, bootstrap
 from clew.stack import Stack
 
@@ -121,7 +122,7 @@ def prompts_of(model: Model, evidence: Any, n: int, lead: int) -> list[str]:
     elif isinstance(evidence, Facts):
         texts = [fact.asked for fact in evidence]
     elif isinstance(evidence, Labelled):
-        texts = [cut(model.tokenizer(text)["input_ids"]) for text in evidence.texts[:n]]
+        texts = [cut(ids_of(model.tokenizer, text)) for text in evidence.texts[:n]]
     elif isinstance(evidence, Windows):
         texts = [cut(ids.tolist()) for ids in evidence.ids[:n]]
     else:

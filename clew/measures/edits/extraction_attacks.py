@@ -82,7 +82,7 @@ def extraction_attacks(
     >>> report["resistance"].value, report["score"].value  # doctest: +SKIP
     """
     edited = model.edited(stack)
-    vocabulary = next(model.body.unembed.parameters()).shape[0]
+    vocabulary = model.body.vocabulary
     if not 0 < k < vocabulary / 2 or trials < 1:
         raise ValueError(
             f"k={k}, trials={trials}: k is from 1 to half the vocabulary of {vocabulary}, trials at least 1"

@@ -113,13 +113,13 @@ def _read(
 ) -> tuple[dict[str, Tensor], Float[Tensor, "batch vocab"]]:
     """What is measured of each example, and the logits; `unedited` are those to take the divergence from."""
     with torch.no_grad():
-        trace = meeting(model, ids).run(ids, read=getattr(behaviour.metric, "reads", ()), keep=1)
+        trace = meeting(model, ids).run(ids, read=behaviour.needs.reads, keep=1)
         logits = last_logits(trace)
         before = (logits if unedited is None else unedited).log_softmax(-1)
         if batch.reference is not None:
             batch = replace(batch, reference=logits if unedited is None else unedited)
         after = logits.log_softmax(-1)
-        columns = {"metric": behaviour.metric(trace, batch), "p(answers)": _mass(after, batch.answers)}
+        columns = {"metric": behaviour.measured(trace, batch), "p(answers)": _mass(after, batch.answers)}
         if batch.patch_answers is not None:
             columns["p(patch answers)"] = _mass(after, batch.patch_answers)
         columns["entropy"] = -(after.exp() * after).sum(-1)

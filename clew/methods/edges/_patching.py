@@ -14,7 +14,8 @@ from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.models import Model
 from clew.models.graph.components import Components
 from clew.models.graph.paths import Paths
-from clew.readings.contrast import BUDGET, edge_tokens
+from clew.readings.contrast import edge_tokens
+from clew.scale.budget import at_once
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,14 @@ class Patching:
     def copies(self, tokens: int) -> int:
         """How many copies of the batch may run at once, by tokens and by what the sources write."""
         values = self.paths.other.numel()
-        return max(1, min(tokens // self.batch.clean.numel(), BUDGET // (4 * values)))
+        return at_once(values, most=tokens // self.batch.clean.numel())
 
     def metric(self, keep: Bool[Tensor, "copies source reader"]) -> Float[Tensor, "copies example"]:
         """The metric of every example with each of these tables of edges."""
-        reads = getattr(self.behaviour.metric, "reads", ())
+        reads = self.behaviour.needs.reads
         with torch.no_grad():
             run = self.paths.run(self.batch.clean, keep, read=reads)
-            return self.behaviour.metric(run, self.batch.repeat(len(keep))).view(len(keep), -1)
+            return self.behaviour.measured(run, self.batch.repeat(len(keep))).view(len(keep), -1)
 
     def drops(
         self, cuts: Bool[Tensor, "cut source reader"], tokens: int, kept: Bool[Tensor, "source reader"]
@@ -50,14 +51,14 @@ def patchings(model: Model, behaviour: Behaviour, graph: Components) -> Iterator
     """The batches of a behaviour, each after one clean run and one of the patch prompts."""
     if behaviour.baseline != "patch":
         raise ValueError(f"{behaviour.name} has no patch prompts for cut edges to hand on; give pairs with a patch")
-    reads = [*graph.source_sites, *getattr(behaviour.metric, "reads", ())]
+    reads = [*graph.source_sites, *behaviour.needs.reads]
     for batch in behaviour.batches(model, tokens=edge_tokens(graph)):
         assert batch.patch is not None
         with torch.no_grad():
             clean = model.run(batch.clean, read=reads, keep=1, record=True)
             other = graph.writes(model.run(batch.patch, read=graph.source_sites, keep=0))
             paths = Paths(graph, model, other, graph.writes(clean), clean)
-            yield Patching(behaviour, batch, paths, behaviour.metric(clean, batch))
+            yield Patching(behaviour, batch, paths, behaviour.measured(clean, batch))
 
 
 def wired(graph: Components, circuit: Circuit) -> Bool[Tensor, "source reader"]:

@@ -116,7 +116,7 @@ class Scores:
         above: Site | None = None,
     ) -> Run:
         """A forward from which gradients can be had at every reader, or at those above a site."""
-        reads = {Site("resid", self.graph.n_layers - 1), *getattr(self.behaviour.metric, "reads", ())}
+        reads = {Site("resid", self.graph.n_layers - 1), *self.behaviour.needs.reads}
         reads |= set(self.graph.source_sites) if above is None else set()
         for site in self.graph.reader_at:
             if site != FINAL and (above is None or site > above):
@@ -125,7 +125,7 @@ class Scores:
         entered = heads_apart(body.module, body.attentions) if self.graph.ungrouped else nullcontext([])
         with entered as shared:
             trace = self.model.run(tokens, read=reads, edits=edits, grad=True, keep=1, base=base, record=base is None)
-        return Run(self.graph, trace, -self.behaviour.metric(trace, batch).sum(), shared)
+        return Run(self.graph, trace, -self.behaviour.measured(trace, batch).sum(), shared)
 
     def add(self, delta: Writes, pieces: Iterable[Piece], points: int) -> None:
         """Contract what the sources write with the gradients summed over points; examples stay apart."""

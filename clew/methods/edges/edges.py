@@ -167,7 +167,7 @@ class Wiring:
         """Make the cut run, in as many copies as these rows can use and the budget allows."""
         wanted = max((int(_turn(r[:, 0]).max()) + 1 for r in rows if len(r)), default=1)
         self.copies = max(1, min(wanted, self.tokens // self.batch.clean.numel()))
-        reads = getattr(self.contrast.behaviour.metric, "reads", ())
+        reads = self.contrast.behaviour.needs.reads
         self.cut = self.model.run(self.batch.repeat(self.copies).clean, cut=True, read=reads, keep=1)
 
     def dictionary(self, site: Site) -> Dictionary:
@@ -289,7 +289,7 @@ class Wiring:
 
     def into_the_metric(self) -> dict[Site, Float[Tensor, "example seq d"]]:
         """d loss / d value at every site that the metric reads without another lens site in between."""
-        loss = -self.contrast.behaviour.metric(self.cut, self.batch.repeat(self.copies)).sum()
+        loss = -self.contrast.behaviour.measured(self.cut, self.batch.repeat(self.copies)).sum()
         leaves = list(self.model.dictionaries)
         grads = torch.autograd.grad(loss, [self.cut.values[s] for s in leaves], allow_unused=True, retain_graph=True)
         examples = len(self.batch.clean)

@@ -66,7 +66,7 @@ def attribution_graph(
     compares with the clean run.
     Costs: one forward, and a backward without MLPs for every `rows` features.
     """
-    if getattr(behaviour.metric, "reference", False):
+    if behaviour.needs.reference:
         raise ValueError(f"{name_of(behaviour.metric)} compares with the clean run, so nothing can be attributed to it")
     if of not in ("logits", "metric"):
         raise ValueError(f"of={of!r}: an attribution graph explains 'logits' or the 'metric'")
@@ -75,8 +75,8 @@ def attribution_graph(
     one = replace(behaviour, pairs=behaviour.pairs[example : example + 1], split=None)
     (batch,) = one.batches(model)
     skip = _special(model, batch) if skip is None else skip
-    direct = Direct(model, batch.clean, skip=skip, read=getattr(behaviour.metric, "reads", ()))
-    metric = behaviour.metric(direct.trace, batch).sum()
+    direct = Direct(model, batch.clean, skip=skip, read=behaviour.needs.reads)
+    metric = behaviour.measured(direct.trace, batch).sum()
     on_metric = direct.on_metric(metric)
     if of == "metric":
         outputs = Outputs(on_metric, on_metric.new_ones(1), metric.detach()[None])
@@ -112,8 +112,7 @@ def _logits(direct: Direct, mass: float, most: int) -> Outputs:
     ordered = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1).sort(descending=True)
     few = min(most, int((ordered.values.cumsum(0) < mass).sum()) + 1)
     token = ordered.indices[:few]
-    table: Tensor = direct.model.body.unembed.weight  # type: ignore[assignment]
-    table = table.detach()
+    table = direct.model.body.unembedding
     columns = table[token].to(direct.activation.dtype) - table.mean(0, dtype=direct.activation.dtype)
     value = columns @ direct.trace[FINAL].detach()[0, -1].to(columns.dtype)
     return Outputs(direct.on_final(columns), ordered.values[:few].to(columns.dtype), value, token)
@@ -257,7 +256,7 @@ class _Graph:
         }
 
     def _units(self) -> dict[Site, int]:
-        vocab = len(self.direct.model.body.unembed.weight)  # type: ignore[arg-type]
+        vocab = self.direct.model.body.vocabulary
         found = self.direct.transcoders
         of_layer = {Site("mlp", i): found[i].n_units if i in found else 0 for i in range(self.direct.layers)}
         return {EMBED: vocab, **of_layer, FINAL: vocab}

@@ -200,7 +200,7 @@ class _Score:
         """The active units at a position, and the error where there is one."""
         dictionary = self.trace.dictionaries[self.site]
         code = state(self.trace, self.site).code[0, position]
-        active = dictionary.fold((code != 0).to(code.dtype)).nonzero()[:, 0].cpu().numpy()
+        active = dictionary.fires(code).nonzero()[:, 0].cpu().numpy()
         return active if dictionary.exact else np.append(active, ERROR)
 
     def parts(self, vector: Float[Tensor, " d_head"], position: int) -> Float[Tensor, "d_head node_and_bias"]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from clew.changes import Set, SiteEdit
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
+from clew.data.behaviours.metrics import needs
 from clew.methods._masked import judged, mask_like, minus
 from clew.methods._masks import Progress, loop
 from clew.methods._nodes import circuit_of, standard_error
@@ -89,7 +90,7 @@ class _Search:
     def __init__(self, model: Model, behaviour: Behaviour, objective: str | None, tokens: int) -> None:
         own, behaviour = behaviour.metric, judged(behaviour, objective)
         self.model, self.metric, self.in_metric_units = model, behaviour.metric, behaviour.metric == own
-        self.reads = tuple(getattr(self.metric, "reads", ()))
+        self.reads = needs(self.metric).reads
         self.prompts = [
             self._clean(batch) for batch in behaviour.batches(model, tokens=min(tokens, batch_tokens(model)))
         ]

@@ -36,7 +36,7 @@ def attribution_patching(
     Returns: a Circuit of all nodes with an effect; scores in units of the metric, averaged over examples.
     Costs: two forwards and one backward to activations.
     """
-    if getattr(behaviour.metric, "reference", False):
+    if behaviour.needs.reference:
         raise ValueError(
             f"{name_of(behaviour.metric)} compares with the clean run, so its gradient there is 0; use integrated_gradients"
         )

@@ -47,7 +47,7 @@ def exact_patching(
     mean = Mean(contrast, positions)
     for batch in contrast.batches:
         clean, other = clean_run(contrast, batch), contrast.other(batch)
-        whole = behaviour.metric(clean, batch).detach()
+        whole = behaviour.measured(clean, batch).detach()
         for site in model.dictionaries:
             here, there = contrast.states(clean, other, site)
             chosen = None if circuit is None else _chosen(circuit, site, batch.clean.shape[1], model)
@@ -89,9 +89,9 @@ def _patched_one_by_one(
             row[:, position] += delta.to(row.dtype)
         copies = batch.repeat(len(some))
         edit = Set(site, value=patched.flatten(0, 1))
-        reads = getattr(contrast.behaviour.metric, "reads", ())
+        reads = contrast.behaviour.needs.reads
         run = contrast.model.run(copies.clean, read=reads, edits=[edit], keep=1, base=clean)
-        drop = whole - contrast.behaviour.metric(run, copies).view(len(some), -1)
+        drop = whole - contrast.behaviour.measured(run, copies).view(len(some), -1)
         effect[:, some[:, 0], some[:, 1]] = drop.T.to(effect.dtype)
     return Scored(effect, there)
 

@@ -63,8 +63,8 @@ def _along(
     for chunk in alphas.split(max(1, tokens // batch.clean.numel())):
         copies = batch.repeat(len(chunk))
         line = torch.cat([torch.lerp(start, end.to(start.dtype), a) for a in chunk.tolist()])
-        reads = [site, *getattr(contrast.behaviour.metric, "reads", ())]
-        keep, edit = getattr(contrast.behaviour.metric, "keep", 1), Set(site, value=line)
+        reads = [site, *contrast.behaviour.needs.reads]
+        keep, edit = contrast.behaviour.needs.keep, Set(site, value=line)
         run = contrast.model.run(copies.clean, read=reads, edits=[edit], grad=True, keep=keep, base=clean)
         grad = run.gradients(loss(contrast.behaviour, run, copies))[site]
         total += grad.view(len(chunk), *start.shape).sum(0)

@@ -59,7 +59,7 @@ def gradients(
     for chunk in alphas.split(max(1, tokens // batch.clean.numel())):
         copies = batch.repeat(len(chunk))
         path = torch.cat([torch.lerp(start, end, a) for a in chunk.tolist()])
-        reads = [*contrast.sites, *getattr(contrast.behaviour.metric, "reads", ())]
+        reads = [*contrast.sites, *contrast.behaviour.needs.reads]
         run = contrast.model.run(copies.clean, read=reads, edits=[Set(EMBED, value=path)], grad=True, keep=1)
         for site, grad in run.gradients(loss(contrast.behaviour, run, copies)).items():
             grad = grad.view(len(chunk), -1, *grad.shape[1:]).sum(0)

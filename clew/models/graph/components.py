@@ -16,13 +16,13 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
+from torch import Tensor
 
 from clew.circuits.circuit import ANYWHERE, OUTPUT, Circuit
 from clew.circuits.kind import Card, Kind
 from clew.models.body import Body
 from clew.models.trace import Trace
+from clew.models.weights import matrix_of
 from clew.sites import Site
 
 Unit = tuple[Site, int]
@@ -126,23 +126,18 @@ class Components:
     @cached_property
     def _output(self) -> list[tuple[Tensor, Tensor | None]]:
         """Of each layer: the output projection by head, [head, d_head, d_model], and its bias."""
-        pairs = [linear(block.get_submodule(self.body.record.output)) for block in self.body.blocks]
-        return [(matrix.unflatten(0, (self.n_heads, -1)), bias) for matrix, bias in pairs]
+        pairs = [matrix_of(block.get_submodule(self.body.record.output)) for block in self.body.blocks]
+        return [(matrix.T.unflatten(0, (self.n_heads, -1)), bias) for matrix, bias in pairs]
 
     def _post_norm(self, layer: int) -> Map | None:
-        record = self.body.record
-        if record.attn_write in ("", record.attn, record.output):
-            return None
-        return self.body.blocks[layer].get_submodule(record.attn_write).forward
+        norm = self.body.norm_after("out", layer)
+        return None if norm is None else norm.forward
 
     # How they read.
 
     def norm(self, site: Site) -> Map:
         """The norm between the stream and a reader's site, as a function that no hook sees."""
-        record, config = self.body.record, self.body.module.config
-        path = record.mlp_norm if site.part == "mlp_in" else record.attn_norm
-        module = self.body.blocks[site.layer or 0].get_submodule(path if isinstance(path, str) else path(config))
-        return module.forward
+        return self.body.norm_before("mlp" if site.part == "mlp_in" else "attn", site.layer or 0).forward
 
     def stream_sites(self, site: Site) -> tuple[Site, ...]:
         """Sites whose values add up to the stream that the norm before a reader gets."""
@@ -161,12 +156,12 @@ class Components:
             if site.part not in "qkv":
                 continue
             tap = self.body.taps[site]
-            matrix, bias = linear(tap.module)
-            bias = matrix.new_zeros(matrix.shape[1]) if bias is None else bias
+            matrix, bias = matrix_of(tap.module)
+            bias = matrix.new_zeros(len(matrix)) if bias is None else bias
             if tap.columns is not None:
-                matrix, bias = matrix[:, tap.columns.to(matrix.device)], bias[tap.columns.to(matrix.device)]
+                matrix, bias = matrix[tap.columns.to(matrix.device)], bias[tap.columns.to(matrix.device)]
             heads = self.n_heads if site.part == "q" else self.body.n_kv_heads
-            found[site] = matrix.unflatten(1, (heads, -1)).permute(1, 0, 2), bias.unflatten(0, (heads, -1))
+            found[site] = matrix.T.unflatten(1, (heads, -1)).permute(1, 0, 2), bias.unflatten(0, (heads, -1))
         return found
 
     # Circuits.
@@ -257,19 +252,6 @@ class Components:
     def keep(self, circuit: Circuit) -> Bool[Tensor, "source reader"]:
         """Which edges a circuit holds."""
         return self.table(circuit, np.ones(len(circuit.weight))) > 0
-
-
-def linear(module: nn.Module) -> tuple[Float[Tensor, "d_in d_out"], Float[Tensor, " d_out"] | None]:
-    """The matrix and bias of a linear module; of a kind we do not know, by asking it."""
-    if type(module).forward in (nn.Linear.forward, Conv1D.forward):
-        weight, bias = module.get_parameter("weight").detach(), getattr(module, "bias", None)
-        return weight if isinstance(module, Conv1D) else weight.T, None if bias is None else bias.detach()
-    like = next(p for p in module.parameters() if p.is_floating_point())
-    width = int(getattr(module, "in_features", 0) or like.shape[-1])
-    with torch.no_grad():
-        bias = module.forward(like.new_zeros(1, 1, width))[0, 0]
-        matrix = module.forward(torch.eye(width, dtype=like.dtype, device=like.device)[None])[0] - bias
-    return matrix, bias
 
 
 def _runs(units: tuple[Unit, ...]) -> dict[Site, slice]:

@@ -11,7 +11,7 @@ from clew.changes import Update
 from clew.edits.components.remove_component import ranked, remove_component
 from clew.models import Model
 from clew.readings.heads import Product, Side, components, composition, moves, reads
-from clew.readings.norms import gain_of, norm_before
+from clew.readings.norms import gain_of
 from clew.sites import Weight
 from tests.models.tiny import model_of, prompts
 
@@ -58,9 +58,9 @@ def test_what_a_head_moves_is_what_it_adds_to_the_stream(family: str) -> None:
     body, token = model.body, torch.tensor([[5]])
     trace = model.run(token, read=["embed", "attn.0", "attn_in.0"], keep=0)
     x, read, added = trace["embed"][0, 0], trace["attn_in.0"][0, 0], trace["attn.0"][0, 0]
-    gain, centres = gain_of(model, norm_before(model, 0))
+    gain, centres = gain_of(model, model.body.norm_before("attn", 0))
     zero = torch.zeros(1, 1, 32, dtype=F64)
-    shift = norm_before(model, 0).forward(zero)[0, 0].detach()
+    shift = model.body.norm_before("attn", 0).forward(zero)[0, 0].detach()
     scale = float((read - shift).norm() / (gain * (x - x.mean() if centres else x)).norm())
     moved = torch.stack([dense(moves(model, (0, h))) for h in range(heads(model))]).sum(0) @ x * scale
     out, value = body.linear("out.0"), body.linear("v.0")
@@ -77,7 +77,7 @@ def test_what_a_head_moves_is_what_it_adds_to_the_stream(family: str) -> None:
 def test_a_planted_channel_is_ranked_first_and_can_be_closed(family: str) -> None:
     model, writer, reader = model_of(family, F64), (0, 1), (2, 3)
     query = model.body.linear("q.2").matrix().unflatten(0, (heads(model), -1))[3]
-    towards = query[0] * gain_of(model, norm_before(model, 2))[0]  # what the reader's queries look for
+    towards = query[0] * gain_of(model, model.body.norm_before("attn", 2))[0]  # what the reader's queries look for
     planted = torch.zeros(32, model.body.linear("out.0").matrix().shape[1], dtype=F64)
     width = planted.shape[1] // heads(model)
     planted[:, width : 2 * width] = 30 * torch.outer(towards, draw(width))
