@@ -15,7 +15,7 @@ from torch import Tensor
 
 from clew.changes import SiteEdit
 from clew.models.model import Model
-from clew.scale.budget import VALUES, at_once
+from clew.scale.budget import at_once
 
 Posed = tuple[Sequence[int], Sequence[int]]
 """A prompt and an answer, in token ids."""
@@ -77,7 +77,9 @@ def likelihoods(model: Model, posed: Sequence[Posed]) -> list[Likelihood]:
 
 def tokens_at_once(model: Model, held: int = 2) -> int:
     """How many tokens may run at once so that the logits of this many models stay within the budget."""
-    return at_once(model.body.vocabulary, copies=8 * (held + 2), most=VALUES)  # logits are short-lived: an eighth of it
+    return at_once(
+        model.body.vocabulary, copies=8 * (held + 2), most=2**30
+    )  # logits come on top of all else: an eighth of it
 
 
 def meeting(

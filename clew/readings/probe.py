@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.behaviours.pairs import Pair
 from clew.models import Model
+from clew.models.tokens import ids_of
 from clew.probing import Pool, Probe
 from clew.readings.states import states
 from clew.sites import Site, near
@@ -48,7 +49,7 @@ def asks(model: Model, texts: Sequence[str], labels: Sequence[str], probe: Probe
     """
     for label in labels:
         probe.sign(label)
-    ids = [tuple(model.tokenizer(text)["input_ids"]) for text in texts]
+    ids = [tuple(ids_of(model.tokenizer, text)) for text in texts]
     pairs = tuple(Pair(row, None, (), case=label) for row, label in zip(ids, labels, strict=True))
     below, above = probe.classes or ("no", "yes")
     return Behaviour(f"{above} or {below}", pairs, probe, split=len(pairs))

@@ -31,7 +31,7 @@ def test_a_row_depends_on_no_other_text_and_not_on_how_many_run_at_once(monkeypa
     model = model_of("llama")
     together = states(model, TEXTS, [R1])[R1]
     assert together.dtype == torch.float32
-    monkeypatch.setattr("clew.readings.states.TOKENS", 1)
+    monkeypatch.setattr("clew.scale.budget.VALUES", 1)
     assert torch.allclose(states(model, TEXTS[::-1], [R1])[R1].flip(0), together, atol=1e-6)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from clew.data.behaviours.pairs import Batch
 from clew.models.trace import Trace
-from clew.sites import near
+from clew.sites import Site, near
 
 Metric = Callable[[Trace, Batch], Tensor]
 

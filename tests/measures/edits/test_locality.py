@@ -65,7 +65,7 @@ def test_batches_do_not_matter(monkeypatch):
     model = bigram_model(TABLE)
     windows = text(model, "France is Rome", "Spain was in the big city", "a b", "Oslo is big")
     whole = locality(model, windows, says("Oslo", "is", 5.0))
-    monkeypatch.setattr("clew.readings.likelihood.BYTES", 1)
+    monkeypatch.setattr("clew.scale.budget.VALUES", 1)
     for one, other in zip(locality(model, windows, says("Oslo", "is", 5.0)).rows, whole.rows, strict=True):
         assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
 
