@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from clew.training import train as train
     from clew.verbs import edit as edit
     from clew.verbs import find as find
+    from clew.verbs import probe as probe
     from clew.verbs import verify as verify
 
 _ROOMS = {
@@ -58,7 +59,7 @@ _ROOMS = {
     "clew.sites": ("Site", "Weight", "Where"),
     "clew.stack": ("Stack",),
     "clew.training": ("Plan", "train"),
-    "clew.verbs": ("edit", "find", "verify"),
+    "clew.verbs": ("edit", "find", "probe", "verify"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = list(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

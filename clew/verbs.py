@@ -1,4 +1,4 @@
-"""find, edit and verify: the function by its name, and what it was called with written into what it returns.
+"""find, edit, probe and verify: the function by its name, and what it was called with written into what it returns.
 
 record and train need no such wrapper: they are where they are written (clew/readings/store.py, clew/training/loop/loop.py).
 """
@@ -23,6 +23,7 @@ from clew.dictionaries import Dictionary
 from clew.finder import load
 from clew.measures.circuits.predicted_effects import predicts_effects, with_predicted_effects
 from clew.models import Model
+from clew.probing import Probe
 from clew.provenance import card, leaked, prompts_used, provenance
 from clew.readings.budget import within_budget
 from clew.report import Report
@@ -187,6 +188,26 @@ _TEXTS = (
     "locality Windows (clew.data.text.windows.cut), or fluency and unlearning_depth Labelled texts"
 )
 _LABELLED = "; of Labelled texts by=fluency, unlearning_depth and group_accuracy tell what edits change"
+
+
+def probe(model: Model, evidence: Any, *, by: str | Callable[..., Probe] = "linear", **options: Any) -> Probe:
+    """Fit a linear readout to what a model holds of some evidence.
+
+    Args:
+        model: with the edits that are to be in force.
+        evidence: texts with classes, as the signature of the function says; all of it is used, so give the part to learn
+            from, as `Labelled.split` makes.
+        by: a file of clew/probes, or a function of the same shape.
+        options: as in the signature of the function.
+
+    Returns: a Probe; `fitted` holds its provenance.
+    Raises: ValueError naming near functions, or the option that the function does not have.
+    """
+    function = load("probes", by) if isinstance(by, str) else by
+    started = time.perf_counter()
+    found = function(model, evidence, **_checked(function, options))
+    record = provenance(model, evidence, function, options, time.perf_counter() - started)
+    return replace(found, fitted={**record, **found.fitted})
 
 
 def _room(claim: object) -> str:

@@ -58,7 +58,7 @@ class Told:
         index = [i for i, label in enumerate(labels) if label in (below, above)]
         pool, site = pool or _pool(evidence), model.body.site(at)
         x = pooled(model, [evidence.texts[i] for i in index], site, pool)
-        told = {"labelling": labelling, "texts": len(index), "model": model.name}
+        told = {"labelling": labelling, "examples": len(index), "model": model.name}
         about = {"evidence": evidence.name, "evidence_hash": evidence.hash, **told}
         return cls(x, np.array([labels[i] == above for i in index]), site, (below, above), pool, about)
 

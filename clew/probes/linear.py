@@ -40,7 +40,7 @@ def linear(
 
     ```python
     feelings = Labelled("feelings", ("What a joy", "A fine day", "What a bore", "A sad day"), {"is": ("+", "+", "-", "-")})
-    probe = clew.probes.linear.linear(model, feelings, at="resid.8", classes=("-", "+"))
+    probe = clew.probe(model, feelings, by="linear", at="resid.8", classes=("-", "+"))
     ```
     """
     told = Told.of(model, evidence, at, labelling, classes, pool)

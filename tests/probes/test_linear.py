@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import clew
 from clew.changes import Scale
 from clew.data.labels.labelled import Labelled
 from clew.probes.linear import linear
@@ -30,7 +31,7 @@ def test_the_order_of_the_classes_turns_it() -> None:
 
 def test_it_says_what_it_was_fitted_on() -> None:
     fitted = linear(MODEL, KINDS, **MEANS).fitted
-    assert (fitted["estimator"], fitted["texts"], fitted["train_accuracy"]) == ("mean_difference", 4, 1.0)
+    assert (fitted["estimator"], fitted["examples"], fitted["train_accuracy"]) == ("mean_difference", 4, 1.0)
     assert (fitted["evidence"], fitted["evidence_hash"], fitted["labelling"]) == ("kinds", KINDS.hash, "kind")
 
 
@@ -45,6 +46,17 @@ def test_edits_in_force_are_in_what_it_learns_from() -> None:
     assert not linear(blinded, KINDS, **MEANS).weight.any()
 
 
+def test_the_verb_finds_it_by_name_and_says_what_it_was_called_with(tmp_path) -> None:
+    probe = clew.probe(MODEL, KINDS, **MEANS)
+    assert torch.equal(probe.weight, linear(MODEL, KINDS, **MEANS).weight) and probe.fitted["train_accuracy"] == 1.0
+    assert probe.fitted["method"] == "linear" and probe.fitted["weights"] == MODEL.body.fingerprint
+    assert clew.Probe.load(probe.save(tmp_path / "probe.safetensors")).fitted == probe.fitted
+    with pytest.raises(ValueError, match="linear has no option 'gamma'"):
+        clew.probe(MODEL, KINDS, at="embed", gamma=2.0)
+    with pytest.raises(ValueError, match="'linea' is not one of clew's probes"):
+        clew.probe(MODEL, KINDS, by="linea", at="embed")
+
+
 @pytest.mark.parametrize("estimator", ["logistic", "lda"])
 def test_every_estimator_tells_them_apart(estimator) -> None:
     if estimator == "logistic":
@@ -57,7 +69,7 @@ def test_texts_of_other_classes_are_left_out_when_two_are_named() -> None:
     three = Labelled("three", TEXTS, {"kind": ("x", "y", "x", "y", "z")})
     with pytest.raises(ValueError, match=r"three has x, y, z; say which two by classes="):
         linear(MODEL, three, **MEANS)
-    assert linear(MODEL, three, classes=("x", "y"), **MEANS).fitted["texts"] == 4
+    assert linear(MODEL, three, classes=("x", "y"), **MEANS).fitted["examples"] == 4
 
 
 @pytest.mark.parametrize(
