@@ -85,6 +85,10 @@ def shift(
         Tokens at the start of a text that are not read: the first is an attention sink in most models.
     circuit
         Save the circuit of features with the tokens they fire on, for `clew judge`.
+    seed
+        Of the generated texts and of the classifier.
+    device
+        Where to run: cpu, cuda, cuda:1, mps.
     out
         Save the report.
     """

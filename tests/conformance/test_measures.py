@@ -1,0 +1,55 @@
+"""Every measure: the room's shape; those of circuits say the same twice and leave the model alone."""
+
+import inspect
+from functools import cache
+
+import pytest
+
+from clew import finder
+from clew.data.planted import induction
+from clew.data.planted._compile import Planted
+from clew.methods.nodes.attribution_patching import attribution_patching
+from clew.report import Report
+from tests.conformance.shape import bits, check_signature, check_untouched, check_words
+
+CLAIMS = {"measures.circuits": "circuit", "measures.dictionaries": "dictionary", "measures.edits": "stack"}
+MEASURES = [(room, name) for room in CLAIMS for name in finder.names(room)]
+QUICK = {"draws": 20, "repeats": 2, "groups": 2, "n": 5, "search": "attribution_patching"}
+"""Options under which a measure is quick; each is given to those that have it."""
+NEED_MORE = (
+    "change",
+    "reuse",
+    "interchangeability",
+    "hypothesis_tests",
+    "stability",
+    "predicted_effects",
+    "edge_faithfulness",
+)
+"""Need another model, circuit or provenance beside them; their own tests bring these."""
+
+
+@cache
+def planted() -> Planted:
+    return induction(n=12)
+
+
+@pytest.mark.parametrize(("room", "name"), MEASURES)
+def test_its_signature_has_the_shape_of_the_room(room, name):
+    measure = finder.load(room, name)
+    check_signature(measure, "model", "*", CLAIMS[room], returns=Report)
+    check_words(measure, room, "seed")
+
+
+@pytest.mark.parametrize("name", [n for n in finder.names("measures.circuits") if n not in NEED_MORE])
+def test_the_same_twice_and_nothing_left_behind(name):
+    measure, lens, module = (
+        finder.load("measures.circuits", name),
+        planted().model.components(),
+        planted().model.body.module,
+    )
+    before, known = bits(module), inspect.signature(measure).parameters
+    given = {option: value for option, value in {**QUICK, "truth": planted().circuit}.items() if option in known}
+    circuit = attribution_patching(lens, planted().behaviour, positions=False).top(5)
+    one, two = (measure(lens, planted().behaviour, circuit, **given) for _ in range(2))
+    assert str(one.rows) == str(two.rows) and one.rows and one.title
+    check_untouched(module, before)
