@@ -1,0 +1,66 @@
+"""tests/ is the tree of clew over again: a public file has a test of its name, or stands in a room that is tested whole."""
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+HOUSE = TESTS.parent / "clew"
+WHOLE = {
+    "models/architectures": "models/test_selfcheck.py",
+    "data/readers": "data/readers/test_readers.py",
+    "data/formats/behaviours": "data/formats/test_formats.py",
+    "data/formats/facts": "data/facts/test_facts.py",
+    "methods/edges": "methods/test_edge_searches.py",
+    "methods/nodes": "methods/test_node_methods.py",
+    "edits/steering": "edits/steering/test_directions.py",
+    "edits/unlearning": "edits/test_fine_tuning_edits.py",
+}
+"""Rooms whose files are one idea many times over, and the test that is drawn over all of them beside tests/conformance."""
+OWED = set(
+    """
+    apps/cli/check apps/cli/demo apps/cli/export apps/cli/find apps/cli/show apps/cli/verify apps/pages/frame
+    data/behaviours/files data/behaviours/generated data/facts/counterfactuals data/facts/everyday
+    data/labels/first_letters data/planted/induction data/planted/ioi data/words
+    measures/circuits/curve methods/transfer/transfer_by_depth
+    models/body models/bundled models/graph/paths models/likelihood models/model models/taps models/trace models/weights
+    readings/contrast readings/heads readings/norms
+    studies/comparison/items studies/comparison/results studies/comparison/selections studies/comparison/table
+    studies/shift/bottleneck version
+    """.split()
+)
+"""Files that are only tested from elsewhere. Nothing may be added here; what has its test now must be taken out."""
+
+
+def public(house: Path) -> list[Path]:
+    """The public files of a house, relative to it."""
+    found = (path.relative_to(house) for path in sorted(house.rglob("*.py")))
+    return [path for path in found if not any(part.startswith("_") for part in path.parts)]
+
+
+def unmirrored(house: Path, tests: Path) -> set[str]:
+    """Public files without a test file of their name, outside the rooms that are tested whole."""
+    alone = (path for path in public(house) if not any(path.is_relative_to(room) for room in WHOLE))
+    return {
+        path.with_suffix("").as_posix() for path in alone if not (tests / path.parent / f"test_{path.name}").exists()
+    }
+
+
+def test_every_public_file_has_a_test_file_of_its_name():
+    missing = unmirrored(HOUSE, TESTS)
+    assert missing <= OWED, f"without a test file of their name: {', '.join(sorted(missing - OWED))}"
+    assert missing >= OWED, f"no longer owed, take them out: {', '.join(sorted(OWED - missing))}"
+
+
+@pytest.mark.parametrize("room", WHOLE)
+def test_a_room_that_is_tested_whole_has_that_test(room):
+    assert (HOUSE / room).is_dir() and (TESTS / WHOLE[room]).is_file()
+
+
+def test_a_file_without_its_test_is_seen(tmp_path):
+    for name in ("clew/room/seen.py", "clew/room/missed.py", "clew/room/_own.py", "clew/room/__init__.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "tests" / "room").mkdir(parents=True)
+    (tmp_path / "tests" / "room" / "test_seen.py").touch()
+    assert unmirrored(tmp_path / "clew", tmp_path / "tests") == {"room/missed"}
