@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from clew.circuits.circuit import Node as Node
     from clew.data.behaviours.behaviour import Behaviour as Behaviour
     from clew.data.behaviours.behaviour import Pair as Pair
+    from clew.data.facts.facts import Fact as Fact
+    from clew.data.facts.facts import Facts as Facts
+    from clew.data.facts.secrets import Secrets as Secrets
+    from clew.data.labels.labelled import Labelled as Labelled
+    from clew.data.text.windows import Windows as Windows
+    from clew.data.text.windows import cut as cut
     from clew.dictionaries import Dictionary as Dictionary
     from clew.models import EditDidNotFire as EditDidNotFire
     from clew.models import Generation as Generation
@@ -50,6 +56,10 @@ _ROOMS = {
     "clew.changes": ("Add", "Clamp", "Edit", "Gate", "Mix", "Project", "Scale", "Set", "Steer", "Update"),
     "clew.circuits.circuit": ("Circuit", "Node"),
     "clew.data.behaviours.behaviour": ("Behaviour", "Pair"),
+    "clew.data.facts.facts": ("Fact", "Facts"),
+    "clew.data.facts.secrets": ("Secrets",),
+    "clew.data.labels.labelled": ("Labelled",),
+    "clew.data.text.windows": ("Windows", "cut"),
     "clew.readings.ablation": ("Ablation",),
     "clew.readings.store": ("Store", "record"),
     "clew.dictionaries": ("Dictionary",),
@@ -62,7 +72,8 @@ _ROOMS = {
     "clew.verbs": ("edit", "find", "probe", "verify"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
-__all__ = list(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [name for name in _HOME if name != "open"]  # pyright: ignore[reportUnsupportedDunderAll]
+"""All public names but `open`, which `from clew import *` must not put in the place of the builtin."""
 
 
 def __getattr__(name: str) -> Any:
