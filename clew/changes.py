@@ -79,6 +79,16 @@ class Edit(ABC):
         return f"<{self}>"
 
 
+def _check_finite(edit: Edit, *names: str) -> None:
+    """One value that is no number would make a whole run of them. Raises: ValueError naming the field that holds one."""
+    for name in names:
+        value = getattr(edit, name)
+        if value is not None and not bool(torch.as_tensor(value).detach().isfinite().all()):
+            said = "holds values that are" if isinstance(value, Tensor) and value.ndim else f"is {float(value)},"
+            where = f"the {type(edit).__name__.lower()} at {edit.at}"
+            raise ValueError(f"{name} of {where} {said} not finite (NaN or inf); give finite numbers")
+
+
 def _same(value: object, default: object) -> bool:
     return default is not MISSING and not isinstance(value, Tensor) and value == default
 
@@ -162,6 +172,10 @@ class Add(SiteEdit):
     scale: float = field(default=1.0, kw_only=True)
     keep_norm: bool = field(default=False, kw_only=True)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_finite(self, "vector", "scale")
+
     def __call__(self, x: Tensor) -> Tensor:
         moved = x + self.scale * self.vector.to(x)
         if not self.keep_norm:
@@ -176,6 +190,10 @@ class Set(SiteEdit):
 
     value: Tensor | float = field(kw_only=True)
     keep: Tensor | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_finite(self, "value")
 
     def __call__(self, x: Tensor) -> Tensor:
         value = torch.as_tensor(self.value).to(x)
@@ -204,6 +222,10 @@ class Scale(SiteEdit):
 
     factor: float = field(kw_only=True)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_finite(self, "factor")
+
     def __call__(self, x: Tensor) -> Tensor:
         return self.factor * x
 
@@ -219,6 +241,7 @@ class Clamp(SiteEdit):
         super().__post_init__()
         if self.low is None and self.high is None:
             raise ValueError(f"the clamp at {self.at} has no limit; give low, high or both")
+        _check_finite(self, "low", "high")
 
     def __call__(self, x: Tensor) -> Tensor:
         return x.clamp(self.low, self.high)

@@ -109,3 +109,23 @@ def test_a_steer_adds_at_its_length_scale_and_place():
     assert (Steer().norm, Steer(normalise=True).norm) == ("natural", "unit")
     with pytest.raises(ValueError, match="scale=nan"):
         Steer(scale=float("nan"))
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Add(AT, vector=torch.tensor([0.0, NAN, 0.0])), "vector of the add at resid.0 holds values"),
+        (lambda: Add(AT, vector=torch.ones(3), scale=INF), "scale of the add at resid.0 is inf"),
+        (lambda: Set(AT, value=NAN), "value of the set at resid.0 is nan"),
+        (lambda: Set(AT, value=torch.tensor([0.0, INF, 0.0])), "value of the set at resid.0 holds values"),
+        (lambda: Scale(AT, factor=NAN), "factor of the scale at resid.0 is nan"),
+        (lambda: Clamp(AT, low=0.0, high=INF), "high of the clamp at resid.0 is inf"),
+        (lambda: Clamp(AT, low=NAN), "low of the clamp at resid.0 is nan"),
+    ],
+)
+def test_an_edit_by_what_is_no_finite_number_is_refused_when_it_is_made(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()

@@ -8,6 +8,7 @@ from clew.data.behaviours.metrics import (
     kl_divergence,
     log_probability,
     logit_difference,
+    measured,
     metric_named,
     name_of,
     probability_difference,
@@ -102,3 +103,30 @@ def test_metrics_by_name() -> None:
     assert metric_named("log-probability") is log_probability
     with pytest.raises(ValueError, match="did you mean 'log_probability'"):
         metric_named("log_probabilty")
+
+
+def two() -> Batch:
+    """Two examples; a metric of them is [2]."""
+    ones = torch.ones(2, 3, dtype=torch.long)
+    return Batch(ones, None, ones[:, :1], None, (0, 1), (Pair("a", None, ("b",)),) * 2)
+
+
+def test_what_is_measured_is_what_the_metric_gives():
+    assert measured(lambda trace, batch: torch.tensor([1.0, -2.0]), trace(LOGITS), two()).tolist() == [1.0, -2.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (torch.zeros(2, 3), r"each of the 2 examples, \[2\]; it gave \[2, 3\]"),
+        (torch.zeros(()), r"it gave \[\]"),  # a mean over the examples
+        (torch.zeros(1), r"it gave \[1\]"),
+        (0.5, "it gave float"),
+        ([0.5, 0.5], "it gave list"),
+        (torch.tensor([0.0, float("nan")]), "is nan for example 1"),
+        (torch.tensor([float("inf"), 0.0]), "is inf for example 0"),
+    ],
+)
+def test_what_is_no_number_for_each_example_is_refused(values, said):
+    with pytest.raises(ValueError, match=said):
+        measured(lambda trace, batch: values, trace(LOGITS), two())
