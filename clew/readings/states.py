@@ -44,7 +44,8 @@ def states(
     read = sorted({model.body.site(site) for site in sites})
     if not read or any(site.part == "pattern" for site in read):
         raise ValueError(f"give sites of a fixed width, such as 'resid.3', to read states at; {read} were given")
-    rows = [ids_of(model.tokenizer, text) for text in texts]
+    tokenizer = model.tokenizer if any(isinstance(text, str) for text in texts) else None
+    rows = [ids_of(tokenizer, text) for text in texts]
     _long_enough(texts, rows, skip + 1 if at == "mean" else -at if at < 0 else at + 1)
     tokens = at_once(sum(model.body.widths[site] for site in read), copies=2)
     wide = torch.promote_types(model.body.dtype, torch.float32)

@@ -5,6 +5,7 @@ from clew.changes import Add
 from clew.readings.states import states
 from clew.sites import Site
 from tests.models.tiny import model_of
+from tests.planted import tiny_model
 
 R1 = Site("resid", 1)
 TEXTS = ["the nurse said that", "a king", "the old man is very good", "one queen"]
@@ -42,6 +43,10 @@ def test_token_ids_are_taken_as_they_are_and_edits_are_in_force():
     assert torch.equal(states(model, [ids], [R1])[R1], plain)
     shifted = states(model.edited(Add(R1, vector=torch.ones(plain.shape[1]))), [ids], [R1])[R1]
     assert torch.equal(shifted, plain + 1)
+
+
+def test_token_ids_need_no_tokenizer():
+    assert states(tiny_model("llama"), [(3, 4, 5), (6, 7)], [R1])[R1].shape == (2, 32)
 
 
 def test_what_cannot_be_read_is_said():
