@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 
 from clew.circuits.ranked import EdgesOfComponents
-from clew.circuits.selection.bootstrap import bootstrap
-from clew.circuits.selection.ratio import ratio
 from clew.data.planted import ioi
 from clew.methods.nodes.attribution_patching import attribution_patching
 from clew.report import bootstrap as bootstrap_interval
 from clew.studies.comparison.circuits import Bench
-from clew.studies.comparison.items import completed, everything
 from clew.studies.comparison.results import Results
 from clew.studies.comparison.searches import Search
 from clew.studies.comparison.selections import selection
@@ -169,32 +166,11 @@ def test_a_method_written_after_the_guide_stands_in_the_bench(name, unit):
     assert found.search == name and not found.failed
 
 
-def test_what_a_search_leaves_out_has_score_0_and_the_rest_stays():
-    lens, task = tiny_model("gpt2").components(), random_behaviour(6)
-    found = attribution_patching(lens, task, positions=False)
-    whole = everything(lens, task, "components")
-    again = completed(lens, found.top(4), whole)
-    assert len(again) == len(whole) == sum(d.n_units for d in lens.dictionaries.values())
-    assert sorted(again.keys()) == sorted(whole.keys()) and again.keep(again.score != 0).keys() == found.top(4).keys()
-    assert np.array_equal(again.score_error[:4], found.top(4).score_error)
-    with pytest.raises(ValueError, match="position by position"):
-        completed(lens, attribution_patching(lens, task, positions=True), whole)
-
-
 def test_features_are_ranked_through_the_dictionaries_given():
     width = tiny_model("gpt2").body.widths
     lens = [random_dictionary(str(site), width[site]) for site in width if str(site) in ("resid.0", "resid.1")]
     chance, found = cells(bench(units=("features",), dictionaries=lens))
     assert not chance.failed and not found.failed and found.provenance["dictionaries"].keys() == {"resid.0", "resid.1"}
-
-
-def test_selections_are_joined_from_left_to_right():
-    circuit = attribution_patching(tiny_model("gpt2").components(), random_behaviour(6), positions=False)
-    joined = selection("bootstrap:confidence=0.5+ratio")
-    assert joined.__name__ == "bootstrap:confidence=0.5+ratio"
-    by_hand = ratio(bootstrap(circuit, confidence=0.5), 5, 0.5)
-    assert joined(circuit, 5).keys() == by_hand.keys() and len(by_hand) == 5
-    assert selection("top")(circuit, 3, signed=True).score.tolist() == sorted(circuit.score)[:-4:-1]
 
 
 @pytest.mark.parametrize(
@@ -205,9 +181,6 @@ def test_selections_are_joined_from_left_to_right():
         (lambda: Search.named("eap_ig_inputs:steps"), "write name:option=value"),
         (lambda: Search.named("edges"), "needs more than a model and a behaviour"),
         (lambda: Search.named("bigram_subnetwork"), "needs more than a model and a behaviour"),
-        (lambda: selection("topp"), "did you mean 'top'"),
-        (lambda: selection("top:rho=2"), "top has no option 'rho'"),
-        (lambda: selection("ratio+ilp"), "chooses n twice"),
         (lambda: bench(units=("edges",)), "ranks edges"),
         (lambda: bench((SPY, Search.named("eap"))), "eap ranks none of components"),
     ],
@@ -215,12 +188,3 @@ def test_selections_are_joined_from_left_to_right():
 def test_mistakes_are_said_before_anything_is_run(make, said):
     with pytest.raises(ValueError, match=said):
         make()
-
-
-def test_a_file_of_another_kind_is_refused():
-    Path("bench.json").write_text('{"format": "clew report"}')
-    with pytest.raises(ValueError, match=r"bench.json is not a 'clew circuit bench' file"):
-        Results.at(Path("bench.json"))
-    Path("bench.json").write_text('{"format": "clew circuit bench", "version": 1, "cells": [{"key": "a"}]}')
-    with pytest.raises(ValueError, match="not a whole bench"):
-        Results.at(Path("bench.json"))
