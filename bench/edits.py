@@ -91,7 +91,7 @@ def with_text(name: str, layers: range, n: int, **options: Any) -> Any:
 
 def judged(model: clew.Model) -> Callable[[], object]:
     seen = lens(model)
-    circuit = clew.find(seen, nouns(model), by="attribution_patching", tried=0).top(50)
+    circuit = clew.find(seen, nouns(model), by="attribution_patching").top(50)
     judgement = Judgement.of(circuit)
     for address in judgement.open[:10]:
         judgement = judgement.drop(address, "a trial", judge="bench")

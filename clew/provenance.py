@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,47 +9,31 @@ import numpy as np
 import torch
 import transformers
 
-from clew.circuits.circuit import Circuit
-from clew.data.behaviours.behaviour import Behaviour
-from clew.data.facts.facts import Facts
-from clew.data.facts.secrets import Secrets
-from clew.data.labels.labelled import Labelled
-from clew.data.text.windows import Windows
-from clew.dictionaries import Dictionary
+from clew.evidence import Evidence, digest
 from clew.models import Model
-from clew.stack import Stack
+from clew.signatures import options_of
 from clew.values import Value
 from clew.version import VERSION
 
+MOST = 10_000
+"""So many hashes of prompts are kept, of more the least ones: a sample by which prompts are still met again."""
+
+
+class MetAgain(UserWarning):
+    """Prompts to judge on are among those that something was made from; the report's notes say so too."""
+
 
 def provenance(
-    model: Model,
-    evidence: object,
-    function: Callable[..., Any],
-    options: dict[str, Any],
-    seconds: float,
+    model: Model, evidence: object, function: Callable[..., Any], options: dict[str, Any], seconds: float
 ) -> dict[str, Any]:
     """What a stranger needs to get the same numbers again."""
-    defaults = {n: p.default for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    if isinstance(evidence, Behaviour):
-        shown: dict[str, Any] = {"behaviour": evidence.name, "prompts": evidence.provenance}
-    elif isinstance(evidence, Windows):
-        shown = {"text": dict(evidence.policy)}
-    elif isinstance(evidence, Labelled):
-        shown = {"labelled": evidence.name, "texts": evidence.hash}
-    elif isinstance(evidence, (Facts, Secrets)):
-        shown = {"evidence": evidence.name, "evidence_hash": evidence.hash}
-    elif isinstance(evidence, Circuit):
-        shown = {"circuit": dict(evidence.provenance)}
-    else:
-        shown = {} if evidence is None else {"evidence": repr(evidence)}
     return {
         "method": function.__name__,
-        "options": {n: _plain(v) for n, v in {**defaults, **options}.items() if n != "progress"},
+        "options": {n: _plain(v) for n, v in {**options_of(function), **options}.items() if n != "progress"},
         "model": model.name,
         "weights": model.body.fingerprint,
         "dictionaries": dict(model.fingerprints),
-        **shown,
+        **card_of(evidence),
         "edits": [str(edit) for edit in model.edits],
         "dtype": str(model.body.dtype).removeprefix("torch."),
         "device": str(model.device),
@@ -74,43 +55,32 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
 
 
-def card(dictionary: Dictionary) -> dict[str, Any]:
-    """What identifies a dictionary."""
-    return {
-        "kind": dictionary.kind,
-        "reads": str(dictionary.reads),
-        "writes": str(dictionary.writes),
-        "units": dictionary.n_units,
-        "fingerprint": dictionary.fingerprint,
-        "meta": dictionary.meta,
-    }
+def card_of(evidence: object) -> dict[str, Any]:
+    """What is to be known of evidence; nothing where none was given."""
+    own = getattr(evidence, "card", None)
+    return own() if own else {} if evidence is None else {"evidence": repr(evidence)}
 
 
 def prompts_used(evidence: object) -> dict[str, list[str]]:
-    """For provenance: hashes of the prompts, of a behaviour or two lists, so that `leaked` knows them again."""
-    if isinstance(evidence, Behaviour):
-        return {"prompts_used": sorted({h for pair in evidence.pairs for h in _hashes(pair.clean, pair.patch)})}
-    if isinstance(evidence, tuple) and all(isinstance(side, list | tuple) for side in evidence):
-        return {"prompts_used": sorted({h for side in evidence for h in _hashes(*side)})}
-    return {}
+    """For provenance: hashes of the prompts, so that `leaked` knows them again; nothing where there are none."""
+    used = sorted({digest(prompt) for prompt in getattr(evidence, "prompts", tuple)()})[:MOST]
+    return {"prompts_used": used} if used else {}
 
 
-def leaked(judged: Behaviour, claim: Circuit | Dictionary | Stack) -> str:
-    """In words, how many of the pairs to judge on the claim was made from; empty where it was from none."""
-    made_from = set() if isinstance(claim, Dictionary) else set(_all_used(claim.provenance))
-    met = sum(not made_from.isdisjoint(_hashes(pair.clean)) for pair in judged.pairs)  # what it is judged to do
+def leaked(judged: Evidence, made: object) -> str:
+    """In words, how many of the prompts to judge on something was made from; empty where it was from none.
+
+    Args: made: its provenance; the records in it count too: of nodes that were wired, of the parts of a stack.
+    """
+    used, asked = set(_all_used(made)), judged.asked()
+    met = sum(digest(prompt) in used for prompt in asked)
     if not met:
         return ""
     return (
-        f"{met} of the {len(judged)} pairs of {judged.name} to judge on hold prompts that it was made from, so the numbers "
-        "may flatter it; load the behaviour as it was loaded then (the same n and seed: its halves share no prompts), or "
-        "take another"
+        f"{met} of the {len(asked)} prompts of {judged.name} to judge on are among those that it was made from, so the "
+        "numbers may flatter it; load the evidence as it was loaded then (the same n and seed: its halves share no "
+        "prompts), or take other prompts"
     )
-
-
-def _hashes(*prompts: object) -> list[str]:
-    known = [json.dumps(prompt) for prompt in prompts if prompt is not None]
-    return [hashlib.sha256(prompt.encode()).hexdigest()[:16] for prompt in known]
 
 
 def _all_used(record: object) -> Iterable[str]:

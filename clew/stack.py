@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -33,6 +33,10 @@ class Stack(Sequence[Edit]):
     >>> edited = model.edited(stack)  # doctest: +SKIP
     """
 
+    measured_in: ClassVar[str] = "measures.edits"
+    usual_measure: ClassVar[str] = ""
+    """It depends on the evidence, which says `shows_edits`."""
+
     edits: tuple[Edit, ...]
     name: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -54,6 +58,10 @@ class Stack(Sequence[Edit]):
         about = {"parts": [*_parts(self, self.about), *_parts(other, other.about)]}
         record = {"parts": [*_parts(self, self.provenance), *_parts(other, other.provenance)]}
         return Stack((*self.edits, *other.edits), f"{self.name} + {other.name}", about, record)
+
+    def card(self) -> dict[str, Any]:
+        """What the provenance of something that is made with it holds of it."""
+        return {"edit": dict(self.provenance)}
 
     def scaled(self, factor: float) -> Stack:
         """The same edits, `factor` times as strong.

@@ -14,6 +14,7 @@ FLOORS = {
         "files",
         "finder",
         "evidence",
+        "signatures",
         "statistics",
         "scale",
         "values",

@@ -12,7 +12,7 @@ from tests.planted import random_behaviour
 
 
 def planted_circuit(model: clew.Model, behaviour: clew.Behaviour, **options: object) -> clew.Circuit:
-    return clew.find(model.neurons("mlp.1"), behaviour, by="attribution_patching", tried=0, **options)
+    return clew.find(model.neurons("mlp.1"), behaviour, by="attribution_patching", **options)
 
 
 def test_a_circuit_judged_on_pairs_it_was_found_on_says_so(tmp_path) -> None:
@@ -20,12 +20,14 @@ def test_a_circuit_judged_on_pairs_it_was_found_on_says_so(tmp_path) -> None:
     few = replace(many, pairs=many.pairs[:8], split=4)  # its test half lies in the training half of the many
     found = planted_circuit(model, many)
     circuit = clew.Circuit.load(found.save(tmp_path / "c.json")).top(5)
-    with pytest.warns(UserWarning, match=r"2 of the 4 pairs of token ids to judge on hold prompts that it was made"):
+    with pytest.warns(
+        UserWarning, match=r"2 of the 4 prompts of token ids to judge on are among those that it was made"
+    ):
         report = clew.verify(model.neurons("mlp.1"), few, circuit)
-    assert report.notes[-1].startswith("2 of the 4 pairs")
-    wired = clew.find(model.neurons("mlp.1"), many.test, circuit, by="exact_patching", held_out=False, tried=0)
+    assert report.notes[-1].startswith("2 of the 4 prompts")
+    wired = clew.find(model.neurons("mlp.1"), many.test, circuit, by="exact_patching", held_out=False)
     assert len(wired.provenance["nodes_of"]["prompts_used"]) == 12
-    with pytest.warns(UserWarning, match="4 of the 4 pairs"):  # nodes of the one half, scored on the other
+    with pytest.warns(UserWarning, match="4 of the 4 prompts"):  # nodes of the one half, scored on the other
         clew.verify(model.neurons("mlp.1"), few, wired)
 
 
@@ -45,9 +47,11 @@ def test_an_edit_is_known_by_its_pairs_alone_in_a_sum_and_by_its_lists_of_texts(
     learnt = {"by": "mean_difference", "sites": ["resid.1"]}
     fair, unfair = clew.edit(model, task, **learnt), clew.edit(model, task, held_out=False, **learnt)
     n = len(task.test)
-    assert not leaked(task.test, fair) and leaked(task.test, unfair).startswith(f"{n} of the {n} pairs")
-    assert leaked(task.test, fair + unfair).startswith(f"{n} of the {n} pairs")
+    assert not leaked(task.test, fair.provenance) and leaked(task.test, unfair.provenance).startswith(
+        f"{n} of the {n} prompts"
+    )
+    assert leaked(task.test, (fair + unfair).provenance).startswith(f"{n} of the {n} prompts")
     texts = (["the nurse said", "the king said"], ["a man said", "the queen said"])
     pairs = tuple(clew.Pair(clean, patch, (" he",), (" she",)) for clean, patch in zip(*texts, strict=True))
     asked = replace(task, pairs=(*pairs, clew.Pair("the man said", "the woman said", (" he",), (" she",))), split=1)
-    assert leaked(asked, clew.edit(model, texts, **learnt)).startswith("2 of the 3 pairs")
+    assert leaked(asked, clew.edit(model, texts, **learnt).provenance).startswith("2 of the 3 prompts")

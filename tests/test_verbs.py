@@ -1,7 +1,5 @@
 """verify: the evidence and the claim decide which measure, and are written into the report."""
 
-from inspect import unwrap
-
 import pytest
 import torch
 
@@ -31,7 +29,9 @@ def test_evidence_that_does_not_go_with_the_claim_is_refused() -> None:
     exact = Identity("resid.1", 16)
     with pytest.raises(ValueError, match="'faithfulness' is not one of clew's measures of dictionaries"):
         clew.verify(model, windows, exact, by="faithfulness")
-    with pytest.raises(ValueError, match="probing measures a Dictionary on Labelled"):
+    with pytest.raises(
+        ValueError, match="probing takes a Labelled and a Dictionary; a Windows .* goes with fit, geometry, overlap"
+    ):
         clew.verify(model, windows, exact, by="probing")
 
 
@@ -39,13 +39,12 @@ def test_texts_without_answers_are_refused_with_what_measures_them() -> None:
     model = model_of()
     sides = tuple([f"the {who} was {how} ." for who in ("nurse", "king", "man", "queen")] for how in ("good", "old"))
     stack = clew.edit(model, sides, by="mean_difference", sites=["resid.1"])
-    with pytest.raises(
-        ValueError, match=r"not on a tuple. Lists of texts have no answers .* a Behaviour of prompts with"
-    ):
-        unwrap(clew.verify)(model, sides, stack, by="steering_effect")
+    with pytest.raises(ValueError, match=r"takes a Behaviour and a Stack; a Texts .* goes with fluency, undone"):
+        clew.verify(model, sides, stack, by="steering_effect")
+    assert clew.verify(model, sides, stack, by="undone")["logits"].examples == 8
     labelled = Labelled("tone", (*sides[0], *sides[1]), {"tone": ("good",) * 4 + ("old",) * 4})
     for by in ("steering_effect", None):
-        with pytest.raises(ValueError, match="of Labelled texts by=fluency, unlearning_depth and group_accuracy"):
+        with pytest.raises(ValueError, match="goes with fluency, group_accuracy, undone, unlearning_depth"):
             clew.verify(model, labelled, stack, by=by)
     assert clew.verify(model, labelled, stack, by="unlearning_depth", layers=[1])["resid.1"].examples
 
@@ -78,7 +77,7 @@ def test_an_edit_says_where_it_comes_from_and_can_be_made_by_any_function() -> N
 def test_a_budget_makes_the_edit_weaker_or_is_refused() -> None:
     model, facts = model_of(), Facts.one("the {} said that", "king", "he")
     text = cut(["the old king said that he was good .", "a man said so ."], model.tokenizer)
-    with pytest.raises(ValueError, match="give text="):
+    with pytest.raises(ValueError, match="a budget is held on a text; text= takes windows"):
         clew.edit(model, facts, by=shifted, budget=0.01)
     told: list[tuple[int, int]] = []
     held = clew.edit(model, facts, by=shifted, size=50.0, text=text, budget=0.01, progress=lambda *n: told.append(n))

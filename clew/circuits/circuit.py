@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -60,6 +60,9 @@ class Node:
 @dataclass(frozen=True, eq=False)
 class Circuit:
     """Nodes as columns, edges as columns; every way of finding one returns this, every measure reads it."""
+
+    measured_in: ClassVar[str] = "measures.circuits"
+    usual_measure: ClassVar[str] = "faithfulness"
 
     sites: tuple[Site, ...]
     """Sites of the lens, in forward order, including those without a node."""
@@ -121,6 +124,28 @@ class Circuit:
 
     def __repr__(self) -> str:
         return f"Circuit({len(self)} node{'s' * (len(self) != 1)}, {len(self.weight)} edges, lens of {len(self.sites)} sites)"
+
+    # Where it comes from.
+
+    def card(self) -> dict[str, Any]:
+        """What the provenance of something that is made with it holds of it."""
+        return {"circuit": dict(self.provenance)}
+
+    def recorded(self, record: Mapping[str, Any]) -> Circuit:
+        """The circuit with the record of how it was made, beside what its method said itself.
+
+        A method that adds edges to a circuit of another keeps that one's record; its own goes under "wired".
+        """
+        said = {**self.provenance, "wired": record} if "wired" in self.provenance else {**record, **self.provenance}
+        return replace(self, provenance=said)
+
+    def scored_on(self, given: Circuit | None, weights: str) -> Circuit:
+        """The circuit as one whose nodes come from `given`, if it is: that one's record, and its labels of these weights."""
+        if given is None:
+            return self
+        known = given.labels if given.provenance.get("weights", weights) == weights else {}
+        said = {**self.provenance, "nodes_of": dict(given.provenance)}
+        return replace(self, labels={**known, **self.labels}, provenance=said)
 
     # Choosing.
 

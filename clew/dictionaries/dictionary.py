@@ -37,6 +37,9 @@ class Dictionary(nn.Module, ABC):
     joint: ClassVar[bool] = False
     """True where x and y are several sites side by side, as for a crosscoder: no one place of a run holds them."""
 
+    measured_in: ClassVar[str] = "measures.dictionaries"
+    usual_measure: ClassVar[str] = "fit"
+
     def __init__(self, reads: Site | str, writes: Site | str | None = None, **meta: Any) -> None:
         super().__init__()
         self.reads = Site.parse(reads)
@@ -104,6 +107,16 @@ class Dictionary(nn.Module, ABC):
             digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
             digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    def card(self) -> dict[str, Any]:
+        """What identifies it in the provenance of what is made with it, as plain JSON."""
+        about = {"kind": self.kind, "reads": str(self.reads), "writes": str(self.writes), "units": self.n_units}
+        return {"dictionary": {**about, "fingerprint": self.fingerprint, "meta": self.meta}}
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Empty: what it was fitted on stands in `meta`, where it is known."""
+        return {}
 
     @property
     def spans_sites(self) -> bool:

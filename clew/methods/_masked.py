@@ -117,8 +117,10 @@ class MaskedNodes(Masked):
         tables = {site: table[0] for site, table in self.tables(score[None]).items()}
         places = sum(len(b) if self.positions else b.clean.numel() for b in self.prompts)
         means = {site: total / places for site, total in self._means.items()}
-        length = self.prompts[0].clean.shape[1] if self.positions else None
-        return circuit_of(self.model, tables, means, self.positions).with_kind(in_metric_units=False, length=length)
+        found = circuit_of(self.model, tables, means, self.positions).with_kind(in_metric_units=False)
+        if not self.positions:
+            return found
+        return found.with_kind(length=self.prompts[0].clean.shape[1]).with_details(tokens=self.contrast.words())
 
 
 class MaskedEdges(Masked):

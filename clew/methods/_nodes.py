@@ -112,7 +112,11 @@ class Mean:
             self.keep,
             {site: standard_error(mean[site], t / examples, examples) for site, t in self._square.items()},
         )
-        return found.with_kind(length=self.contrast.batches[0].clean.shape[1]) if self.keep else found
+        if not self.keep:
+            return found
+        return found.with_kind(length=self.contrast.batches[0].clean.shape[1]).with_details(
+            tokens=self.contrast.words()
+        )
 
 
 def standard_error(mean: Tensor, square: Tensor, examples: int) -> Tensor:

@@ -142,6 +142,13 @@ class Contrast:
             )
         return (self.behaviour.aligned and len(lengths) == 1) if positions is None else positions
 
+    def words(self) -> list[str]:
+        """The tokens of the first prompt: what stands at each position, for the details of a circuit."""
+        prompt, model = self.behaviour.pairs[0].clean, self.model
+        if not isinstance(prompt, str):
+            return [str(i) for i in prompt]
+        return [str(model.tokenizer.decode([i])) for i in model.tokens(prompt)[0][0].tolist()]
+
     def other(self, batch: Batch) -> Trace | None:
         """The run whose states are the other states; None for zero and mean, which need no run."""
         if self.baseline == "patch":

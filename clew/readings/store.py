@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -231,12 +231,15 @@ def record(
 def _windows(
     model: Model, texts: Iterable[str] | Windows, tokens: int | None, context: int, packing: Packing, skip: int
 ) -> Windows:
-    if not isinstance(texts, Windows):
+    if not hasattr(texts, "policy"):  # which says how windows were cut
         limit = 100_000 if tokens is None else tokens
-        return cut(texts, model.tokenizer, context=context, packing=packing, skip=skip, limit=limit)
+        return cut(
+            cast(Iterable[str], texts), model.tokenizer, context=context, packing=packing, skip=skip, limit=limit
+        )
     if (context, packing, skip) != (64, "sentences", 1):
         raise ValueError("these windows are cut already; give context, packing and skip to clew.data.text.windows.cut")
-    return texts if tokens is None else texts.first(tokens)
+    windows = cast(Windows, texts)
+    return windows if tokens is None else windows.first(tokens)
 
 
 def _groups(windows: Windows, shard: int) -> list[Tensor]:

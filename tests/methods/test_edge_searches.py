@@ -13,6 +13,7 @@ from clew import Behaviour, Pair
 from clew.changes import Set
 from clew.circuits.circuit import Circuit
 from clew.data.planted import induction, ioi
+from clew.measures.circuits.predicted_effects import with_predicted_effects
 from clew.measures.circuits.recovery import recovery
 from clew.methods.edges.acdc import acdc
 from clew.methods.edges.clean_corrupted import clean_corrupted
@@ -209,14 +210,17 @@ def test_eap_on_smollm2_equals_a_published_implementation():
     ("behaviour", "options"),
     [(PAIRS.without_patches(), {}), (PAIRS, {"ungrouped": True}), (PAIRS, {"baseline": "zero"})],
 )
-def test_find_tries_predictions_only_where_they_are_of_patched_edges(behaviour, options):
+def test_predictions_are_tried_only_where_they_are_of_patched_edges(behaviour, options):
     found = clew.find(LLAMA, behaviour, by="eap", held_out=False, **options)
-    assert len(found.weight) and "predicted_effects" not in found.details
-    assert "predicted_effects" in clew.find(LLAMA, PAIRS, by="eap", held_out=False).details
+    assert len(found.weight) and with_predicted_effects(LLAMA, behaviour, found) is found
+    patched = clew.find(LLAMA, PAIRS, by="eap", held_out=False)
+    assert "predicted_effects" not in patched.details
+    assert "predicted_effects" in with_predicted_effects(LLAMA, PAIRS, patched).details
 
 
 def test_a_ranking_is_not_tried_as_a_prediction():
-    assert "predicted_effects" not in clew.find(LLAMA, PAIRS, by="information_flow_routes", held_out=False).details
+    ranking = clew.find(LLAMA, PAIRS, by="information_flow_routes", held_out=False)
+    assert with_predicted_effects(LLAMA, PAIRS, ranking) is ranking
 
 
 def test_half_precision_keeps_small_standard_errors():

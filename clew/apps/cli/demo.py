@@ -51,6 +51,7 @@ def demo(
         from clew.data.text.texts import read_texts, wikipedia_leads
         from clew.dictionaries.packs import packs, what_there_is
         from clew.explain.top_tokens import top_tokens
+        from clew.measures.circuits.predicted_effects import with_predicted_effects
 
         transformers.utils.logging.disable_progress_bar()
         opened = clew.open(model)
@@ -71,6 +72,7 @@ def demo(
         report += clew.verify(neurons, task, found_neurons, by="curve", sizes=SIZES, of="neurons", random=0)
     with steps.take("edges of the 60 strongest nodes"):
         circuit = clew.find(lens, task, found.top(60), by="edges", examples=8)
+        circuit = with_predicted_effects(lens, task.train, circuit)
     with steps.take("what the units fire on"):
         texts = read_texts(text) if text else wikipedia_leads()
         circuit = top_tokens(lens, circuit, texts, tokens=4_000)

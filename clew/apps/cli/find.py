@@ -28,6 +28,7 @@ def find(
     rho: float = 0.5,
     significant: float | None = None,
     out: Path = Path("circuit.json"),
+    tried: int = 20,
     all_examples: Flag = False,
     examples: int | None = None,
     metric: str | None = None,
@@ -69,6 +70,9 @@ def find(
         First leave out what does not keep its sign over the prompts with this confidence, such as .95.
     out
         Where to save the circuit.
+    tried
+        Of a graph whose numbers are effects on the metric, ablate this many of the strongest nodes or edges on eight
+        prompts and say whether they do what it predicts; 0 for none.
     examples
         How many prompt pairs at most; give `clew verify` the same number.
     metric
@@ -90,10 +94,14 @@ def find(
     view: dict[str, Any] = {"through": through, "neurons": neurons, "heads": heads, "components": components}
     lens = open_lens(model, **view, dtype=dtype, device=device)
     import clew
+    from clew.evidence import half
+    from clew.measures.circuits.predicted_effects import with_predicted_effects
 
     task = open_behaviour(behaviour, lens, examples, metric, all_pairs)
     with working(f"{by.replace('_', ' ')} on {behaviour}"):
         found = clew.find(lens, task, nodes, by=by, held_out=not all_examples, **options)
+        if len(found.weight):
+            found = with_predicted_effects(lens, half(task, "train", not all_examples), found, nodes=tried)
     if significant is not None:
         from clew.finder import load
 
@@ -105,13 +113,13 @@ def find(
     found.save(out)
     strongest = _strongest(found)
     lines = [f"  {n['score']:+9.4f}  {n['address']:<22} {n['label']}".rstrip() for n in strongest]
-    tried = found.details.get("predicted_effects")
-    if tried:
+    effects = found.details.get("predicted_effects")
+    if effects:
         lines.append(
-            f"  predicted against intervened effects of the strongest: r {tried['r']:.2f}, slope {tried['slope']:.2f}"
+            f"  predicted against intervened effects of the strongest: r {effects['r']:.2f}, slope {effects['slope']:.2f}"
         )
     summary = {
-        "predicted_effects": tried,
+        "predicted_effects": effects,
         "circuit": str(out),
         "nodes": len(found),
         "edges": len(found.weight),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -157,11 +158,9 @@ def verify(
         }
         bare = undo and not any(given.values())
         evidence = usual_windows(lens) if bare else load[only_one(given, "as in --facts facts.json")]()
-        import clew
-
         stack = stack_of(edit, lens)
         with working(f"{by.replace('_', ' ')} of {stack.name or 'the edits'}"):
-            report = clew.verify(lens, evidence, stack, by=by, **options)
+            report = _measured(lens, evidence, stack, by=by, **options)
         shown, value = str(report), report.to_json()
     elif dictionary:
         if behaviour or circuit or through or neurons or heads or components:
@@ -196,15 +195,23 @@ def verify(
         nodes = Circuit.load(circuit)
         options |= {"other": Circuit.load(other)} if other else {}
         lens = open_lens(model, **view, dtype=dtype, device=device)
-        import clew
-
         task = open_behaviour(behaviour, lens, examples, metric, all_pairs)
         with working(f"{by.replace('_', ' ')} of {circuit} on {behaviour}"):
-            report = clew.verify(lens, task, nodes, by=by, **options)
+            report = _measured(lens, task, nodes, by=by, **options)
         shown, value = str(report), report.to_json()
     if out:
         write_json(out, value)
     say(shown + (f"\nsaved as {out}" if out else "") + (f"\nopen {html} in a browser" if html else ""), value, json)
+
+
+def _measured(*given: Any, **options: Any) -> Any:
+    """What `verify` reports; the notes that are printed say what it would also warn of."""
+    import clew
+    from clew.provenance import MetAgain
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MetAgain)
+        return clew.verify(*given, **options)
 
 
 def _dictionaries(
@@ -229,7 +236,7 @@ def _dictionaries(
         name = f"{one.writes} {one.kind} {one.n_units}"
         name = name if name not in reports else f"{name} ({one.fingerprint})"
         with working(f"{by.replace('_', ' ')} of {name}"):
-            reports[name] = clew.verify(lens, evidence, one, by=by, **options)
+            reports[name] = _measured(lens, evidence, one, by=by, **options)
     return reports
 
 

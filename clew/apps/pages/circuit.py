@@ -47,7 +47,14 @@ def _trimmed(circuit: Circuit) -> Circuit:
     tables = {name: circuit.details[name] for name in ("top_tokens", "examples") if name in circuit.details}
     tables = {name: {key: value for key, value in table.items() if key in here} for name, table in tables.items()}
     labels = {key: value for key, value in circuit.labels.items() if key in here}
-    return replace(circuit, labels=labels, details={**circuit.details, **tables})
+    return replace(circuit, labels=labels, details={**_metric(circuit.provenance), **circuit.details, **tables})
+
+
+def _metric(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """What the metric is called, where the record of the prompts says so."""
+    prompts = provenance.get("prompts")
+    name = prompts.get("metric") if isinstance(prompts, Mapping) else None
+    return {} if name is None else {"metric": str(name).replace("_", " ")}
 
 
 def _title(provenance: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -30,9 +30,11 @@ from clew.data.behaviours.metrics import (
     probability_difference,
 )
 from clew.data.behaviours.pairs import Batch as Batch
-from clew.data.behaviours.pairs import Encoded, Misfit, Runnable, encode, stack
+from clew.data.behaviours.pairs import Encoded, Example, Misfit, Runnable, encode, stack
 from clew.data.behaviours.pairs import Pair as Pair
 from clew.data.behaviours.repair import LENGTHS, repair
+from clew.data.text.lists import TwoSides
+from clew.evidence import Prompt
 from clew.models import Model
 from clew.models.tokens import by_length
 from clew.models.trace import Trace
@@ -42,13 +44,18 @@ from clew.models.trace import Trace
 class Behaviour:
     """What is asked of a model. Circuits are found on `train` and judged on `test`."""
 
+    splits: ClassVar[bool] = True
+    running: ClassVar[bool] = False
+    shows_edits: ClassVar[str] = "steering_effect"
+
     name: str
     pairs: tuple[Pair, ...]
     metric: Metric = logit_difference
     aligned: bool = False
     """A template: in all pairs of one token length, a position means the same."""
     split: int | None = None
-    """The first `split` pairs are the training half; half of them when None."""
+    """The first `split` pairs are the training half; half of them when None. Pairs with equal prompts belong on one side:
+    `clew.data.behaviours.pairs.apart` brings them there."""
     part: Literal["all", "train", "test"] = "all"
     description: str = ""
     source: str = ""
@@ -117,6 +124,32 @@ class Behaviour:
         """What a stranger needs to ask the same again, as plain JSON."""
         names = ("name", "hash", "part", "split", "seed", "source", "dropped", "note")
         return {n: getattr(self, n) for n in names} | {"pairs": len(self.pairs), "metric": name_of(self.metric)}
+
+    def card(self) -> dict[str, Any]:
+        """See `Evidence.card`."""
+        return {"behaviour": self.name, "prompts": self.provenance}
+
+    def prompts(self) -> list[Prompt]:
+        """Clean and patch prompts."""
+        return [p for pair in self.pairs for p in (pair.clean, pair.patch) if p is not None]
+
+    def asked(self) -> list[Prompt]:
+        """The clean prompts."""
+        return [pair.clean for pair in self.pairs]
+
+    # What edits take of it.
+
+    def two_sides(self, labelling: str | None = None, positive: str | None = None) -> TwoSides:
+        """The clean prompts, which are wanted, and the patch prompts."""
+        patches = tuple(p.patch for p in self.pairs if p.patch is not None)
+        return TwoSides(tuple(self.asked()), patches, self.name, self.hash, paired=True)
+
+    def examples(self, tokenizer: Any) -> list[Example]:
+        """The clean prompts with their answers and, as rivals, the patch answers.
+
+        Raises: ValueError for a pair that cannot be posed.
+        """
+        return [Example.of(encoded) for encoded in self._encoded(tokenizer)]
 
     # Parts of it.
 

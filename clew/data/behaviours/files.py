@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clew import finder
-from clew.data.behaviours.pairs import grouped
+from clew.data.behaviours.pairs import apart, grouped
 
 Rows = list[dict[str, Any]]
 
@@ -50,7 +50,7 @@ def read(
         test = str(sibling) if sibling.is_file() else None
     halves = [_read(a, format, model, seed, options) for a in ([address] if test is None else [address, test])]
     if test is None:
-        pairs, split = grouped(random.Random(seed).sample(halves[0].pairs, len(halves[0])))
+        pairs, split = apart(*grouped(random.Random(seed).sample(halves[0].pairs, len(halves[0]))))
     else:
         pairs, split = halves[0].pairs + halves[1].pairs, len(halves[0])
     notes, dropped = " ".join(h.note for h in halves if h.note), sum(h.dropped for h in halves)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clew.evidence import digest, groups
 from clew.models.trace import Trace
 
 
@@ -182,3 +183,37 @@ def grouped(pairs: Sequence[Pair]) -> tuple[tuple[Pair, ...], int]:
     borders = list(accumulate(map(len, together.values())))[:-1]
     split = min(borders, key=lambda border: abs(2 * border - len(pairs)), default=len(pairs) // 2)
     return tuple(chain.from_iterable(together.values())), split
+
+
+def apart(pairs: Sequence[Pair], split: int) -> tuple[tuple[Pair, ...], int]:
+    """(pairs, split) as they are, unless a clean prompt after the split also stands before it: then grouped by prompts.
+
+    Groups keep their order, and the split moves to the border between them that is nearest. Pairs that all hang
+    together stay as they are.
+    """
+    seen = {prompt for pair in pairs[:split] for prompt in (pair.clean, pair.patch)}
+    if seen.isdisjoint(pair.clean for pair in pairs[split:]):
+        return tuple(pairs), split
+    cleans = {pair.clean for pair in pairs}
+    keys = [[digest(p) for p in (pair.clean, pair.patch) if p in cleans] for pair in pairs]
+    together: dict[int, list[Pair]] = {}
+    for group, pair in zip(groups(keys), pairs, strict=True):
+        together.setdefault(group, []).append(pair)
+    borders = list(accumulate(map(len, together.values())))[:-1]
+    nearest = min(borders, key=lambda border: abs(border - split), default=None)
+    return (tuple(pairs), split) if nearest is None else (tuple(chain.from_iterable(together.values())), nearest)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt in token ids with what shall follow it; several answers, or rivals, are one token each."""
+
+    ids: tuple[int, ...]
+    answers: tuple[tuple[int, ...], ...]
+    rivals: tuple[tuple[int, ...], ...] = ()
+
+    @classmethod
+    def of(cls, pair: Encoded) -> Example:
+        """A pair's clean prompt with its answers and, as rivals, its patch answers."""
+        answers, rivals = (tuple((i,) for i in ids) for ids in (pair.answers, pair.patch_answers))
+        return cls(tuple(pair.clean), answers, rivals)

@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from clew import finder
+from clew.data.behaviours.pairs import Example
 from clew.data.facts.spans import token_of
+from clew.evidence import Prompt, in_half
 from clew.files import read_any_json, write_json
 from clew.models import Model
 from clew.models.likelihood import likelihoods
@@ -60,6 +62,10 @@ class Fact:
 class Facts:
     """A set of facts, as evidence for `clew.edit` and for the measures of an edit."""
 
+    splits: ClassVar[bool] = False
+    running: ClassVar[bool] = False
+    shows_edits: ClassVar[str] = "success"
+
     name: str
     facts: tuple[Fact, ...]
     note: str = ""
@@ -85,6 +91,37 @@ class Facts:
     def hash(self) -> str:
         """Of all that is asked: equal hashes edit and test the same."""
         return hashlib.sha256(json.dumps([asdict(f) for f in self]).encode()).hexdigest()[:16]
+
+    def card(self) -> dict[str, Any]:
+        """See `Evidence.card`."""
+        return {"evidence": self.name, "evidence_hash": self.hash}
+
+    @property
+    def train(self) -> Facts:
+        """The facts of about half of the subjects."""
+        return self.pick(in_half(self.name, self._keys(), "train"))
+
+    @property
+    def test(self) -> Facts:
+        """The facts of the other subjects."""
+        return self.pick(in_half(self.name, self._keys(), "test"))
+
+    def _keys(self) -> list[tuple[str, ...]]:
+        """What makes two facts stay together: their subject, or a prompt."""
+        return [(f.subject.strip().lower(), f.asked, *f.paraphrases) for f in self]
+
+    def prompts(self) -> list[Prompt]:
+        """Every fact's prompt and paraphrases; not the neighbours, which several facts may share and no edit learns."""
+        return [prompt for fact in self for prompt in (fact.asked, *fact.paraphrases)]
+
+    def asked(self) -> list[Prompt]:
+        """The prompts with their subjects."""
+        return [fact.asked for fact in self]
+
+    def examples(self, tokenizer: Any) -> list[Example]:
+        """What is asked, with its target. Raises: ValueError where the two fuse."""
+        posed = [answer_ids(tokenizer, fact.asked, fact.target) for fact in self]
+        return [Example(tuple(prompt), (tuple(answer),)) for prompt, answer in posed]
 
     def first(self, n: int) -> Facts:
         """At most the first n facts."""

@@ -9,10 +9,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import torch
 
 from clew.data.facts.facts import answer_ids
+from clew.data.labels.classified import Classified
 from clew.data.words import MEN, NOUNS, WOMEN
+from clew.evidence import Prompt, in_half
 from clew.files import write_text
 from clew.models import Model
 from clew.models.likelihood import likelihoods
@@ -54,6 +59,10 @@ class Target:
 class Secrets:
     """A set of secrets, as evidence for `clew.edit` and for the measures of unlearning."""
 
+    splits: ClassVar[bool] = False
+    running: ClassVar[bool] = False
+    shows_edits: ClassVar[str] = "extraction_attacks"
+
     name: str
     secrets: tuple[Secret, ...]
     note: str = ""
@@ -85,6 +94,28 @@ class Secrets:
         """Of all prompts and secrets."""
         return hashlib.sha256(json.dumps([asdict(s) for s in self]).encode()).hexdigest()[:16]
 
+    def card(self) -> dict[str, Any]:
+        """See `Evidence.card`."""
+        return {"evidence": self.name, "evidence_hash": self.hash}
+
+    @property
+    def train(self) -> Secrets:
+        """About half of the secrets: of `halves` the one that a secret is in does not depend on the others."""
+        return self.pick(in_half(self.name, [[s.prompt] for s in self], "train"))
+
+    @property
+    def test(self) -> Secrets:
+        """The other secrets."""
+        return self.pick(in_half(self.name, [[s.prompt] for s in self], "test"))
+
+    def prompts(self) -> list[Prompt]:
+        """The prompts."""
+        return [secret.prompt for secret in self]
+
+    def asked(self) -> list[Prompt]:
+        """The prompts."""
+        return self.prompts()
+
     def pick(self, indices: Sequence[int]) -> Secrets:
         """The secrets at these indices, in this order."""
         return replace(self, secrets=tuple(self.secrets[i] for i in indices), among=self.among or self.secrets)
@@ -98,6 +129,26 @@ class Secrets:
         order = random.Random(seed).sample(range(len(self)), len(self))
         middle = len(self) // 2
         return self.pick(sorted(order[:middle])), self.pick(sorted(order[middle:]))
+
+    def classified(self, tokenizer: Any, labelling: str | None = None) -> Classified:
+        """Every token of every secret, with what comes before it, but for those that the token before them tells."""
+        found: list[tuple[tuple[int, ...], int, int]] = []
+        follows: dict[int, list[int]] = {}
+        for number, (asked, answer) in enumerate(self.ids(tokenizer)):
+            for i, token in enumerate(answer):
+                context = (*asked, *answer[:i])
+                found.append((context, token, number))
+                follows.setdefault(context[-1], []).append(token)
+        given = {last for last, tokens in follows.items() if len(tokens) > 1 and len(set(tokens)) == 1}
+        found = [example for example in found if example[0][-1] not in given]
+        classes, label = np.unique([token for _, token, _ in found], return_inverse=True)
+        group = np.array([number for _, _, number in found])
+        return Classified(tuple(c for c, _, _ in found), label, group, -1, torch.from_numpy(classes), "secrets")
+
+    def learning(self, fraction: float, seed: int) -> list[int]:
+        """Which secrets a probe learns from, drawn by `seed`; it is judged on the others."""
+        order = np.random.default_rng(seed).permutation(len(self))
+        return order[: round(fraction * len(self))].tolist()
 
     def ids(self, tokenizer: Any) -> list[tuple[list[int], list[int]]]:
         """(ids of the prompt, ids of the secret after it) of each. Raises: ValueError where the two fuse."""

@@ -10,11 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from jaxtyping import Bool
 
+from clew.data.facts.facts import answer_ids
+from clew.data.labels.classified import Classified
+from clew.data.text.lists import TwoSides
+from clew.evidence import Prompt, in_half
 from clew.sites import near
 
 
@@ -38,6 +43,9 @@ class Labelled:
     >>> Labelled("two", ("a dog", "a rose"), {"kind": ("animal", "plant")}).classes("kind")
     ('animal', 'plant')
     """
+
+    splits: ClassVar[bool] = False
+    running: ClassVar[bool] = True
 
     name: str
     texts: tuple[str, ...]
@@ -117,6 +125,65 @@ class Labelled:
     def hash(self) -> str:
         """A hash of the texts, the labels and the position."""
         return hashlib.sha256(json.dumps([self.texts, dict(self.labels), self.position]).encode()).hexdigest()[:16]
+
+    def card(self) -> dict[str, Any]:
+        """See `Evidence.card`."""
+        return {"labelled": self.name, "texts": self.hash}
+
+    @property
+    def train(self) -> Labelled:
+        """About half of the texts; `split` draws another share, alike in each combination of labels."""
+        return self.pick(in_half(self.name, [[text] for text in self.texts], "train"))
+
+    @property
+    def test(self) -> Labelled:
+        """The other texts."""
+        return self.pick(in_half(self.name, [[text] for text in self.texts], "test"))
+
+    def prompts(self) -> list[Prompt]:
+        """The texts."""
+        return list(self.texts)
+
+    def asked(self) -> list[Prompt]:
+        """The texts."""
+        return self.prompts()
+
+    def two_sides(self, labelling: str | None = None, positive: str | None = None) -> TwoSides:
+        """The texts of one class of a labelling, which are wanted, and those of its others.
+
+        Raises: ValueError naming the labellings or classes there are.
+        """
+        both = list(zip(self.texts, self._chosen(labelling, positive), strict=True))
+        wanted = tuple(text for text, label in both if label == positive)
+        unwanted = tuple(text for text, label in both if label not in ("", positive))
+        return TwoSides(wanted, unwanted, self.name, self.hash, position=self.position)
+
+    def _chosen(self, labelling: str | None, positive: str | None) -> tuple[str, ...]:
+        """The labels of one labelling that has the class `positive`."""
+        if labelling is None and len(self.labels) > 1:
+            raise ValueError(f"{self.name} has the labellings {', '.join(self.labels)}; say which by labelling=")
+        labels = self[next(iter(self.labels)) if labelling is None else labelling]
+        classes = sorted(set(labels) - {""})
+        if positive not in classes:
+            given = "say which class is wanted by positive=" if positive is None else f"there is no class {positive!r}"
+            raise ValueError(f"{given}; {self.name} has {near(positive or '', classes)}")
+        return labels
+
+    def classified(self, tokenizer: Any, labelling: str | None = None) -> Classified:
+        """The texts to which a labelling (the first by default) applies; a class is said by its name's first token."""
+        labelling = labelling or next(iter(self.labels))
+        names = self.classes(labelling)
+        index = [i for i, label in enumerate(self[labelling]) if label]
+        texts = tuple(self.texts[i] for i in index)
+        label = np.array([names.index(self[labelling][i]) for i in index])
+        tokens = [answer_ids(tokenizer, texts[0], name)[1][0] for name in names]
+        answers = torch.tensor(tokens) if len(set(tokens)) == len(names) else None
+        at = "mean" if self.position is None else self.position
+        return Classified(texts, label, np.array(index), at, answers, "texts")
+
+    def learning(self, fraction: float, seed: int) -> list[int]:
+        """Which texts a probe learns from, as `halves` says; it is judged on the others."""
+        return list(self.halves(fraction, seed)[0])
 
     @classmethod
     def load(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 
 from clew.data.behaviours.behaviour import Behaviour, Pair
+from clew.data.behaviours.pairs import apart
 from clew.data.planted._compile import Draft, Planted, Spaces, known_circuit
 
 WORDS = """
@@ -75,7 +76,8 @@ def induction(*, n: int = 32, seed: int = 0) -> Planted:
 
     draft.unembed({"answer -> word": 1, "tilt -> word": [(-1) ** i / 2 for i in range(many)]})
     model = draft.model("planted induction")
-    behaviour = Behaviour("planted induction", _pairs(n, random.Random(seed)), aligned=True, seed=seed)
+    pairs, split = apart(_pairs(n, random.Random(seed)), n // 2)
+    behaviour = Behaviour("planted induction", pairs, split=split, aligned=True, seed=seed)
     return Planted(model, behaviour, known_circuit(model, EDGES), NAMES)
 
 

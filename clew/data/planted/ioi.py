@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 
 from clew.data.behaviours.behaviour import Behaviour, Pair
+from clew.data.behaviours.pairs import apart
 from clew.data.planted._compile import Draft, Planted, Spaces, known_circuit
 
 COMMON = ("Anna", "Bella", "Clara", "Dora", "Emma", "Fiona")
@@ -93,7 +94,8 @@ def ioi(*, n: int = 32, seed: int = 0) -> Planted:
 
     draft.unembed({"answer -> name": 1, "tilt -> name": [0.25] * len(COMMON) + [-0.25] * len(RARE)})
     model = draft.model("planted ioi")
-    behaviour = Behaviour("planted ioi", _pairs(n, random.Random(seed)), aligned=True, seed=seed)
+    pairs, split = apart(_pairs(n, random.Random(seed)), n // 2)
+    behaviour = Behaviour("planted ioi", pairs, split=split, aligned=True, seed=seed)
     return Planted(model, behaviour, known_circuit(model, EDGES), WORDS)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from clew.data.text.texts import CLASSES, Chat, rendered, sentences, token_classes, windows
+from clew.evidence import Prompt, Side, in_half
 
 Packing = Literal["sentences", "documents", "blocks", "none"]
 AT_ONCE = 128
@@ -46,6 +47,10 @@ class WindowBatch:
 class Windows:
     """Token windows of texts; made by `cut` and `chats`. One flat tensor holds all of them."""
 
+    splits: ClassVar[bool] = False
+    running: ClassVar[bool] = True
+    shows_edits: ClassVar[str] = "locality"
+
     flat: Int[Tensor, " token"]
     """The tokens of all windows, one window after the other."""
     lengths: Int[Tensor, " window"]
@@ -62,6 +67,48 @@ class Windows:
 
     def __repr__(self) -> str:
         return f"Windows({len(self)} windows, {self.tokens} positions that count, {self.policy['packing']})"
+
+    @property
+    def name(self) -> str:
+        return "text"
+
+    @cached_property
+    def hash(self) -> str:
+        """Of all that is in the windows."""
+        content = hashlib.sha256()
+        for tensor in (self.flat, self.lengths, self.kept, self.document, self.flat_classes):
+            content.update(b"" if tensor is None else tensor.numpy().tobytes())
+        return content.hexdigest()[:16]
+
+    def card(self) -> dict[str, Any]:
+        """See `Evidence.card`."""
+        return {"text": {**self.policy, "hash": self.hash}}
+
+    @property
+    def train(self) -> Windows:
+        """The windows of about half of the documents; `split` draws another share."""
+        return self._half("train")
+
+    @property
+    def test(self) -> Windows:
+        """The windows of the other documents."""
+        return self._half("test")
+
+    def _half(self, which: Side) -> Windows:
+        """Documents that hold an equal window stay together. Under "blocks" a window goes where its first document goes."""
+        documents = dict[int, list[Prompt]]()
+        for document, prompt in zip(self.document.tolist(), self.prompts(), strict=True):
+            documents.setdefault(document, []).append(prompt)
+        chosen = torch.tensor(list(documents))[in_half(self.name, list(documents.values()), which)]
+        return self.take(torch.isin(self.document, chosen).nonzero()[:, 0])._hashed(half=which)
+
+    def prompts(self) -> list[Prompt]:
+        """The ids of each window."""
+        return [tuple(ids.tolist()) for ids in self.ids]
+
+    def asked(self) -> list[Prompt]:
+        """The ids of each window."""
+        return self.prompts()
 
     @cached_property
     def tokens(self) -> int:
@@ -145,11 +192,8 @@ class Windows:
         return one, two
 
     def _hashed(self, **also: Any) -> Windows:
-        digest = hashlib.sha256()
-        for tensor in (self.flat, self.lengths, self.kept, self.document, self.flat_classes):
-            digest.update(b"" if tensor is None else tensor.numpy().tobytes())
         counts = {"documents": len(self.document.unique()), "windows": len(self), "positions": self.tokens}
-        return replace(self, policy={**self.policy, **also, **counts, "hash": digest.hexdigest()[:16]})
+        return replace(self, policy={**self.policy, **also, **counts, "hash": self.hash})
 
 
 def cut(

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import cycle
 
 import torch
@@ -20,8 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.data.behaviours.behaviour import Behaviour
-from clew.data.behaviours.pairs import Encoded, Misfit, encode
-from clew.data.facts.facts import Facts, answer_ids
+from clew.data.behaviours.pairs import Example
+from clew.data.facts.facts import Facts
 from clew.data.text.windows import Windows
 from clew.edits._asked import Row, padded
 from clew.models import Model
@@ -31,15 +30,6 @@ from clew.readings.answers import weights_of
 from clew.readings.tuning import Run, tune
 from clew.sites import Weight
 from clew.stack import Stack
-
-
-@dataclass(frozen=True)
-class Example:
-    """A prompt with what shall follow it; several answers, or rivals, are one token each."""
-
-    ids: tuple[int, ...]
-    answers: tuple[tuple[int, ...], ...]
-    rivals: tuple[tuple[int, ...], ...] = ()
 
 
 def canonical_examples(
@@ -80,7 +70,7 @@ def canonical_examples(
     """
     if not 0 < success < 1:
         raise ValueError(f"success={success}: give the probability from which an example counts as learnt, such as 0.5")
-    posed, rng = _posed(model, examples), random.Random(seed)
+    posed, rng = examples.examples(model.tokenizer), random.Random(seed)
     alike = [Row(tuple(ids_of(model.tokenizer, prompt)), 0, ()) for prompt in negatives]
     windows = cycle(list(text.batches(min(int(text.lengths.max()) * batch, tokens_at_once(model, held=4)))))
     enough, queue = -math.log(success), list[list[Example]]()
@@ -114,23 +104,6 @@ def canonical_examples(
         "succeed after": shares[1],
     }
     return Stack(tuple(updates), f"canonical examples: {examples.name}", about)
-
-
-def _posed(model: Model, examples: Facts | Behaviour) -> list[Example]:
-    if isinstance(examples, Facts):
-        found = [answer_ids(model.tokenizer, fact.asked, fact.target) for fact in examples]
-        return [Example(tuple(prompt), (tuple(answer),)) for prompt, answer in found]
-    made = []
-    for pair in encode(model, examples.pairs):
-        if isinstance(pair, Misfit):
-            raise ValueError(f"{examples.name}: {pair}. behaviour.bind(model) leaves such pairs out")
-        made.append(_of_pair(pair))
-    return made
-
-
-def _of_pair(pair: Encoded) -> Example:
-    answers, rivals = (tuple((i,) for i in ids) for ids in (pair.answers, pair.patch_answers))
-    return Example(tuple(pair.clean), answers, rivals)
 
 
 def _cost(run: Run, example: Example, device: torch.device) -> Float[Tensor, ""]:

@@ -7,8 +7,6 @@ state lies from it ("natural"), or by 1 ("unit").
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,14 +18,14 @@ from torch import Tensor
 from clew.changes import Add, Steer
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.labels.labelled import Labelled
+from clew.data.text.lists import Text, Texts, TwoSides
 from clew.models import Model
 from clew.readings.probe import ProbeKind, fit
 from clew.readings.states import states
-from clew.sites import Site, near
+from clew.sites import Site
 from clew.stack import Stack
 
-Text = str | Sequence[int]
-Evidence = Behaviour | Labelled | tuple[Sequence[Text], Sequence[Text]]
+Steered = Behaviour | Labelled | Texts | tuple[Sequence[Text], Sequence[Text]]
 """Pairs (clean is wanted, patch is not), texts with classes, or wanted and unwanted texts as two lists."""
 At = int | Literal["mean"] | None
 FOLDS = 5
@@ -35,73 +33,32 @@ SAME = 1e-6
 """Two sides whose means lie nearer than this, as a share of a state's norm, hold the same texts in another order."""
 
 
-@dataclass(frozen=True)
-class Texts:
-    """The two sides of the evidence."""
+def two_sides(evidence: Steered, labelling: str | None = None, positive: str | None = None) -> TwoSides:
+    """The wanted and the unwanted texts of evidence. Args: of labelled texts, the labelling and its wanted class.
 
-    wanted: tuple[Text, ...]
-    unwanted: tuple[Text, ...]
-    paired: bool
-    """Whether text i of one side is the other of text i, but for what is wanted."""
-    position: int | None
-    """The token that the evidence says to read; None where it says nothing."""
-    name: str
-    hash: str
-
-    @classmethod
-    def of(cls, evidence: Evidence, labelling: str | None = None, positive: str | None = None) -> Texts:
-        """Args: labelling, positive: of labelled texts, the labelling to go by and its wanted class.
-
-        Raises: ValueError naming the labellings or classes there are, or that there are no texts.
-        """
-        if isinstance(evidence, Behaviour):
-            patches = tuple(p.patch for p in evidence.pairs if p.patch is not None)
-            return cls(tuple(p.clean for p in evidence.pairs), patches, True, None, evidence.name, evidence.hash)
-        if isinstance(evidence, Labelled):
-            both = list(zip(evidence.texts, _answers(evidence, labelling, positive), strict=True))
-            wanted, unwanted = (tuple(text for text, yes in both if yes is side) for side in (True, False))
-            return cls(wanted, unwanted, False, evidence.position, evidence.name, evidence.hash)
-        if any(isinstance(side, str) for side in evidence):
-            raise ValueError("a side is one text, which would be read letter by letter; give two lists of texts")
-        wanted, unwanted = tuple(evidence[0]), tuple(evidence[1])
-        digest = hashlib.sha256(json.dumps([wanted, unwanted]).encode()).hexdigest()[:16]
-        return cls(wanted, unwanted, False, None, "two lists of texts", digest)
-
-    def read(self, model: Model, sites: Sequence[Site | str] | None, at: At) -> dict[Site, Sides]:
-        """What the sites hold of both sides. Args: as of every estimator: see `mean_difference`.
-
-        Raises: ValueError where a side has no texts.
-        """
-        if not self.wanted or not self.unwanted:
-            missing = "unwanted" if self.wanted else "wanted"
-            raise ValueError(f"{self.name} has no {missing} texts, and a direction leads from one side to the other")
-        both = states(model, [*self.wanted, *self.unwanted], **self.place(model, sites, at))
-        n = len(self.wanted)
-        return {site: Sides(x[:n], x[n:], self.paired) for site, x in both.items()}
-
-    def place(self, model: Model, sites: Sequence[Site | str] | None, at: At) -> dict[str, Any]:
-        """Which sites to read at which token."""
-        at = (-1 if self.position is None else self.position) if at is None else at
-        sites = [Site("resid", model.n_layers // 2)] if sites is None else sites
-        return {"sites": sites, "at": at, "skip": 1 if at == "mean" else 0}
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What they are, as plain JSON."""
-        sizes = {"wanted": len(self.wanted), "unwanted": len(self.unwanted), "paired": self.paired}
-        return {"evidence": self.name, "evidence_hash": self.hash, **sizes}
+    Raises: ValueError naming the labellings or classes there are, or for lists that are no two sides.
+    """
+    return Texts.of(evidence).two_sides(labelling, positive)
 
 
-def _answers(labelled: Labelled, labelling: str | None, positive: str | None) -> list[bool | None]:
-    """For each text whether it is wanted; None where the labelling does not apply."""
-    if labelling is None and len(labelled.labels) > 1:
-        raise ValueError(f"{labelled.name} has the labellings {', '.join(labelled.labels)}; say which by labelling=")
-    labels = labelled[next(iter(labelled.labels)) if labelling is None else labelling]
-    classes = sorted(set(labels) - {""})
-    if positive not in classes:
-        given = "say which class is wanted by positive=" if positive is None else f"there is no class {positive!r}"
-        raise ValueError(f"{given}; {labelled.name} has {near(positive or '', classes)}")
-    return [None if label == "" else label == positive for label in labels]
+def read(texts: TwoSides, model: Model, sites: Sequence[Site | str] | None, at: At) -> dict[Site, Sides]:
+    """What the sites hold of both sides. Args: as of every estimator: see `mean_difference`.
+
+    Raises: ValueError where a side has no texts.
+    """
+    if not texts.wanted or not texts.unwanted:
+        missing = "unwanted" if texts.wanted else "wanted"
+        raise ValueError(f"{texts.name} has no {missing} texts, and a direction leads from one side to the other")
+    both = states(model, [*texts.wanted, *texts.unwanted], **place(texts, model, sites, at))
+    n = len(texts.wanted)
+    return {site: Sides(x[:n], x[n:], texts.paired) for site, x in both.items()}
+
+
+def place(texts: TwoSides, model: Model, sites: Sequence[Site | str] | None, at: At) -> dict[str, Any]:
+    """Which sites to read at which token."""
+    at = (-1 if texts.position is None else texts.position) if at is None else at
+    sites = [Site("resid", model.n_layers // 2)] if sites is None else sites
+    return {"sites": sites, "at": at, "skip": 1 if at == "mean" else 0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +124,7 @@ def normal(by: ProbeKind) -> Callable[[Sides], Estimate]:
 
 def steering(
     name: str,
-    texts: Texts,
+    texts: TwoSides,
     found: Mapping[Site, Sides],
     estimate: Callable[[Sides], Estimate],
     steer: Steer,

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clew.changes import Add
-from clew.edits.steering._directions import At, Evidence, Sides, Texts
+from clew.edits.steering._directions import At, Sides, Steered, read, two_sides
 from clew.models import Model
 from clew.readings.probe import fit
 from clew.sites import EVERY, Site, Where
@@ -21,7 +21,7 @@ Ranking = Literal["probeless", "linear"]
 
 def idani(
     model: Model,
-    evidence: Evidence,
+    evidence: Steered,
     *,
     sites: Sequence[Site | str] | None = None,
     rank: Ranking = "probeless",
@@ -65,9 +65,9 @@ def idani(
     """
     if first <= 0 or last <= 0 or (k is not None and k < 0):
         raise ValueError(f"k={k}, first={first}, last={last}: coordinates are counted, and their shares lie above 0")
-    texts = Texts.of(evidence, labelling, positive)
+    texts = two_sides(evidence, labelling, positive)
     edits, said = [], {}
-    for site, sides in texts.read(model, sites, at).items():
+    for site, sides in read(texts, model, sites, at).items():
         order = _ranked(sides, rank)
         share = torch.zeros_like(sides.gap)
         share[order] = _falling(first, last, len(order)).to(share)

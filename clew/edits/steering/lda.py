@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clew.changes import Steer
-from clew.edits.steering._directions import At, Evidence, Texts, normal, steering
+from clew.edits.steering._directions import At, Steered, normal, read, steering, two_sides
 from clew.models import Model
 from clew.sites import Site
 from clew.stack import Stack
@@ -13,7 +13,7 @@ from clew.stack import Stack
 
 def lda(
     model: Model,
-    evidence: Evidence,
+    evidence: Steered,
     *,
     sites: Sequence[Site | str] | None = None,
     at: At = None,
@@ -40,11 +40,11 @@ def lda(
     stack = clew.edit(clew.open("smollm2-135m"), texts, by="lda", sites=["resid.10", "resid.15"], steer=steer)
     ```
     """
-    texts = Texts.of(evidence, labelling, positive)
+    texts = two_sides(evidence, labelling, positive)
     return steering(
         "lda",
         texts,
-        texts.read(model, sites, at),
+        read(texts, model, sites, at),
         normal("lda"),
         steer,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clew.changes import Steer
-from clew.edits.steering._directions import At, Evidence, Texts, steering
+from clew.edits.steering._directions import At, Steered, read, steering, two_sides
 from clew.models import Model
 from clew.sites import Site
 from clew.stack import Stack
@@ -13,7 +13,7 @@ from clew.stack import Stack
 
 def mean_difference(
     model: Model,
-    evidence: Evidence,
+    evidence: Steered,
     *,
     sites: Sequence[Site | str] | None = None,
     at: At = None,
@@ -50,11 +50,11 @@ def mean_difference(
     print(model.edited(kind.scaled(-1.0)).generate("I think that the film is"))  # a commentary on the dangers of ...
     ```
     """
-    texts = Texts.of(evidence, labelling, positive)
+    texts = two_sides(evidence, labelling, positive)
     return steering(
         "mean difference",
         texts,
-        texts.read(model, sites, at),
+        read(texts, model, sites, at),
         lambda sides: (sides.gap, {}),
         steer,
     )

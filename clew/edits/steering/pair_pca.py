@@ -9,8 +9,7 @@ from typing import Any
 import torch
 
 from clew.changes import Steer
-from clew.data.behaviours.behaviour import Behaviour
-from clew.edits.steering._directions import At, Estimate, Evidence, Sides, Texts, steering
+from clew.edits.steering._directions import At, Estimate, Sides, Steered, read, steering, two_sides
 from clew.models import Model
 from clew.sites import Site
 from clew.stack import Stack
@@ -21,7 +20,7 @@ ALIGNED = 0.5
 
 def pair_pca(
     model: Model,
-    evidence: Evidence,
+    evidence: Steered,
     *,
     sites: Sequence[Site | str] | None = None,
     at: At = None,
@@ -53,16 +52,16 @@ def pair_pca(
     stack = clew.edit(clew.open("smollm2-135m"), clew.Behaviour("good", pairs), by="pair_pca", steer=clew.Steer(scale=4.0))
     ```
     """
-    if not isinstance(evidence, Behaviour):
+    texts = two_sides(evidence)
+    if not texts.paired:
         raise ValueError(
-            f"pair_pca needs pairs, that is a Behaviour with patch prompts, not {type(evidence).__name__}; "
+            f"pair_pca needs pairs, that is a Behaviour with patch prompts, not {texts.name}; "
             "for two classes of texts use mean_difference, logistic or lda"
         )
-    texts = Texts.of(evidence)
     stack = steering(
         "pair pca, centred as repeng" if faithful else "pair pca",
         texts,
-        texts.read(model, sites, at),
+        read(texts, model, sites, at),
         lambda sides: _axis(sides, faithful),
         steer,
     )

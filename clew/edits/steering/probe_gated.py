@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch.nn.functional import pad
 
 from clew.changes import Add, Gate, Steer
-from clew.edits.steering._directions import At, Evidence, Sides, Texts
+from clew.edits.steering._directions import At, Sides, Steered, read, two_sides
 from clew.models import Model
 from clew.probing import EVERY_TOKEN, Probe
 from clew.readings.probe import ProbeKind, fit
@@ -21,7 +21,7 @@ Part = tuple[Site, int | None]
 
 def probe_gated(
     model: Model,
-    evidence: Evidence,
+    evidence: Steered,
     *,
     sites: Sequence[Site | str] | None = None,
     heads: bool = False,
@@ -73,13 +73,13 @@ def probe_gated(
     k = (30 if heads else 5) if k is None else k
     if k < 1:
         raise ValueError(f"k={k}: give the number of sites or heads at which to steer, at least 1")
-    texts = Texts.of(evidence, labelling, positive)
+    texts = two_sides(evidence, labelling, positive)
     among = [model.body.site(s) for s in sites] if sites is not None else model.sites("head" if heads else "attn")
     if heads and (others := [str(site) for site in among if site.part != "head"]):
         raise ValueError(
             f"{others[0]} has no heads to choose among; with heads=True give sites such as 'head.3', or none"
         )
-    parts = _parts(texts.read(model, among, at), model.body.n_heads if heads else None)
+    parts = _parts(read(texts, model, among, at), model.body.n_heads if heads else None)
     accuracy = {part: sides.accuracy(probe) or 0.0 for part, sides in parts.items()}
     best = sorted(accuracy, key=lambda part: -accuracy[part])[:k]
     chosen = sorted(part for part in best if not dynamic or accuracy[part] > threshold)

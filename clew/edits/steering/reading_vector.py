@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clew.changes import Steer
-from clew.edits.steering._directions import At, Evidence, Texts
+from clew.edits.steering._directions import At, Steered, place, two_sides
 from clew.models import Model
 from clew.readings.states import states
 from clew.sites import Site
@@ -14,7 +14,7 @@ from clew.stack import Stack
 
 def reading_vector(
     model: Model,
-    evidence: Evidence,
+    evidence: Steered,
     *,
     sites: Sequence[Site | str] | None = None,
     at: At = None,
@@ -39,9 +39,9 @@ def reading_vector(
     stack = clew.edit(clew.open("smollm2-135m"), texts, by="reading_vector", steer=clew.Steer(scale=0.1))
     ```
     """
-    texts = Texts.of(evidence, labelling, positive)
+    texts = two_sides(evidence, labelling, positive)
     edits, said = [], {}
-    for site, x in states(model, texts.wanted, **texts.place(model, sites, at)).items():
+    for site, x in states(model, texts.wanted, **place(texts, model, sites, at)).items():
         mean = x.mean(0)
         vector = (mean - mean.mean()) / mean.std(correction=0)
         edits.append(steer.add(site, vector))

@@ -41,7 +41,7 @@ class Rerun:
                 "this circuit does not say which method found it, so it cannot be searched again; find it by "
                 "clew.find, or give search= a method"
             )
-        return cls(*_recorded(made), circuit, made.get("wired"))
+        return cls(*_recorded(made), circuit, made.get("wired") or None)
 
     def takes(self, option: str) -> bool:
         """Whether the method has such an option."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from clew.circuits.circuit import OUTPUT, Circuit
 from clew.data.behaviours.behaviour import Behaviour
+from clew.evidence import half
 from clew.finder import load
 from clew.measures.circuits._areas import capped_cpr, check_sizes, cmd, cpr, no_signal, weights
 from clew.measures.circuits._judge import Judge
@@ -75,7 +76,7 @@ def areas(
     Raises: ValueError for sizes that do not rise, a behaviour without patch prompts, or a circuit of other units.
     """
     k = check_sizes(sizes)
-    used = behaviour.test if held_out else behaviour
+    used = half(behaviour, "test", held_out)
     how = Ablation.of(ablation)
     how = replace(how, kind="patch") if how.kind is None and how.constants is None else how
     judge = trial_of(model, used, circuit, ablation=how, seed=seed)

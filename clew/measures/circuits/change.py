@@ -14,6 +14,7 @@ import torch
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
+from clew.evidence import half
 from clew.measures.circuits._judge import Judge
 from clew.measures.circuits._overlap import alike, edge_ids, jaccard, node_ids, on_union, strongest, usable
 from clew.measures.circuits._prompt_groups import PromptGroups
@@ -70,7 +71,7 @@ def change(
     circuit.kind.check_ablatable()
     notes: list[str] = []
     parent, child = _same_view(model, child, notes)
-    on, judged = (behaviour.train, behaviour.test) if held_out else (behaviour, behaviour)
+    on, judged = half(behaviour, "train", held_out), half(behaviour, "test", held_out)
     _check_tokens(parent, child, judged)
     again = Rerun.of(circuit, search)
     whole = alike([again(parent, on), again(child, on)], circuit)

@@ -6,6 +6,7 @@ import numpy as np
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
+from clew.evidence import half
 from clew.measures.circuits._controls import pool_of, random_like, shared_by_chance
 from clew.measures.circuits._overlap import spread
 from clew.measures.circuits._parts import judged
@@ -54,7 +55,7 @@ def controls(
     """
     if draws < 1:
         raise ValueError(f"draws={draws}; one random circuit is the least, and p cannot be below 1 / (1 + draws)")
-    used = behaviour.test if held_out else behaviour
+    used = half(behaviour, "test", held_out)
     trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     circuit = judged(trial, circuit)
     size = trial.size(circuit)

@@ -8,6 +8,7 @@ import numpy as np
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
+from clew.evidence import half
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.readings.ablation import Ablation
@@ -38,7 +39,7 @@ def curve(
 
     Returns: a Report with a row per measure, kind and size.
     """
-    used = behaviour.test if held_out else behaviour
+    used = half(behaviour, "test", held_out)
     trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     if min(sizes, default=0) < 1:
         raise ValueError(f"sizes are numbers of nodes, from 1 on; {list(sizes)} were given")

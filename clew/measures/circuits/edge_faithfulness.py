@@ -16,6 +16,7 @@ from jaxtyping import Bool
 
 from clew.circuits.circuit import OUTPUT, Circuit
 from clew.data.behaviours.behaviour import Behaviour
+from clew.evidence import half
 from clew.measures.circuits._edges import EdgeTrial
 from clew.measures.circuits._feature_paths import FeaturePaths
 from clew.measures.circuits._judge import Judge
@@ -60,7 +61,7 @@ def edge_faithfulness(
         nodes that lead to the metric; `provenance["passes"]` counts them in passes over all prompts.
     Raises: ValueError for a circuit without edges, or with edges that jump over a site of the lens.
     """
-    used = behaviour.test if held_out else behaviour
+    used = half(behaviour, "test", held_out)
     trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     whole = judged(trial, circuit)
     total = len(whole.weight)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
+from clew.evidence import half
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.readings.ablation import Ablation
@@ -35,7 +36,7 @@ def faithfulness(
 
     Returns: a Report with the rows faithfulness and completeness. Costs: four forwards per batch, and those of the mean.
     """
-    used = behaviour.test if held_out else behaviour
+    used = half(behaviour, "test", held_out)
     trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     size = f"{trial.size(circuit)} {trial.unit}s"
     return Report(f"{behaviour.name}: {size} on {model.name}", tuple(trial.rows([circuit])), trial.notes)

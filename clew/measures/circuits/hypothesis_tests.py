@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
+from clew.evidence import half
 from clew.measures.circuits._controls import held, pool_of, random_path
 from clew.measures.circuits._judge import Judge
 from clew.measures.circuits._parts import judged, names
@@ -78,7 +79,7 @@ def hypothesis_tests(
     for name, value in (("draws", draws), ("limit", limit), ("permutations", permutations)):
         if value < 1:
             raise ValueError(f"{name}={value}; give at least 1")
-    used = behaviour.test if held_out else behaviour
+    used = half(behaviour, "test", held_out)
     trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     circuit = judged(trial, circuit)
     pool = pool_of(trial, circuit, pool)

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from clew.circuits.circuit import ERROR, Circuit
 from clew.data.behaviours.behaviour import Behaviour
+from clew.evidence import half
 from clew.measures.circuits._overlap import spread
 from clew.measures.circuits._swaps import Swaps
 from clew.models import Model
@@ -76,7 +77,7 @@ def interchangeability(
     if min(repeats, draws, nearest) < 1:
         raise ValueError(f"repeats={repeats}, draws={draws} and nearest={nearest}: each must be at least 1")
     nodes = circuit.keep(circuit.unit != ERROR)
-    swaps = Swaps(model, behaviour.test if held_out else behaviour, nodes, baseline, seed)
+    swaps = Swaps(model, half(behaviour, "test", held_out), nodes, baseline, seed)
     place = nodes.site if donors == "members" else np.zeros_like(nodes.site)
     if groups is None:
         seen = Swaps(model, behaviour.train, nodes, baseline, seed) if held_out else swaps

@@ -8,6 +8,7 @@ import numpy as np
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
+from clew.evidence import half
 from clew.measures.circuits._parts import Per, judged, names, without
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
@@ -48,7 +49,7 @@ def minimality(
         raise ValueError(
             f"limit={limit}, top={top}, tolerance={tolerance}; give a limit from 1 on, the others from 0 on"
         )
-    used = behaviour.test if held_out else behaviour
+    used = half(behaviour, "test", held_out)
     trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     inside = judged(trial, circuit)
     parts = names(inside, per)

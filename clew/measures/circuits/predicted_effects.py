@@ -20,6 +20,7 @@ from clew.changes import Set, SiteEdit
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.data.behaviours.metrics import measured, needs
+from clew.evidence import half
 from clew.measures.circuits._edges import EdgeTrial
 from clew.models import Model, Trace
 from clew.readings.contrast import Baseline, Contrast, check_fits, state
@@ -64,7 +65,7 @@ def predicted_effects(
         raise ValueError("a query-key graph explains an attention score and predicts nothing of the metric")
     circuit.kind.check_ablatable()
     ids = circuit.kind.prompt.token_ids if circuit.kind.of == "prompt_graph" and circuit.kind.prompt else ()
-    used = behaviour.test if held_out and not ids else behaviour
+    used = half(behaviour, "test", held_out and not ids)
     random = np.random.default_rng(seed)
     if circuit.kind.by_edges:
         found = {"edges": _component_edges(model, used, circuit, _some(circuit.weight, edges, drawn, random), seed)}
@@ -91,13 +92,22 @@ def predicted_effects(
     )
 
 
-def with_predicted_effects(model: Model, behaviour: Behaviour, circuit: Circuit, *, nodes: int = 20) -> Circuit:
+def with_predicted_effects(
+    model: Model, behaviour: Behaviour, circuit: Circuit, *, nodes: int = 20, examples: int = 8
+) -> Circuit:
     """The circuit with `details["predicted_effects"]`: r and slope over its strongest nodes (or component edges).
 
-    Measured on the prompts given, which should be those it was found on.
+    The circuit as it is where there is nothing to try: no nodes, or numbers that are no effects on the metric.
+
+    Args: behaviour: the prompts that it was found on. nodes: how many to ablate; 0 for none. examples: on so many pairs;
+        an attribution graph on its prompt.
     """
+    parts = circuit.weight if circuit.kind.by_edges else circuit.score
+    if not (nodes and len(parts) and predicts_effects(model, behaviour, circuit)):
+        return circuit
+    some = behaviour if circuit.kind.of == "prompt_graph" else behaviour.first(examples)
     edges = nodes if circuit.kind.by_edges else 0
-    report = predicted_effects(model, behaviour, circuit, nodes=nodes, edges=edges, held_out=False)
+    report = predicted_effects(model, some, circuit, nodes=nodes, edges=edges, held_out=False)
     r, slope = report["r"], report["slope"]
     return circuit.with_details(predicted_effects={"r": r.value, "slope": slope.value, r.of: r.nodes})
 

@@ -14,6 +14,7 @@ from jaxtyping import Int
 
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.data.behaviours.behaviour import Behaviour
+from clew.evidence import half
 from clew.measures.circuits._overlap import alike, edge_ids, node_ids, on_union, placed, spread
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
@@ -57,7 +58,7 @@ def reuse(
     for task, own, others in ((behaviour, one, two), (other_behaviour, two, one)):
         if other_behaviour is None or task is None:
             continue
-        on = task.test if held_out and task.part == "all" else task
+        on = half(task, "test", held_out)
         trial = trial_of(model, on, own, ablation=ablation, seed=seed)
         kinds = {"own circuit": own, "the other's circuit": others, "what both share": _both(own, others)}
         metrics = {of: trial.circuit_metric(c) for of, c in kinds.items()}

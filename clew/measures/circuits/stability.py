@@ -16,6 +16,7 @@ import numpy as np
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
+from clew.evidence import half
 from clew.measures.circuits._overlap import (
     alike,
     chance_jaccard,
@@ -75,7 +76,7 @@ def stability(
     Raises: ValueError where the circuit does not say how it was found.
     """
     again = Rerun.of(circuit, search)
-    on = behaviour.train if held_out else behaviour
+    on = half(behaviour, "train", held_out)
     notes = [f"searched by {_name(again)} on {len(on)} prompts of {behaviour.name}"]
     runs = [
         found
@@ -166,7 +167,7 @@ def _paraphrases(
 ) -> Runs | None:
     """Runs on other words for the same task, or on the cases of one behaviour."""
     if given:
-        tasks = [on, *(other.train if held_out else other for other in given)]
+        tasks = [on, *(half(other, "train", held_out) for other in given)]
         found = [c.everywhere() if placed(c) else c for c in (search(model, task) for task in tasks)]
     else:
         cases = sorted({p.case for p in on.pairs})

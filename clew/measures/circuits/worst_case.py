@@ -8,6 +8,7 @@ import numpy as np
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour, Pair
+from clew.evidence import half
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.readings.ablation import Ablation
@@ -39,7 +40,7 @@ def worst_case(
     """
     if show < 0:
         raise ValueError(f"show={show} prompts; give 0 or more")
-    used = behaviour.test if held_out else behaviour
+    used = half(behaviour, "test", held_out)
     trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
     kept = trial.circuit_metric(circuit)
     apart = np.abs(kept - trial.whole)

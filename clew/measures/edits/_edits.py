@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from math import nan
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +14,11 @@ from torch import Tensor
 from clew.changes import Add, Edit, Project, SiteEdit, Update
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.facts.facts import Facts
+from clew.data.facts.secrets import Secrets
 from clew.data.labels.labelled import Labelled
+from clew.data.text.lists import Texts
 from clew.data.text.windows import Windows
+from clew.evidence import Prompt
 from clew.models import Model
 from clew.models.tokens import ids_of
 from clew.report import Row, bootstrap
@@ -111,26 +112,22 @@ def mean_row(measure: str, values: Sequence[float] | np.ndarray, of: str, *, see
     return Row(measure, float(known.mean()), low, high, of, examples=len(known))
 
 
-def prompts_of(model: Model, evidence: Any, n: int, lead: int) -> list[str]:
-    """At most n prompts of any evidence: what is asked, or the first `lead` tokens of a text.
+Prompted = Behaviour | Facts | Labelled | Secrets | Texts | Windows
+"""Evidence whose prompts, or the first tokens of whose texts, can be continued."""
+
+
+def prompts_of(model: Model, evidence: Prompted, n: int, lead: int) -> list[str]:
+    """At most n prompts of any evidence: what is asked, or the first `lead` tokens of a running text.
 
     Raises: ValueError for evidence that holds no text.
     """
-    cut = partial(_cut, model, lead)
-    if isinstance(evidence, Behaviour):
-        texts = [pair.clean for pair in evidence.pairs]
-    elif isinstance(evidence, Facts):
-        texts = [fact.asked for fact in evidence]
-    elif isinstance(evidence, Labelled):
-        texts = [cut(ids_of(model.tokenizer, text)) for text in evidence.texts[:n]]
-    elif isinstance(evidence, Windows):
-        texts = [cut(ids.tolist()) for ids in evidence.ids[:n]]
-    else:
-        texts = [getattr(item, "prompt", None) for item in evidence]
+    asked = evidence.asked()[:n]
+    texts = [_cut(model, lead, text) for text in asked] if evidence.running else asked
     if not texts or not all(isinstance(text, str) and text for text in texts):
         raise ValueError(f"{evidence!r} holds no prompts in words to be continued; give texts, facts or a behaviour")
-    return [str(text) for text in texts[:n]]
+    return [str(text) for text in texts]
 
 
-def _cut(model: Model, lead: int, ids: Any) -> str:
+def _cut(model: Model, lead: int, text: Prompt) -> str:
+    ids = ids_of(model.tokenizer, text) if isinstance(text, str) else text
     return str(model.tokenizer.decode(list(ids)[:lead], skip_special_tokens=True))

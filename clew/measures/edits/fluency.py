@@ -10,12 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from clew.data.behaviours.behaviour import Behaviour
-from clew.data.facts.facts import Facts
-from clew.data.facts.secrets import Secrets
-from clew.data.labels.labelled import Labelled
-from clew.data.text.windows import Windows
-from clew.measures.edits._edits import control_models, mean_row, prompts_of
+from clew.evidence import half
+from clew.measures.edits._edits import Prompted, control_models, mean_row, prompts_of
 from clew.models import Model, Receipt
 from clew.models.likelihood import likelihoods
 from clew.report import Report, Row, bootstrap
@@ -24,14 +20,14 @@ from clew.stack import Stack
 
 def fluency(
     model: Model,
-    evidence: Behaviour | Facts | Labelled | Secrets | Windows,
+    evidence: Prompted,
     stack: Stack,
     *,
     prompts: int = 32,
     length: int = 40,
     lead: int = 12,
     controls: int = 1,
-    held_out: bool = True,
+    held_out: bool | None = None,
     seed: int = 0,
 ) -> Report:
     """Continue prompts greedily by the unedited, the edited and a randomly edited model, and judge what they wrote.
@@ -43,10 +39,10 @@ def fluency(
     - length: tokens before the end-of-text token, at most `length`.
 
     Args:
-        evidence: its prompts are continued, of Labelled and Windows the first `lead` tokens of each text.
+        evidence: its prompts are continued, of lists, Labelled and Windows the first `lead` tokens of each text.
         prompts: at most so many, continued together, so that memory is bounded by them.
         controls: random edits of the same shape, norm and positions, to average over; 0 for none.
-        held_out: of a whole Behaviour, continue the prompts of its test half.
+        held_out: continue the prompts of the test half; by default of a Behaviour, and all prompts of others.
         seed: of the first random edit, and of the intervals.
 
     Returns: a Report with rows by "unedited", "edited" and "random", intervals over prompts. The notes hold the receipts:
@@ -57,9 +53,7 @@ def fluency(
     """
     if prompts < 1 or length < 1 or lead < 1:
         raise ValueError(f"prompts={prompts}, length={length}, lead={lead}: give at least 1 of each")
-    if isinstance(evidence, Behaviour) and held_out:
-        evidence = evidence.test
-    texts = prompts_of(model, evidence, prompts, lead)
+    texts = prompts_of(model, half(evidence, "test", held_out), prompts, lead)
     others, note = control_models(model, stack, controls, seed)
     written = {"unedited": [_written(model, model, texts, length)]}
     written["edited"] = [_written(model.edited(stack), model, texts, length)]

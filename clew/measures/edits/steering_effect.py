@@ -14,6 +14,7 @@ from torch import Tensor
 
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.data.behaviours.metrics import last_logits
+from clew.evidence import half
 from clew.measures.edits._edits import mean_row, random_twins
 from clew.models import EditDidNotFire, Model
 from clew.models.likelihood import meeting, unmet
@@ -63,7 +64,7 @@ def steering_effect(
     Source: the slope and the anti-steerable share are those of Tan et al. 2024, arXiv:2407.12404; mass, entropy and KL
     those of Højer et al. 2025, "Improving reasoning performance via representation engineering".
     """
-    used = behaviour.test if held_out else behaviour
+    used = half(behaviour, "test", held_out)
     if on not in ("clean", "patch"):
         raise ValueError(f"on={on!r}: steer either the 'clean' or the 'patch' prompts")
     if on == "patch" and used.pairs[0].patch is None:

@@ -8,12 +8,7 @@ from math import nan
 import torch
 from torch import Tensor
 
-from clew.data.behaviours.behaviour import Behaviour
-from clew.data.facts.facts import Facts
-from clew.data.facts.secrets import Secrets
-from clew.data.labels.labelled import Labelled
-from clew.data.text.windows import Windows
-from clew.measures.edits._edits import prompts_of
+from clew.measures.edits._edits import Prompted, prompts_of
 from clew.models import Model
 from clew.models.likelihood import meeting
 from clew.report import Report, Row
@@ -22,7 +17,7 @@ from clew.stack import Stack
 
 def undone(
     model: Model,
-    evidence: Behaviour | Facts | Labelled | Secrets | Windows,
+    evidence: Prompted,
     stack: Stack,
     *,
     prompts: int = 8,
@@ -31,7 +26,7 @@ def undone(
     """Make an edit, run it, undo it, and count what is not bit-identical to the model before.
 
     Args:
-        evidence: prompts to run, of Labelled and Windows the first `lead` tokens of each text.
+        evidence: prompts to run, of lists, Labelled and Windows the first `lead` tokens of each text.
         prompts: how many at most; they run one by one, so that nothing is padded.
 
     Returns: a Report without intervals, for it counts. "logits" is the share of prompts whose logits differ in any bit,

@@ -9,17 +9,15 @@ Matters" (arXiv:2204.06827), who retrain the head of a debiased model; the defin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clew.data.facts.facts import answer_ids
 from clew.data.facts.secrets import Secrets
+from clew.data.labels.classified import Classified
 from clew.data.labels.labelled import Labelled
 from clew.models import Model
 from clew.readings.states import states
@@ -57,10 +55,8 @@ def unlearning_depth(
         gets out of the edited model what it got out of the unedited one, 0 when nothing. Intervals over texts or secrets.
     Raises: ValueError for fewer than two classes on both sides, or an unknown labelling.
     """
-    asked = (
-        _of_secrets(model, evidence) if isinstance(evidence, Secrets) else _of_texts(model, evidence, labelling, skip)
-    )
-    learns = _split(evidence, asked, fraction, seed)
+    asked = evidence.classified(model.tokenizer, labelling)
+    learns = np.isin(asked.group, evidence.learning(fraction, seed))
     keep = np.isin(asked.label, np.intersect1d(asked.label[learns], asked.label[~learns]))
     asked, learns = asked.pick(keep), learns[keep]
     if len(set(asked.label.tolist())) < 2:
@@ -87,63 +83,9 @@ def unlearning_depth(
     rows.append(_recovered(right, [str(s) for s in sites], group, seed))
     notes = (
         f"{len(set(asked.label.tolist()))} classes, {int(learns.sum())} examples to learn from, {len(group)} to judge on; "
-        "intervals over " + ("secrets" if isinstance(evidence, Secrets) else "texts"),
+        f"intervals over {asked.of}",
     )
     return Report(f"unlearning depth of {stack.name or 'an edit'} in {model.name}", tuple(rows), notes)
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """What a probe is to tell."""
-
-    texts: tuple[str | tuple[int, ...], ...]
-    label: Int[np.ndarray, " example"]
-    group: Int[np.ndarray, " example"]
-    """Which secret or text each example is of; they are split and resampled as wholes."""
-    at: int | Literal["mean"]
-    """Which token of a text is read."""
-    answers: Int[Tensor, " class"] | None
-    """The token that says each class, where one does."""
-
-    def pick(self, keep: Bool[np.ndarray, " example"]) -> Asked:
-        texts = tuple(t for t, yes in zip(self.texts, keep, strict=True) if yes)
-        return Asked(texts, self.label[keep], self.group[keep], self.at, self.answers)
-
-
-def _of_secrets(model: Model, secrets: Secrets) -> Asked:
-    """Every token of every secret, with what comes before it, but for those that the token before them tells."""
-    found: list[tuple[tuple[int, ...], int, int]] = []
-    follows: dict[int, list[int]] = {}
-    for number, (asked, answer) in enumerate(secrets.ids(model.tokenizer)):
-        for i, token in enumerate(answer):
-            context = (*asked, *answer[:i])
-            found.append((context, token, number))
-            follows.setdefault(context[-1], []).append(token)
-    given = {last for last, tokens in follows.items() if len(tokens) > 1 and len(set(tokens)) == 1}
-    found = [example for example in found if example[0][-1] not in given]
-    classes, label = np.unique([token for _, token, _ in found], return_inverse=True)
-    group = np.array([number for _, _, number in found])
-    return Asked(tuple(c for c, _, _ in found), label, group, -1, torch.from_numpy(classes))
-
-
-def _of_texts(model: Model, labelled: Labelled, labelling: str | None, skip: int) -> Asked:
-    """The texts to which the labelling applies; a class is said by its name's first token after the text."""
-    labelling = labelling or next(iter(labelled.labels))
-    names = labelled.classes(labelling)
-    index = [i for i, label in enumerate(labelled[labelling]) if label]
-    texts = tuple(labelled.texts[i] for i in index)
-    label = np.array([names.index(labelled[labelling][i]) for i in index])
-    tokens = [answer_ids(model.tokenizer, texts[0], name)[1][0] for name in names]
-    answers = torch.tensor(tokens) if len(set(tokens)) == len(names) else None
-    return Asked(texts, label, np.array(index), "mean" if labelled.position is None else labelled.position, answers)
-
-
-def _split(evidence: Labelled | Secrets, asked: Asked, fraction: float, seed: int) -> Bool[np.ndarray, " example"]:
-    """Which examples are to learn from; no text or secret is on both sides."""
-    if isinstance(evidence, Labelled):
-        return np.isin(asked.group, evidence.halves(fraction, seed)[0])
-    order = np.random.default_rng(seed).permutation(len(evidence))
-    return np.isin(asked.group, order[: round(fraction * len(evidence))])
 
 
 def told(
@@ -163,7 +105,7 @@ def told(
     return classes[(asked @ x.T @ weight + wanted.mean(0)).argmax(1).numpy()]
 
 
-def _said(model: Model, asked: Asked) -> Int[np.ndarray, " example"]:
+def _said(model: Model, asked: Classified) -> Int[np.ndarray, " example"]:
     """The class whose token has the highest logit after each text."""
     assert asked.answers is not None
     (final,) = states(model, asked.texts, ["final"]).values()

@@ -63,7 +63,8 @@ def acdc(
             (min(2 * guess, greedy.limit) if gone == len(drops) else max(1, guess // 2)),
         )
     found = graph.circuit(weight).keep_edges(greedy.kept[graph.legal].numpy())
-    return found.with_kind(in_metric_units=behaviour.metric == own)
+    found = found.with_kind(in_metric_units=behaviour.metric == own)
+    return found.scored_on(circuit, model.body.fingerprint)
 
 
 class Greedy:

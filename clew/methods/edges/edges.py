@@ -62,9 +62,9 @@ def edges(
         examples: use this many examples of the behaviour (all when None).
         tokens: size of the batch in which copies of the examples are run side by side.
 
-    Returns: the same nodes with edges; the weights into a node add up to the part of its effect that comes through
-    the circuit. Edges into the metric carry what reaches it without passing another site of the lens: a node's whole
-    score where nothing else reads it.
+    Returns: the circuit with edges, all else as it was; the weights into a node add up to the part of its effect that
+    comes through the circuit. Edges into the metric carry what reaches it without passing another site of the lens: a
+    node's whole score where nothing else reads it.
     Raises: ValueError for a circuit of another lens or of prompts of another length, or more than 20,000 nodes.
     """
     if len(circuit) > MOST:
@@ -83,7 +83,8 @@ def edges(
     source, target = np.nonzero(weight)
     strength = weight[source, target]
     into = np.where(target == len(circuit), OUTPUT, target)
-    return replace(circuit, source=source, target=into, weight=strength, weight_error=np.zeros(0))
+    record = {**circuit.provenance, "wired": {}}
+    return replace(circuit, source=source, target=into, weight=strength, weight_error=np.zeros(0), provenance=record)
 
 
 def _gradients(method: str, made_it: bool, options: Mapping[str, Any]) -> Gradients:

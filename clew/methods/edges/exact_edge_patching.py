@@ -33,4 +33,8 @@ def exact_edge_patching(
             drop = patching.drops(one_by_one(edges, wanted), tokens, graph.legal)
             spread.add((edges[:, 0], edges[:, 1]), drop.T)
         examples += len(patching.batch)
-    return graph.circuit(*spread.over(examples)).keep_edges(wanted[graph.legal].numpy())
+    return (
+        graph.circuit(*spread.over(examples))
+        .keep_edges(wanted[graph.legal].numpy())
+        .scored_on(circuit, model.body.fingerprint)
+    )

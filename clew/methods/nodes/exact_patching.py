@@ -52,7 +52,7 @@ def exact_patching(
             here, there = contrast.states(clean, other, site)
             chosen = None if circuit is None else _chosen(circuit, site, batch.clean.shape[1], model)
             mean.add(site, _patched_one_by_one(contrast, batch, clean, site, here, there, whole, chosen, tokens))
-    return mean.circuit()
+    return mean.circuit().scored_on(circuit, model.body.fingerprint)
 
 
 def _chosen(circuit: Circuit, site: Site, length: int, model: Model) -> Tensor:

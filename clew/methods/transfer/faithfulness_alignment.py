@@ -86,7 +86,7 @@ def faithfulness_alignment(
     weight = INITIAL * torch.randn(len(source), n_targets, dtype=torch.float64, generator=random)
     settings = {"lr": lr, "penalty": penalty, "temperature": temperature, "progress": progress, "seed": seed}
     fit(lessons, weight, epochs, stopped=lambda: carried(view, behaviour, source @ weight), **settings)
-    return carried(view, behaviour, source @ weight)
+    return carried(view, behaviour, source @ weight).scored_on(circuit, model.body.fingerprint)
 
 
 def scrambled(circuit: Circuit, *, seed: int = 0) -> Circuit:

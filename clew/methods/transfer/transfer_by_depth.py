@@ -35,4 +35,4 @@ def transfer_by_depth(model: Model, behaviour: Behaviour, circuit: Circuit) -> C
         here = (site.layer or 0) / max(model.n_layers - 1, 1)
         value = np.interp(here, depth, [mean[s] for s in sorted(mean) if s.part == site.part])
         parts.append(torch.full((dictionary.n_units,), float(value), dtype=torch.float64))
-    return carried(view, behaviour, torch.cat(parts))
+    return carried(view, behaviour, torch.cat(parts)).scored_on(circuit, model.body.fingerprint)

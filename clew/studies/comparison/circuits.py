@@ -122,7 +122,7 @@ class Bench:
         tokens = sum(batch.clean.numel() for batch in task.train.batches(lens))
         _ = self.model.body.fingerprint, lens.fingerprints  # hashed once, for the provenance; no part of a search
         with counted(lens) as cost:
-            found = find(lens, task, by=job.search.method, tried=0, **job.search.options(job.unit, self.seed))
+            found = find(lens, task, by=job.search.method, **job.search.options(job.unit, self.seed))
         spent = {} if job.search.text == RANDOM else _spent(cost, tokens)
         blank = replace(blank, cost=spent, provenance={**found.provenance, **self._machine})
         return completed(lens, found, everything(lens, task.train, job.unit)), blank

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from clew import finder
 from clew.apps.cli import _options, _terminal, commands, run
 from clew.apps.cli._options import arguments
 from clew.circuits.circuit import Circuit
+from clew.measures.circuits import predicted_effects
 from clew.report import Report, Row
 from clew.sites import Site
 from clew.studies.comparison import selections  # noqa: F401 - it takes the finder's `load` before the toys replace it
@@ -57,6 +59,10 @@ def toys(monkeypatch, tmp_path):
         def filter(self, lens: object) -> object:
             return self
 
+        @property
+        def train(self) -> object:
+            return "the training half"
+
         @classmethod
         def load(cls, name, **options):
             calls["behaviour"] = (name, options)
@@ -66,6 +72,10 @@ def toys(monkeypatch, tmp_path):
         calls["find"] = {"lens": lens, "by": by, "nodes": nodes, **options}
         return small_circuit()
 
+    def tried(lens, task, circuit, *, nodes):
+        calls["tried"] = (task, nodes)
+        return circuit
+
     def verify(lens, task, nodes, *, by, **options):
         calls["verify"] = {"by": by, "nodes": len(nodes), **options}
         return Report("toy", (Row("faithfulness", 0.5, 0.4, 0.6, "features", 3, 9),))
@@ -73,6 +83,7 @@ def toys(monkeypatch, tmp_path):
     monkeypatch.setattr(clew, "open", lambda name, **options: f"model {name}", raising=False)
     monkeypatch.setattr(clew, "find", find, raising=False)
     monkeypatch.setattr(clew, "verify", verify, raising=False)
+    monkeypatch.setattr(predicted_effects, "with_predicted_effects", tried)
     monkeypatch.setattr(clew, "Behaviour", Task, raising=False)
     monkeypatch.setattr(finder, "load", lambda folder, name: steady)
     monkeypatch.chdir(tmp_path)
@@ -99,6 +110,14 @@ def test_a_selection_is_written_as_for_the_bench(toys, tmp_path, capsys):
 def test_only_options_that_were_given_reach_the_method(toys):
     assert typed("find tiny agreement") == 0
     assert set(toys["find"]) == {"lens", "by", "nodes", "held_out"}
+
+
+def test_predictions_of_a_graph_are_tried_on_the_half_it_was_found_on(toys, monkeypatch):
+    assert typed("find tiny agreement --tried 7") == 0 and "tried" not in toys
+    edge = {"source": np.array([0]), "target": np.array([1]), "weight": np.ones(1), "weight_error": np.zeros(1)}
+    monkeypatch.setattr(clew, "find", lambda *given, **options: replace(small_circuit(), **edge), raising=False)
+    assert typed("find tiny agreement --tried 7") == 0
+    assert toys["tried"] == ("the training half", 7)
 
 
 @pytest.mark.parametrize("words", ["--mode loud", "--steps many", "--rule x", "--stepz 3"])

@@ -5,7 +5,7 @@ import torch
 from clew.changes import Project, Set
 from clew.data.facts.secrets import Secret, Secrets
 from clew.data.labels.labelled import Labelled
-from clew.measures.edits.unlearning_depth import _of_secrets, _share, told, unlearning_depth
+from clew.measures.edits.unlearning_depth import _share, told, unlearning_depth
 from clew.stack import Stack
 from tests.edits.spoken import shallow, speaking
 from tests.measures.labelled_model import embedding_model
@@ -64,7 +64,7 @@ def test_alike_states_tell_nothing_but_the_commonest_class():
 def test_a_token_that_the_one_before_it_gives_away_is_not_asked_for():
     model = speaking()
     secrets = Secrets("two", (Secret("w1 w2", "w5 w9 w6"), Secret("w1 w3", "w7 w9 w8"), Secret("w1 w4", "w5 w9 w8")))
-    asked = _of_secrets(model, secrets)
+    asked = secrets.classified(model.tokenizer)
     assert [(t[-1], int(asked.answers[label])) for t, label in zip(asked.texts, asked.label, strict=True)] == [
         (2, 5), (9, 6), (3, 7), (7, 9), (9, 8), (4, 5), (9, 8),
     ]  # fmt: skip
