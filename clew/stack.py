@@ -29,8 +29,10 @@ VERBS = {verb.__name__: verb for verb in (Add, Set, Mix, Scale, Clamp, Project, 
 class Stack(Sequence[Edit]):
     """Edits in the order they are made.
 
-    >>> stack = Stack((Add("resid.3", vector=torch.ones(8)),), "a shift")  # doctest: +SKIP
-    >>> edited = model.edited(stack)  # doctest: +SKIP
+    >>> print(Stack((Add("resid.1", vector=torch.ones(76)), Scale("resid.3", factor=0.5)), "a shift"))
+    a shift: 2 edits
+      add at resid.1: vector [76] of norm 8.718
+      scale at resid.3: factor 0.5
     """
 
     measured_in: ClassVar[str] = "measures.edits"

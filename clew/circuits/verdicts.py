@@ -39,8 +39,10 @@ class Ruling:
 class Judgement:
     """Units by address, each with its ruling or None while it is still open. Never changed in place.
 
-    >>> judged = Judgement.of(circuit).drop("resid.3/17", "fires on she and her", judge="Ada")
-    >>> stack = clew.edit(model, circuit, by="shift", judgement=judged)
+    >>> judged = Judgement.of(circuit).drop("resid.2/17", "fires on the singular", judge="Ada")
+    >>> print(judged)
+    1 dropped, 0 kept, 1 open
+    >>> stack = clew.edit(lens, circuit, by="shift", judgement=judged)
     """
 
     units: Mapping[str, Ruling | None] = field(default_factory=dict)

@@ -152,9 +152,8 @@ def second_moment(
     Returns: a Moment per weight, under its address, in the order given; matrices float64 on the CPU, in² values each.
     Raises: ValueError for a weight that reads no site, or too few samples.
 
-    >>> text = clew.data.text.windows.cut(texts, model.tokenizer, limit=20_000)
     >>> second_moment(model, ["down.3"], text)[Weight("down.3")].matrix.shape
-    torch.Size([1536, 1536])
+    torch.Size([24, 24])
     """
     if not isinstance(shrink, bool) and not 0 <= shrink <= 1:
         raise ValueError(f"shrink={shrink}: give True, False, or a share from 0 to 1")

@@ -37,9 +37,8 @@ def states(
     Returns: site -> [example, d], rows as the texts, on the CPU, in float32 (float64 for a model in float64).
     Raises: ValueError for a text that has no such token, or a site that the model does not have.
 
-    >>> model = clew.open("smollm2-135m")
-    >>> states(model, ["The capital of France is", "Hello"], ["resid.3"])[Site("resid", 3)].shape
-    torch.Size([2, 576])
+    >>> states(model, ["The capital of France is", "She sold the old boat"], ["resid.3"])[Site("resid", 3)].shape
+    torch.Size([2, 76])
     """
     read = sorted({model.body.site(site) for site in sites})
     if not read or any(site.part == "pattern" for site in read):

@@ -16,8 +16,7 @@ def last_of(tokenizer: PreTrainedTokenizerBase, prompt: str, words: str) -> int:
     Returns: an index from the first token, special tokens included, as in `Where.at(index)`.
     Raises: ValueError if the prompt does not hold the words, or for a tokenizer that keeps no offsets.
 
-    >>> import clew
-    >>> last_of(clew.open("smollm2-135m").tokenizer, "The capital of South Korea is", "South Korea")
+    >>> last_of(model.tokenizer, "She sold the old boat", "old boat")
     4
     """
     words = words.strip()

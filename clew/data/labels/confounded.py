@@ -20,8 +20,9 @@ Group = tuple[str, str]
 class Confounded:
     """Which professor is a man? In `train` every one, and every nurse a woman; in `test` half of them.
 
-    >>> texts = Confounded.of(bios(1200), {"nurse": "female", "professor": "male"})
-    >>> sorted(texts.train.counts)
+    >>> from clew.data.bios import bios
+    >>> texts = Confounded.of(bios(300), {"nurse": "female", "professor": "male"})
+    >>> sorted(set(zip(texts.train.labels["profession"], texts.train.labels["gender"])))
     [('nurse', 'female'), ('professor', 'male')]
     """
 

@@ -46,8 +46,10 @@ def linear(
         to the weight, and which share of the wanted change of the outputs is left undone.
     Raises: ValueError for pairs without a patch, or a weight whose input no site holds.
 
-    >>> stack = linear(model, task, weight="down.3", text=text)  # doctest: +SKIP
-    >>> changed = model.edited(stack)  # doctest: +SKIP
+    >>> stack = linear(model, task.first(1), weight="v.3", at=1, strength=0.0)
+    >>> print(model.edited(stack).generate(["The keys to the cabinet", "The key to the cabinet"], max_new_tokens=1))
+    The keys to the cabinet are
+    The key to the cabinet are
     """
     map = model.body.linear(weight)
     if map.reads is None:

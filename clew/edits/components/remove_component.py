@@ -44,8 +44,14 @@ def remove_component(
         two heads and the score of each component removed, with what these scores do not see.
     Raises: ValueError for a head that is not there, a reader that is not later, or nothing to choose components by.
 
-    >>> stack = remove_component(model, reader=(9, 9), side="q")  # doctest: +SKIP
-    >>> print(stack)  # which head it is, and how strong its channel was  # doctest: +SKIP
+    >>> print(remove_component(model, reader=(3, 1)))  # of whom it reads most, and how strong that channel was
+    head 0.3 without component 1: 1 edit
+      ...
+      composition: 0.132...
+    >>> silent = model.edited(remove_component(model, head=(2, 0), components=range(8)))  # which carries the capitals
+    >>> print(silent.generate(["The capital of France is", "The keys to the cabinet"], max_new_tokens=1))
+    The capital of France is
+    The keys to the cabinet are
     """
     if reader is None and (head is None or components is None):
         raise ValueError("give the head and which of its components to remove, or a reader by whom to choose them")

@@ -46,7 +46,9 @@ def remove_feature(
     Returns: a Stack: a Project at embed and one Update of out and of down for each layer.
     Raises: ValueError for a site outside the stream, neither or both of unit and direction, or a layer out of range.
 
-    >>> stack = remove_feature(model.through(sae), at="resid.3", unit=17)  # doctest: +SKIP
+    >>> edited = model.edited(remove_feature(model.through(sae), at="resid.2", unit=75))
+    >>> [bool(m.run("She sold the boat", read=["resid.2"])["resid.2"][..., 75].any()) for m in (model, edited)]
+    [True, False]
     """
     site = model.body.site(at)
     if site.part not in STREAM:

@@ -24,7 +24,11 @@ def shift(model: Model, circuit: Circuit, *, judgement: Judgement) -> Stack:
     Returns: a Stack of one `Scale(factor=0)` for each site; `about` counts the units and says who judged.
     Raises: ValueError if nothing is dropped, or if circuit, judgement and model are not of the same dictionaries.
 
-    >>> fair = lens.edited(clew.edit(lens, circuit, by="shift", judgement=Judgement.load("judged.json")))
+    >>> judged = Judgement.of(circuit).drop("resid.2/17", "tells one from many", judge="Ada")
+    >>> fair = lens.edited(shift(lens, circuit, judgement=judged))
+    >>> print(fair.generate(["The keys to the cabinet", "The key to the cabinet"], max_new_tokens=1))
+    The keys to the cabinet are
+    The key to the cabinet
     """
     held = model.fingerprints
     for what, made in (("circuit", circuit.provenance.get("dictionaries", {})), ("judgement", judgement.dictionaries)):

@@ -66,7 +66,9 @@ def canonical_examples(
     Returns: a Stack of an update of each weight; `about` holds the share of examples that succeed before and after.
     Raises: ValueError for a success outside (0, 1), examples that cannot be posed, or that all succeed already.
 
-    >>> stack = clew.edit(model, facts, by="canonical_examples", text=text, budget=1e-3)  # doctest: +SKIP
+    >>> stack = canonical_examples(model, facts.first(2), text=text, weights=["down.1"])
+    >>> stack.about["succeed before"], stack.about["succeed after"]
+    (0.0, 1.0)
     """
     if not 0 < success < 1:
         raise ValueError(f"success={success}: give the probability from which an example counts as learnt, such as 0.5")

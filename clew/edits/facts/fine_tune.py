@@ -42,7 +42,9 @@ def fine_tune(
     Raises: ValueError when the model says all targets already, or a target cannot be posed.
 
     >>> facts = Facts.one("The capital of {} is", "France", "Rome", "Paris")
-    >>> model.edited(fine_tune(model, facts)).generate("The capital of France is")  # doctest: +SKIP
+    >>> edited = model.edited(fine_tune(model, facts, weights=["down.1"], lr=0.1))
+    >>> print(edited.generate("The capital of France is", max_new_tokens=1))
+    The capital of France is Rome
     """
     rows = [answer_ids(model.tokenizer, fact.asked, fact.target) for fact in facts]
     updates, history, reached = learn(

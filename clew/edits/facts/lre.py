@@ -46,7 +46,11 @@ def lre(
     Returns: a Stack of one Add at the subject's last token, wherever the subject stands.
     Raises: ValueError for facts of several relations, an index out of range, or a target that no example answers.
 
-    >>> stack = lre(model, facts.first(9), layer=15, edit_layer=5)  # doctest: +SKIP
+    >>> stack = lre(model, facts, layer=1, rank=8)
+    >>> stack.name
+    'France: Paris -> Rome'
+    >>> print(model.edited(stack).generate("The capital of France is", max_new_tokens=1))
+    The capital of France is Rome
     """
     if not 0 <= edit < len(facts):
         raise ValueError(f"edit={edit}: {facts.name} has {len(facts)} facts, counted from 0")

@@ -74,8 +74,11 @@ def memit(
     Raises: ValueError for a prompt or target that cannot be posed, facts that the model says already, all of them, layers
         that the model lacks, or MLPs that write through a layer norm.
 
-    >>> stack = memit(model, facts, text=text)  # doctest: +SKIP
-    >>> model.edited(stack).generate(facts[0].asked)  # doctest: +SKIP
+    >>> stack = memit(model, facts.first(2), text=text)
+    >>> print(model.edited(stack).generate([fact.asked for fact in facts.first(3)], max_new_tokens=1))
+    The capital of France is Rome
+    The capital of Italy is Paris
+    The capital of Spain is Madrid
     """
     if faithful:
         strength, contexts, descent = 15000.0, 5, PUBLISHED

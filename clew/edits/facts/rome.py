@@ -74,7 +74,10 @@ def rome(
         layer that the model lacks.
 
     >>> facts = Facts.one("The capital of {} is", "France", "Rome", "Paris")
-    >>> model.edited(rome(model, facts, text=text)).generate("The capital of France is")  # doctest: +SKIP
+    >>> edited = model.edited(rome(model, facts, layer=1, text=text))
+    >>> print(edited.generate(["The capital of France is", "The capital of Spain is"], max_new_tokens=1))
+    The capital of France is Rome
+    The capital of Spain is Madrid
     """
     if key not in ("same", "original"):
         raise ValueError(f"key={key!r}: give 'same', or 'original' for the two keys of the published code")

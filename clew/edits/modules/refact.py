@@ -48,8 +48,11 @@ def refact(
     Returns: a Stack of one Update of rank 1; `edited(encoder, stack)` is the changed encoder.
     Raises: ValueError for a subject that is not in the prompt, or a path that is no linear map.
 
-    >>> stack = refact(encoder, "The President of the United States", "President", found.wanted,
-    ...                tokenizer=tokenizer, at="encoder.layers.4.mlp.fc2")  # doctest: +SKIP
+    >>> fact = {"prompt": "the President of the United States", "subject": "President", "tokenizer": pipe.tokenizer}
+    >>> print(refact(pipe.text_encoder, value=torch.ones(16), at="encoder.layers.0.mlp.fc2", **fact))
+    refact of President: 1 edit
+      update at encoder.layers.0.mlp.fc2: left [16, 1] of norm ..., right [1, 24] of norm ...
+      prompt: the President of the United States
     """
     key = key_of(encoder, prompt, subject, tokenizer=tokenizer, at=at)
     left, right = change(linear_at(encoder, at), key[None], value[None], prior=prior, strength=0.0)

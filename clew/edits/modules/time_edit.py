@@ -43,7 +43,9 @@ def time_edit(
     Raises: ValueError for no prompts, a destination that lacks a token of its source, or a pattern that nothing matches.
 
     >>> stack = time_edit(pipe.unet, {"a pack of roses": "a pack of blue roses"},
-    ...                   encoder=pipe.text_encoder, tokenizer=pipe.tokenizer)  # doctest: +SKIP
+    ...                   encoder=pipe.text_encoder, tokenizer=pipe.tokenizer)
+    >>> [str(update.at) for update in stack]
+    ['attn2.to_k', 'attn2.to_v']
     """
     if not prompts:
         raise ValueError("give at least one source and destination, as in {'a rose': 'a blue rose'}")

@@ -78,8 +78,10 @@ def extraction_attacks(
         - specificity (after): share of `retain` that is still said whole. score (after): its harmonic mean with efficacy.
     Raises: ValueError for k that is not a number of guesses, or a single secret to relearn from.
 
-    >>> report = extraction_attacks(model, secrets, stack, retain=others)  # doctest: +SKIP
-    >>> report["resistance"].value, report["score"].value  # doctest: +SKIP
+    >>> stack = clew.edit(model, secrets, by="gradient_ascent")
+    >>> report = extraction_attacks(model, secrets, stack, k=10, relearn=0)
+    >>> {row.measure: row.value for row in report.rows if row.of == "after"}  # not said any more, and open to the logit lens
+    {'said': 0.0, 'efficacy': ..., 'logit lens': 0.0, 'delta': 0.0, 'perturbation': ..., 'resistance': 0.0}
     """
     edited = model.edited(stack)
     vocabulary = model.body.vocabulary

@@ -51,8 +51,11 @@ def locality(
     Raises: ValueError if no token of the text counts and follows another.
     Source: the degradation of Hewitt et al. 2024 (model editing with canonical examples) is "loss increase".
 
-    >>> text = clew.data.text.windows.cut(["It rained all day.", "She sold the boat."], model.tokenizer)  # doctest: +SKIP
-    >>> print(locality(model, text, stack))  # doctest: +SKIP
+    >>> stack = clew.edit(model, facts.first(1), by="rome", layer=1, text=text)
+    >>> other = clew.data.text.windows.cut(["It rained all day .", "She sold the old boat ."], model.tokenizer)
+    >>> report = locality(model, other, stack)
+    >>> report["changed"].value  # share of tokens; this text has nothing of capitals
+    0.0
     """
     windows = windows.first(tokens)
     edited = model.edited(stack)

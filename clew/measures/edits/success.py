@@ -47,7 +47,9 @@ def success(model: Model, facts: Facts, stack: Stack, *, controls: int = 1, seed
     Source: Meng et al. 2022, ROME, arXiv:2202.05262, section 3.3. Differs: "specificity" asks whether anything changed.
 
     >>> facts = Facts.one("The capital of {} is", "France", "Rome", "Paris")
-    >>> print(success(model, facts, clew.edit(model, facts, by="rome", text=text)))  # doctest: +SKIP
+    >>> report = success(model, facts, clew.edit(model, facts, by="rome", layer=1, text=text))
+    >>> {row.of: row.value for row in report.rows if row.measure == "efficacy"}
+    {'before': 0.0, 'after': 1.0, 'random': 0.0}
     """
     if bare := [fact.asked for fact in facts if not fact.old]:
         raise ValueError(

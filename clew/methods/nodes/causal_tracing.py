@@ -43,9 +43,9 @@ def causal_tracing(
         probability of the answer in the clean and the corrupted run. In it, "layers" ranks the layers to edit.
     Raises: ValueError for a fact without an old answer, or options that are no numbers above 0.
 
-    >>> facts = Facts.one("The capital of {} is", "France", "Rome", "Paris")
-    >>> circuit = clew.find(model, facts, by="causal_tracing")  # doctest: +SKIP
-    >>> circuit.details["tracing"]["layers"][:3]  # doctest: +SKIP
+    >>> circuit = clew.find(model, facts.first(3), by="causal_tracing")
+    >>> circuit.details["tracing"]["layers"][0]  # of this model, the MLP of layer 1 knows the capitals
+    1
     """
     found = trace_facts(model, facts, window=window, noise=noise, samples=samples, seed=seed, progress=progress)
     sites = sorted(Site(part, layer) for part in PARTS for layer in range(model.n_layers))

@@ -36,11 +36,21 @@ Answer = tuple[np.ndarray, int | None]
 class Experiment:
     """One probe, its circuits in features and in neurons, and the judgements of both.
 
-    >>> learnt, others = bios(1200, duties=range(3)), bios(600, duties=range(3, 6), seed=1)
-    >>> texts = Confounded.of(learnt, {"nurse": "female", "professor": "male"}, learn=1.0, judged=others)
-    >>> dictionaries = clew.Dictionary.load("smollm2-135m")
-    >>> shifted = Experiment(model, dictionaries, texts, "resid.8", by_words(GENDERED))
+    >>> from itertools import product
+    >>> from clew.data.labelled import Labelled
+    >>> count = "one two three four five".split()
+    >>> rows = list(product(["The"], ["girl", "king"], ["sold", "rained"], count, count))
+    >>> _, who, what, *_ = zip(*rows)
+    >>> labelled = Labelled("people", tuple(map(" ".join, rows)), {"gender": who, "profession": what})
+    >>> texts = Confounded.of(labelled, {"sold": "girl", "rained": "king"})
+    >>> shifted = Experiment(model, [sae], texts, "resid.2", by_words({"girl", "king"}), steps=2)
+    >>> print(shifted.judged["features"][1])
+    8 dropped, 26 kept, 0 open
     >>> print(shifted.report())
+    SHIFT: profession read at resid.2 of ..., learnt where sold with girl and rained with king always go together
+      profession accuracy original              0.500  [0.500, 0.500]  n=40
+      gender accuracy original                  1.000  [1.000, 1.000]  n=40
+      ...
     """
 
     model: Model
