@@ -14,10 +14,10 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 import clew
-from clew.data.facts import Fact, Facts
+from clew.data.facts.facts import Fact, Facts
+from clew.data.facts.secrets import Secret, Secrets
 from clew.data.planted._compile import Draft, Spaces
-from clew.data.secrets import Secret, Secrets
-from clew.data.windows import cut
+from clew.data.text.windows import cut
 from clew.dictionaries import ReLU
 
 CAPITALS = {

@@ -19,7 +19,7 @@ from cyclopts import CycloptsError
 
 import clew
 from clew.apps.cli import commands, menu
-from clew.data.labelled import Labelled
+from clew.data.labels.labelled import Labelled
 from clew.data.planted import induction
 from tests.stage import names
 

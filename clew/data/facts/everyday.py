@@ -47,8 +47,8 @@ def facts(n: int = 100, *, model: Model | None = None, relation: str | None = No
         relation: one of RELATIONS; all of them by default.
     Raises: ValueError when there are fewer than n, or for an unknown relation.
 
-    >>> [fact.asked for fact in facts(2)]  # doctest: +SKIP
-    ['The currency of Canada is the', 'Most people in Peru speak']
+    >>> [fact.asked for fact in facts(2)]
+    ['A tulip is a type of', 'The usual color of the cucumber is']
     """
     if relation is not None and relation not in RELATIONS:
         raise ValueError(f"there is no relation {relation!r}; {near(relation, RELATIONS)}")

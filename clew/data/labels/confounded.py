@@ -20,7 +20,7 @@ Group = tuple[str, str]
 class Confounded:
     """Which professor is a man? In `train` every one, and every nurse a woman; in `test` half of them.
 
-    >>> from clew.data.bios import bios
+    >>> from clew.data.labels.bios import bios
     >>> texts = Confounded.of(bios(300), {"nurse": "female", "professor": "male"})
     >>> sorted(set(zip(texts.train.labels["profession"], texts.train.labels["gender"])))
     [('nurse', 'female'), ('professor', 'male')]

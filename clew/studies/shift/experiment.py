@@ -37,7 +37,7 @@ class Experiment:
     """One probe, its circuits in features and in neurons, and the judgements of both.
 
     >>> from itertools import product
-    >>> from clew.data.labelled import Labelled
+    >>> from clew.data.labels.labelled import Labelled
     >>> count = "one two three four five".split()
     >>> rows = list(product(["The"], ["girl", "king"], ["sold", "rained"], count, count))
     >>> _, who, what, *_ = zip(*rows)
