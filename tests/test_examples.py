@@ -208,3 +208,15 @@ def test_an_edit_of_a_stranger_takes_out_what_it_says(stranger: dict[str, str]) 
     (edit,) = stack
     held = model.edited(stack).run(texts[0], read=["resid.1"])["resid.1"]
     assert (held @ edit.directions[0]).abs().max() < 1e-9 * edit.directions.norm()
+
+
+def test_a_page_that_uses_a_name_it_never_defines_is_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\nx = 1\n```\n\nThen\n\n```python\nassert x == 1\ny = z\n```\n")
+    with pytest.raises(NameError, match="'z'"):
+        typed(page)
+
+
+def test_an_example_that_says_something_else_is_seen() -> None:
+    test = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, None)
+    assert doctest.DocTestRunner(optionflags=FLAGS).run(test, out=lambda said: None).failed == 1

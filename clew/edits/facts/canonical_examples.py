@@ -66,7 +66,7 @@ def canonical_examples(
     Returns: a Stack of an update of each weight; `about` holds the share of examples that succeed before and after.
     Raises: ValueError for a success outside (0, 1), examples that cannot be posed, or that all succeed already.
 
-    >>> stack = canonical_examples(model, facts.first(2), text=text, weights=["down.1"])
+    >>> stack = canonical_examples(model, facts.first(2), text=text, weights=["down.1"], lr=0.01)
     >>> stack.about["succeed before"], stack.about["succeed after"]
     (0.0, 1.0)
     """
