@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -158,9 +159,14 @@ def test_plans_in_a_page_are_plans() -> None:
     assert [plan.by for plan in read] == ["transcoder", "crosscoder"]
 
 
+def test_entry_points_in_a_page_are_of_rooms_that_there_are() -> None:
+    read = [tomllib.loads(code)["project"]["entry-points"] for page in PAGES for _, code in blocks(page, "toml")]
+    assert read and all((ROOT / group.replace(".", "/")).is_dir() for groups in read for group in groups)
+
+
 def test_every_block_is_of_a_kind_that_is_checked() -> None:
     fences = sum(page.read_text(encoding="utf-8").count("\n```") for page in PAGES)
-    kinds = [blocks(page, kind) for page in PAGES for kind in ("python", "", "json")]
+    kinds = [blocks(page, kind) for page in PAGES for kind in ("python", "", "json", "toml")]
     assert 2 * sum(map(len, kinds)) == fences
 
 
