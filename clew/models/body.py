@@ -186,7 +186,7 @@ class Body:
         """Token ids, left padded, and which are real; special tokens as the tokenizer itself adds them."""
         if not prompts:
             raise ValueError("there is nothing to run: no prompts were given")
-        ids, real = left_padded([ids_of(self.tokenizer, prompt) for prompt in prompts])
+        ids, real = left_padded([ids_of(self.tokenizer, prompt, f"prompt {i}") for i, prompt in enumerate(prompts)])
         return ids.to(self.device), real.to(self.device)
 
     @cached_property

@@ -15,11 +15,11 @@ from torch import Tensor
 Prompt = str | Sequence[int]
 
 
-def ids_of(tokenizer: Any, prompt: Prompt) -> list[int]:
-    """The token ids of a prompt. Raises: ValueError for one without a token."""
+def ids_of(tokenizer: Any, prompt: Prompt, name: str = "the prompt") -> list[int]:
+    """The token ids of a prompt. Raises: ValueError for one without a token, under its name."""
     ids = list(tokenizer(prompt)["input_ids"]) if isinstance(prompt, str) else list(prompt)
     if not ids:
-        raise ValueError(f"the prompt {prompt!r} has no tokens")
+        raise ValueError(f"{name} ({prompt!r}) has no tokens")
     return ids
 
 

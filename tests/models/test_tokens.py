@@ -16,7 +16,7 @@ def test_a_text_is_what_the_tokenizer_makes_of_it_and_ids_stay_as_they_are():
 
 
 def test_a_prompt_without_a_token_is_refused():
-    with pytest.raises(ValueError, match="'' has no tokens"):
+    with pytest.raises(ValueError, match=r"the prompt \(''\) has no tokens"):
         ids_of(word_tokenizer(), "")
 
 
