@@ -133,13 +133,6 @@ def test_no_prompt_of_a_planted_set_is_on_both_sides(planted):
     assert set(task.train.prompts()).isdisjoint(task.test.asked())
 
 
-def test_one_text_is_no_side():
-    with pytest.raises(ValueError, match="letter by letter"):
-        Texts.of((["a"], "b"))
-    assert Texts.of([[1, 2], [3]]).lists == (((1, 2), (3,)),) and Texts.of(([[1, 2]], [])).lists == (((1, 2),), ())
-    assert Texts.of(task := random_behaviour(n=4)) is task and Texts.of(None) is None
-
-
 def only(model: clew.Model, given: Facts | Secrets | Labelled | Texts, **options: object) -> clew.Stack:
     """An edit that says how much it was made from."""
     add = clew.Add("resid.1", vector=torch.ones(model.body.widths[clew.Site.parse("resid.1")]))
