@@ -115,6 +115,23 @@ def uses(house: Path, pattern: str, *, outside: str) -> list[str]:
     return found
 
 
+MOST = 12
+"""Parameters of a function: put together, as one frozen value, what always travels together."""
+
+
+def long_signatures(house: Path) -> list[str]:
+    """Functions and methods of more than MOST parameters, not counting the `self` or `cls` of a method."""
+    found = []
+    for name, tree in modules(house).items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                given = node.args
+                every = [*given.posonlyargs, *given.args, given.vararg, *given.kwonlyargs, given.kwarg]
+                taken = [a for a in every if a and a.arg not in ("self", "cls")]
+                found += [f"{name}.{node.name} takes {len(taken)}"] * (len(taken) > MOST)
+    return found
+
+
 def test_every_room_has_a_floor():
     assert {room(name) for name in modules(HOUSE)} <= set(FLOOR)
 
@@ -142,6 +159,10 @@ def test_only_apps_prints():
 def test_only_scale_speaks_to_torch_distributed():
     """Where work is spread over processes is written in one room; what is not spread asks there whether it is."""
     assert uses(HOUSE, r"(torch\.)?distributed(\..*)?|dist\..*", outside="scale") == []
+
+
+def test_no_signature_is_longer_than_twelve():
+    assert long_signatures(HOUSE) == []
 
 
 def test_nothing_unpickles():
@@ -191,3 +212,10 @@ def test_a_hook_and_a_print_are_seen(tmp_path):
     house = small_house(tmp_path, {"data/a.py": "print(m.register_forward_hook(f))\n"})
     assert uses(house, r".*\.register_\w*hook\w*", outside="models") == ["clew.data.a:1 m.register_forward_hook"]
     assert uses(house, "print", outside="apps") == ["clew.data.a:1 print"]
+
+
+def test_a_long_signature_is_seen(tmp_path):
+    twelve = ", ".join(f"a{i}" for i in range(12))
+    text = f"class A:\n    def f(self, {twelve}): ...\n    def g(self, {twelve}, *, b): ...\ndef h({twelve}, **more): ...\n"
+    house = small_house(tmp_path, {"sites.py": text})
+    assert sorted(long_signatures(house)) == ["clew.sites.g takes 13", "clew.sites.h takes 13"]

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from clew.data.text.windows import Packing, Windows, cut
+from clew.data.text.windows import Windows, cut
 from clew.files import read_json, write_json, write_whole
 from clew.models import Model
 from clew.readings.source import ROUND, checked_sites, harvest, permutation, place, shared_rounds
@@ -159,9 +159,6 @@ def record(
     sites: Sequence[Site | str],
     to: str | Path,
     tokens: int | None = None,
-    context: int = 64,
-    packing: Packing = "sentences",
-    skip: int = 1,
     dtype: Dtype = "float16",
     batch: int = 2048,
     shard: int = 8192,
@@ -172,13 +169,12 @@ def record(
     """Run texts once and keep what flows at the sites.
 
     Args:
-        texts: cut into windows by `clew.data.text.windows.cut`; or windows that are cut already, for all its options
-            and chats.
+        texts: cut into windows as `clew.data.text.windows.cut` does by default; or windows that are cut already, by its
+            options or from chats.
         sites: recorded in the same pass, which stops at the last of them.
         to: the folder; a recording that was killed there goes on where it stopped.
         tokens: how many positions to record, to the end of a window, fewer if the text is shorter; 100,000 of texts,
             and all of windows, by default.
-        context, packing, skip: how texts are cut.
         dtype: on disk. float16 where it fits (a site with larger values is kept in float32); int8 is half of it, with
             one float32 scale per row; `Store.lost` says what that cost.
         batch: tokens that run at once; a GPU wants more.
@@ -193,7 +189,7 @@ def record(
     if dtype not in get_args(Dtype):
         raise ValueError(f"a store cannot hold {dtype!r}; choose from {', '.join(get_args(Dtype))}")
     chosen, (rank, world) = checked_sites(model, sites), place(rank, world)
-    windows = _windows(model, texts, tokens, context, packing, skip)
+    windows = _windows(model, texts, tokens)
     groups = _groups(windows, shard)
     folder = Path(to)
     about = {
@@ -228,16 +224,9 @@ def record(
     return store
 
 
-def _windows(
-    model: Model, texts: Iterable[str] | Windows, tokens: int | None, context: int, packing: Packing, skip: int
-) -> Windows:
+def _windows(model: Model, texts: Iterable[str] | Windows, tokens: int | None) -> Windows:
     if not hasattr(texts, "policy"):  # which says how windows were cut
-        limit = 100_000 if tokens is None else tokens
-        return cut(
-            cast(Iterable[str], texts), model.tokenizer, context=context, packing=packing, skip=skip, limit=limit
-        )
-    if (context, packing, skip) != (64, "sentences", 1):
-        raise ValueError("these windows are cut already; give context, packing and skip to clew.data.text.windows.cut")
+        return cut(cast(Iterable[str], texts), model.tokenizer, limit=100_000 if tokens is None else tokens)
     windows = cast(Windows, texts)
     return windows if tokens is None else windows.first(tokens)
 

@@ -11,9 +11,7 @@ import torch
 from clew import finder
 
 MOST = 12
-"""Parameters of a function."""
-LONGER = {"hypothesis_tests": 13}
-"""Those that have more. It can only get shorter: put together what always travels together."""
+"""Parameters of a function: put together what always travels together."""
 
 
 def check_signature(function: Callable[..., Any], *first: str, returns: type, others: Sequence[str] = ()) -> None:
@@ -27,7 +25,7 @@ def check_signature(function: Callable[..., Any], *first: str, returns: type, ot
     assert all(want in ("*", name) for want, name in zip(first, ahead, strict=False)), (ahead, first)
     assert set(ahead[len(first) :]) <= set(others), f"{ahead[len(first) :]} should be by keyword only"
     assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters), "a signature is the configuration"
-    assert len(parameters) <= LONGER.get(function.__name__, MOST), f"{len(parameters)} parameters"
+    assert len(parameters) <= MOST, f"{len(parameters)} parameters"
     hints = get_type_hints(function)
     assert hints.keys() >= {p.name for p in parameters}, "a parameter has no type"
     assert issubclass(hints["return"], returns), hints["return"]

@@ -1,10 +1,13 @@
 """Every command: a sentence for the menu, every option explained, and nothing but options."""
 
 import inspect
+from collections import Counter
+from dataclasses import fields, is_dataclass
 
 import pytest
 
 from clew.apps.cli import commands
+from clew.apps.cli._options import fields_of, typed
 
 
 @pytest.mark.parametrize("name", sorted(commands()))
@@ -12,7 +15,27 @@ def test_it_explains_itself(name):
     command = commands([name])[name]
     doc = inspect.getdoc(command) or ""
     assert "." in doc.partition("\n\n")[0], "no first sentence"
-    parameters = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    silent = [p.name for p in parameters if p.name != "json" and f"\n{p.name}\n" not in doc]
+    parameters = [
+        p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD
+    ]
+    groups = [p.annotation for p in parameters if is_dataclass(p.annotation)]
+    single = [p.name for p in parameters if not is_dataclass(p.annotation)]
+    silent = [option for option in single if option != "json" and f"\n{option}\n" not in doc]
+    silent += [field for group in groups for field in unsaid(group)]
     assert not silent, f"clew {name} --help does not say what {', '.join(silent)} is"
     assert all(p.annotation is not p.empty for p in parameters)
+
+
+def unsaid(group: type) -> set[str]:
+    """The fields of a group of options that have no sentence under them."""
+    classes = [kind for kind in group.__mro__ if is_dataclass(kind)]
+    said = {field for kind in classes for field, words in fields_of(kind).items() if words}
+    return {field.name for field in fields(group)} - said - {"json"}
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_no_option_is_there_twice(name):
+    parameters = list(inspect.signature(commands([name])[name], eval_str=True).parameters.values())
+    counted = Counter(option for p in parameters for option in typed([p]) - {p.name})
+    counted.update(p.name for p in parameters if not is_dataclass(p.annotation))
+    assert [option for option, times in counted.items() if times > 1] == []

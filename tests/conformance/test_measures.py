@@ -8,13 +8,21 @@ import pytest
 from clew import finder
 from clew.data.planted import induction
 from clew.data.planted._compile import Planted
+from clew.measures.circuits.hypothesis_tests import Minimality
 from clew.methods.nodes.attribution_patching import attribution_patching
 from clew.report import Report
 from tests.conformance.shape import bits, check_signature, check_untouched, check_words
 
 CLAIMS = {"measures.circuits": "circuit", "measures.dictionaries": "dictionary", "measures.edits": "stack"}
 MEASURES = [(room, name) for room in CLAIMS for name in finder.names(room)]
-QUICK = {"draws": 20, "repeats": 2, "groups": 2, "n": 5, "search": "attribution_patching"}
+QUICK = {
+    "draws": 20,
+    "minimality": Minimality(draws=20),
+    "repeats": 2,
+    "groups": 2,
+    "n": 5,
+    "search": "attribution_patching",
+}
 """Options under which a measure is quick; each is given to those that have it."""
 NEED_MORE = (
     "change",

@@ -4,7 +4,9 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,11 +25,13 @@ TEXTS = [
     "the nurse said that she was not very good . The old king and the red queen said that he was good . "
     "The doctor said of the man ."
 ] * 3 + ["the queen said ."]
+CUTTING = {"context": 8}
 RESID = Site.parse("resid.0")
 
 
-def recorded(model: Model, folder: Path, **options: object) -> Store:
-    return record(model, TEXTS, sites=["resid.0", "mlp.1"], to=folder, **{"context": 8, "batch": 24} | options)
+def recorded(model: Model, folder: Path, cutting: Mapping[str, Any] = CUTTING, **options: Any) -> Store:
+    windows = cut(TEXTS, model.tokenizer, **cutting)
+    return record(model, windows, sites=["resid.0", "mlp.1"], to=folder, **{"batch": 24} | options)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -46,7 +50,7 @@ def test_what_is_recorded_is_what_flows(tmp_path: Path) -> None:
 
 def test_the_bare_module_says_the_same(tmp_path: Path) -> None:
     model = model_of(dtype=torch.float64)
-    store = recorded(model, tmp_path, dtype="float32", packing="none", context=20, shard=20)
+    store = recorded(model, tmp_path, {"packing": "none", "context": 20}, dtype="float32", shard=20)
     module, ids = model.body.module, [model.tokenizer(text)["input_ids"][:20] for text in TEXTS]
     with torch.no_grad():
         hidden = [module(torch.tensor([row]), output_hidden_states=True).hidden_states[1][0, 1:] for row in ids]
@@ -172,14 +176,20 @@ def test_no_more_than_was_wanted(tmp_path: Path) -> None:
     told = []
     store = recorded(model_of(), tmp_path, tokens=10, progress=lambda done, of: told.append((done, of)))
     assert 10 <= len(store) < 10 + 8 and told[-1] == (len(store), len(store))
-    cutting = cut(TEXTS, word_tokenizer(), context=8)
-    kinds = {"sites": ["resid.0"], "to": tmp_path / "windows"}
-    assert len(record(model_of(), cutting, **kinds, tokens=10)) == len(store)
+    texts, some = (
+        record(model_of(), given, sites=["resid.0"], to=tmp_path / name, tokens=10)
+        for name, given in (("texts", TEXTS), ("windows", cut(TEXTS, word_tokenizer())))
+    )
+    assert len(texts) == len(some) < len(cut(TEXTS, word_tokenizer()).kept)
 
 
-def test_windows_are_not_cut_twice(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="cut already; give context"):
-        record(model_of(), cut(TEXTS, word_tokenizer()), sites=["resid.0"], to=tmp_path, context=8)
+def test_texts_are_cut_as_cut_does_by_default(tmp_path: Path) -> None:
+    model, options = model_of(), {"sites": ["resid.0"], "dtype": "float32"}
+    texts, windows = (
+        record(model, given, to=tmp_path / name, **options)
+        for name, given in (("texts", TEXTS), ("windows", cut(TEXTS, model.tokenizer, limit=100_000)))
+    )
+    assert texts.policy == windows.policy and torch.equal(texts["resid.0"], windows["resid.0"])
 
 
 def test_another_recording_is_told_by_what_differs(tmp_path: Path) -> None:
@@ -189,7 +199,7 @@ def test_another_recording_is_told_by_what_differs(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"differs in dtype\)"):
         recorded(model_of(), tmp_path, dtype="int8")
     with pytest.raises(ValueError, match=r"differs in tokens, policy\)"):
-        recorded(model_of(), tmp_path, context=9, tokens=len(Store.load(tmp_path)))
+        recorded(model_of(), tmp_path, {"context": 9}, tokens=len(Store.load(tmp_path)))
 
 
 def test_what_cannot_be_read_or_recorded(tmp_path: Path) -> None:

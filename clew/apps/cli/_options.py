@@ -7,12 +7,13 @@ import inspect
 import re
 import textwrap
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from functools import wraps
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
@@ -63,7 +64,7 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
         from clew.finder import load  # torch comes with it, which a list of commands must not wait for
 
         function = load(room if isinstance(room, str) else room(tokens), by) if by else None
-        taken = _taken(function, set(own)) if function else []
+        taken = _taken(function, typed(own.values())) if function else []
 
     loaders = {p.name: loader for p in taken if (loader := _loader(get_args(p.annotation)[0]))}
     taken = [_by_name(p) if p.name in loaders else p for p in taken]
@@ -84,6 +85,22 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
     called.__dict__["__signature__"] = inspect.Signature([*own.values(), *taken])
     called.__annotations__ = {p.name: p.annotation for p in [*own.values(), *taken]}
     return called
+
+
+def typed(parameters: Iterable[inspect.Parameter]) -> set[str]:
+    """What can be typed for these parameters of a command: the fields of groups, and the others by their names."""
+    names = set[str]()
+    for parameter in parameters:
+        names.add(parameter.name)
+        if is_dataclass(group := parameter.annotation):
+            names |= {_name(field, hint) for field, hint in get_type_hints(group, include_extras=True).items()}
+    return names
+
+
+def _name(field: str, hint: Any) -> str:
+    """A field's name as an option: its own, or that which its annotation gives it."""
+    said = [name for part in get_args(hint) if isinstance(part, Parameter) for name in part.name or ()]
+    return said[0].removeprefix("--").replace("-", "_") if said else field
 
 
 def _taken(function: Callable[..., Any], own: set[str]) -> list[inspect.Parameter]:

@@ -1,16 +1,11 @@
-"""What commands share: saying a result, showing that work goes on, opening what the user named.
-
-Models and behaviours are typed as Any here: their classes come with torch, which `clew --help` must not import.
-"""
+"""What commands share: saying a result, and showing that work goes on."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -65,52 +60,3 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, of: progress.update(task, completed=done, total=of)
-
-
-def open_lens(
-    model: str,
-    *,
-    through: Sequence[Path] = (),
-    neurons: Sequence[str] = (),
-    heads: bool = False,
-    components: bool = False,
-    dtype: str | None = None,
-    device: str | None = None,
-) -> Any:
-    """The model that the user named, in the basis that the user asked for."""
-    if (bool(through) + bool(neurons) + heads + components) > 1:
-        raise ValueError("--through, --neurons, --heads and --components are ways to see a model; give one of them")
-    import torch
-    import transformers
-
-    import clew
-
-    if device == "cuda" and "LOCAL_RANK" in os.environ:  # each of torchrun's processes has a GPU of its own
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-    types = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
-    if dtype is not None and dtype not in types:
-        raise ValueError(f"{dtype!r} is not a dtype that clew runs in; use one of {', '.join(types)}")
-    transformers.utils.logging.disable_progress_bar()
-    with working(f"opening {model}"):
-        opened = clew.open(model, dtype=types[dtype] if dtype else None, device=device)
-        if through:
-            return opened.through(*(d for path in through for d in clew.Dictionary.load(path)))
-        if neurons:
-            return opened.neurons(*neurons)
-        if components:
-            return opened.components()
-        return opened.heads() if heads else opened
-
-
-def open_behaviour(name: str, lens: Any, examples: int | None, metric: str | None, all_pairs: bool) -> Any:
-    """The behaviour that the user named, as far as this model's tokenizer can pose it; says what fell out."""
-    import clew
-
-    task = clew.Behaviour.load(name, model=lens, **({"n": examples} if examples else {}))
-    task = task if metric is None else task.with_metric(metric)
-    if not all_pairs:
-        with working("keeping the pairs that the model gets right"):
-            task = task.filter(lens)
-    if task.note:
-        aside(task.note)
-    return task

@@ -4,12 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from clew.apps.cli._terminal import Flag, Json, Several, aside, open_behaviour, open_lens, say
+from clew.apps.cli._groups import Asked, Machine, unfolded
+from clew.apps.cli._terminal import Json, Several, aside, say
 
 PLANTED = "planted/"
+
+
+@unfolded
+@dataclass(frozen=True)
+class Compared:
+    """What is set side by side."""
+
+    behaviours: Annotated[tuple[str, ...], Several] = ()
+    """Names (`clew behaviours`) or files; ioi and agreement/simple by default."""
+    units: Annotated[tuple[str, ...], Several] = ("edges", "components")
+    """What is ranked: edges (between components), components, heads, neurons, features."""
+    searches: Annotated[tuple[str, ...], Several] = (
+        "eap",
+        "eap_ig_inputs",
+        "attribution_patching",
+        "integrated_gradients_inputs",
+    )
+    """Files of clew/methods, with options as in eap_ig_inputs:steps=10; by default a few of some forwards and backwards.
+    One that ranks none of the units is left out."""
+    select: Annotated[tuple[str, ...], Several] = ("top",)
+    """How circuits are chosen from scores: files of clew/selection, with options as in ratio:rho=0.7, joined as in
+    bootstrap+ratio."""
+    through: Annotated[tuple[Path, ...], Several] = ()
+    """Files or folders of dictionaries for features; those that clew ships for the model by default."""
+    sizes: Annotated[tuple[float, ...], Several] = ()
+    """Sizes of the circuits, as shares of what is ranked; ten from 0.001 to 1 by default."""
+
+    def plan(self) -> tuple[list[str], list[Any], list[Any]]:
+        """Units, searches and selections. Raises: ValueError for what is none, before anything is run."""
+        from clew.circuits.ranked import UNITS
+        from clew.sites import near
+        from clew.studies.comparison.searches import Search
+        from clew.studies.comparison.selections import selection
+
+        units = _listed(self.units)
+        if unknown := [unit for unit in units if unit not in UNITS]:
+            raise ValueError(f"{unknown[0]!r} is no unit; {near(unknown[0], UNITS)}")
+        searches = _fitting([Search.named(text) for text in _listed(self.searches)], units)
+        return units, searches, [selection(text) for text in _listed(self.select)]
+
+
+@dataclass(frozen=True)
+class Halves(Asked):
+    """What is asked of each behaviour."""
+
+    examples: int | None = 40
+    """How many prompt pairs at most: half to find on, half to judge on."""
 
 
 def bench(
@@ -17,25 +66,12 @@ def bench(
     /,
     *,
     model: str,
-    behaviours: Annotated[tuple[str, ...], Several] = (),
-    units: Annotated[tuple[str, ...], Several] = ("edges", "components"),
-    searches: Annotated[tuple[str, ...], Several] = (
-        "eap",
-        "eap_ig_inputs",
-        "attribution_patching",
-        "integrated_gradients_inputs",
-    ),
-    select: Annotated[tuple[str, ...], Several] = ("top",),
-    through: Annotated[tuple[Path, ...], Several] = (),
-    sizes: Annotated[tuple[float, ...], Several] = (),
-    examples: int = 40,
-    metric: str | None = None,
-    all_pairs: Flag = False,
+    compared: Compared = Compared(),
     seed: int = 0,
     out: Path = Path("bench.json"),
     html: Path | None = None,
-    dtype: str | None = None,
-    device: str | None = None,
+    asked: Halves = Halves(),
+    machine: Machine = Machine(),
     json: Json = False,
 ) -> None:
     """Run searches for circuits side by side and judge them on held-out prompts: one table, with intervals and costs.
@@ -49,66 +85,25 @@ def bench(
         What is compared.
     model
         As for `clew find`; or planted/induction, planted/ioi, whose true circuits are known.
-    behaviours
-        Names (`clew behaviours`) or files; ioi and agreement/simple by default.
-    units
-        What is ranked: edges (between components), components, heads, neurons, features.
-    searches
-        Files of clew/methods, with options as in eap_ig_inputs:steps=10; by default a few of some forwards and backwards.
-        One that ranks none of the units is left out.
-    select
-        How circuits are chosen from scores: files of clew/selection, with options as in ratio:rho=0.7, joined as in
-        bootstrap+ratio.
-    through
-        Files or folders of dictionaries for features; those that clew ships for the model by default.
-    sizes
-        Sizes of the circuits, as shares of what is ranked; ten from 0.001 to 1 by default.
-    examples
-        How many prompt pairs at most: half to find on, half to judge on.
-    metric
-        What is measured on the answer; that of the behaviour by default.
-    all_pairs
-        Also use the pairs that the model gets wrong; they are left out by default.
     seed
         For the random ranking, the bootstrap, and searches that draw.
     out
         The file of finished cells.
     html
         Write a page of the results here.
-    dtype
-        float32, float16, bfloat16 or float64.
-    device
-        Where to run: cpu, cuda, cuda:1, mps.
     """
     from clew.apps.pages.comparison import bench_page
-    from clew.circuits.ranked import UNITS
     from clew.files import write_text
     from clew.measures.circuits.areas import SIZES
-    from clew.sites import near
     from clew.studies.comparison.circuits import Bench
     from clew.studies.comparison.results import Results, as_json
-    from clew.studies.comparison.searches import Search
-    from clew.studies.comparison.selections import selection
     from clew.studies.comparison.table import bench_table
 
-    wanted = _listed(units)
-    if unknown := [unit for unit in wanted if unit not in UNITS]:
-        raise ValueError(f"{unknown[0]!r} is no unit; {near(unknown[0], UNITS)}")
-    chosen = _fitting([Search.named(text) for text in _listed(searches)], wanted)
-    selects = [selection(text) for text in _listed(select)]
+    units, searches, selects = compared.plan()
     results = Results.at(out)
-    opened, tasks, truth = _posed(model, _listed(behaviours), examples, metric, all_pairs, dtype, device)
-    made = Bench(
-        opened,
-        tasks,
-        wanted,
-        chosen,
-        selects,
-        _dictionaries(opened, through) if "features" in wanted else (),
-        truth,
-        sizes or SIZES,
-        seed,
-    )
+    opened, tasks, truth = _posed(model, _listed(compared.behaviours), asked, machine)
+    dictionaries = _dictionaries(opened, compared.through) if "features" in units else ()
+    made = Bench(opened, tasks, units, searches, selects, dictionaries, truth, compared.sizes or SIZES, seed)
     cells = []
     with _told(len(made.jobs)) as tell:
         try:
@@ -138,32 +133,24 @@ def _fitting(searches: Sequence[Any], units: Sequence[str]) -> list[Any]:
     return fit or list(searches)
 
 
-def _posed(
-    model: str,
-    behaviours: Sequence[str],
-    examples: int,
-    metric: str | None,
-    all_pairs: bool,
-    dtype: str | None,
-    device: str | None,
-) -> tuple[Any, dict[str, Any], Any]:
+def _posed(model: str, behaviours: Sequence[str], asked: Asked, machine: Machine) -> tuple[Any, dict[str, Any], Any]:
     """The model, what it is asked by name (or why it cannot be asked that), and the true circuit where it is known."""
     from clew.finder import load
 
     if model.startswith(PLANTED):
         name = model.removeprefix(PLANTED)
-        if behaviours or metric or dtype or device:
+        if behaviours or asked.metric or machine != Machine():
             raise ValueError(f"{model} brings its one behaviour, in float64 on the CPU; leave its options out")
-        planted = load("data.planted", name)(n=examples)
+        planted = load("data.planted", name)(n=asked.examples)
         return planted.model, {planted.behaviour.name: planted.behaviour}, planted.circuit
     names = list(behaviours) or ["ioi", "agreement/simple"]
     for name in names:
         _check_named(name)
-    opened = open_lens(model, dtype=dtype, device=device)
+    opened = machine.open(model)
     tasks: dict[str, Any] = {}
     for name in names:
         try:
-            tasks[name] = open_behaviour(name, opened, examples, metric, all_pairs)
+            tasks[name] = asked.behaviour(name, opened)
         except ValueError as error:
             aside(f"{name}: {error}")
             tasks[name] = str(error)

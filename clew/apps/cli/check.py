@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from clew.apps.cli._terminal import Json, open_lens, say, working
+from clew.apps.cli._groups import Machine
+from clew.apps.cli._terminal import Json, say, working
 
 
-def check(model: str, /, *, dtype: str | None = None, device: str | None = None, json: Json = False) -> None:
+def check(model: str, /, *, machine: Machine = Machine(), json: Json = False) -> None:
     """Check by numbers what every address promises, on a few short passes, and say what does not hold.
 
     Parameters
     ----------
     model
         A bundled name (`clew models`), a folder, a GGUF file or a hub id.
-    dtype
-        float32, float16, bfloat16 or float64.
-    device
-        Where to run: cpu, cuda, cuda:1, mps.
     """
-    opened = open_lens(model, dtype=dtype, device=device)
+    opened = machine.open(model)
     from clew.models.selfcheck import selfcheck
 
     with working(f"checking {model}"):

@@ -3,15 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from clew.apps.cli._evidence import facts_of, labelled_texts, only_one, secrets_of, stack_of, text_windows
+from clew.apps.cli._evidence import Evidence, Text, Way, as_evidence, only_one, stack_of
+from clew.apps.cli._groups import Asked, Machine, View, unfolded
 from clew.apps.cli._options import options_of
-from clew.apps.cli._terminal import Flag, Json, Several, aside, bar, open_behaviour, open_lens, say, working
+from clew.apps.cli._terminal import Json, Several, aside, bar, say, working
+
+
+@as_evidence
+@dataclass(frozen=True)
+class Given(Evidence):
+    """What an edit is computed from, beside a behaviour."""
+
+    prompt: str | None = None
+    """A statement with {} where the subject goes, as in "The capital of {} is"."""
+    subject: str | None = None
+    """What it is about."""
+    target: str | None = None
+    """What the model shall say instead."""
+    old: str = ""
+    """What it says now; measures of the edit need it."""
+    circuit: Path | None = None
+    """What `clew find` saved."""
+
+    def ways(self) -> dict[str, Way]:
+        """As for any evidence, with a fact that is typed and a circuit."""
+        return {
+            "--prompt": self.fact if self.prompt else None,
+            **super().ways(),
+            "--circuit": partial(_circuit, self.circuit) if self.circuit else None,
+        }
+
+    def check(self) -> None:
+        """Raises: ValueError for a fact that lacks a part."""
+        stated = {"--prompt": self.prompt, "--subject": self.subject, "--target": self.target}
+        missing = [name for name, value in stated.items() if not value]
+        if 0 < len(missing) < len(stated):
+            raise ValueError(f"a fact has a prompt, a subject and a target; not given: {' and '.join(missing)}")
+
+    def fact(self, _: Any) -> Any:
+        """The one that is typed."""
+        from clew.data.facts.facts import Facts
+
+        return Facts.one(str(self.prompt), str(self.subject), str(self.target), self.old)
+
+    def typed(self) -> str:
+        """As it is typed for `clew verify`."""
+        if self.facts:
+            return f"--facts {self.facts}"
+        return f"--secrets {self.secrets}" if self.secrets else "--text FILE"
+
+
+@as_evidence
+@dataclass(frozen=True)
+class Ordinary(Text):
+    """Ordinary text, which an edit should leave as it is."""
+
+    text: Annotated[tuple[str, ...], Several] = ()
+    """Ordinary text, for the budget and for edits that take statistics of some: files or folders, `wikipedia`."""
+    tokens: Annotated[int | None, Parameter(name="--text-tokens")] = 20_000
+    """How much of it."""
+    context: int = 64
+    """Longest window of it in tokens."""
+    budget: float | None = None
+    """How much the loss on the text may rise, as a share of it; the edit is made weaker until that holds."""
+
+
+@unfolded
+@dataclass(frozen=True)
+class Upon:
+    """The model that the edit is made for."""
+
+    through: Annotated[tuple[Path, ...], Several] = ()
+    """The dictionaries through which the model is seen."""
+    on: Annotated[tuple[Path, ...], Several] = ()
+    """Files of edits that are in force already; the new one is made upon them, and saved without them."""
+
+    def open(self, model: str, machine: Machine) -> Any:
+        """That model, seen so and with these edits in force."""
+        lens = View(self.through).open(model, machine)
+        if not self.on:
+            return lens
+        edited = lens.edited(stack_of(self.on, lens))
+        aside(f"made upon the edits of {', '.join(map(str, self.on))}, which are not saved with it")
+        return edited
+
+
+@unfolded
+@dataclass(frozen=True)
+class Tried:
+    """What the model writes before and after."""
+
+    tries: Annotated[
+        tuple[str, ...], Parameter(name="--try", consume_multiple=True, negative="", show_default=False)
+    ] = ()
+    """Prompts to continue, before and after."""
+    max_new_tokens: int = 20
+    """How long the continuations are."""
 
 
 @options_of("edits", {"--facts": "rome", "--prompt": "rome", "--secrets": "revs", "--circuit": "shift"})
@@ -21,30 +116,13 @@ def edit(
     /,
     *,
     by: str = "mean_difference",
-    prompt: str | None = None,
-    subject: str | None = None,
-    target: str | None = None,
-    old: str = "",
-    facts: str | None = None,
-    secrets: Path | None = None,
-    labelled: str | None = None,
-    circuit: Path | None = None,
-    through: Annotated[tuple[Path, ...], Several] = (),
-    on: Annotated[tuple[Path, ...], Several] = (),
-    text: Annotated[tuple[str, ...], Several] = (),
-    text_tokens: int = 20_000,
-    context: int = 64,
-    budget: float | None = None,
-    tries: Annotated[
-        tuple[str, ...], Parameter(name="--try", consume_multiple=True, negative="", show_default=False)
-    ] = (),
-    max_new_tokens: int = 20,
+    given: Given = Given(),
+    upon: Upon = Upon(),
+    ordinary: Ordinary = Ordinary(),
+    tried: Tried = Tried(),
     out: Path = Path("edit.safetensors"),
-    examples: int | None = None,
-    metric: str | None = None,
-    all_pairs: Flag = False,
-    dtype: str | None = None,
-    device: str | None = None,
+    asked: Asked = Asked(),
+    machine: Machine = Machine(),
     json: Json = False,
     **options: Any,
 ) -> None:
@@ -62,91 +140,19 @@ def edit(
         A bundled name (`clew behaviours`) or a file; steering goes towards its clean prompts.
     by
         How it is computed: a file of clew/edits. For facts rome, for secrets revs, for a circuit shift by default.
-    prompt
-        A statement with {} where the subject goes, as in "The capital of {} is".
-    subject
-        What it is about.
-    target
-        What the model shall say instead.
-    old
-        What it says now; measures of the edit need it.
-    facts
-        A file of facts (ours, CounterFact, LRE), or a number: that many of clew's own that the model knows.
-    secrets
-        JSON lines of prompts and what must not follow them.
-    labelled
-        JSON lines of labelled texts, or `bios`, `word_classes`, `first_letters`, which clew generates.
-    circuit
-        What `clew find` saved.
-    through
-        The dictionaries through which the model is seen.
-    on
-        Files of edits that are in force already; the new one is made upon them, and saved without them.
-    text
-        Ordinary text, for the budget and for edits that take statistics of some: files or folders, `wikipedia`.
-    text_tokens
-        How much of it.
-    context
-        Longest window of it in tokens.
-    budget
-        How much the loss on the text may rise, as a share of it; the edit is made weaker until that holds.
-    tries
-        Prompts to continue, before and after.
-    max_new_tokens
-        How long the continuations are.
     out
         Where to save it.
-    examples
-        How many prompt pairs at most.
-    metric
-        What is measured on the behaviour's answer; its own by default.
-    all_pairs
-        Also use the pairs that the model gets wrong; they are left out by default.
-    dtype
-        float32, float16, bfloat16 or float64.
-    device
-        Where to run: cpu, cuda, cuda:1, mps.
     """
-    if budget is not None and not text:
+    if ordinary.budget is not None and not ordinary.text:
         raise ValueError("a budget is held on a text; give --text FILE, or --text wikipedia")
-    stated = {"--prompt": prompt, "--subject": subject, "--target": target}
-    if any(stated.values()) and not all(stated.values()):
-        missing = [name for name, value in stated.items() if not value]
-        raise ValueError(f"a fact has a prompt, a subject and a target; not given: {' and '.join(missing)}")
-    given = {
-        "BEHAVIOUR": bool(behaviour),
-        "--prompt": bool(prompt),
-        "--facts": bool(facts),
-        "--secrets": bool(secrets),
-        "--labelled": bool(labelled),
-        "--circuit": bool(circuit),
-    }
-    which = only_one(given, "as `clew edit --help` says") if any(given.values()) else ""
-    lens = open_lens(model, through=through, dtype=dtype, device=device)
-    import clew
-    from clew.finder import load
-
-    if on:
-        lens = lens.edited(stack_of(on, lens))
-        aside(f"made upon the edits of {', '.join(map(str, on))}, which are not saved with it")
-    ways = {
-        "": lambda: None,
-        "BEHAVIOUR": lambda: open_behaviour(str(behaviour), lens, examples, metric, all_pairs),
-        "--prompt": lambda: _fact(prompt, subject, target, old),
-        "--facts": lambda: facts_of(lens, str(facts)),
-        "--secrets": lambda: secrets_of(Path(str(secrets))),
-        "--labelled": lambda: labelled_texts(lens, str(labelled)),
-        "--circuit": lambda: clew.Circuit.load(str(circuit)),
-    }
-    evidence = ways[which]()
-    windows = text_windows(lens, text, text_tokens, context) if text else None
-    tells = budget is not None or "progress" in signature(load("edits", by)).parameters
-    with (bar if tells else working)(f"{by.replace('_', ' ')} on {model}") as tell:
-        options |= {"progress": tell} if tells else {}
-        stack = clew.edit(lens, evidence, by=by, text=windows, budget=budget, **options)
+    given.check()
+    ways = {"BEHAVIOUR": partial(asked.behaviour, behaviour) if behaviour else None, **given.ways()}
+    load = only_one(ways, "as `clew edit --help` says") if any(ways.values()) else None
+    lens = upon.open(model, machine)
+    stack = _computed(lens, load and load(lens), by, ordinary, options, f"{by.replace('_', ' ')} on {model}")
     stack.save(out)
     edited = lens.edited(stack)
-    shown = [_tried(lens, edited, asked, max_new_tokens) for asked in tries]
+    shown = [_tried(lens, edited, prompt, tried.max_new_tokens) for prompt in tried.tries]
     lines = [str(stack), f"saved as {out}"]
     for one in shown:
         lines += ["", f"before  {one['before']}", f"after   {one['after']}", *(f"        {r}" for r in one["receipts"])]
@@ -159,15 +165,27 @@ def edit(
     }
     say("\n".join(lines), {**value, "tries": shown}, json)
     if not json:
-        source = behaviour or (f"--facts {facts}" if facts else f"--secrets {secrets}" if secrets else "--text FILE")
-        seen = "".join(f" --through {path}" for path in through)
-        aside(f"next: clew verify {model} {source} --edit {' '.join(map(str, [*on, out]))}{seen}")
+        edits = " ".join(map(str, [*upon.on, out]))
+        words = ["clew verify", model, behaviour or given.typed(), "--edit", edits, *View(upon.through).typed()]
+        aside(f"next: {' '.join(words)}")
 
 
-def _fact(prompt: Any, subject: Any, target: Any, old: str) -> Any:
-    from clew.data.facts.facts import Facts
+def _circuit(path: Path, _: Any) -> Any:
+    import clew
 
-    return Facts.one(prompt, subject, target, old)
+    return clew.Circuit.load(path)
+
+
+def _computed(lens: Any, evidence: Any, by: str, ordinary: Ordinary, options: dict[str, Any], what: str) -> Any:
+    """The edit, with a bar where it can tell how far it is."""
+    import clew
+    from clew.finder import load
+
+    windows = ordinary.windows(lens) if ordinary.text else None
+    tells = ordinary.budget is not None or "progress" in signature(load("edits", by)).parameters
+    with (bar if tells else working)(what) as tell:
+        options |= {"progress": tell} if tells else {}
+        return clew.edit(lens, evidence, by=by, text=windows, budget=ordinary.budget, **options)
 
 
 def _tried(before: Any, after: Any, prompt: str, length: int) -> dict[str, Any]:

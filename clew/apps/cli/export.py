@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from clew.apps.cli._evidence import stack_of
-from clew.apps.cli._terminal import Json, Several, open_lens, say, working
+from clew.apps.cli._groups import Machine
+from clew.apps.cli._terminal import Json, Several, say, working
 
 
 def export(
@@ -17,8 +18,7 @@ def export(
     to: Path | None = None,
     gguf: Path | None = None,
     steering_vectors: Path | None = None,
-    dtype: str | None = None,
-    device: str | None = None,
+    machine: Machine = Machine(),
     json: Json = False,
 ) -> None:
     """Write an edited model for use without clew.
@@ -40,14 +40,10 @@ def export(
         A GGUF control vector, for llama.cpp and repeng.
     steering_vectors
         A torch file of layers and vectors, for the steering-vectors package.
-    dtype
-        float32, float16, bfloat16 or float64; as the model is saved by default.
-    device
-        Where to run: cpu, cuda, cuda:1, mps.
     """
     if not (to or gguf or steering_vectors):
         raise ValueError("say what to write: --to FOLDER, --gguf FILE or --steering-vectors FILE")
-    lens = open_lens(model, dtype=dtype, device=device)
+    lens = machine.open(model)
     from clew.models.export import save_pretrained
 
     stack = stack_of(edit, lens)

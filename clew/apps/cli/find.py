@@ -4,11 +4,56 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
+from clew.apps.cli._groups import Asked, Machine, View, unfolded
 from clew.apps.cli._options import options_of
-from clew.apps.cli._terminal import Flag, Json, Several, aside, open_behaviour, open_lens, say, working
+from clew.apps.cli._terminal import Flag, Json, aside, say, working
+
+
+@unfolded
+@dataclass(frozen=True)
+class Chosen:
+    """What of the circuit is kept."""
+
+    top: int | None = None
+    """Keep this many nodes, or edges of a search over components; 0 keeps all. 100 where it is not given, but for graphs
+    of one prompt, which come pruned."""
+    select: str = "top"
+    """How they are chosen: top, ratio, greedy, ilp (a file of clew/selection); with options as in ratio:rho=0.7, and one
+    after the other as in bootstrap+greedy."""
+    rho: float = 0.5
+    """For `ratio`: the share that is chosen by largest positive score."""
+    significant: float | None = None
+    """First leave out what does not keep its sign over the prompts with this confidence, such as .95."""
+
+    def choice(self) -> Callable[[Any], Any]:
+        """What keeps that much of a circuit. Raises: ValueError for what cannot be chosen by, before anything is run."""
+        if self.top is not None and self.top < 0:
+            raise ValueError(f"--top is {self.top}; give the number of nodes or edges to keep, or 0 for all")
+        select = _selection(self.select, self.rho)
+
+        def choose(found: Any) -> Any:
+            from clew.finder import load
+
+            if self.significant is not None:
+                found = load("circuits.selection", "bootstrap")(found, confidence=self.significant)
+            top = self.top if self.top is not None else 0 if found.kind.prompt else 100
+            if not top and self.select == "top":
+                return found
+            return select(found, top or max(len(found), len(found.weight)))
+
+        return choose
+
+
+@dataclass(frozen=True)
+class Sought(Asked):
+    """What the circuit is searched for on."""
+
+    all_examples: Flag = False
+    """Use every example, not only the training half; then nothing is left to verify on."""
 
 
 @options_of("methods")
@@ -18,23 +63,13 @@ def find(
     /,
     *,
     by: str = "integrated_gradients",
-    through: Annotated[tuple[Path, ...], Several] = (),
-    neurons: Annotated[tuple[str, ...], Several] = (),
-    heads: Flag = False,
-    components: Flag = False,
     circuit: Path | None = None,
-    top: int | None = None,
-    select: str = "top",
-    rho: float = 0.5,
-    significant: float | None = None,
+    chosen: Chosen = Chosen(),
     out: Path = Path("circuit.json"),
     tried: int = 20,
-    all_examples: Flag = False,
-    examples: int | None = None,
-    metric: str | None = None,
-    all_pairs: Flag = False,
-    dtype: str | None = None,
-    device: str | None = None,
+    view: View = View(),
+    asked: Sought = Sought(),
+    machine: Machine = Machine(),
     json: Json = False,
     **options: Any,
 ) -> None:
@@ -48,94 +83,45 @@ def find(
         A bundled name (`clew behaviours`) or a file.
     by
         The method: a file of clew/methods.
-    through
-        Files or folders of dictionaries; without them the units are neurons.
-    neurons
-        Sites whose single coordinates are the units, such as resid.3.
-    heads
-        Let attention heads be the units.
-    components
-        Let the embedding, heads and MLPs be the units.
     circuit
         A saved circuit whose nodes are scored or wired, for methods that take one.
-    top
-        Keep this many nodes, or edges of a search over components; 0 keeps all. 100 where it is not given, but for graphs
-        of one prompt, which come pruned.
-    select
-        How they are chosen: top, ratio, greedy, ilp (a file of clew/selection); with options as in ratio:rho=0.7, and one
-        after the other as in bootstrap+greedy.
-    rho
-        For `ratio`: the share that is chosen by largest positive score.
-    significant
-        First leave out what does not keep its sign over the prompts with this confidence, such as .95.
     out
         Where to save the circuit.
     tried
         Of a graph whose numbers are effects on the metric, ablate this many of the strongest nodes or edges on eight
         prompts and say whether they do what it predicts; 0 for none.
-    examples
-        How many prompt pairs at most; give `clew verify` the same number.
-    metric
-        What is measured on the answer: logit_difference, answer_logit, log_probability, probability_difference or
-        kl_divergence; that of the behaviour by default.
-    all_pairs
-        Also use the pairs that the model gets wrong; they are left out by default.
-    all_examples
-        Use every example, not only the training half; then nothing is left to verify on.
-    dtype
-        float32, float16, bfloat16 or float64.
-    device
-        Where to run: cpu, cuda, cuda:1, mps.
     """
-    if top is not None and top < 0:
-        raise ValueError(f"--top is {top}; give the number of nodes or edges to keep, or 0 for all")
-    nodes = _nodes(by, circuit)
-    choose = _selection(select, rho)
-    view: dict[str, Any] = {"through": through, "neurons": neurons, "heads": heads, "components": components}
-    lens = open_lens(model, **view, dtype=dtype, device=device)
+    choose, nodes = chosen.choice(), _nodes(by, circuit)
+    lens = view.open(model, machine)
     import clew
     from clew.evidence import half
     from clew.measures.circuits.predicted_effects import with_predicted_effects
 
-    task = open_behaviour(behaviour, lens, examples, metric, all_pairs)
+    task, held_out = asked.behaviour(behaviour, lens), not asked.all_examples
     with working(f"{by.replace('_', ' ')} on {behaviour}"):
-        found = clew.find(lens, task, nodes, by=by, held_out=not all_examples, **options)
+        found = clew.find(lens, task, nodes, by=by, held_out=held_out, **options)
         if len(found.weight):
-            found = with_predicted_effects(lens, half(task, "train", not all_examples), found, nodes=tried)
-    if significant is not None:
-        from clew.finder import load
-
-        found = load("circuits.selection", "bootstrap")(found, confidence=significant)
-    if top is None:
-        top = 0 if found.kind.prompt else 100
-    if top or select != "top":
-        found = choose(found, top or max(len(found), len(found.weight)))
+            found = with_predicted_effects(lens, half(task, "train", held_out), found, nodes=tried)
+    found = choose(found)
     found.save(out)
-    strongest = _strongest(found)
+    shown, value = _summary(found)
+    text = f"{len(found)} nodes and {len(found.weight)} edges, saved as {out}\n{shown}".rstrip()
+    say(text, {**value, "circuit": str(out)}, json)
+    if not json:
+        words = ["clew verify", model, behaviour, str(out), *view.typed(), *asked.typed()]
+        aside(f"next: {' '.join(words)}, or clew show {out}")
+
+
+def _summary(found: Any) -> tuple[str, dict[str, Any]]:
+    """The strongest of a circuit and how well their effects were predicted, for people and for machines."""
+    strongest, effects = _strongest(found), found.details.get("predicted_effects")
     lines = [f"  {n['score']:+9.4f}  {n['address']:<22} {n['label']}".rstrip() for n in strongest]
-    effects = found.details.get("predicted_effects")
     if effects:
         lines.append(
             f"  predicted against intervened effects of the strongest: r {effects['r']:.2f}, slope {effects['slope']:.2f}"
         )
-    summary = {
-        "predicted_effects": effects,
-        "circuit": str(out),
-        "nodes": len(found),
-        "edges": len(found.weight),
-        "strongest": strongest,
-    }
-    say("\n".join([f"{len(found)} nodes and {len(found.weight)} edges, saved as {out}", *lines]), summary, json)
-    if not json:
-        given = (
-            [f"--through {p}" for p in through]
-            + [f"--neurons {' '.join(neurons)}"] * bool(neurons)
-            + ["--heads"] * heads
-            + ["--components"] * components
-        )
-        given += [f"--examples {examples}"] * (examples is not None) + [f"--metric {metric}"] * (metric is not None)
-        given += ["--all-pairs"] * all_pairs
-        aside(f"next: {' '.join(['clew verify', model, behaviour, str(out), *given])}, or clew show {out}")
+    sizes = {"nodes": len(found), "edges": len(found.weight)}
+    return "\n".join(lines), {"predicted_effects": effects, **sizes, "strongest": strongest}
 
 
 def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
@@ -145,7 +131,6 @@ def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
     select = selection(f"ratio:rho={rho}" if name == "ratio" else name)
 
     def choose(found: Any, n: int) -> Any:
-
         return found.top(n) if name == "top" and not found.kind.by_edges else select(found, n)
 
     return choose
@@ -153,7 +138,6 @@ def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
 
 def _strongest(found: Any) -> list[dict[str, Any]]:
     """Ten nodes, or ten edges where components are wired."""
-
     if not found.kind.by_edges:
         return [{"address": n.address, "score": n.score, "label": n.label} for n in found.top(10)]
     some, nodes = found.strongest_edges(10), found.nodes

@@ -2,10 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from clew.apps.cli._terminal import Json, Several, aside, open_lens, say, working
+from clew.apps.cli._groups import Machine, unfolded
+from clew.apps.cli._terminal import Json, Several, aside, say, working
+
+
+@unfolded
+@dataclass(frozen=True)
+class Problem:
+    """What is learnt, and what goes with it where it is learnt."""
+
+    together: Annotated[tuple[str, ...], Several] = ("nurse=female", "professor=male")
+    """The two target classes and the spurious class that goes with each where one learns."""
+    texts: str = "bios"
+    """JSON lines with text and the two labels, or `bios`, which clew generates: half of what people of a profession do
+    is told where one learns, the other half where one judges."""
+    judged_on: Path | None = None
+    """JSON lines of other texts to judge on; then all of `texts` are learnt from."""
+    target: str = "profession"
+    """The label to learn."""
+    spurious: str = "gender"
+    """The label that must not be used."""
+    n: int = 1600
+    """How many texts to generate to learn from; half as many are judged on."""
+    learn: float = 0.6
+    """The share of a file's texts to learn from, where it is judged on the rest."""
+
+    @property
+    def pairs(self) -> dict[str, str]:
+        return dict(_pair(one) for one in self.together)
+
+    def confounded(self, seed: int) -> Any:
+        """The texts, where one label gives the other away."""
+        from clew.data.labels.confounded import Confounded
+
+        learnt, others = self._learnt(seed)
+        share = 1.0 if others else self.learn
+        of = {"target": self.target, "spurious": self.spurious}
+        return Confounded.of(learnt, self.pairs, **of, learn=share, judged=others, seed=seed)
+
+    def _learnt(self, seed: int) -> tuple[Any, Any]:
+        """The texts to learn from, and those to judge on if they are others."""
+        from clew.data.labels.bios import bios
+        from clew.data.labels.labelled import Labelled
+
+        labels = (self.target, self.spurious)
+        others = None if self.judged_on is None else Labelled.load(self.judged_on, labels=labels)
+        if self.texts != "bios" or Path(self.texts).exists():
+            return Labelled.load(self.texts, labels=labels), others
+        professions = tuple(self.pairs)
+        learnt = bios(self.n, professions=professions, duties=range(3), seed=seed)
+        return learnt, others or bios(self.n // 2, professions=professions, duties=range(3, 6), seed=seed + 1)
+
+
+@unfolded
+@dataclass(frozen=True)
+class Irrelevant:
+    """What says that a unit is about the wrong thing."""
+
+    words: Annotated[tuple[str, ...], Several] = ()
+    """What the rule that judges looks for among the tokens a unit fires on; gendered words by default."""
+    judged: Path | None = None
+    """What `clew judge` saved: it decides, and the rule only of units it does not know."""
+    keywords: Annotated[tuple[str, ...], Several] = ()
+    """The concepts of the bottleneck; those of the generated professions by default."""
+
+    def judge(self) -> Any:
+        from clew.data.labels.bios import GENDERED
+        from clew.studies.shift.experiment import by_file, by_words
+
+        rule = by_words(self.words or GENDERED)
+        return by_file(self.judged, rule) if self.judged else rule
+
+    def concepts(self, classes: Iterable[str]) -> tuple[str, ...]:
+        """The keywords, by default those known of these classes."""
+        from clew.data.labels.bios import KEYWORDS
+
+        return self.keywords or tuple(word for name in classes for word in KEYWORDS.get(name, ()))
+
+
+@unfolded
+@dataclass(frozen=True)
+class Search:
+    """How the units are found, and the classifier learnt."""
+
+    nodes: int = 100
+    """How many units are judged, the strongest."""
+    attributed: int = 100
+    """How many texts a circuit is found on."""
+    by: str = "integrated_gradients"
+    """The method that finds it."""
+    steps: int = 10
+    """Of integrated gradients."""
+    epochs: int = 5
+    """Of the classifier."""
+    skip: int = 1
+    """Tokens at the start of a text that are not read: the first is an attention sink in most models."""
 
 
 def shift(
@@ -13,23 +109,10 @@ def shift(
     /,
     *,
     site: str,
-    together: Annotated[tuple[str, ...], Several] = ("nurse=female", "professor=male"),
+    problem: Problem = Problem(),
     through: Annotated[tuple[str, ...], Several] = (),
-    texts: str = "bios",
-    judged_on: Path | None = None,
-    target: str = "profession",
-    spurious: str = "gender",
-    n: int = 1600,
-    words: Annotated[tuple[str, ...], Several] = (),
-    judged: Path | None = None,
-    keywords: Annotated[tuple[str, ...], Several] = (),
-    nodes: int = 100,
-    attributed: int = 100,
-    by: str = "integrated_gradients",
-    steps: int = 10,
-    epochs: int = 5,
-    learn: float = 0.6,
-    skip: int = 1,
+    irrelevant: Irrelevant = Irrelevant(),
+    search: Search = Search(),
     seed: int = 0,
     circuit: Path | None = None,
     out: Path | None = None,
@@ -48,75 +131,29 @@ def shift(
         A name, folder, hub id or GGUF file.
     site
         Where the classifier reads, such as resid.8.
-    together
-        The two target classes and the spurious class that goes with each where one learns.
     through
         Dictionaries for the features; those that come with clew for this model by default.
-    texts
-        JSON lines with text and the two labels, or `bios`, which clew generates: half of what people of a profession do
-        is told where one learns, the other half where one judges.
-    judged_on
-        JSON lines of other texts to judge on; then all of `texts` are learnt from.
-    target
-        The label to learn.
-    spurious
-        The label that must not be used.
-    n
-        How many texts to generate to learn from; half as many are judged on.
-    words
-        What the rule that judges looks for among the tokens a unit fires on; gendered words by default.
-    judged
-        What `clew judge` saved: it decides, and the rule only of units it does not know.
-    keywords
-        The concepts of the bottleneck; those of the generated professions by default.
-    nodes
-        How many units are judged, the strongest.
-    attributed
-        How many texts a circuit is found on.
-    by
-        The method that finds it.
-    steps
-        Of integrated gradients.
-    epochs
-        Of the classifier.
-    learn
-        The share of a file's texts to learn from, where it is judged on the rest.
-    skip
-        Tokens at the start of a text that are not read: the first is an attention sink in most models.
-    circuit
-        Save the circuit of features with the tokens they fire on, for `clew judge`.
     seed
         Of the generated texts and of the classifier.
-    device
-        Where to run: cpu, cuda, cuda:1, mps.
+    circuit
+        Save the circuit of features with the tokens they fire on, for `clew judge`.
     out
         Save the report.
+    device
+        Where to run: cpu, cuda, cuda:1, mps.
     """
-    from clew.data.labels.bios import GENDERED, KEYWORDS
-    from clew.data.labels.confounded import Confounded
-    from clew.studies.shift.experiment import Experiment, by_file, by_words
+    from clew.studies.shift.experiment import Experiment
     from clew.studies.shift.table import markdown
 
-    pairs = dict(_pair(one) for one in together)
-    learnt, others = _texts(texts, judged_on, tuple(pairs), target, spurious, n, seed)
-    chosen = Confounded.of(
-        learnt, pairs, target=target, spurious=spurious, learn=1.0 if others else learn, judged=others, seed=seed
-    )
-    opened = open_lens(model, device=device)
-    rule = by_words(words or GENDERED)
+    texts = problem.confounded(seed)
     experiment = Experiment(
-        opened,
+        Machine(device=device).open(model),
         _dictionaries(through or (model,)),
-        chosen,
+        texts,
         site,
-        by_file(judged, rule) if judged else rule,
-        keywords or tuple(word for name in pairs for word in KEYWORDS.get(name, ())),
-        nodes=nodes,
-        attributed=attributed,
-        by=by,
-        steps=steps,
-        skip=skip,
-        epochs=epochs,
+        irrelevant.judge(),
+        irrelevant.concepts(problem.pairs),
+        **asdict(search),
         seed=seed,
         told=lambda row: aside(f"{row} ..."),
     )
@@ -134,21 +171,6 @@ def _pair(word: str) -> tuple[str, str]:
     if not (target and equals and spurious):
         raise ValueError(f"--together takes pairs such as nurse=female professor=male; {word!r} was given")
     return target, spurious
-
-
-def _texts(
-    name: str, judged_on: Path | None, professions: tuple[str, ...], target: str, spurious: str, n: int, seed: int
-) -> tuple[Any, Any]:
-    """The texts to learn from, and those to judge on if they are others."""
-    from clew.data.labels.bios import bios
-    from clew.data.labels.labelled import Labelled
-
-    labels = (target, spurious)
-    others = None if judged_on is None else Labelled.load(judged_on, labels=labels)
-    if name == "bios" and not Path(name).exists():
-        learnt = bios(n, professions=professions, duties=range(3), seed=seed)
-        return learnt, others or bios(n // 2, professions=professions, duties=range(3, 6), seed=seed + 1)
-    return Labelled.load(name, labels=labels), others
 
 
 def _dictionaries(names: tuple[str, ...]) -> list[Any]:

@@ -4,13 +4,76 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
+from clew.apps.cli._evidence import Text
+from clew.apps.cli._groups import Machine, unfolded
 from clew.apps.cli._options import options_of
-from clew.apps.cli._terminal import Json, Several, aside, bar, open_lens, say, working
+from clew.apps.cli._terminal import Json, Several, aside, bar, say
+
+
+@unfolded
+@dataclass(frozen=True)
+class Wanted:
+    """Which dictionaries are learnt."""
+
+    sites: Annotated[tuple[str, ...], Several] = ()
+    """Where, such as resid.3; all sites of the store by default."""
+    writes: Annotated[tuple[str, ...], Several] = ()
+    """For transcoders, the site that each of `sites` is to predict, in the same order."""
+    units: Annotated[tuple[int, ...], Several] = (2304,)
+    """How many units; several numbers make several dictionaries."""
+    seeds: Annotated[tuple[int, ...], Several] = (0,)
+    """Where each dictionary starts; several make several dictionaries."""
+    plans: Path | None = None
+    """A JSON file of any mix: [{"by": "topk", "reads": "resid.3", "options": {"units": 4608, "k": 32}}, ...], with
+    "writes", "seed" and "name" where they are wanted; "reads" is a list for a crosscoder. Then --sites, --by and
+    the objective's options are left out."""
+
+    def crossed(self, by: str, held: Sequence[str], options: Mapping[str, Any]) -> list[Any]:
+        """A plan for every site with every number of units and every seed. Raises: ValueError for ends of other number."""
+        import clew
+
+        reads = held or self.sites
+        ends: Sequence[Any] = self.writes or [None] * len(reads)
+        if len(ends) != len(reads):
+            raise ValueError(f"--writes names {len(ends)} sites for {len(reads)} of --sites; give one for each")
+        return [
+            clew.Plan(by, read, write, {"units": n, **options}, seed)
+            for (read, write), n, seed in product(zip(reads, ends, strict=True), self.units, self.seeds)
+        ]
+
+
+@dataclass(frozen=True)
+class Read(Text):
+    """What a model reads while one learns from it."""
+
+    text: Annotated[tuple[str, ...], Several] = ()
+    """Files or folders for a model to read, or `wikipedia`."""
+    tokens: int | None = None
+    """How much of the text."""
+    context: int = 64
+    """Longest window of the text in tokens."""
+
+
+@unfolded
+@dataclass(frozen=True)
+class Loop:
+    """How it is learnt."""
+
+    batch: int = 4096
+    """Rows in a batch."""
+    parts: int = 1
+    """Work through a batch in so many parts, to save memory."""
+    fast_forward: int = 0
+    """Every so many steps, repeat the last step while the loss falls."""
+    save_every: float = 300.0
+    """Seconds between checkpoints."""
 
 
 @options_of("training.objectives", {"--plans": ""})
@@ -18,21 +81,12 @@ def train(
     source: str,
     /,
     *,
-    sites: Annotated[tuple[str, ...], Several] = (),
     by: str = "topk",
-    writes: Annotated[tuple[str, ...], Several] = (),
-    units: Annotated[tuple[int, ...], Several] = (2304,),
-    plans: Path | None = None,
+    wanted: Wanted = Wanted(),
     to: Path,
     steps: int,
-    batch: int = 4096,
-    parts: int = 1,
-    text: Annotated[tuple[str, ...], Several] = (),
-    tokens: int | None = None,
-    context: int = 64,
-    seeds: Annotated[tuple[int, ...], Several] = (0,),
-    fast_forward: int = 0,
-    save_every: float = 300.0,
+    loop: Loop = Loop(),
+    read: Read = Read(),
     device: str | None = None,
     log: Annotated[tuple[str, ...], Several] = (),
     json: Json = False,
@@ -47,69 +101,26 @@ def train(
     ----------
     source
         The folder of a store (`clew record`), or a model to run while learning; then give --text.
-    sites
-        Where, such as resid.3; all sites of the store by default.
     by
         The objective: a file of clew/training/objectives.
-    writes
-        For transcoders, the site that each of `sites` is to predict, in the same order.
-    units
-        How many units; several numbers make several dictionaries.
-    plans
-        A JSON file of any mix: [{"by": "topk", "reads": "resid.3", "options": {"units": 4608, "k": 32}}, ...], with
-        "writes", "seed" and "name" where they are wanted; "reads" is a list for a crosscoder. Then --sites, --by and
-        the objective's options are left out.
     to
         The folder for the dictionaries, log.jsonl and checkpoints.
     steps
         How many batches to learn from.
-    batch
-        Rows in a batch.
-    parts
-        Work through a batch in so many parts, to save memory.
-    text
-        Files or folders for a model to read, or `wikipedia`.
-    tokens
-        How much of the text.
-    context
-        Longest window of the text in tokens.
-    seeds
-        Where each dictionary starts; several make several dictionaries.
-    fast_forward
-        Every so many steps, repeat the last step while the loss falls.
-    save_every
-        Seconds between checkpoints.
     device
         Where to learn: cpu, cuda, cuda:1.
     log
         Also log to wandb, trackio or mlflow.
     """
     import clew
-    from clew.readings.store import Store
     from clew.training import tracker
 
-    chosen = _plans(plans) if plans else []
-    folder = Path(source) / "store.json"
-    if folder.exists():
-        held: Any = Store.load(source)
-        wanted = (
-            sorted({str(s) for p in sites for s in held.sites if fnmatch(str(s), p)})
-            if sites
-            else [str(s) for s in held.sites]
-        )
-    else:
-        held, wanted = _live(source, sites, writes, chosen, text, tokens, context, device)
-    if not chosen:
-        reads = wanted or list(sites)
-        ends: list[Any] = list(writes) or [None] * len(reads)
-        if len(ends) != len(reads):
-            raise ValueError(f"--writes names {len(ends)} sites for {len(reads)} of --sites; give one for each")
-        chosen = [
-            clew.Plan(by, read, write, {"units": n, **options}, seed)
-            for (read, write), n, seed in product(zip(reads, ends, strict=True), units, seeds)
-        ]
-    tracks = [tracker(name, to.name) for name in log if not int(os.environ.get("RANK", "0"))]
-    with bar(f"learning {len(chosen)} dictionaries") as tell:
+    plans = _plans(wanted.plans) if wanted.plans else []
+    held, sites = _source(source, wanted, plans, read, Machine(device=device))
+    plans = plans or wanted.crossed(by, sites, options)
+    first = not int(os.environ.get("RANK", "0"))
+    tracks = [tracker(name, to.name) for name in log] if first else []
+    with bar(f"learning {len(plans)} dictionaries") as tell:
 
         def told(step: int, of: int, numbers: dict[str, float]) -> None:
             tell(step, of)
@@ -117,26 +128,19 @@ def train(
                 track(step, of, numbers)
 
         try:
-            made = clew.train(
-                held,
-                chosen,
-                to=to,
-                steps=steps,
-                batch=batch,
-                parts=parts,
-                device=device,
-                save_every=save_every,
-                fast_forward=fast_forward,
-                progress=told,
-            )
+            made = clew.train(held, plans, to=to, steps=steps, device=device, progress=told, **asdict(loop))
         except KeyboardInterrupt:
             aside(f"what was learnt so far is saved in {to}; the same command goes on from there")
             raise
-    if int(os.environ.get("RANK", "0")):
-        return  # the first process speaks for all
+    if first:  # it speaks for all processes
+        _say(plans, made, to, json)
+
+
+def _say(plans: Sequence[Any], made: Sequence[Any], to: Path, json: bool) -> None:
+    """The dictionaries and what their last batch said of them."""
     value = [
         {"file": f"{p.title}.safetensors", "units": d.n_units, **d.meta["trained"]["last"]}
-        for p, d in zip(chosen, made, strict=True)
+        for p, d in zip(plans, made, strict=True)
     ]
     lines = [
         f"  {v['file']}  {v['units']} units, {v.get('l0', 0):.1f} active, {v.get('unexplained', v['loss']):.3f} unexplained"
@@ -158,34 +162,30 @@ def _plans(path: Path) -> list[Any]:
         ) from error
 
 
-def _live(
-    model: str,
-    sites: tuple[str, ...],
-    writes: tuple[str, ...],
-    chosen: list[Any],
-    text: tuple[str, ...],
-    tokens: int | None,
-    context: int,
-    device: str | None,
-) -> tuple[Any, list[str]]:
+def _source(source: str, wanted: Wanted, plans: Sequence[Any], read: Text, machine: Machine) -> tuple[Any, list[str]]:
+    """What is learnt from, a store or a model while it reads, and the sites of it that were named."""
+    if not (Path(source) / "store.json").exists():
+        return _live(source, wanted, plans, read, machine)
+    from clew.readings.store import Store
+
+    held = Store.load(source)
+    if not wanted.sites:
+        return held, [str(s) for s in held.sites]
+    return held, sorted({str(s) for p in wanted.sites for s in held.sites if fnmatch(str(s), p)})
+
+
+def _live(model: str, wanted: Wanted, plans: Sequence[Any], read: Text, machine: Machine) -> tuple[Any, list[str]]:
     """Activations of a model while it reads, and the sites."""
-    if not text:
+    if not read.text:
         raise ValueError(
             f"{model} is no store (there is no {model}/store.json), so it is a model: give it a --text to read"
         )
-    opened = open_lens(model, device=device)
-    from itertools import chain
-
-    from clew.apps.cli.record import matching, named_texts
-    from clew.data.text.windows import cut
+    opened = machine.open(model)
+    from clew.apps.cli.record import matching
     from clew.readings.source import Live
 
-    reads = [str(s) for s in matching(opened, sites)] if sites else []
-    every = {*reads, *writes, *(str(s) for p in chosen for s in (*p.inputs, *p.outputs))}
+    reads = [str(s) for s in matching(opened, wanted.sites)] if wanted.sites else []
+    every = {*reads, *wanted.writes, *(str(s) for p in plans for s in (*p.inputs, *p.outputs))}
     if not every:
         raise ValueError("say at which sites of the model to learn: --sites resid.3 resid.7, or resid.*")
-    with working("reading and cutting the text"):
-        windows = cut(
-            chain.from_iterable(named_texts(t) for t in text), opened.tokenizer, context=context, limit=tokens
-        )
-    return Live(opened, windows, sites=sorted(every)), reads
+    return Live(opened, read.windows(opened), sites=sorted(every)), reads

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from clew.apps.cli._evidence import (
-    facts_of,
-    labelled_texts,
-    only_one,
-    secrets_of,
-    stack_of,
-    text_windows,
-    usual_windows,
-)
+from clew.apps.cli._evidence import Evidence, Text, as_evidence, labelled_texts, only_one, stack_of, usual_windows
+from clew.apps.cli._groups import Asked, Machine, View, unfolded
 from clew.apps.cli._options import given, options_of
-from clew.apps.cli._terminal import Flag, Json, Several, aside, open_behaviour, open_lens, say, working
-from clew.files import write_json
+from clew.apps.cli._terminal import Flag, Json, Several, aside, say, working
+from clew.files import write_json, write_text
 
 USUAL = {
     "--dictionary": "fit",
@@ -38,6 +33,50 @@ def claimed(tokens: Sequence[str]) -> str:
     return "measures.dictionaries" if given("--dictionary", tokens) else "measures.circuits"
 
 
+@unfolded
+@dataclass(frozen=True)
+class Claim:
+    """What is measured, if it is no circuit."""
+
+    dictionary: Annotated[tuple[Path, ...], Several] = ()
+    """Measure these dictionaries instead of a circuit."""
+    edit: Annotated[tuple[Path, ...], Several] = ()
+    """Measure these edits instead, made one after the other: what `clew edit` saved, or vector files of other tools."""
+    undo: Flag = False
+    """Make the edits, undo them, and count the bits that differ."""
+    other: Path | None = None
+    """What to compare with: a dictionary for overlap, a circuit for reuse."""
+
+
+@as_evidence
+@dataclass(frozen=True)
+class Measured(Text):
+    """Text that edits or dictionaries are measured on."""
+
+    text: Annotated[tuple[str, ...], Several] = ()
+    """What to measure edits or dictionaries on: files or folders, `wikipedia`; for measures of dictionaries by task, a
+    JSONL of labelled texts, or `bios`, `word_classes`, `first_letters`, which clew generates."""
+
+
+@unfolded
+@dataclass(frozen=True)
+class Written:
+    """Where the result goes."""
+
+    out: Path | None = None
+    """Save the report here, for `clew show --report`."""
+    html: Path | None = None
+    """Write a page of the dictionaries' measures here."""
+    json: Json = False
+
+    def say(self, shown: str, value: Any) -> None:
+        """Save the value and say it, for people or for machines."""
+        if self.out:
+            write_json(self.out, value)
+            shown += f"\nsaved as {self.out}"
+        say(shown + (f"\nopen {self.html} in a browser" if self.html else ""), value, self.json)
+
+
 @options_of(claimed, USUAL)
 def verify(
     model: str,
@@ -46,28 +85,13 @@ def verify(
     /,
     *,
     by: str = "faithfulness",
-    dictionary: Annotated[tuple[Path, ...], Several] = (),
-    edit: Annotated[tuple[Path, ...], Several] = (),
-    undo: Flag = False,
-    facts: str | None = None,
-    secrets: Path | None = None,
-    labelled: str | None = None,
-    text: Annotated[tuple[str, ...], Several] = (),
-    tokens: int = 20_000,
-    context: int = 64,
-    other: Path | None = None,
-    html: Path | None = None,
-    through: Annotated[tuple[Path, ...], Several] = (),
-    neurons: Annotated[tuple[str, ...], Several] = (),
-    heads: Flag = False,
-    components: Flag = False,
-    examples: int | None = None,
-    metric: str | None = None,
-    all_pairs: Flag = False,
-    out: Path | None = None,
-    dtype: str | None = None,
-    device: str | None = None,
-    json: Json = False,
+    claim: Claim = Claim(),
+    given: Evidence = Evidence(),
+    text: Measured = Measured(),
+    view: View = View(),
+    asked: Asked = Asked(),
+    machine: Machine = Machine(),
+    written: Written = Written(),
     **options: Any,
 ) -> None:
     """Measure a circuit on held-out prompts, dictionaries on text, or what edits change. More options come from the
@@ -84,107 +108,38 @@ def verify(
     behaviour
         The behaviour it was found for, or another one to test it on.
     circuit
-        What `clew find` saved.
+        What `clew find` saved; give the view that it was found in.
     by
         The measure: a file of clew/measures/circuits, of clew/measures/dictionaries or of clew/measures/edits. What
         goes with what is measured by default.
-    dictionary
-        Measure these dictionaries instead of a circuit.
-    edit
-        Measure these edits instead, made one after the other: what `clew edit` saved, or vector files of other tools.
-    undo
-        Make the edits, undo them, and count the bits that differ.
-    facts
-        What to measure edits on: a file of facts, or a number: that many of clew's own that the model knows.
-    secrets
-        What to measure edits on: JSON lines of prompts and what must not follow them.
-    labelled
-        What to measure edits on: JSON lines of labelled texts, or `bios`, `word_classes`, `first_letters`.
-    text
-        What to measure edits or dictionaries on: files or folders, `wikipedia`; for measures of dictionaries by task, a
-        JSONL of labelled texts, or `bios`, `word_classes`, `first_letters`, which clew generates.
-    tokens
-        How much of the text.
-    context
-        Longest window of the text in tokens.
-    other
-        What to compare with: a dictionary for overlap, a circuit for reuse.
-    html
-        Write a page of the dictionaries' measures here.
-    through
-        The dictionaries the circuit was found through.
-    neurons
-        The sites whose coordinates are its units.
-    heads
-        Its units are attention heads.
-    components
-        Its units are the embedding, heads and MLPs. A circuit of edges between these needs no such word.
-    examples
-        How many prompt pairs at most; the same number as `clew find` was given.
-    metric
-        What is measured on the answer: logit_difference, answer_logit, log_probability, probability_difference or
-        kl_divergence; that of the behaviour by default.
-    all_pairs
-        Also use the pairs that the model gets wrong; they are left out by default.
-    out
-        Save the report here, for `clew show --report`.
-    dtype
-        float32, float16, bfloat16 or float64.
-    device
-        Where to run: cpu, cuda, cuda:1, mps.
     """
-    if undo and not edit:
+    if claim.undo and not claim.edit:
         raise ValueError("--undo takes edits back; name them by --edit FILE")
-    if not edit and (facts or secrets or labelled):
+    if given and not claim.edit:
         raise ValueError("--facts, --secrets and --labelled are what edits are measured on; name them by --edit FILE")
-    view: dict[str, Any] = {"through": through, "neurons": neurons, "heads": heads, "components": components}
-    if edit:
-        if dictionary or circuit or html:
+    if claim.edit:
+        if claim.dictionary or circuit or written.html:
             raise ValueError("--edit is measured by itself; leave circuit, --dictionary and --html out")
-        lens = open_lens(model, **view, dtype=dtype, device=device)
-        given = {
-            "BEHAVIOUR": bool(behaviour),
-            "--facts": bool(facts),
-            "--secrets": bool(secrets),
-            "--labelled": bool(labelled),
-            "--text": bool(text),
-        }
-        load = {
-            "BEHAVIOUR": lambda: open_behaviour(str(behaviour), lens, examples, metric, all_pairs),
-            "--facts": lambda: facts_of(lens, str(facts)),
-            "--secrets": lambda: secrets_of(Path(str(secrets))),
-            "--labelled": lambda: labelled_texts(lens, str(labelled)),
-            "--text": lambda: text_windows(lens, text, tokens, context),
-        }
-        bare = undo and not any(given.values())
-        evidence = usual_windows(lens) if bare else load[only_one(given, "as in --facts facts.json")]()
-        stack = stack_of(edit, lens)
-        with working(f"{by.replace('_', ' ')} of {stack.name or 'the edits'}"):
-            report = _measured(lens, evidence, stack, by=by, **options)
-        shown, value = str(report), report.to_json()
-    elif dictionary:
-        if behaviour or circuit or through or neurons or heads or components:
+        posed = {"BEHAVIOUR": partial(asked.behaviour, behaviour) if behaviour else None}
+        ways = {**posed, **given.ways(), "--text": text.windows if text.text else None}
+        bare = claim.undo and not any(ways.values())
+        on = usual_windows if bare else only_one(ways, "as in --facts facts.json")
+        report = _edits(view.open(model, machine), claim.edit, by, on, options)
+        written.say(str(report), report.to_json())
+    elif claim.dictionary:
+        if behaviour or circuit or view:
             raise ValueError(
                 "--dictionary is measured on --text; leave behaviour, circuit and the view of the model out"
             )
-        lens = open_lens(model, dtype=dtype, device=device)
-        if other:
-            import clew
-
-            found = clew.Dictionary.load(other)
-            if len(found) > 1:
-                raise ValueError(f"--other compares with one dictionary and {other} holds {len(found)}; name one file")
-            options["other"] = found[0]
-        reports = _dictionaries(lens, dictionary, by, text, tokens, context, options)
-        if html:
+        reports = _dictionaries(machine.open(model), claim, by, text, options)
+        if written.html:
             from clew.apps.pages.dictionary import dictionary_page
-            from clew.files import write_text
 
-            write_text(html, dictionary_page(reports))
+            write_text(written.html, dictionary_page(reports))
         shown = "\n\n".join(f"{name}: {report}" for name, report in reports.items())
-        value: dict[str, Any] = {name: report.to_json() for name, report in reports.items()}
+        written.say(shown, {name: report.to_json() for name, report in reports.items()})
     else:
-        if html or text:
+        if written.html or text.text:
             raise ValueError("--html and --text are about dictionaries and edits; name them by --dictionary or --edit")
         if behaviour is None or circuit is None:
             raise ValueError(
@@ -193,15 +148,19 @@ def verify(
         from clew.circuits.circuit import Circuit
 
         nodes = Circuit.load(circuit)
-        options |= {"other": Circuit.load(other)} if other else {}
-        lens = open_lens(model, **view, dtype=dtype, device=device)
-        task = open_behaviour(behaviour, lens, examples, metric, all_pairs)
+        options |= {"other": Circuit.load(claim.other)} if claim.other else {}
+        lens = view.open(model, machine)
+        task = asked.behaviour(behaviour, lens)
         with working(f"{by.replace('_', ' ')} of {circuit} on {behaviour}"):
             report = _measured(lens, task, nodes, by=by, **options)
-        shown, value = str(report), report.to_json()
-    if out:
-        write_json(out, value)
-    say(shown + (f"\nsaved as {out}" if out else "") + (f"\nopen {html} in a browser" if html else ""), value, json)
+        written.say(str(report), report.to_json())
+
+
+def _edits(lens: Any, paths: Sequence[Path], by: str, on: Callable[[Any], Any], options: dict[str, Any]) -> Any:
+    """The report on edits, measured on what `on` makes for the model."""
+    evidence, stack = on(lens), stack_of(paths, lens)
+    with working(f"{by.replace('_', ' ')} of {stack.name or 'the edits'}"):
+        return _measured(lens, evidence, stack, by=by, **options)
 
 
 def _measured(*given: Any, **options: Any) -> Any:
@@ -214,20 +173,13 @@ def _measured(*given: Any, **options: Any) -> Any:
         return clew.verify(*given, **options)
 
 
-def _dictionaries(
-    lens: Any,
-    paths: tuple[Path, ...],
-    by: str,
-    text: tuple[str, ...],
-    tokens: int,
-    context: int,
-    options: dict[str, Any],
-) -> dict[str, Any]:
+def _dictionaries(lens: Any, claim: Claim, by: str, text: Text, options: dict[str, Any]) -> dict[str, Any]:
     """A report for each dictionary, by the site it writes and what it is."""
     import clew
 
-    found = [d for path in paths for d in clew.Dictionary.load(path)]
-    evidence = _evidence(lens, by, text, tokens, context)
+    options |= {"other": _one_dictionary(claim.other)} if claim.other else {}
+    found = [d for path in claim.dictionary for d in clew.Dictionary.load(path)]
+    on = _measured_on(lens, by, text)
     reports: dict[str, Any] = {}
     for one in found:
         if one.joint:
@@ -236,22 +188,31 @@ def _dictionaries(
         name = f"{one.writes} {one.kind} {one.n_units}"
         name = name if name not in reports else f"{name} ({one.fingerprint})"
         with working(f"{by.replace('_', ' ')} of {name}"):
-            reports[name] = _measured(lens, evidence, one, by=by, **options)
+            reports[name] = _measured(lens, on, one, by=by, **options)
     return reports
 
 
-def _evidence(lens: Any, by: str, text: tuple[str, ...], tokens: int, context: int) -> Any:
+def _one_dictionary(path: Path) -> Any:
+    import clew
+
+    found = clew.Dictionary.load(path)
+    if len(found) > 1:
+        raise ValueError(f"--other compares with one dictionary and {path} holds {len(found)}; name one file")
+    return found[0]
+
+
+def _measured_on(lens: Any, by: str, text: Text) -> Any:
     """What the measure asks for: windows of text, or labelled texts."""
     from typing import get_type_hints
 
     from clew.data.labels.labelled import Labelled
     from clew.finder import load
 
-    if not text:
+    if not text.text:
         raise ValueError("say what to measure the dictionaries on: --text FILE, or --text wikipedia")
     if Labelled not in get_type_hints(load("measures.dictionaries", by)).values():
-        return text_windows(lens, text, tokens, context)
-    name, *more = text
+        return text.windows(lens)
+    name, *more = text.text
     if more:
-        raise ValueError(f"{by} takes one set of labelled texts; {len(text)} were given")
-    return labelled_texts(lens, name)
+        raise ValueError(f"{by} takes one set of labelled texts; {len(text.text)} were given")
+    return labelled_texts(name, lens)

@@ -7,7 +7,8 @@ mean that there were few prompts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -24,9 +25,22 @@ from clew.models import Model
 from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 from clew.statistics.tests import binomial, holm, hsic, near_half
+from clew.values import Value
 
 ROUNDING = 1e-5
 """Metrics that differ by less than this share of the way from whole to empty are equal."""
+
+
+@dataclass(frozen=True)
+class Minimality(Value):
+    """How it is tested that every part of a circuit is needed."""
+
+    quantile: float = 0.9
+    """How often taking a part out must change more than taking a superfluous one; 0.9, as in the paper."""
+    draws: int = 50
+    """How many inflated circuits."""
+    limit: int = 100
+    """At most this many parts, drawn by `seed`."""
 
 
 def hypothesis_tests(
@@ -36,10 +50,8 @@ def hypothesis_tests(
     *,
     pool: Circuit | None = None,
     epsilon: float = 0.1,
-    quantile: float = 0.9,
-    draws: int = 50,
-    limit: int = 100,
     permutations: int = 1000,
+    minimality: Minimality = Minimality(),
     alpha: float = 0.05,
     ablation: Ablation | str = Ablation(),
     held_out: bool = True,
@@ -54,17 +66,15 @@ def hypothesis_tests(
       that are likely anyway, and above all patch prompts, whose metric mirrors that of the clean ones. "Beyond empty"
       asks the same of what the rest of the model adds to the ablated one, where none of these is left.
     - minimality: taking a part (a node, or an edge where edges are judged) out of the circuit changes the metric more
-      than taking a superfluous part out of a circuit inflated by it, with a probability of at least `quantile`. A
+      than taking a superfluous part out of a circuit inflated by it, with a probability of at least its `quantile`. A
       binomial test for each part, Holm's correction over them. A change is the mean over prompts of |difference|; a
       superfluous part is a random node of the pool, or a random edge of a random path, that the circuit does not hold.
 
     Args:
         pool: what superfluous parts are drawn from, as for controls.
         epsilon: 0.1, as in the paper; below 0.5.
-        quantile: 0.9, as in the paper.
-        draws: how many inflated circuits.
-        limit: minimality of at most this many parts, drawn by `seed`.
         permutations: of the prompts, for independence.
+        minimality: against how many draws, how often and of how many parts it is tested.
         alpha: level of each test.
         ablation, held_out, seed: as for faithfulness.
 
@@ -73,10 +83,8 @@ def hypothesis_tests(
         decided. Costs: two forwards per prompt, one per part, and one per draw (two where edges are judged).
     Differs: ties, "beyond empty", Holm where the paper has Bonferroni, and nodes beside edges.
     """
-    for name, value, top in (("epsilon", epsilon, 0.5), ("quantile", quantile, 1.0), ("alpha", alpha, 1.0)):
-        if not 0 < value < top:
-            raise ValueError(f"{name}={value} is a probability above 0 and below {top:g}")
-    for name, value in (("draws", draws), ("limit", limit), ("permutations", permutations)):
+    _check({"epsilon": (epsilon, 0.5), "quantile": (minimality.quantile, 1.0), "alpha": (alpha, 1.0)})
+    for name, value in (("draws", minimality.draws), ("limit", minimality.limit), ("permutations", permutations)):
         if value < 1:
             raise ValueError(f"{name}={value}; give at least 1")
     used = half(behaviour, "test", held_out)
@@ -93,7 +101,7 @@ def hypothesis_tests(
     depends, independent = hsic(left, trial.whole, permutations=permutations, seed=seed)
     added = np.where(np.abs(left - trial.empty) <= equal, 0, left - trial.empty)
     _, beyond = hsic(added, trial.whole, permutations=permutations, seed=seed)
-    parts, each, count = _minimality(trial, circuit, pool, kept, equal, draws, limit, quantile, seed)
+    parts, each, count = _minimality(trial, circuit, pool, kept, equal, minimality, seed)
     corrected = holm(each)
     needed = float(corrected.min()) if len(each) else float("nan")
     superfluous = [part for part, p in zip(parts, corrected, strict=True) if p < alpha]
@@ -119,8 +127,8 @@ def hypothesis_tests(
         f"{_decision(independent, alpha)} by {permutations} permutations; of what it adds to the empty one, "
         f"{_decision(beyond, alpha)}",
         f"minimality: null of each {trial.unit}: taking it out matters more than taking a random {trial.unit} out of an "
-        f"inflated circuit, in {quantile:.0%} of cases; {len(each)} of {size} {trial.unit}s against {count} draws, Holm's "
-        f"correction: "
+        f"inflated circuit, in {minimality.quantile:.0%} of cases; {len(each)} of {size} {trial.unit}s against {count} "
+        "draws, Holm's correction: "
         + (
             f"{len(superfluous)} superfluous{': ' if some else ''}{some}"
             if each.size
@@ -129,6 +137,13 @@ def hypothesis_tests(
         f"each test at the level {alpha}; a null that is kept is not thereby shown",
     )
     return Report(f"{behaviour.name}: tests of {size} {trial.unit}s on {model.name}", rows, trial.notes + notes)
+
+
+def _check(probabilities: Mapping[str, tuple[float, float]]) -> None:
+    """Raises: ValueError for one that is not above 0 and below its bound."""
+    for name, (value, top) in probabilities.items():
+        if not 0 < value < top:
+            raise ValueError(f"{name}={value} is a probability above 0 and below {top:g}")
 
 
 def _decision(p: float, alpha: float) -> str:
@@ -149,20 +164,18 @@ def _minimality(
     pool: Circuit,
     kept: np.ndarray,
     equal: float,
-    draws: int,
-    limit: int,
-    quantile: float,
+    how: Minimality,
     seed: int,
 ) -> tuple[list[str], Float[np.ndarray, " part"], int]:
     """Names of the parts tested, the p of each, and how many superfluous parts they were compared with."""
     random, mine = np.random.default_rng(seed), held(pool, circuit)
-    idle = np.array(list(_idle(trial, pool, mine, kept, draws, random)))
+    idle = np.array(list(_idle(trial, pool, mine, kept, how.draws, random)))
     tested = np.flatnonzero(mine)
-    if len(tested) > limit:
-        tested = np.sort(random.choice(tested, limit, replace=False))
+    if len(tested) > how.limit:
+        tested = np.sort(random.choice(tested, how.limit, replace=False))
     if not len(idle):
         return [], np.zeros(0), 0
-    law = np.cumsum(binomial(len(idle), quantile))
+    law = np.cumsum(binomial(len(idle), how.quantile))
     p: list[float] = []
     for part in tested:
         rest = mine.copy()

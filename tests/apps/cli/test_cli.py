@@ -12,7 +12,8 @@ import torch
 
 import clew
 from clew import finder
-from clew.apps.cli import _options, _terminal, commands, run
+from clew.apps.cli import _options, commands, run
+from clew.apps.cli._groups import Machine, View
 from clew.apps.cli._options import arguments
 from clew.circuits.circuit import Circuit
 from clew.measures.circuits import predicted_effects
@@ -192,14 +193,26 @@ def test_an_interrupt_exits_130(toys, monkeypatch, capsys):
 
 def test_three_ways_to_see_a_model_are_not_mixed(toys):
     with pytest.raises(ValueError, match="give one of them"):
-        _terminal.open_lens("tiny", neurons=["resid.0"], heads=True)
+        View(neurons=("resid.0",), heads=True).open("tiny")
 
 
 def test_dtype_reaches_the_model(toys, monkeypatch):
     monkeypatch.setattr(clew, "open", lambda name, **options: options, raising=False)
-    assert _terminal.open_lens("tiny", dtype="float64", device="cpu") == {"dtype": torch.float64, "device": "cpu"}
+    assert Machine("float64", "cpu").open("tiny") == {"dtype": torch.float64, "device": "cpu"}
     with pytest.raises(ValueError, match="'int8' is not a dtype"):
-        _terminal.open_lens("tiny", dtype="int8")
+        Machine("int8").open("tiny")
+
+
+def test_the_next_line_is_as_this_one_was_typed(toys, monkeypatch, capsys):
+    class Lens(str):
+        def neurons(self, *sites: str) -> str:
+            return f"{self} at {' '.join(sites)}"
+
+    monkeypatch.setattr(clew, "open", lambda name, **options: Lens(name), raising=False)
+    assert typed("find tiny agreement --neurons resid.0 resid.1 --examples 8 --all-pairs --out c.json") == 0
+    assert toys["find"]["lens"] == "tiny at resid.0 resid.1"
+    wanted = "clew verify tiny agreement c.json --neurons resid.0 resid.1 --examples 8 --all-pairs, or clew show c.json"
+    assert wanted in capsys.readouterr().err
 
 
 def test_arguments_reads_our_docstrings():

@@ -1,10 +1,12 @@
 """Types of a function's options as a command line takes them."""
 
 from collections.abc import Sequence
+from inspect import signature
 
 import pytest
 
-from clew.apps.cli import _options
+from clew.apps.cli import _options, run
+from clew.apps.cli.edit import Given, Ordinary
 from clew.circuits.circuit import Circuit
 from clew.readings.ablation import Ablation
 from clew.sites import Site, Weight, Where
@@ -47,3 +49,17 @@ def test_the_sentences_under_fields_are_their_help():
 def test_an_option_at_the_end_of_the_line_is_seen():
     assert _options.given("--undo", ["m", "--undo"]) and _options.given("--undo", ["--undo=true"])
     assert not _options.given("--undo", ["--undoing"])
+
+
+def test_the_fields_of_a_group_are_options_by_the_name_they_are_typed_by():
+    def command(model: str, /, *, given: Given = Given(), ordinary: Ordinary = Ordinary(), by: str = "") -> None: ...  # noqa: B008
+
+    names = _options.typed(signature(command).parameters.values())
+    assert {"model", "by", "facts", "prompt", "context", "text_tokens"} < names and "tokens" not in names
+
+
+def test_an_option_of_the_file_is_left_to_the_command_that_has_it(capsys):
+    """`verify --edit` takes text of its own, so locality's `tokens`, how many run at once, is not an option beside it."""
+    assert run("verify m --edit e.safetensors --by locality --help".split()) == 0
+    told = capsys.readouterr().out
+    assert told.count("--tokens") == 1 and "--controls" in told

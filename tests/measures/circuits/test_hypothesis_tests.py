@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clew.measures.circuits._trials import trial_of
-from clew.measures.circuits.hypothesis_tests import hypothesis_tests
+from clew.measures.circuits.hypothesis_tests import Minimality, hypothesis_tests
 from clew.measures.circuits.minimality import minimality
 from clew.report import Report
 from clew.statistics.tests import binomial, holm, hsic, near_half
@@ -74,7 +74,9 @@ def test_a_circuit_that_always_falls_short_is_not_equivalent() -> None:
     """Against mean ablation the KL divergence of any circuit but the whole is below the model's, which is 0."""
     model = idle_model()
     behaviour = random_behaviour(n=12).with_metric("kl_divergence")
-    report = hypothesis_tests(model, behaviour, nodes(model, "head.0/0"), held_out=False, draws=3)
+    report = hypothesis_tests(
+        model, behaviour, nodes(model, "head.0/0"), held_out=False, minimality=Minimality(draws=3)
+    )
     assert report["equivalence"].value == pytest.approx(0.6**12 + 0.4**12) and second(report, "equivalence") == 0
     assert "p = 0.00219: rejected" in "".join(report.notes)
 
@@ -82,7 +84,7 @@ def test_a_circuit_that_always_falls_short_is_not_equivalent() -> None:
 def test_an_idle_node_is_superfluous_and_no_other() -> None:
     model = idle_model()
     circuit = nodes(model, *LIVE, "head.1/3")
-    report = hypothesis_tests(model, random_behaviour(n=6), circuit, held_out=False, draws=3)
+    report = hypothesis_tests(model, random_behaviour(n=6), circuit, held_out=False, minimality=Minimality(draws=3))
     assert report["minimality"].value == pytest.approx(4 * 0.1**3)  # below all three draws; four tests
     assert second(report, "minimality") == pytest.approx(1 / 4)
     assert "1 superfluous: head.1/3" in "".join(report.notes)
@@ -90,8 +92,8 @@ def test_an_idle_node_is_superfluous_and_no_other() -> None:
 
 def test_nothing_remains_without_the_live_nodes() -> None:
     model, behaviour = idle_model(), random_behaviour(n=30)
-    live = hypothesis_tests(model, behaviour, nodes(model, *LIVE), held_out=False, draws=1)
-    idle = hypothesis_tests(model, behaviour, nodes(model, "head.1/3"), held_out=False, draws=1)
+    live = hypothesis_tests(model, behaviour, nodes(model, *LIVE), held_out=False, minimality=Minimality(draws=1))
+    idle = hypothesis_tests(model, behaviour, nodes(model, "head.1/3"), held_out=False, minimality=Minimality(draws=1))
     beyond = [next(r.value for r in report.rows if r.of == "p beyond empty") for report in (live, idle)]
     assert beyond == [1, 1 / 1001] and idle["independence"].value == 1 / 1001
     trial = trial_of(model, behaviour, nodes(model))  # without the live nodes the model is the empty one
@@ -101,7 +103,7 @@ def test_nothing_remains_without_the_live_nodes() -> None:
 
 def test_edges_that_change_nothing_are_the_superfluous_ones() -> None:
     model, behaviour, circuit = idle_model(), random_behaviour(n=2), live_edges(idle_model())
-    report = hypothesis_tests(model, behaviour, circuit, held_out=False, draws=4)
+    report = hypothesis_tests(model, behaviour, circuit, held_out=False, minimality=Minimality(draws=4))
     nothing = minimality(model, behaviour, circuit, per="edge", tolerance=1e-9, top=0, held_out=False)
     assert report["equivalence"].value == pytest.approx(1)
     assert 0 < second(report, "minimality") == nothing["superfluous"].value < 1
@@ -110,12 +112,18 @@ def test_edges_that_change_nothing_are_the_superfluous_ones() -> None:
 def test_at_most_the_limit_is_tested() -> None:
     model = idle_model()
     circuit = all_edges(model).strongest_edges(50)
-    report = hypothesis_tests(model, random_behaviour(n=3), circuit, limit=4, draws=2, held_out=False)
+    report = hypothesis_tests(
+        model, random_behaviour(n=3), circuit, minimality=Minimality(limit=4, draws=2), held_out=False
+    )
     assert report["minimality"].examples == 4 and "4 of 50 edges" in "".join(report.notes)
 
 
 def test_probabilities_and_counts_are_checked() -> None:
     model = idle_model()
-    for options in ({"epsilon": 0.5}, {"quantile": 1.0}, {"alpha": 0.0}, {"draws": 0}, {"limit": 0}):
-        with pytest.raises(ValueError, match=next(iter(options))):
+    wrong = [{"epsilon": 0.5}, {"alpha": 0.0}]
+    wrong += [
+        {"minimality": Minimality(**{name: value})} for name, value in (("quantile", 1.0), ("draws", 0), ("limit", 0))
+    ]
+    for options, named in zip(wrong, ("epsilon", "alpha", "quantile", "draws", "limit"), strict=True):
+        with pytest.raises(ValueError, match=named):
             hypothesis_tests(model, random_behaviour(), nodes(model, *LIVE), held_out=False, **options)

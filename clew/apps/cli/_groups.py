@@ -1,0 +1,119 @@
+"""Options that several commands share and that belong together: groups, whose fields are typed one by one.
+
+A group is a frozen record; on the command line each field is an option of its own name, and what the fields are good
+for is said here once: opening the model, asking for the behaviour. Groups of evidence are in `_evidence.py`.
+Models and behaviours are typed as Any: their classes come with torch, which `clew --help` must not import.
+"""
+
+# Annotations are evaluated here, not kept as strings: a group may be extended in another file, which lacks these names.
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Group, Parameter
+
+from clew.apps.cli._terminal import Flag, Several, aside, working
+
+unfolded = Parameter(name="*")
+"""Each field by its own name, among the other options of the command."""
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+
+
+@Parameter(name="*", group=Group("Machine", sort_key=4))
+@dataclass(frozen=True)
+class Machine:
+    """What a model runs in, and where."""
+
+    dtype: str | None = None
+    """float32, float16, bfloat16 or float64; by default float32 for bundled and GGUF models, else as saved."""
+    device: str | None = None
+    """Where to run: cpu, cuda, cuda:1, mps."""
+
+    def open(self, model: str) -> Any:
+        """The model that the user named. Raises: ValueError for a dtype that it cannot run in."""
+        if self.dtype not in (None, *DTYPES):
+            raise ValueError(f"{self.dtype!r} is not a dtype that clew runs in; use one of {', '.join(DTYPES)}")
+        import torch
+        import transformers
+
+        import clew
+
+        device = self.device
+        if device == "cuda" and "LOCAL_RANK" in os.environ:  # each of torchrun's processes has a GPU of its own
+            device = f"cuda:{os.environ['LOCAL_RANK']}"
+        transformers.utils.logging.disable_progress_bar()
+        with working(f"opening {model}"):
+            return clew.open(model, dtype=getattr(torch, self.dtype) if self.dtype else None, device=device)
+
+
+@Parameter(name="*", group=Group("View of the model", sort_key=2))
+@dataclass(frozen=True)
+class View:
+    """What the units of a model are: one of these, or neurons at every site."""
+
+    through: Annotated[tuple[Path, ...], Several] = ()
+    """Files or folders of dictionaries, whose features are the units; without a view the units are neurons."""
+    neurons: Annotated[tuple[str, ...], Several] = ()
+    """Sites whose single coordinates are the units, such as resid.3."""
+    heads: Flag = False
+    """Let attention heads be the units."""
+    components: Flag = False
+    """Let the embedding, heads and MLPs be the units; a circuit of edges between these needs no such word."""
+
+    def __bool__(self) -> bool:
+        return bool(self.typed())
+
+    def open(self, model: str, machine: Machine = Machine()) -> Any:
+        """The model that the user named, in the basis that the user asked for."""
+        if bool(self.through) + bool(self.neurons) + self.heads + self.components > 1:
+            raise ValueError("--through, --neurons, --heads and --components are ways to see a model; give one of them")
+        opened = machine.open(model)
+        if self.through:
+            import clew
+
+            with working("opening the dictionaries"):
+                return opened.through(*(d for path in self.through for d in clew.Dictionary.load(path)))
+        if self.neurons:
+            return opened.neurons(*self.neurons)
+        if self.components:
+            return opened.components()
+        return opened.heads() if self.heads else opened
+
+    def typed(self) -> list[str]:
+        """As it is typed for another command."""
+        words = [f"--through {path}" for path in self.through]
+        words += [f"--neurons {' '.join(self.neurons)}"] * bool(self.neurons)
+        return words + ["--heads"] * self.heads + ["--components"] * self.components
+
+
+@Parameter(name="*", group=Group("Behaviour", sort_key=3))
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a behaviour."""
+
+    examples: int | None = None
+    """How many prompt pairs at most; give `clew find` and `clew verify` the same number."""
+    metric: str | None = None
+    """What is measured on the answer: logit_difference, answer_logit, log_probability, probability_difference or
+    kl_divergence; that of the behaviour by default."""
+    all_pairs: Flag = False
+    """Also use the pairs that the model gets wrong; they are left out by default."""
+
+    def behaviour(self, name: str, lens: Any) -> Any:
+        """The behaviour that the user named, as far as this model's tokenizer can pose it; says what fell out."""
+        import clew
+
+        task = clew.Behaviour.load(name, model=lens, **({"n": self.examples} if self.examples else {}))
+        task = task if self.metric is None else task.with_metric(self.metric)
+        if not self.all_pairs:
+            with working("keeping the pairs that the model gets right"):
+                task = task.filter(lens)
+        if task.note:
+            aside(task.note)
+        return task
+
+    def typed(self) -> list[str]:
+        """As it is typed for another command."""
+        words = [f"--examples {self.examples}"] * (self.examples is not None)
+        return words + [f"--metric {self.metric}"] * (self.metric is not None) + ["--all-pairs"] * self.all_pairs
