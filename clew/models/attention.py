@@ -19,13 +19,18 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from clew.models.state import Held
+
 Look = Callable[[Tensor, Tensor, Tensor | None, float], None]
 """Called with queries [batch, head, seq, d_head] and keys (one per key-value head) as they are multiplied, that is
 rotated and normed; the mask, if there is one; and the factor on their product."""
 
+OURS = "clew_"
+"""What the names of the implementations begin with that go through `_attend`."""
+
 _watchers: dict[nn.Module, list[Callable[[Tensor], Tensor]]] = {}
 _lookers: dict[nn.Module, list[Look]] = {}
-_apart: dict[nn.Module, list[Shared]] = {}
+_apart: dict[nn.Module, list[list[Shared]]] = {}
 
 
 @dataclass(frozen=True)
@@ -39,55 +44,34 @@ class Shared:
     values: Tensor
 
 
-class Handle:
-    """Removes one watcher, as a hook's handle does."""
-
-    def __init__(self, table: dict[nn.Module, list[Any]], module: nn.Module, visit: Callable[..., Any]) -> None:
-        self.table, self.module, self.visit = table, module, visit
-        table.setdefault(module, []).append(visit)
-
-    def remove(self) -> None:
-        self.table[self.module].remove(self.visit)
-        if not self.table[self.module]:
-            del self.table[self.module]
-
-
-def watch(module: nn.Module, visit: Callable[[Tensor], Tensor]) -> Handle:
+def watch(held: Held, module: nn.Module, visit: Callable[[Tensor], Tensor]) -> None:
     """Let `visit` see, and replace, the pattern [batch, head, query, key] of one attention module."""
-    return Handle(_watchers, module, visit)
+    held.listed(_watchers, module, visit)
 
 
-def look(module: nn.Module, see: Look) -> Handle:
+def look(held: Held, module: nn.Module, see: Look) -> None:
     """Let `see` look at the queries and keys of one attention module, in runs in which a pattern is read."""
-    return Handle(_lookers, module, see)
+    held.listed(_lookers, module, see)
 
 
-@contextmanager
-def heads_apart(module: PreTrainedModel, owners: Sequence[nn.Module]) -> Iterator[list[Shared]]:
-    """While inside, every call hands each query head a copy of its shared key and value; yields them, call by call."""
+def heads_apart(held: Held, module: PreTrainedModel, owners: Sequence[nn.Module]) -> list[Shared]:
+    """Hand each query head a copy of its shared key and value in every call; returns a list that takes them, call by call."""
     seen: list[Shared] = []
     for owner in owners:
-        _apart[owner] = seen
-    try:
-        with patterns_visible(module):
-            yield seen
-    finally:
-        for owner in owners:
-            del _apart[owner]
+        held.listed(_apart, owner, seen)
+        held.put(owner, "num_key_value_groups", owner.num_key_value_groups)  # which a call sets aside
+    show_patterns(held, module)
+    return seen
 
 
-@contextmanager
-def patterns_visible(module: PreTrainedModel) -> Iterator[None]:
-    """Route attention through `_attend` while inside; the model's own setting comes back afterwards."""
+def show_patterns(held: Held, module: PreTrainedModel) -> None:
+    """Route attention through `_attend`, if it does not go there already."""
     own = module.config._attn_implementation or "eager"
-    name = f"clew_{own}"
-    AttentionInterface.register(name, _attend)
-    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[own])
-    module.config._attn_implementation = name
-    try:
-        yield
-    finally:
-        module.config._attn_implementation = own
+    if own.startswith(OURS):
+        return
+    AttentionInterface.register(OURS + own, _attend)
+    AttentionMaskInterface.register(OURS + own, ALL_MASK_ATTENTION_FUNCTIONS[own])
+    held.setting(module.config, "_attn_implementation", OURS + own)
 
 
 def _attend(
@@ -99,7 +83,7 @@ def _attend(
     scaling: float | None = None,
     **rest: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    own = module.config._attn_implementation.removeprefix("clew_")  # type: ignore[union-attr]
+    own = module.config._attn_implementation.removeprefix(OURS)  # type: ignore[union-attr]
     eager: Any = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
     attend = ALL_ATTENTION_FUNCTIONS.get_interface(own, eager)
     factor = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -108,7 +92,8 @@ def _attend(
     groups = query.shape[1] // key.shape[1]
     if module in _apart:
         copies = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-        _apart[module].append(Shared(key, value, *copies))
+        for seen in _apart[module]:
+            seen.append(Shared(key, value, *copies))
         key, value, groups = *copies, 1
         with _ungrouped(module):
             out, _ = attend(module, query, key, value, mask, scaling=scaling, **rest)

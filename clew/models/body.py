@@ -7,8 +7,7 @@ import inspect
 import json
 import math
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from clew.changes import Update
 from clew.models.architecture import Architecture, architecture_of
+from clew.models.state import Held, in_state
 from clew.models.taps import Tap, taps_of
 from clew.models.tokens import ids_of, left_padded
 from clew.models.weights import Linear, linear_of, updated, weights_of
@@ -52,6 +52,7 @@ class Body:
         self.parallel = bool(self.record.parallel(module.config))
         self.refused: dict[str, str] = {}
         """What selfcheck found not to hold: a name and the reason in words."""
+        self._looked: tuple[dict[Site, int], bool] | None = None
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -136,42 +137,36 @@ class Body:
         if promise in self.refused:
             raise ValueError(f"{self.name}: {self.refused[promise]} (`clew check` shows what was measured)")
 
-    @cached_property
+    @property
     def widths(self) -> dict[Site, int]:
-        """Width of every site but the patterns, read off a run on one token."""
-        seen: dict[Site, int] = {}
+        """Width of every site but the patterns."""
+        return self._seen[0]
 
-        def watch(site: Site) -> Any:
-            def visit(x: Tensor) -> Tensor:
-                seen[site] = x.shape[-1]
-                return x
-
-            return visit
-
-        handles = [tap.attach(watch(site), 1) for site, tap in self.taps.items() if site.part != "pattern"]
-        try:
-            with torch.no_grad():
-                self.module(input_ids=torch.zeros(1, 1, dtype=torch.long, device=self.device), use_cache=False)
-        finally:
-            for handle in handles:
-                handle.remove()
-        return seen
-
-    @cached_property
+    @property
     def block_returns_tuple(self) -> bool:
         """Whether a block hands on a tuple (older families) or the stream itself."""
-        kinds: list[bool] = []
+        return self._seen[1]
 
-        def look(module: nn.Module, args: Any, output: Any) -> None:
-            kinds.append(isinstance(output, tuple))
+    @property
+    def _seen(self) -> tuple[dict[Site, int], bool]:
+        """Widths, and whether blocks return tuples, read off a run on one token, made once.
 
-        handle = self.blocks[0].register_forward_hook(look)
-        try:
-            with torch.no_grad():
-                self.module(input_ids=torch.zeros(1, 1, dtype=torch.long, device=self.device), use_cache=False)
-        finally:
-            handle.remove()
-        return kinds[0]
+        No `cached_property`: that has a lock of its own, and a thread that runs the module may wait for it.
+        """
+        if self._looked is None:
+            self._looked = in_state(self.module, self._look)
+        return self._looked
+
+    def _look(self, held: Held) -> tuple[dict[Site, int], bool]:
+        widths: dict[Site, int] = {}
+        tuples: list[bool] = []
+        for site, tap in self.taps.items():
+            if site.part != "pattern":
+                tap.attach(held, partial(_measure, widths, site), 1)
+        held.hook(self.blocks[0], lambda module, args, output: tuples.append(isinstance(output, tuple)))
+        with torch.no_grad():
+            self.module(input_ids=torch.zeros(1, 1, dtype=torch.long, device=self.device), use_cache=False)
+        return widths, tuples[0]
 
     def mask_arguments(self, real: Tensor) -> dict[str, Tensor]:
         """What a padded batch needs: a mask, and positions that count real tokens only. Nothing without padding."""
@@ -200,6 +195,11 @@ class Body:
         said = ("_name_or_path", "transformers_version")  # of where it comes from, not of what it computes
         held = {k: v for k, v in self.module.config.to_dict().items() if k not in said}
         return hashlib.sha256(json.dumps(held, default=str).encode()).hexdigest()[:8]
+
+
+def _measure(widths: dict[Site, int], site: Site, x: Tensor) -> Tensor:
+    widths[site] = x.shape[-1]
+    return x
 
 
 def fingerprint(module: nn.Module) -> str:

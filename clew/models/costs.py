@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from clew.models.model import Model
+from clew.models.state import state
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Cost:
 
 @contextmanager
 def counted(model: Model) -> Iterator[Cost]:
-    """Count what happens to the model's module inside, through whichever view of it.
+    """Count what happens to the model's module inside, through whichever view of it; other threads wait meanwhile.
 
     Example: `with counted(model) as cost: eap(model, behaviour)`, then `cost.forwards(tokens)`.
     """
@@ -76,12 +77,12 @@ def counted(model: Model) -> Iterator[Cost]:
         if open:  # a graph may outlive the count
             cost.backward_tokens += _unbatched(grad).numel() // width
 
-    with ExitStack() as stack:
+    with state(body.module) as held:
         for block in body.blocks:
-            stack.callback(block.register_forward_pre_hook(called, with_kwargs=True).remove)
+            held.hook(block, called, before=True, kwargs=True)
             for part in block.children():
-                stack.callback(part.register_forward_pre_hook(entered).remove)
-            stack.callback(block.register_forward_hook(left).remove)
+                held.hook(part, entered, before=True)
+            held.hook(block, left)
         grown = _memory(body.device)
         wall, cpu = time.perf_counter(), time.process_time()
         try:

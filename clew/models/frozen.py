@@ -10,8 +10,7 @@ A norm is known by what it does: y = weight * x * scale, or the same of x - mean
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clew.models.body import Body
+from clew.models.state import Held
 from clew.sites import Site
 
 
@@ -35,16 +35,11 @@ def held_sites(body: Body) -> set[Site]:
     return {body.site(s) for s in held}
 
 
-@contextmanager
-def norms_held(body: Body, also: Iterable[nn.Module] = ()) -> Iterator[None]:
-    """Hold the scale of every norm on the stream, and of these, while inside: the gradient sees a fixed linear map."""
+def hold_norms(held: Held, body: Body, also: Iterable[nn.Module] = ()) -> None:
+    """Hold the scale of every norm on the stream, and of these: the gradient sees a fixed linear map."""
     norms = [m for block in body.blocks for m in block.children() if "norm" in type(m).__name__.lower()]
-    handles = [m.register_forward_hook(_hold) for m in {*norms, *also, body.taps[Site("final")].module}]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    for norm in {*norms, *also, body.taps[Site("final")].module}:
+        held.hook(norm, _hold)
 
 
 def _hold(norm: nn.Module, args: tuple[Any, ...], y: Tensor) -> Tensor:

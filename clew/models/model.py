@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,9 +15,9 @@ from transformers import PreTrainedTokenizerBase
 
 from clew.changes import Edit, Set, SiteEdit, Update
 from clew.dictionaries import Dictionary, Identity, Partition
-from clew.models import attention
 from clew.models.body import Body
-from clew.models.run import Visitors, at_rest, check_receipts, forward
+from clew.models.run import Visitors, check_receipts, forward
+from clew.models.state import Held, in_state
 from clew.models.trace import Receipt, Trace
 from clew.sites import Site
 
@@ -342,20 +341,17 @@ class Model:
                 )
         trace = Trace(tokens, real, dictionaries=self.dictionaries)
         visitors = Visitors(self.body, self.dictionaries, trace, self.site_edits, prompt=tokens.shape[1])
-        with ExitStack() as stack:
-            stack.enter_context(at_rest(self.body.module))
-            stack.enter_context(torch.no_grad())
-            if any(s.part == "pattern" for s in visitors.sites) and self.body.record.pattern == "interface":
-                stack.enter_context(attention.patterns_visible(self.body.module))
-            stack.callback(self.body.module.register_forward_pre_hook(_follow(visitors), with_kwargs=True).remove)
-            for site in visitors.sites:
-                handle = self.body.taps[site].attach(partial(visitors.visit, site), len(tokens))
-                stack.callback(handle.remove)
-            alone = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
-            settings = alone | {"pad_token_id": self._pad_token()} | options
-            written: Any = self.body.module.generate(  # pyright: ignore[reportCallIssue]
+        alone = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
+        settings = alone | {"pad_token_id": self._pad_token()} | options
+
+        def write(held: Held) -> Any:
+            held.hook(self.body.module, _follow(visitors), before=True, kwargs=True)
+            visitors.enter(held)
+            return self.body.module.generate(  # pyright: ignore[reportCallIssue]
                 input_ids=tokens, attention_mask=real.long(), max_new_tokens=max_new_tokens, **settings
             )
+
+        written = in_state(self.body.module, write)
         written = getattr(written, "sequences", written)
         check_receipts(trace)
         rows = zip(written, real, strict=True)

@@ -1,12 +1,11 @@
 """The engine: one forward pass of an unmodified transformers module, with visitors at sites.
 
-Hooks, stubs and settings live inside `forward` and are gone when it returns, also after an error.
+Hooks, stubs and settings live inside `forward` and are gone when it returns, also after an error or an interrupt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -19,7 +18,8 @@ from clew.changes import Gate, SiteEdit
 from clew.dictionaries.dictionary import Dictionary
 from clew.models import attention
 from clew.models.body import Body
-from clew.models.frozen import held_sites, norms_held
+from clew.models.frozen import held_sites, hold_norms
+from clew.models.state import Held, in_state
 from clew.models.trace import EditDidNotFire, Receipt, Trace, as_read
 from clew.sites import Site
 
@@ -65,6 +65,14 @@ class Visitors:
     def sites(self) -> list[Site]:
         """Every site to tap, in forward order."""
         return sorted(self.read | self._by_site.keys() | self._needed | self._held)
+
+    def enter(self, held: Held) -> None:
+        """Put the visitors at their sites, and have gradients noted if they need them."""
+        held.grad(self.grad or self.cut)
+        if any(s.part == "pattern" for s in self.sites) and self.body.record.pattern == "interface":
+            attention.show_patterns(held, self.body.module)
+        for site in self.sites:
+            self.body.taps[site].attach(held, partial(self.visit, site), len(self.trace.tokens))
 
     def visit(self, site: Site, x: Tensor) -> Tensor:
         """Edit, hold, cut, record; return what flows on."""
@@ -188,28 +196,25 @@ def forward(
     """
     body, trace = visitors.body, visitors.trace
     trace.module = body.module
-    batch = trace.tokens.shape[0]
-    with ExitStack() as stack:
-        stack.enter_context(at_rest(body.module))
-        stack.enter_context(torch.set_grad_enabled(visitors.grad or visitors.cut))
-        if any(s.part == "pattern" for s in visitors.sites) and body.record.pattern == "interface":
-            stack.enter_context(attention.patterns_visible(body.module))
+
+    def work(held: Held) -> None:
         if base is not None:
-            stack.enter_context(_resumed(body, base, _first_block(visitors.sites), trace))
+            _resume(held, body, base, _first_block(visitors.sites), trace)
         if visitors.frozen:  # before the taps, which then see what the held norms hand on
-            stack.enter_context(norms_held(body))
-        for site in visitors.sites:
-            stack.callback(body.taps[site].attach(partial(visitors.visit, site), batch).remove)
+            hold_norms(held, body)
+        visitors.enter(held)
         if record:
-            stack.enter_context(_recording(body, trace))
+            _record(held, body, trace)
         if keep:
-            stack.enter_context(_last_logits(body, keep))
+            held.hook(body.unembed, partial(_last, keep), before=True)
         try:
             cached = {"use_cache": False} if past is None else {"use_cache": True, "past_key_values": past}
             output = body.module(input_ids=trace.tokens, **cached, **body.mask_arguments(trace.real))
             trace.logits = output.logits
         except _Enough:
             pass
+
+    in_state(body.module, work)
     check_receipts(trace, stopped=trace.logits is None)
     return trace
 
@@ -225,31 +230,13 @@ def check_receipts(trace: Trace, *, stopped: bool = False) -> None:
         )
 
 
-@contextmanager
-def at_rest(module: nn.Module) -> Iterator[None]:
-    """No dropout and no weight that requires grad while inside; both settings come back afterwards."""
-    training = [m for m in module.modules() if m.training]
-    learning = [p for p in module.parameters() if p.requires_grad]
-    module.eval()
-    for p in learning:
-        p.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p in learning:
-            p.requires_grad_(True)
-        for m in training:
-            m.training = True
-
-
 def _first_block(sites: Sequence[Site]) -> int:
     """The first block that must really run: the output of a block can be had without running it."""
     needs = [0 if s.part == "embed" else (s.layer or 0) + (s.part == "resid") for s in sites if s.part != "final"]
     return min(needs, default=0)
 
 
-@contextmanager
-def _resumed(body: Body, base: Trace, first: int, trace: Trace) -> Iterator[None]:
+def _resume(held: Held, body: Body, base: Trace, first: int, trace: Trace) -> None:
     """Blocks below `first` hand on what `base` recorded, copied along the batch, instead of running."""
     if first and first - 1 not in base.blocks:
         raise ValueError("to resume, `base` must be a trace of a run with record=True")
@@ -265,18 +252,8 @@ def _resumed(body: Body, base: Trace, first: int, trace: Trace) -> Iterator[None
     mine, recorded = ([r.edit for r in t.receipts if _first_block([r.edit.at]) < first] for t in (trace, base))
     if base.module is not body.module or mine != recorded:
         raise ValueError("`base` was recorded with another model, or with other edits below the block to resume from")
-    blocks = body.blocks[:first]
-    own = [block.__dict__.get("forward") for block in blocks]
-    for layer, block in enumerate(blocks):
-        block.forward = _stub(base.blocks[layer], copies, body.block_returns_tuple)
-    try:
-        yield
-    finally:
-        for block, forward in zip(blocks, own, strict=True):
-            if forward is None:
-                del block.forward
-            else:
-                block.forward = forward
+    for layer, block in enumerate(body.blocks[:first]):
+        held.put(block, "forward", _stub(base.blocks[layer], copies, body.block_returns_tuple))
 
 
 def _stub(output: Tensor, copies: int, as_tuple: bool) -> Callable[..., Any]:
@@ -287,26 +264,18 @@ def _stub(output: Tensor, copies: int, as_tuple: bool) -> Callable[..., Any]:
     return stub
 
 
-@contextmanager
-def _recording(body: Body, trace: Trace) -> Iterator[None]:
+def _last(keep: int, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return args[0][:, -keep:], *args[1:]
+
+
+def _record(held: Held, body: Body, trace: Trace) -> None:
+    """Note the output of every block in the trace."""
+
     def keep(layer: int) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
             trace.blocks[layer] = (output[0] if isinstance(output, tuple) else output).detach()
 
         return hook
 
-    handles = [block.register_forward_hook(keep(i)) for i, block in enumerate(body.blocks)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def _last_logits(body: Body, keep: int) -> Iterator[None]:
-    handle = body.unembed.register_forward_pre_hook(lambda module, args: (args[0][:, -keep:], *args[1:]))
-    try:
-        yield
-    finally:
-        handle.remove()
+    for layer, block in enumerate(body.blocks):
+        held.hook(block, keep(layer))

@@ -22,6 +22,7 @@ from clew.changes import Add, Scale, SiteEdit
 from clew.files import cache_folder, read_json, write_json
 from clew.models.body import Body
 from clew.models.run import Visitors, forward
+from clew.models.state import state
 from clew.models.trace import Trace
 from clew.sites import Site, Weight
 
@@ -96,7 +97,8 @@ def selfcheck(body: Body, *, seed: int = 0) -> SelfCheck:
     embedding: Any = body.module.get_input_embeddings()
     vocab = int(embedding.weight.shape[0])
     tokens = torch.randint(3, vocab, (2, 9), generator=generator).to(body.device)
-    return SelfCheck(body.name, body.fingerprint, tuple(_findings(body, tokens)))
+    with state(body.module):
+        return SelfCheck(body.name, body.fingerprint, tuple(_findings(body, tokens)))
 
 
 def _findings(body: Body, tokens: Tensor) -> Iterator[Finding]:
@@ -232,14 +234,11 @@ def _projected(body: Body, trace: Trace, part: str, path: str) -> Iterator[tuple
         return lambda module, args, output: seen.update({layer: output.clone()})
 
     modules = [block.get_submodule(path) for block in body.blocks]
-    handles = [m.register_forward_hook(keep(i)) for i, m in enumerate(modules)]
-    try:
-        with torch.no_grad():
-            body.module(input_ids=trace.tokens, use_cache=False)
-            outputs = dict(seen)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with state(body.module) as held, torch.no_grad():
+        for i, m in enumerate(modules):
+            held.hook(m, keep(i))
+        body.module(input_ids=trace.tokens, use_cache=False)
+    outputs = dict(seen)
     for layer, module in enumerate(modules):
         x = trace[Site(part, layer)]
         with torch.no_grad():

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
 from clew.models import attention
 from clew.models.architecture import Architecture
+from clew.models.state import Held
 from clew.sites import Site
 
 Visit = Callable[[Tensor], Tensor]
@@ -29,14 +29,15 @@ class Tap:
     columns: Tensor | None = None
     """Columns of a fused projection that make up the site."""
 
-    def attach(self, visit: Visit, batch: int) -> RemovableHandle | attention.Handle:
-        """Hook the module so that every call goes through `visit`. The caller removes the handle."""
-        if self.side == "pattern":
-            return attention.watch(self.module, visit)
+    def attach(self, held: Held, visit: Visit, batch: int) -> None:
+        """Hook the module so that every call goes through `visit`, for as long as `held` holds."""
         through = partial(self._through, visit, batch)
-        if self.side == "in":
-            return self.module.register_forward_pre_hook(partial(_before, through), with_kwargs=True)
-        return self.module.register_forward_hook(partial(_after, through))
+        if self.side == "pattern":
+            attention.watch(held, self.module, visit)
+        elif self.side == "in":
+            held.hook(self.module, partial(_before, through), before=True, kwargs=True)
+        else:
+            held.hook(self.module, partial(_after, through))
 
     def _through(self, visit: Visit, batch: int, x: Tensor) -> Tensor:
         seen = x.unflatten(0, (batch, -1)) if x.ndim == 2 else x  # OPT flattens batch and sequence

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from clew.changes import Update
+from clew.models.state import lock_of, state
 from clew.models.trace import EditDidNotFire
 from clew.sites import MAPS, Site, Weight, near
 
@@ -164,7 +165,8 @@ def updated(body: Holder, updates: Iterable[Update]) -> Any:
 
     Raises: EditDidNotFire for an update that changes no bit of its weight; ValueError for one that does not fit.
     """
-    twin = twin_of(body.module)
+    with lock_of(body.module):  # a hook that stands there for a run would be copied, too
+        twin = twin_of(body.module)
     for update in updates:
         linear = linear_of(body, update.at, twin)
         before = linear.matrix()
@@ -196,4 +198,6 @@ def logits_with(
     arguments = {"input_ids": tokens, "use_cache": False, **body.mask_arguments(real)}
     if keep is not None:
         arguments["logits_to_keep"] = keep
-    return torch.func.functional_call(body.module, held, args=(), kwargs=arguments, tie_weights=False).logits
+    with state(body.module) as standing:
+        standing.parameters(body.module, held)
+        return torch.func.functional_call(body.module, held, args=(), kwargs=arguments, tie_weights=False).logits

@@ -27,7 +27,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from clew.changes import Add
 from clew.data.facts.facts import Fact, Facts, answer_ids, subject_last
 from clew.models import Model
-from clew.models.run import at_rest
+from clew.models.state import state
 from clew.models.trace import Trace
 from clew.readings.readout import Readout
 from clew.sites import Site, Where
@@ -212,7 +212,7 @@ class Tangent:
     def _past(self) -> Any:
         """Keys and values of what comes before."""
         module = self.model.body.module
-        with at_rest(module), torch.no_grad():
+        with state(module), torch.no_grad():
             return module(input_ids=self.base.tokens[:, : self._start], use_cache=True).past_key_values
 
     def _run(self, copies: int, *, grad: bool = False, edit: Add | None = None) -> Trace:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from clew.changes import Update
 from clew.models.model import Model
-from clew.models.run import at_rest
+from clew.models.state import state
 from clew.models.weights import logits_with
 from clew.sites import Weight
 
@@ -88,7 +88,7 @@ def tune(
         now = {w: before[w] + (left if right is None else left @ right) for w, (left, right) in factors.items()}
         return logits_with(model.body, now, tokens, real, keep)
 
-    with at_rest(model.body.module), torch.enable_grad():
+    with state(model.body.module), torch.enable_grad():
         for step in range(steps):
             value = loss(run, step)
             if value is None:

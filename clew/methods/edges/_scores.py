@@ -13,7 +13,6 @@ then, so every edge has a standard error.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -28,6 +27,7 @@ from clew.methods._nodes import Spread
 from clew.models import Model, Trace
 from clew.models.attention import Shared, heads_apart
 from clew.models.graph.components import EMBED, FINAL, Components
+from clew.models.state import state
 from clew.readings.contrast import Baseline, edge_tokens, resampled
 from clew.sites import Site
 
@@ -122,8 +122,8 @@ class Scores:
             if site != FINAL and (above is None or site > above):
                 reads |= {site, *self.graph.stream_sites(site)}
         body = self.model.body
-        entered = heads_apart(body.module, body.attentions) if self.graph.ungrouped else nullcontext([])
-        with entered as shared:
+        with state(body.module) as held:
+            shared = heads_apart(held, body.module, body.attentions) if self.graph.ungrouped else []
             trace = self.model.run(tokens, read=reads, edits=edits, grad=True, keep=1, base=base, record=base is None)
         return Run(self.graph, trace, -self.behaviour.measured(trace, batch).sum(), shared)
 

@@ -25,7 +25,8 @@ from clew.data.behaviours.behaviour import Behaviour
 from clew.data.behaviours.pairs import Misfit, encode
 from clew.models import Model, Trace
 from clew.models.attention import look
-from clew.models.frozen import norms_held
+from clew.models.frozen import hold_norms
+from clew.models.state import state as held_still
 from clew.readings.contrast import state
 from clew.sites import Site
 
@@ -151,13 +152,11 @@ def _look(model: Model, tokens: Int[Tensor, "1 seq"], site: Site, layer: int, he
     pattern = model.body.site(Site("pattern", layer))
     reads = {model.dictionaries[site].reads, site}
     seen: list[tuple[Tensor, Tensor, Tensor | None, float]] = []
-    handle = look(model.body.taps[pattern].module, lambda *given: seen.append(given))
     inside = [m for m in model.body.attentions[layer].modules() if "norm" in type(m).__name__.lower()]
-    try:
-        with norms_held(model.body, [m for m in inside if not list(m.children())]):
-            trace = model.run(tokens, read={*reads, pattern}, grad=True, keep=0)
-    finally:
-        handle.remove()
+    with held_still(model.body.module) as held:
+        look(held, model.body.taps[pattern].module, lambda *given: seen.append(given))
+        hold_norms(held, model.body, [m for m in inside if not list(m.children())])
+        trace = model.run(tokens, read={*reads, pattern}, grad=True, keep=0)
     queries, keys, mask, scaling = seen[0]
     group = head // (queries.shape[1] // keys.shape[1])
     length = tokens.shape[1]

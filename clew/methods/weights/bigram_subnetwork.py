@@ -25,7 +25,7 @@ from clew.files import write_whole
 from clew.methods._masked import mask_like
 from clew.methods._masks import Masked, Price, Progress, Schedule, count, learn
 from clew.models import Model
-from clew.models.run import at_rest
+from clew.models.state import state
 from clew.sites import Site
 
 FORMAT = "clew weight masks"
@@ -148,7 +148,8 @@ class MaskedWeights(Masked):
         body = self.model.body
         ids, real = batch.ids.to(body.device), batch.real.to(body.device)
         weights = masked_weights(self.model, self.split(mask))
-        with at_rest(body.module):
+        with state(body.module) as held:
+            held.parameters(body.module, weights)
             arguments = {"input_ids": ids, "use_cache": False} | body.mask_arguments(real)
             logits = functional_call(body.module, weights, (), arguments).logits
         return logits.to(self.like.dtype).log_softmax(-1)

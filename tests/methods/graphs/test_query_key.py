@@ -11,6 +11,7 @@ from clew.changes import Edit, Set
 from clew.circuits.circuit import ERROR, OUTPUT, Circuit
 from clew.methods.graphs.query_key import query_key
 from clew.models.attention import look
+from clew.models.state import state
 from clew.sites import Site
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
@@ -25,11 +26,9 @@ def lens(family: str, site: str = "resid.0") -> Model:
 def real_score(model: Model, layer: int, head: int, query: int, key: int, *edits: Edit) -> float:
     """The model's own query times its own key, on the first prompt."""
     (batch,), pattern, seen = random_behaviour(1).batches(model), Site("pattern", layer), []
-    handle = look(model.body.taps[pattern].module, lambda *given: seen.append(given))
-    try:
+    with state(model.body.module) as held:
+        look(held, model.body.taps[pattern].module, lambda *given: seen.append(given))
         model.run(batch.clean, read=[pattern], edits=edits)
-    finally:
-        handle.remove()
     ((q, k, _, scaling),) = seen
     return float(q[0, head, query] @ k[0, head // (q.shape[1] // k.shape[1]), key] * scaling)
 
