@@ -60,7 +60,7 @@ def names() -> dict[str, Any]:
         "sae": sae,
         "lens": lens,
         "task": task,
-        "circuit": clew.find(lens, task, held_out=False, tried=0).top(2),
+        "circuit": clew.find(lens, task, held_out=False).top(2),
         "facts": Facts("capitals", known),
         "text": cut([*ORDINARY, *(f"{ASKED.format(land)} {city}" for land, city in CAPITALS.items())], model.tokenizer),
         "secrets": Secrets("capitals", tuple(Secret(fact.asked, fact.old) for fact in known[:4])),

@@ -6,8 +6,10 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
+from clew import finder
 from clew.apps.cli import commands
 from clew.apps.cli._options import fields_of, typed
+from clew.values import options
 
 
 @pytest.mark.parametrize("name", sorted(commands()))
@@ -39,3 +41,19 @@ def test_no_option_is_there_twice(name):
     counted = Counter(option for p in parameters for option in typed([p]) - {p.name})
     counted.update(p.name for p in parameters if not is_dataclass(p.annotation))
     assert [option for option, times in counted.items() if times > 1] == []
+
+
+ROOMS = [
+    ("find", "methods"),
+    ("edit", "edits"),
+    ("train", "training.objectives"),
+    *(("verify", f"measures.{kind}") for kind in ("circuits", "dictionaries", "edits")),
+]
+
+
+@pytest.mark.parametrize(("name", "room"), ROOMS)
+def test_no_option_of_a_file_is_called_as_a_group_of_the_command(name, room):
+    """It could not be typed: what is typed is a group's fields, and the group itself comes to the command by its name."""
+    parameters = inspect.signature(commands([name])[name], eval_str=True).parameters.values()
+    groups = {p.name for p in parameters if is_dataclass(p.annotation)}
+    assert [file for file in finder.names(room) if groups & set(options(finder.load(room, file)))] == []
