@@ -204,7 +204,7 @@ def test_a_method_of_a_stranger_finds_what_is_planted(stranger: dict[str, str]) 
 
 def test_a_search_of_a_stranger_finds_the_planted_edges(stranger: dict[str, str]) -> None:
     planted = induction(n=8)
-    found = clew.find(planted.model, planted.behaviour, by="halfway", tried=0)
+    found = clew.find(planted.model, planted.behaviour, by="halfway")
     report = clew.verify(planted.model, planted.behaviour, found, by="recovery", truth=planted.circuit)
     assert {row.of: row.value for row in report.rows if row.measure == "recall"}["edges"] > 0.8
 
