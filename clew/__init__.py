@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from clew.models import Generation as Generation
     from clew.models import Model as Model
     from clew.models import Trace as Trace
-    from clew.models import open_model as open  # noqa: F401
+    from clew.models import open_model as open  # noqa: F401  # pyright: ignore[reportUnusedImport]
     from clew.probing import Probe as Probe
     from clew.readings.ablation import Ablation as Ablation
     from clew.readings.store import Store as Store

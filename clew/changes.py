@@ -6,10 +6,12 @@ what flows at a site, where it says and while its `Gate` is open; an `Update` ch
 
 from __future__ import annotations
 
+# torch and transformers leave arguments of their methods without a type:
+# pyright: reportUnknownMemberType=false
 import math
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from jaxtyping import Bool
@@ -79,11 +81,16 @@ class Edit(ABC):
         return f"<{self}>"
 
 
+def _exact(value: object) -> torch.dtype | None:
+    """A number of Python's is one of 64 bits, of which float32 would make some infinite."""
+    return None if isinstance(value, Tensor) else torch.float64
+
+
 def _check_finite(edit: Edit, *names: str) -> None:
     """One value that is no number would make a whole run of them. Raises: ValueError naming the field that holds one."""
     for name in names:
         value = getattr(edit, name)
-        if value is not None and not bool(torch.as_tensor(value).detach().isfinite().all()):
+        if value is not None and not bool(torch.as_tensor(value, dtype=_exact(value)).detach().isfinite().all()):
             said = "holds values that are" if isinstance(value, Tensor) and value.ndim else f"is {float(value)},"
             where = f"the {type(edit).__name__.lower()} at {edit.at}"
             raise ValueError(f"{name} of {where} {said} not finite (NaN or inf); give finite numbers")
@@ -95,10 +102,11 @@ def _same(value: object, default: object) -> bool:
 
 def _short(value: object) -> str:
     if isinstance(value, Tensor):
-        return f"{list(value.shape)} of norm {float(value.detach().double().norm()):.4g}"
-    if isinstance(value, tuple) and len(value) > 8:
-        return f"{len(value)} from {value[0]} to {value[-1]}"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+        norm = cast("Tensor", value.detach().double().norm())
+        return f"{list(value.shape)} of norm {float(norm):.4g}"
+    if isinstance(value, tuple) and len(several := cast("tuple[object, ...]", value)) > 8:
+        return f"{len(several)} from {several[0]} to {several[-1]}"
+    return f"{value:.6g}" if isinstance(value, float) else str(cast("object", value))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -159,7 +167,7 @@ class Steer(Value):
 
     def add(self, site: Site | str, vector: Tensor, *, usual: Where = EVERY, **more: Any) -> Add:
         """The edit that adds the vector. Args: usual: where, if nothing else was said. more: as of an Add."""
-        vector = vector / vector.norm() if self.normalise else vector
+        vector = vector / cast("Tensor", vector.norm()) if self.normalise else vector
         where = usual if self.where is None else self.where
         return Add(site, vector=vector, scale=self.scale, where=where, keep_norm=self.keep_norm, **more)
 
@@ -180,7 +188,7 @@ class Add(SiteEdit):
         moved = x + self.scale * self.vector.to(x)
         if not self.keep_norm:
             return moved
-        before, after = x.norm(dim=-1, keepdim=True), moved.norm(dim=-1, keepdim=True)
+        before, after = (cast("Tensor", v.norm(dim=-1, keepdim=True)) for v in (x, moved))
         return moved * (before / after.clamp(min=torch.finfo(x.dtype).tiny))
 
 
@@ -259,7 +267,8 @@ class Project(SiteEdit):
 
     def __call__(self, x: Tensor) -> Tensor:
         wide = torch.promote_types(x.dtype, torch.float32)
-        _, size, rows = torch.linalg.svd(self.directions.to(x.device, wide), full_matrices=False)
+        directions = self.directions.to(x.device, wide)
+        _, size, rows = cast("tuple[Tensor, Tensor, Tensor]", torch.linalg.svd(directions, full_matrices=False))
         basis = rows[size > size.max() * max(self.directions.shape) * torch.finfo(wide).eps].to(x.dtype)
         return x - ((x - torch.as_tensor(self.value).to(x)) @ basis.T) @ basis
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast, runtime_checkable
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
 
 
 def write_whole(path: str | Path, write: Callable[[Path], None]) -> Path:
@@ -53,10 +58,10 @@ def read_json(path: str | Path, format: str) -> dict[str, Any]:
     Raises: ValueError naming the file, what was expected and what was found.
     """
     value = read_any_json(path, f"; a {format!r} file was expected")
-    found = value.get("format") if isinstance(value, dict) else type(value).__name__
+    found = cast("dict[str, Any]", value).get("format") if isinstance(value, dict) else type(value).__name__
     if found != format:
         raise ValueError(f'{path} is not a {format!r} file: its "format" is {found!r}')
-    return value
+    return cast("dict[str, Any]", value)
 
 
 def read_any_json(path: str | Path, expected: str = "") -> Any:
@@ -65,6 +70,26 @@ def read_any_json(path: str | Path, expected: str = "") -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON ({error}){expected}") from error
+
+
+@runtime_checkable
+class Tensors(Protocol):
+    """A safetensors file that is open: a tensor is read when it is asked for."""
+
+    def keys(self) -> Iterable[str]: ...
+    def metadata(self) -> Mapping[str, str] | None: ...
+    def get_tensor(self, name: str) -> Tensor: ...
+
+
+def open_tensors(path: str | Path) -> AbstractContextManager[Tensors]:
+    """A safetensors file, mapped into memory. Raises: SafetensorError or OSError for what is none."""
+    return cast("AbstractContextManager[Tensors]", safetensors.safe_open(path, framework="pt"))
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> Path:
+    """Write one safetensors file whole, `about` in its header; the tensors are contiguous and share no memory."""
+    save = cast("Any", safetensors.torch).save_file  # which is half typed
+    return write_whole(path, lambda place: save(dict(tensors), place, metadata=dict(about)))
 
 
 def cache_folder(*parts: str) -> Path:

@@ -87,10 +87,15 @@ def reading(room: str, given: Any) -> tuple[str, Any] | None:
     """
     own, guests = _own(room), _guests(room)
     for name, format in files(room):
-        asked = partial(getattr(format, "matches", lambda _: False), given)
+        asked = partial(getattr(format, "matches", _never), given)
         if asked() if name in own else _tried(guests[name], asked):
             return name, format
     return None
+
+
+def _never(given: object) -> bool:
+    """The `matches` of a format that can only be written."""
+    return False
 
 
 def writing(room: str, name: str) -> Any:

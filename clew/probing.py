@@ -12,12 +12,11 @@ from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from clew import finder
-from clew.files import write_whole
+from clew.files import open_tensors, write_tensors
 from clew.sites import Site, near
 
 FORMAT, VERSION = "clew probe", 1
@@ -75,7 +74,7 @@ class Probe:
     """The class below 0 and the class above, if they have names."""
     pool: Pool = field(default=LAST, kw_only=True)
     """How it reads a text. A gate asks at every position, whatever this says."""
-    fitted: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    fitted: Mapping[str, Any] = field(default_factory=dict[str, Any], kw_only=True)
     """What it comes from: estimator, evidence by hash, seed, accuracy on what it learnt from. Plain JSON."""
 
     keep: ClassVar[int] = 0
@@ -155,7 +154,7 @@ class Probe:
         """Write one safetensors file, exact to the bit."""
         head = json.dumps({"format": FORMAT, "version": VERSION, **self.record}, allow_nan=False)
         tensors = {"weight": self.weight.detach().cpu().contiguous().clone()}
-        return write_whole(path, lambda file: save_file(tensors, file, {"clew": head}))
+        return write_tensors(path, tensors, {"clew": head})
 
     @classmethod
     def load(cls, path: str | Path) -> Probe:
@@ -164,7 +163,7 @@ class Probe:
         if not path.is_file():
             raise ValueError(f"there is no file {path} of a probe (here is {str(Path.cwd())!r})")
         try:
-            with safe_open(path, "pt") as file:
+            with open_tensors(path) as file:
                 head = json.loads((file.metadata() or {}).get("clew", "{}"))
                 found = (head.get("format") or "no probe of clew", head.get("version"))
                 if found == (FORMAT, VERSION):

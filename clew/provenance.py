@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ def provenance(
 
 def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [_plain(v) for v in cast("Sequence[object]", value)]
     if isinstance(value, Value):
         return {name: _plain(part) for name, part in value.plain().items()}
     return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
@@ -85,9 +85,12 @@ def leaked(judged: Evidence, made: object) -> str:
 
 def _all_used(record: object) -> Iterable[str]:
     """Of a record and all within it: the nodes that were wired, the circuit that was edited, the parts of a stack."""
+    inside: Iterable[object] = ()
     if isinstance(record, Mapping):
-        yield from record.get("prompts_used", ())
-        record = list(record.values())
-    if isinstance(record, list):
-        for inner in record:
-            yield from _all_used(inner)
+        entries = cast("Mapping[str, Any]", record)
+        yield from entries.get("prompts_used", ())
+        inside = entries.values()
+    elif isinstance(record, list):
+        inside = cast("list[object]", record)
+    for inner in inside:
+        yield from _all_used(inner)

@@ -54,7 +54,7 @@ class Report:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     """Sentences a reader must know: what was ablated and how, what was left out."""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __getitem__(self, measure: str) -> Row:
         """The first row of that measure. Raises: KeyError listing the measures."""

@@ -6,15 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast, overload
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from clew import finder
 from clew.changes import Add, Clamp, Edit, Gate, Mix, Project, Scale, Set, Update
-from clew.files import write_whole
+from clew.files import open_tensors, write_tensors
 from clew.probing import Probe
 from clew.sites import Site, Weight, Where, near
 
@@ -41,15 +40,19 @@ class Stack(Sequence[Edit]):
 
     edits: tuple[Edit, ...]
     name: str = ""
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What a user must know of them: estimator, norm convention, what was reached. Plain JSON."""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Model, weights and evidence by hash, function and arguments, versions, seconds. Plain JSON."""
 
     def __len__(self) -> int:
         return len(self.edits)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Edit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Edit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Edit | tuple[Edit, ...]:
         return self.edits[index]
 
     def __iter__(self) -> Iterator[Edit]:
@@ -105,7 +108,7 @@ class Stack(Sequence[Edit]):
         edits = [_written(edit, str(i), tensors) for i, edit in enumerate(self.edits)]
         head = {"format": FORMAT, "version": VERSION, "name": self.name, "edits": edits}
         head |= {"about": dict(self.about), "provenance": dict(self.provenance)}
-        return write_whole(path, lambda file: save_file(tensors, file, {"clew": json.dumps(head)}))
+        return write_tensors(path, tensors, {"clew": json.dumps(head)})
 
     @classmethod
     def load(cls, path: str | Path, model: Any = None) -> Stack:
@@ -125,7 +128,7 @@ class Stack(Sequence[Edit]):
                 f"{', '.join(finder.names(FORMATS))}"
             )
         try:
-            with safe_open(path, "pt") as file:
+            with open_tensors(path) as file:
                 head = json.loads((file.metadata() or {}).get("clew", "{}"))
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
         except (SafetensorError, json.JSONDecodeError) as error:
@@ -197,7 +200,7 @@ def _read(value: dict[str, Any], key: str, tensors: Mapping[str, Tensor]) -> Any
         elif name == "probe" and held is not None:
             held = Probe.of_record(held, tensors[held["weight"]["tensor"]])
         elif isinstance(held, dict):
-            held = tensors[held["tensor"]]
+            held = tensors[cast("dict[str, str]", held)["tensor"]]
         given[name] = held
     del given["verb"]
     return Gate(**given) if verb == "Gate" else VERBS[verb](**given)
@@ -218,7 +221,12 @@ def _of_version_1(edit: dict[str, Any]) -> dict[str, Any]:
 
 def _brief(value: Any) -> str:
     """A value for people; of a long table or list its first entries and how many there are."""
-    if not isinstance(value, (list, tuple, Mapping)) or len(value) <= SHOWN:
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[Any, Any]", value)
+        size, first = len(entries), str(dict(list(entries.items())[:SHOWN]))
+    elif isinstance(value, list | tuple):
+        several = cast("Sequence[Any]", value)
+        size, first = len(several), str(list(several[:SHOWN]))
+    else:
         return str(value)
-    first = dict(list(value.items())[:SHOWN]) if isinstance(value, Mapping) else list(value[:SHOWN])
-    return f"{str(first)[:-1]}, ... {len(value)} in all{str(first)[-1]}"
+    return str(cast("object", value)) if size <= SHOWN else f"{first[:-1]}, ... {size} in all{first[-1]}"

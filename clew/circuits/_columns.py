@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -33,11 +33,11 @@ def plain(column: np.ndarray) -> list[Any]:
 def jsonable(value: Any) -> Any:
     """Plain JSON: numbers of numpy as they are, what is not a number as null."""
     if isinstance(value, Mapping):
-        return {str(key): jsonable(inner) for key, inner in value.items()}
+        return {str(key): jsonable(inner) for key, inner in cast("Mapping[object, object]", value).items()}
     if isinstance(value, list | tuple):
-        return [jsonable(inner) for inner in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+        return [jsonable(inner) for inner in cast("Sequence[object]", value)]
+    number = cast("Any", value).item() if isinstance(value, np.generic) else value
+    return None if isinstance(number, float) and not np.isfinite(number) else number
 
 
 def read_sites(listed: Sequence[Mapping[str, Any]]) -> dict[Site, int]:
@@ -53,7 +53,7 @@ def read_sites(listed: Sequence[Mapping[str, Any]]) -> dict[Site, int]:
 
 def read_columns(nodes: Mapping[str, Any], edges: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The columns of both tables. Raises: ValueError naming the column and the row that is no number."""
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for table, names in ((nodes, NODE_COLUMNS), (edges, EDGE_COLUMNS)):
         for name in names:
             if name in table or name not in OPTIONAL:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -88,14 +88,14 @@ class Circuit:
     """[node] standard error of `score` over examples; nan where it is not known."""
     weight_error: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """[edge] standard error of `weight` over examples; nan where it is not known."""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names of units, by address without position."""
     kind: Kind = field(default_factory=Kind)
     """What the nodes are parts of, and what their scores and positions are bound to."""
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What a page can show: top tokens of units, the words of the template, a faithfulness curve. Plain JSON; nothing
     is decided by it."""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Model, dictionary and behaviour hashes, method and arguments, seed, versions, device, dtype, seconds."""
 
     def __post_init__(self) -> None:
@@ -109,7 +109,7 @@ class Circuit:
 
     def __iter__(self) -> Iterator[Node]:
         for i in range(len(self)):
-            node = Node(self.sites[self.site[i]], int(self.unit[i]), int(self.position[i]), float(self.score[i]))
+            node = Node(self.sites[int(self.site[i])], int(self.unit[i]), int(self.position[i]), float(self.score[i]))
             yield replace(node, label=self.labels.get(node.address.partition("@")[0], ""))
 
     @property
@@ -143,7 +143,7 @@ class Circuit:
         """The circuit as one whose nodes come from `given`, if it is: that one's record, and its labels of these weights."""
         if given is None:
             return self
-        known = given.labels if given.provenance.get("weights", weights) == weights else {}
+        known = given.labels if given.provenance.get("weights", weights) == weights else dict[str, str]()
         said = {**self.provenance, "nodes_of": dict(given.provenance)}
         return replace(self, labels={**known, **self.labels}, provenance=said)
 
@@ -259,7 +259,7 @@ class Circuit:
                 "use .zero()"
             )
         return tuple(
-            Set(site, value=torch.from_numpy(self.patch_mean[index]), where=where, basis=basis, units=units)
+            Set(site, value=torch.as_tensor(self.patch_mean[index]), where=where, basis=basis, units=units)
             for site, where, basis, units, index in self._groups()
         )
 
@@ -323,7 +323,7 @@ class Circuit:
         Raises: ValueError naming the file and what is wrong with it.
         """
         value = read_any_json(path, f"; a {FORMAT!r} file was expected")
-        ours = isinstance(value, Mapping) and value.get("format") == FORMAT
+        ours = _format(value) == FORMAT
         known = None if ours else finder.reading(FORMATS, value)
         return known[1].read(value, str(path)) if known else cls.from_json(value, str(path))
 
@@ -333,7 +333,7 @@ class Circuit:
 
         Raises: ValueError naming the origin on another schema version, or columns that do not fit, and the row.
         """
-        found = value.get("format") if isinstance(value, Mapping) else type(value).__name__
+        found = _format(value)
         if found != FORMAT:
             raise ValueError(f'{origin} is not a {FORMAT!r} file: its "format" is {found!r}')
         version = value.get("version")
@@ -354,6 +354,11 @@ class Circuit:
         except ValueError as error:
             raise ValueError(f"{origin} {error}") from error
         return cls(tuple(units), units, **columns, labels=labels, kind=kind, details=details, provenance=made)
+
+
+def _format(value: Any) -> Any:
+    """The format that plain JSON says it is of; the type of what says none."""
+    return cast("Mapping[str, Any]", value).get("format") if isinstance(value, Mapping) else type(value).__name__
 
 
 def _check_count(n: Any, what: str) -> None:

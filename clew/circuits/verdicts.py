@@ -45,8 +45,8 @@ class Judgement:
     >>> stack = clew.edit(lens, circuit, by="shift", judgement=judged)
     """
 
-    units: Mapping[str, Ruling | None] = field(default_factory=dict)
-    dictionaries: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, Ruling | None] = field(default_factory=dict[str, Ruling | None])
+    dictionaries: Mapping[str, str] = field(default_factory=dict[str, str])
     """Fingerprints of the dictionaries that the units are of, by site; empty where they are not known."""
 
     def __post_init__(self) -> None:

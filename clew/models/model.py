@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+# torch and transformers leave arguments of their methods without a type:
+# pyright: reportUnknownMemberType=false
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Int
@@ -347,7 +349,7 @@ class Model:
         def write(held: Held) -> Any:
             held.hook(self.body.module, _follow(visitors), before=True, kwargs=True)
             visitors.enter(held)
-            return self.body.module.generate(  # pyright: ignore[reportCallIssue]
+            return cast("Any", self.body.module).generate(
                 input_ids=tokens, attention_mask=real.long(), max_new_tokens=max_new_tokens, **settings
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -50,14 +51,14 @@ class Trace:
     """False on padding."""
     logits: Float[Tensor, "batch keep vocab"] | None = None
     """Of the last `keep` positions; None when the run stopped at its last read site."""
-    values: dict[Site, Tensor] = field(default_factory=dict)
+    values: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
     """What flowed on from each site that was read, after edits."""
-    arrived: dict[Site, Tensor] = field(default_factory=dict)
+    arrived: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
     """In a cut run: what arrived at each cut site, still tied to the leaves below it."""
-    blocks: dict[int, Tensor] = field(default_factory=dict)
+    blocks: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     """In a recorded run: the output of each block, from which another run can resume."""
     receipts: tuple[Receipt, ...] = ()
-    dictionaries: Mapping[Site, Dictionary] = field(default_factory=dict)
+    dictionaries: Mapping[Site, Dictionary] = field(default_factory=dict[Site, Dictionary])
     module: nn.Module | None = None
     """What ran."""
 
@@ -83,7 +84,8 @@ class Trace:
     def gradients(self, loss: Float[Tensor, ""]) -> dict[Site, Tensor]:
         """d loss / d value at every site that was read with `grad=True`; zeros where nothing depends on it."""
         sites = list(self.values)
-        grads = torch.autograd.grad(loss, [self.values[s] for s in sites], allow_unused=True)
+        found = torch.autograd.grad(loss, [self.values[s] for s in sites], allow_unused=True)
+        grads = cast("tuple[Tensor | None, ...]", found)
         return {s: torch.zeros_like(self.values[s]) if g is None else g for s, g in zip(sites, grads, strict=True)}
 
 

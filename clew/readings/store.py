@@ -7,8 +7,10 @@ where it stopped, and several processes can share one.
 
 from __future__ import annotations
 
+# torch and transformers leave arguments of their methods without a type:
+# pyright: reportUnknownMemberType=false
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +19,11 @@ from typing import Any, Literal, cast, get_args
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from clew.data.text.windows import Windows, cut
-from clew.files import read_json, write_json, write_whole
+from clew.files import Tensors, open_tensors, read_json, write_json, write_tensors
 from clew.models import Model
 from clew.readings.source import ROUND, checked_sites, harvest, permutation, place, shared_rounds
 from clew.sites import Site
@@ -62,7 +63,7 @@ class Store:
             how many learn together; asked of torch.distributed, or of torchrun's environment, when left out.
         """
         store = cls(Path(folder), _plan(Path(folder)), round, seed, *place(rank, world))
-        store._whole()
+        store.check_whole()
         return store
 
     @property
@@ -86,7 +87,7 @@ class Store:
         """Shards from all over the text, in the dtype they were recorded in (int8 as float32)."""
         epoch, inside = divmod(number, self.rounds)
         parts_of_epoch = permutation(self.about["shards"], self.seed, epoch).tensor_split(self.rounds * self.world)
-        order = parts_of_epoch[inside * self.world + self.rank].tolist()
+        order = cast("list[int]", parts_of_epoch[inside * self.world + self.rank].tolist())
         parts: dict[Site, list[Tensor]] = {site: [] for site in sites or self.sites}
         for path in (_shard(self.folder, number) for number in order):
             with _opened(path) as file:
@@ -131,19 +132,20 @@ class Store:
         sums = {site: torch.zeros(2, dtype=torch.float64) for site in self.sites}
         for path in self.shards:
             with _opened(path) as file:
-                said = json.loads(file.metadata()["lost"])
+                said: dict[str, list[float]] = json.loads((file.metadata() or {})["lost"])
             for site in sums:
                 sums[site] += torch.tensor(said[str(site)], dtype=torch.float64)
         return {site: float(error / variance.clamp(min=1e-300)) for site, (error, variance) in sums.items()}
 
     def _column(self, name: str) -> Tensor:
-        parts = []
+        parts: list[Tensor] = []
         for path in self.shards:
             with _opened(path) as file:
                 parts.append(file.get_tensor(name))
         return torch.cat(parts)
 
-    def _whole(self) -> None:
+    def check_whole(self) -> None:
+        """Raises: ValueError while shards are missing."""
         there = sum(path.exists() for path in self.shards)
         if there < self.about["shards"]:
             raise ValueError(
@@ -220,7 +222,7 @@ def record(
     _write(model, chosen, mine, folder, dtype, batch, progress)
     store = Store(folder, about, rank=rank, world=world)
     if world == 1:
-        store._whole()
+        store.check_whole()
     return store
 
 
@@ -235,8 +237,8 @@ def _groups(windows: Windows, shard: int) -> list[Tensor]:
     """The windows of each shard: as they come, about `shard` positions that count in each."""
     counts = windows.kept_lengths
     number = (counts.cumsum(0) - counts) // shard
-    sizes = number.unique_consecutive(return_counts=True)[1].tolist()
-    return list(torch.arange(len(windows)).split(sizes))
+    _, sizes = cast("tuple[Tensor, Tensor]", number.unique_consecutive(return_counts=True))
+    return list(torch.split(torch.arange(len(windows)), cast("list[int]", sizes.tolist())))
 
 
 def _write(
@@ -276,7 +278,7 @@ def _run(
     }
     if windows.flat_classes is not None:
         tensors["classes"] = windows.flat_classes[windows.kept]
-    lost = {}
+    lost: dict[str, list[float]] = {}
     for site, x in harvest(model, windows, sites, batch).items():
         if not bool(x.isfinite().all()):
             raise ValueError(f"what flows at {site} is not finite; open the model in a wider dtype, such as float32")
@@ -303,7 +305,7 @@ def _wide(x: Tensor, scale: Tensor | None = None) -> Tensor:
     return x.float() if scale is None else x.float() * scale[:, None]
 
 
-def _values(file: Any, site: Site) -> Tensor:
+def _values(file: Tensors, site: Site) -> Tensor:
     """Activations of a shard as they were recorded, int8 as float32."""
     x = file.get_tensor(str(site))
     return x if x.is_floating_point() else _wide(x, file.get_tensor(f"{site}/scale"))
@@ -327,14 +329,14 @@ def _save(path: Path, tensors: dict[str, Tensor], lost: dict[str, list[float]]) 
     for half in path.parent.glob(f".{path.name}.*"):  # what a killed recording left
         half.unlink()
     about = {"lost": json.dumps(lost)}  # one entry: safetensors writes several in any order, and bytes shall repeat
-    write_whole(path, lambda place: save_file(tensors, place, metadata=about))
+    write_tensors(path, tensors, about)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Generator[Tensors]:
     """A shard mapped into memory: only what is asked for is read."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             yield file
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is no whole shard of a store ({error}); remove it and record again") from error
@@ -342,7 +344,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _is_whole(path: Path) -> bool:
     try:
-        with safe_open(path, framework="pt"):
+        with open_tensors(path):
             return True
     except (SafetensorError, OSError):
         return False

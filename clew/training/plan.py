@@ -26,7 +26,7 @@ class Plan:
     reads: Site | str | Sequence[Site | str]
     writes: Site | str | Sequence[Site | str] | None = None
     """By default what is read."""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     seed: int = 0
     name: str = ""
     """The file's name; by default the site written, the objective and its numbers."""

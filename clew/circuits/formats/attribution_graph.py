@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -104,7 +104,8 @@ def to_attribution_graph(
 
 def write(circuit: Circuit, path: str | Path, **options: Any) -> Path:
     """Write `to_attribution_graph(circuit, **options)` as JSON; without `slug`, the file's name is the slug."""
-    return write_json(path, to_attribution_graph(circuit, **{"slug": Path(path).stem, **options}))
+    given: dict[str, Any] = {"slug": Path(path).stem, **options}
+    return write_json(path, to_attribution_graph(circuit, **given))
 
 
 def read_attribution_graph(path: str | Path) -> dict[str, Any]:
@@ -113,17 +114,19 @@ def read_attribution_graph(path: str | Path) -> dict[str, Any]:
     Raises: ValueError naming the file and what is missing from it.
     """
     try:
-        graph = json.loads(Path(path).read_text(encoding="utf-8"))
+        graph: object = json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON ({error}); an attribution graph was expected") from error
     wanted = {"metadata": dict, "qParams": dict, "nodes": list, "links": list}
-    wrong = [k for k, kind in wanted.items() if not isinstance(graph, dict) or not isinstance(graph.get(k), kind)]
+    graph = cast("dict[str, Any]", graph if isinstance(graph, dict) else {})
+    wrong = [k for k, kind in wanted.items() if not isinstance(graph.get(k), kind)]
     if wrong:
         raise ValueError(f"{path} is not an attribution graph: {', '.join(wrong)} missing or of another type")
-    ids = [node.get("node_id") for node in graph["nodes"]]
+    nodes, links = cast("list[dict[str, Any]]", graph["nodes"]), cast("list[dict[str, Any]]", graph["links"])
+    ids = [node.get("node_id") for node in nodes]
     if twice := [id for id, times in Counter(ids).items() if times > 1]:
         raise ValueError(f"{path} uses the node id {twice[0]!r} for two nodes, so its links are ambiguous")
-    ends = {end for link in graph["links"] for end in (link.get("source"), link.get("target"))}
+    ends = {end for link in links for end in (link.get("source"), link.get("target"))}
     if lost := ends - set(ids):
         raise ValueError(
             f"{path} has links to {len(lost)} nodes that it does not list, among them {sorted(map(str, lost))[0]!r}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from clew.circuits.circuit import Circuit
 from clew.files import write_whole
@@ -23,7 +23,7 @@ def to_networkx(circuit: Circuit) -> Any:
     names = [node.address for node in circuit]
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         raise ValueError(f"{len(twice)} addresses occur twice in this circuit, among them {twice[0]}; keep one of each")
-    graph = networkx.DiGraph(provenance=json.dumps(dict(circuit.provenance)))
+    graph: networkx.DiGraph[str] = networkx.DiGraph(provenance=json.dumps(dict(circuit.provenance)))
     for name, node in zip(names, circuit, strict=True):
         layer = -1 if node.site.layer is None else node.site.layer
         graph.add_node(
@@ -46,4 +46,4 @@ def write(circuit: Circuit, path: str | Path) -> Path:
     graph = to_networkx(circuit)
     import networkx
 
-    return write_whole(path, lambda temporary: networkx.write_graphml(graph, temporary))
+    return write_whole(path, lambda temporary: cast("Any", networkx).write_graphml(graph, temporary))

@@ -170,7 +170,7 @@ def _edges_out(circuit: Circuit, layout: Layout) -> Table:
     row, column = _node_numbers(circuit, layout.of_source), _node_numbers(circuit, layout.of_reader)
     column = np.append(column, len(layout.readers) - 1)  # for OUTPUT, which is the last index
     at, into = row[circuit.source], column[circuit.target]
-    parts = [*(circuit.sites[s].part for s in circuit.site), ""]
+    parts = [*(circuit.sites[int(s)].part for s in circuit.site), ""]
     shared = np.array([part in ("k", "v") for part in parts])[circuit.target]
     copies = np.where(shared, layout.card.shared_by, 1)
     if (at < 0).any() or (into < 0).any() or not layout.legal[at, into].all():
@@ -216,8 +216,9 @@ def _node_numbers(
     first: dict[tuple[Site, int], int] = {}
     for i, place in enumerate(places):
         first.setdefault(place, i)
-    units = (circuit.unit if unit is None else unit).tolist()
-    return np.array([first.get((circuit.sites[s], u), -1) for s, u in zip(circuit.site, units, strict=True)], np.int64)
+    units = circuit.unit if unit is None else unit
+    at = ((circuit.sites[int(s)], int(u)) for s, u in zip(circuit.site, units, strict=True))
+    return np.array([first.get(place, -1) for place in at], np.int64)
 
 
 def _edges_in(
@@ -262,7 +263,8 @@ def _node_circuit(nodes: Mapping[str, Any], layout: Layout, only_in_graph: bool)
         raise ValueError(f"{unknown[0]!r} is no node of {layout.card}")
     wide = any("neurons" in entry for entry in nodes.values())
     width = int(layout.card.d_model or 0) if wide else 1
-    places, scores = [], [np.zeros(0)]
+    places: list[tuple[Site, int]] = []
+    scores = [np.zeros(0)]
     for name, (site, unit) in zip(layout.sources, layout.of_source, strict=True):
         entry = nodes.get(name, {})
         held = np.array(entry.get("neurons", [False] * width) if wide else [entry.get("in_graph", False)], bool)

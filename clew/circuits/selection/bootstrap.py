@@ -43,7 +43,7 @@ def bootstrap(circuit: Circuit, *, confidence: float = 0.95, correction: Correct
         )
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(score == 0, 0.0, np.abs(score) / error)
-    p = torch.erfc(torch.from_numpy(z) / 2**0.5).numpy()
+    p = torch.erfc(torch.as_tensor(z) / 2**0.5).numpy()
     return pick(circuit, np.flatnonzero(_significant(p, 1 - confidence, correction)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -48,18 +49,18 @@ def _solve(
 ) -> tuple[Int[np.ndarray, " chosen"], float | None]:
     """The chosen edges, and the bound on what any choice can hold."""
     try:
-        from scipy.optimize import Bounds, LinearConstraint, milp
+        optimize: Any = import_module("scipy.optimize")  # has no types
     except ImportError as error:
         raise ImportError("exact selection needs scipy: pip install 'clew[probes]'") from error
     rows = _rows(circuit, stations)
     limit: Any = np.zeros(rows.shape[0])
     limit[-1] = n
     scale = float(np.abs(weight).max()) or 1.0
-    result = milp(
+    result = optimize.milp(
         np.concatenate([-weight / scale, np.zeros(len(circuit))]),
         integrality=np.repeat([0, 1], [len(weight), len(circuit)]),
-        bounds=Bounds(0, 1),
-        constraints=LinearConstraint(rows, -np.inf, limit),
+        bounds=optimize.Bounds(0, 1),
+        constraints=optimize.LinearConstraint(rows, -np.inf, limit),
         options={"time_limit": time_limit, "mip_rel_gap": 0.0},
     )
     bound = None if result.mip_dual_bound is None else -float(result.mip_dual_bound) * scale
@@ -69,7 +70,7 @@ def _solve(
 
 def _rows(circuit: Circuit, stations: Stations) -> Any:
     """The constraints as a sparse matrix over (x, y), each row at most 0; the last one, the budget, at most n."""
-    from scipy.sparse import coo_array, vstack
+    sparse: Any = import_module("scipy.sparse")
 
     edges, nodes = len(circuit.weight), len(circuit)
     edge, node = np.arange(edges), np.arange(nodes)
@@ -82,9 +83,9 @@ def _rows(circuit: Circuit, stations: Stations) -> Any:
     def table(height: int, *entries: tuple[np.ndarray, np.ndarray, int]) -> Any:
         row, column = (np.concatenate([entry[i] for entry in entries]) for i in (0, 1))
         value = np.concatenate([np.full(len(entry[0]), float(entry[2])) for entry in entries])
-        return coo_array((value, (row, column)), shape=(height, edges + nodes))
+        return sparse.coo_array((value, (row, column)), shape=(height, edges + nodes))
 
-    return vstack(
+    return sparse.vstack(
         [
             table(edges, (edge, edge, 1), (edge, edges + circuit.source, -1)),
             table(edges, (edge[inner], edge[inner], 1), (edge[inner], edges + circuit.target[inner], -1)),

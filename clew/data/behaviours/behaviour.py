@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# torch and transformers leave arguments of their methods without a type:
+# pyright: reportUnknownMemberType=false
 import hashlib
 import json
 import random
@@ -10,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -317,7 +319,7 @@ class Behaviour:
                     good = logit_difference(trace, batch) > 0
                 else:
                     good = (last_logits(trace).argmax(-1, keepdim=True) == batch.answers).any(-1)
-            right += [i for i, ok in zip(batch.index, good.tolist(), strict=True) if ok]
+            right += [i for i, ok in zip(batch.index, cast("list[bool]", good.tolist()), strict=True) if ok]
         return self._keep(sorted(right), "the model does not answer them right")
 
     # Baselines.
@@ -338,7 +340,8 @@ class Behaviour:
 
         Args: model: a model or a tokenizer, to tell lengths.
         """
-        rng, chosen = random.Random(seed), {}
+        rng = random.Random(seed)
+        chosen: dict[int, Pair] = {}
         assert self.split is not None
         lengths = [(len(e.clean), i < self.split) for i, e in enumerate(self._encoded(model))]
         prompts = [p.clean if p.patch is None else p.patch for p in self.pairs]

@@ -11,6 +11,7 @@ import csv
 import json
 import random
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,12 @@ def _rows(path: Path) -> Rows:
     text = path.read_text(encoding="utf-8-sig")
     try:
         if path.suffix in (".csv", ".tsv"):
-            rows = list(csv.DictReader(text.splitlines(), delimiter="\t" if path.suffix == ".tsv" else ","))
+            rows = list(csv.DictReader(StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ","))
         elif path.suffix == ".json" and text.lstrip()[:1] in ("[", "{") and not _is_lines(text):
             value = json.loads(text)
             rows = value if isinstance(value, list) else [value]
         else:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     except (json.JSONDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a {path.suffix or 'JSON lines'} file: {error}") from error
     if not rows or not all(isinstance(row, dict) for row in rows):
@@ -113,7 +114,7 @@ def _rows(path: Path) -> Rows:
 
 def _is_lines(text: str) -> bool:
     """Whether a file called .json is JSON lines after all, as the agreement files are where they were published."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip()]
     try:
         return len(lines) > 1 and isinstance(json.loads(lines[0]), dict)
     except json.JSONDecodeError:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from clew import finder
 from clew.data.behaviours.pairs import Example
@@ -179,7 +179,7 @@ class Facts:
         value = read_any_json(path)
         known = finder.reading(FORMATS, value)
         if known is None:
-            found = sorted(value) if isinstance(value, dict) else type(value).__name__
+            found = sorted(cast("dict[str, Any]", value)) if isinstance(value, dict) else type(value).__name__
             raise ValueError(
                 f"{path} holds no facts that can be read: expected {', '.join(finder.names(FORMATS))}; found {found!s:.80}"
             )

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -143,7 +143,7 @@ class Secrets:
         found = [example for example in found if example[0][-1] not in given]
         classes, label = np.unique([token for _, token, _ in found], return_inverse=True)
         group = np.array([number for _, _, number in found])
-        return Classified(tuple(c for c, _, _ in found), label, group, -1, torch.from_numpy(classes), "secrets")
+        return Classified(tuple(c for c, _, _ in found), label, group, -1, torch.as_tensor(classes), "secrets")
 
     def learning(self, fraction: float, seed: int) -> list[int]:
         """Which secrets a probe learns from, drawn by `seed`; it is judged on the others."""
@@ -211,24 +211,26 @@ class Secrets:
         Args: prompt, secret: the columns that hold them.
         Raises: ValueError naming the file, the line, what was expected and what was found.
         """
-        path, found = Path(path), []
+        path = Path(path)
+        found: list[Secret] = []
         if not path.is_file():
             raise ValueError(f"there is no file {path} of secrets")
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row: object = json.loads(line)
             except json.JSONDecodeError as error:
                 raise ValueError(f"line {number} of {path} is not JSON ({error})") from error
             if not isinstance(row, dict):
                 raise ValueError(f"line {number} of {path} holds {type(row).__name__}; an object is expected")
+            columns = cast("dict[str, Any]", row)
             for column in (prompt, secret):
-                if not isinstance(row.get(column), str):
+                if not isinstance(columns.get(column), str):
                     raise ValueError(
-                        f"line {number} of {path} has no text in the column {column!r}; {near(column, row)}"
+                        f"line {number} of {path} has no text in the column {column!r}; {near(column, columns)}"
                     )
-            found.append(Secret(row[prompt], row[secret]))
+            found.append(Secret(columns[prompt], columns[secret]))
         return cls(path.stem, tuple(found))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -200,7 +200,7 @@ class Labelled:
             raise ValueError(f"there is no file {path} of labelled texts")
         rows = [
             _row(path, at, line)
-            for at, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+            for at, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1)
             if line.strip()
         ]
         columns = {column for row in rows for column in row}
@@ -215,11 +215,11 @@ class Labelled:
 
 def _row(path: Path, at: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row: object = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"line {at} of {path} is not JSON ({error})") from error
     if not isinstance(row, dict):
         raise ValueError(
             f"line {at} of {path} holds {type(row).__name__}; an object with one entry per column was expected"
         )
-    return row
+    return cast("dict[str, Any]", row)

@@ -6,12 +6,14 @@ its `policy` goes into stores and reports, with a hash of all that is in the win
 
 from __future__ import annotations
 
+# torch and transformers leave arguments of their methods without a type:
+# pyright: reportUnknownMemberType=false
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -97,14 +99,14 @@ class Windows:
     def _half(self, which: Side) -> Windows:
         """Documents that hold an equal window stay together. Under "blocks" a window goes where its first document goes."""
         documents = dict[int, list[Prompt]]()
-        for document, prompt in zip(self.document.tolist(), self.prompts(), strict=True):
+        for document, prompt in zip(cast("list[int]", self.document.tolist()), self.prompts(), strict=True):
             documents.setdefault(document, []).append(prompt)
         chosen = torch.tensor(list(documents))[in_half(self.name, list(documents.values()), which)]
-        return self.take(torch.isin(self.document, chosen).nonzero()[:, 0])._hashed(half=which)
+        return self.take(torch.isin(self.document, chosen).nonzero()[:, 0]).hashed(half=which)
 
     def prompts(self) -> list[Prompt]:
         """The ids of each window."""
-        return [tuple(ids.tolist()) for ids in self.ids]
+        return [tuple(cast("list[int]", ids.tolist())) for ids in self.ids]
 
     def asked(self) -> list[Prompt]:
         """The ids of each window."""
@@ -118,17 +120,20 @@ class Windows:
     @cached_property
     def ids(self) -> tuple[Int[Tensor, " token"], ...]:
         """The tokens of each window."""
-        return self.flat.split(self.lengths.tolist())
+        return self._each(self.flat)
 
     @cached_property
     def keep(self) -> tuple[Bool[Tensor, " token"], ...]:
         """For each window, which positions count."""
-        return self.kept.split(self.lengths.tolist())
+        return self._each(self.kept)
 
     @cached_property
     def classes(self) -> tuple[Int[Tensor, " token"], ...] | None:
         """Of chats: for each window, the token class of each position, as an index into CLASSES."""
-        return None if self.flat_classes is None else self.flat_classes.split(self.lengths.tolist())
+        return None if self.flat_classes is None else self._each(self.flat_classes)
+
+    def _each(self, flat: Tensor) -> tuple[Tensor, ...]:
+        return torch.split(flat, cast("list[int]", self.lengths.tolist()))
 
     @cached_property
     def starts(self) -> Int[Tensor, " window"]:
@@ -166,12 +171,12 @@ class Windows:
     def first(self, tokens: int) -> Windows:
         """The first windows, until `tokens` positions count."""
         enough = self.kept_lengths.cumsum(0) - self.kept_lengths < tokens
-        return self if bool(enough.all()) else self.take(enough.nonzero()[:, 0])._hashed(first=tokens)
+        return self if bool(enough.all()) else self.take(enough.nonzero()[:, 0]).hashed(first=tokens)
 
     def shuffled(self, seed: int) -> Windows:
         """The same windows in a seeded random order."""
         g = torch.Generator().manual_seed(seed)
-        return self.take(torch.randperm(len(self), generator=g))._hashed(shuffled=seed)
+        return self.take(torch.randperm(len(self), generator=g)).hashed(shuffled=seed)
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Windows, Windows]:
         """Two parts, the first of `fraction` of the documents; no document is in both.
@@ -179,7 +184,7 @@ class Windows:
         Under "blocks" a window that holds several documents goes where its first one goes.
         Raises: ValueError when a part would be empty.
         """
-        documents = self.document.unique()
+        documents = cast("Tensor", self.document.unique())
         first = round(fraction * len(documents))
         if not 0 < first < len(documents):
             raise ValueError(
@@ -188,11 +193,13 @@ class Windows:
         order = documents[torch.randperm(len(documents), generator=torch.Generator().manual_seed(seed))]
         inside = torch.isin(self.document, order[:first])
         parts = ((inside, "first"), (~inside, "second"))
-        one, two = (self.take(i.nonzero()[:, 0])._hashed(split=[name, fraction, seed]) for i, name in parts)
+        one, two = (self.take(i.nonzero()[:, 0]).hashed(split=[name, fraction, seed]) for i, name in parts)
         return one, two
 
-    def _hashed(self, **also: Any) -> Windows:
-        counts = {"documents": len(self.document.unique()), "windows": len(self), "positions": self.tokens}
+    def hashed(self, **also: Any) -> Windows:
+        """The same windows, whose policy also says this, how many there are, and a hash of all that is in them."""
+        documents = cast("Tensor", self.document.unique())
+        counts = {"documents": len(documents), "windows": len(self), "positions": self.tokens}
         return replace(self, policy={**self.policy, **also, **counts, "hash": self.hash})
 
 
@@ -253,7 +260,7 @@ def cut(
         "limit": limit,
     }
     made = (([*lead, *ids], document, None) for document, ids in pieces)
-    return _pile(made, lambda ids, classes: counts[ids], skip, limit, policy)
+    return _pile(made, lambda ids, _: counts[ids], skip, limit, policy)
 
 
 def chats(
@@ -304,7 +311,7 @@ def chats(
                 yield ids[:context], i, classes[:context]
 
     policy = {"packing": "chats", "context": context, "roles": list(chosen), "skip": skip, "limit": limit}
-    found = _pile(made(), lambda ids, classes: counts[classes], skip, limit, policy)
+    found = _pile(made(), lambda _, classes: counts[classes], skip, limit, policy)
     return replace(found, policy={**found.policy, "cut off": cut_off})
 
 
@@ -334,7 +341,7 @@ def _encoded(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[l
     return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
 
 
-def _numbered(texts: Iterable[str]) -> Iterator[tuple[int, str]]:
+def _numbered(texts: Iterable[object]) -> Iterator[tuple[int, str]]:
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise ValueError(
@@ -388,13 +395,17 @@ def _blocks(texts: Iterable[tuple[int, str]], tokenizer: PreTrainedTokenizerBase
 
 def _pile(
     made: Iterable[tuple[Sequence[int], int, np.ndarray | None]],
-    counting: Any,
+    counting: Callable[[np.ndarray, Any], np.ndarray],
     skip: int,
     limit: int | None,
     policy: dict[str, Any],
 ) -> Windows:
     """All windows with a position that counts, until `limit` positions count."""
-    rows, keeps, documents, classes, total = [], [], [], [], 0
+    rows: list[np.ndarray] = []
+    keeps: list[np.ndarray] = []
+    classes: list[np.ndarray] = []
+    documents: list[int] = []
+    total = 0
     for ids, document, kinds in made:
         row = np.array(ids, dtype=np.int32)
         keep = counting(row, kinds)
@@ -414,7 +425,7 @@ def _pile(
             f"there is nothing to record or to learn from: the texts gave no window with a position that "
             f"counts beyond the first {skip}"
         )
-    flat = [torch.from_numpy(np.concatenate(parts)) for parts in (rows, keeps)]
+    flat = [torch.as_tensor(np.concatenate(parts)) for parts in (rows, keeps)]
     lengths = torch.tensor([len(row) for row in rows])
-    kinds = torch.from_numpy(np.concatenate(classes)) if classes else None
-    return Windows(flat[0], lengths, flat[1], torch.tensor(documents), policy, kinds)._hashed()
+    kinds = torch.as_tensor(np.concatenate(classes)) if classes else None
+    return Windows(flat[0], lengths, flat[1], torch.tensor(documents), policy, kinds).hashed()
