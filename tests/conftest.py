@@ -1,5 +1,16 @@
 """Tiny models run fastest on one thread; tests that need the real one say so by the marker `real`."""
 
 import torch
+from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
+
+settings.register_profile(
+    "clew",
+    max_examples=40,
+    deadline=None,
+    derandomize=True,  # the same examples on every machine, so that a failure is one for all
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("clew")

@@ -129,3 +129,7 @@ NAN, INF = float("nan"), float("inf")
 def test_an_edit_by_what_is_no_finite_number_is_refused_when_it_is_made(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+def test_a_number_is_finite_as_far_as_64_bits_go():
+    assert torch.equal(Scale(AT, factor=1e300)(X), 1e300 * X)

@@ -1,8 +1,9 @@
 """Files are written whole or not at all."""
 
 import pytest
+import torch
 
-from clew.files import cache_folder, read_json, write_json, write_text, write_whole
+from clew.files import cache_folder, open_tensors, read_json, write_json, write_tensors, write_text, write_whole
 
 
 def test_json_comes_back_bit_for_bit(tmp_path):
@@ -66,3 +67,11 @@ def test_bytes_that_are_no_text_are_named(tmp_path):
 def test_the_cache_folder_follows_its_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("CLEW_CACHE", str(tmp_path / "here"))
     assert cache_folder("a", "b") == tmp_path / "here" / "a" / "b" and cache_folder("a", "b").is_dir()
+
+
+def test_tensors_come_back_with_what_is_said_of_them(tmp_path):
+    given = {"a": torch.tensor([1.5, -0.0]), "b": torch.ones(2, 3, dtype=torch.bfloat16)}
+    with open_tensors(write_tensors(tmp_path / "a.safetensors", given, {"of": "two"})) as file:
+        assert set(file.keys()) == {"a", "b"} and file.metadata() == {"of": "two"}
+        assert all(torch.equal(file.get_tensor(name), tensor) for name, tensor in given.items())
+        assert torch.signbit(file.get_tensor("a")).tolist() == [False, True]

@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clew.files import write_json
 from clew.report import Report, Row, bootstrap
+from tests.drawn import JSON, NUMBER, TEXT
 
 REPORT = Report(
     "agreement",
@@ -78,3 +81,14 @@ def test_an_interval_is_the_same_twice_and_skips_what_is_no_number():
     statistic = lambda i: float(values[i].mean())  # noqa: E731
     assert bootstrap(statistic, 3, seed=4) == bootstrap(statistic, 3, seed=4) == (1.0, 1.0)
     assert all(map(math.isnan, bootstrap(lambda i: math.nan, 3)))
+
+
+MAYBE = NUMBER | st.just(float("nan"))
+ROWS = st.builds(Row, TEXT, MAYBE, MAYBE, MAYBE, TEXT, st.none() | st.integers(0, 9), st.integers(0, 9), TEXT)
+
+
+@given(TEXT, st.lists(ROWS, max_size=3), st.lists(TEXT, max_size=2), st.dictionaries(TEXT, JSON, max_size=2))
+def test_any_report_comes_back_from_disk_to_the_bit(tmp_path, title, rows, notes, provenance):
+    report = Report(title, tuple(rows), tuple(notes), provenance)
+    found = Report.load(report.save(tmp_path / "report.json"))
+    assert repr(found) == repr(report) and str(found) == str(report)  # nan equals nan as it is written

@@ -2,10 +2,13 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clew.circuits.circuit import ANYWHERE, ERROR, Circuit
 from clew.circuits.verdicts import Judgement, Ruling
 from clew.sites import Site
+from tests.drawn import TEXT
 
 RESID = Site("resid", 0)
 
@@ -101,3 +104,14 @@ def test_a_file_that_is_not_one_is_named(tmp_path, change: dict, says: str) -> N
     (tmp_path / "x.json").write_text(json.dumps(JUDGED.to_json() | change))
     with pytest.raises(ValueError, match=f"x.json.*{says}"):
         Judgement.load(tmp_path / "x.json")
+
+
+RULINGS = st.builds(Ruling, st.sampled_from(["keep", "drop"]), TEXT, TEXT, TEXT)
+UNITS = st.dictionaries(st.builds("resid.{}/{}".format, st.integers(0, 2), st.integers(0, 9)), st.none() | RULINGS)
+
+
+@given(UNITS, st.dictionaries(TEXT, TEXT, max_size=2))
+def test_any_judgement_comes_back_from_disk(tmp_path, units, dictionaries):
+    judged = Judgement(units, dictionaries)
+    found = Judgement.load(judged.save(tmp_path / "judged.json"))
+    assert found == judged and list(found) == list(judged)

@@ -4,6 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clew.circuits.circuit import EDGE_COLUMNS, NODE_COLUMNS, Circuit
 from clew.circuits.formats.mib import from_mib, to_mib, write
@@ -162,3 +164,16 @@ def test_another_circuit_is_no_circuit_of_components():
     backward = replace(circuit, source=circuit.source[::-1], target=circuit.target.copy())
     with pytest.raises(ValueError, match="edges that are none of MIB's graph"):
         to_mib(backward)
+
+
+@given(st.integers(1, 2), st.sampled_from([(1, 1), (2, 1), (2, 2), (4, 2)]), st.integers(0, 99), st.floats(0, 0.9))
+def test_any_wired_circuit_of_components_comes_back(tmp_path, layers, heads, seed, sparse):
+    circuit = component_circuit(layers, *heads, seed=seed, sparse=sparse)
+    circuit = circuit.keep_edges(circuit.weight != 0).wired()
+    found = Circuit.load(circuit.save(tmp_path / "graph.json", format="mib")) if len(circuit.weight) else circuit
+    assert edges(found) == edges(circuit) and found.kind == circuit.kind
+    held, known = ({(k[a], k[b]): w for a, b, w in c.edges} for c in (found, circuit) for k in [[*c.keys(), "metric"]])
+    if heads[0] == heads[1]:
+        assert held == known
+    else:  # an edge into a shared head is written in parts, and summed again
+        assert held == pytest.approx(known)

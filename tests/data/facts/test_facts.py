@@ -1,11 +1,14 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import clew
 from clew.data.facts.everyday import RELATIONS, facts
 from clew.data.facts.facts import Fact, Facts, answer_ids, subject_last
 from clew.models.likelihood import likelihoods
+from tests.drawn import SAID, TEXT
 from tests.models.tiny import model_of
 
 FRANCE = Fact("The capital of {} is", "France", "Rome", "Paris")
@@ -146,3 +149,21 @@ def test_smollm2_knows_more_than_a_hundred_facts():
     assert len(made.known(model)) == 120
     beside = {(prompt, right) for fact in made for prompt, right in fact.neighbours}
     assert all(found.greedy for found in likelihoods(model, [answer_ids(model.tokenizer, *asked) for asked in beside]))
+
+
+SOME = st.builds(
+    Fact,
+    TEXT.map(lambda text: text.replace("{}", "") + " {}"),
+    SAID,
+    SAID,
+    TEXT,
+    st.lists(TEXT, max_size=2).map(tuple),
+    st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple),
+)
+
+
+@given(TEXT, st.lists(SOME, min_size=1, max_size=3), TEXT)
+def test_any_facts_come_back_from_disk(tmp_path, name, some, note):
+    facts = Facts(name, tuple(some), note)
+    found = Facts.load(facts.save(tmp_path / "facts.json"))
+    assert found == facts and found.hash == facts.hash

@@ -1,6 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clew.data.facts.secrets import Secret, Secrets, synthetic_secrets
+from tests.drawn import SAID
 from tests.edits.spoken import planted, speaking, spoken
 
 
@@ -81,3 +84,16 @@ def test_what_cannot_be_asked_for_is_an_error(tmp_path):
     ):
         with pytest.raises(ValueError, match=says):
             wrong()
+
+
+@given(st.lists(st.builds(Secret, SAID, SAID), min_size=1, max_size=3, unique_by=lambda secret: secret.prompt))
+def test_any_secrets_come_back_from_disk(tmp_path, some):
+    secrets = Secrets("mine", tuple(some))
+    found = Secrets.load(secrets.save(tmp_path / "mine.jsonl"))
+    assert found == secrets and found.hash == secrets.hash
+
+
+def test_a_line_ends_at_a_line_feed_alone(tmp_path):
+    prompts = ("one\u2028still one", "two\x85still two")
+    secrets = Secrets("mine", tuple(Secret(prompt, "hidden") for prompt in prompts))
+    assert Secrets.load(secrets.save(tmp_path / "mine.jsonl")) == secrets

@@ -53,6 +53,17 @@ def test_columns_name_the_parts_of_any_table(tmp_path):
     assert read.metric is log_probability and not read.aligned
 
 
+@pytest.mark.parametrize("end", ["\n", "\x85", "\u2028", "\x0c"])
+def test_a_prompt_may_hold_whatever_some_take_for_the_end_of_a_line(tmp_path, end):
+    prompt = f"one{end}and one is"
+    (tmp_path / "mine.csv").write_text(f'q,a\n"{prompt}", two\n', encoding="utf-8")
+    written = json.dumps({"q": prompt, "a": " two"}, ensure_ascii=False)
+    (tmp_path / "mine.jsonl").write_text(f"{written}\n", encoding="utf-8")
+    for name in ("mine.csv", "mine.jsonl"):
+        read = Behaviour.load(tmp_path / name, columns={"clean": "q", "answers": "a"})
+        assert [pair.clean for pair in read.pairs] == [prompt]
+
+
 def test_a_cell_may_hold_several_answers(tmp_path):
     path = lines(tmp_path / "mine.jsonl", *({"p": t, "good": [" x", " y"], "bad": [" z"]} for t in "ab"))
     read = Behaviour.load(path, columns={"clean": "p", "answers": "good", "patch_answers": "bad"})

@@ -2,12 +2,15 @@ import json
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clew.data.labels.bios import DUTIES, bios
 from clew.data.labels.first_letters import first_letters
 from clew.data.labels.labelled import Labelled
 from clew.data.labels.word_classes import word_classes
 from clew.data.words import MEN, VERBS, WOMEN
+from tests.drawn import TEXT
 
 PETS = Labelled(
     "pets", ("rex", "tom", "fern", "x"), {"kind": ("dog", "cat", "plant", ""), "alive": ("y", "n", "y", "n")}
@@ -124,3 +127,11 @@ def test_first_letters_stand_at_their_word(toy):
 def test_first_letters_needs_words(toy):
     with pytest.raises(ValueError, match="2 lower-case words of one token; a prompt takes 4"):
         first_letters(toy("Cat dog cow X1"))
+
+
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4), st.booleans())
+def test_any_texts_and_classes_are_read_as_they_stand_in_a_file(tmp_path, rows, ascii):
+    lines = [json.dumps({"text": text, "mood": mood}, ensure_ascii=ascii) for text, mood in rows]
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    found = Labelled.load(tmp_path / "mine.jsonl", labels=["mood"])
+    assert list(zip(found.texts, found["mood"], strict=True)) == rows
