@@ -10,6 +10,8 @@ import torch
 from clew import Circuit, Model, find
 from clew.circuits.kind import Kind
 from clew.finder import load, names
+from clew.measures.circuits.predicted_effects import predicts_effects
+from clew.methods import Schedule
 from clew.models.graph.components import Components
 from tests.methods.weights.test_bigram_subnetwork import windows
 from tests.models.tiny import model_of
@@ -23,7 +25,8 @@ CARD = Components(MODEL.body).card
 UNITS, RANKING = Kind(), Kind(in_metric_units=False)
 PLACED = Kind(length=LENGTH)
 GRAPH = Kind("components", components=CARD)
-MASKS = {"steps": 1, "keep": 4}
+ONE_STEP = Schedule(1)
+MASKS = {"schedule": ONE_STEP, "keep": 4}
 
 
 def features() -> Model:
@@ -68,9 +71,10 @@ CASES: list[tuple[str, Kind, Callable[[], Circuit]]] = [
     ("edge_pruning", replace(GRAPH, in_metric_units=False), made("edge_pruning", MODEL, **MASKS)),
     ("hard_concrete", replace(RANKING, length=LENGTH), made("hard_concrete", features(), positions=True, **MASKS)),
     ("hard_concrete", RANKING, made("hard_concrete", features(), positions=False, **MASKS)),
-    ("uniform_gradient_sampling", replace(GRAPH, in_metric_units=False), made("uniform_gradient_sampling", MODEL, steps=1)),
+    ("uniform_gradient_sampling", replace(GRAPH, in_metric_units=False),
+     made("uniform_gradient_sampling", MODEL, schedule=ONE_STEP)),
     ("uniform_gradient_sampling", RANKING,
-     made("uniform_gradient_sampling", features(), steps=1, over="nodes", positions=False)),
+     made("uniform_gradient_sampling", features(), schedule=ONE_STEP, over="nodes", positions=False)),
     ("optimal_ablation", RANKING, made("optimal_ablation", MODEL.components(), steps=0)),
     ("optimal_ablation", UNITS, made("optimal_ablation", MODEL.components(), steps=0, objective=None)),
     ("discrete_codes", RANKING, made("discrete_codes", MODEL)),
@@ -89,7 +93,7 @@ def exact_edges() -> Circuit:
 
 def weights() -> Circuit:
     text = windows(torch.arange(12).view(2, 6))
-    return load("methods", "bigram_subnetwork")(tiny_model("gpt2"), text, steps=1)
+    return load("methods", "bigram_subnetwork")(tiny_model("gpt2"), text, schedule=ONE_STEP)
 
 
 ONE_PROMPT = ("attribution_graph", "query_key")
@@ -125,8 +129,8 @@ def test_a_query_key_graph_is_of_attention_and_has_the_words_of_its_prompt():
     assert kind.prompt.token_ids == TASK.pairs[2].clean and kind.prompt.logits == ()
 
 
-def test_find_keeps_the_kind_and_tries_only_effects_on_the_metric():
+def test_find_keeps_the_kind_and_only_effects_on_the_metric_are_predictions():
     found = find(MODEL, TASK, by="acdc", threshold=1e-3, held_out=False)
-    assert found.kind == replace(GRAPH, in_metric_units=False) and "predicted_effects" not in found.details
+    assert found.kind == replace(GRAPH, in_metric_units=False) and not predicts_effects(MODEL, TASK, found)
     own = find(MODEL, TASK, by="acdc", threshold=1e-3, objective=None, held_out=False)
-    assert own.kind == GRAPH and len(own.weight) and "predicted_effects" in own.details
+    assert own.kind == GRAPH and len(own.weight) and predicts_effects(MODEL, TASK, own)

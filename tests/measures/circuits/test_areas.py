@@ -183,7 +183,7 @@ def test_a_selection_is_named_or_given() -> None:
     )
     assert [r.value for r in given.rows if r.of == "absolute"] == [r.value for r in named.rows if r.of == "absolute"]
     with pytest.raises(ValueError, match=r"functools\.partial\(ratio, rho"):
-        areas(model, random_behaviour(), found, select="ratio", held_out=False)
+        areas(model, random_behaviour(), found, select=lambda circuit, n, share: circuit.top(n), held_out=False)
 
 
 def test_edges_between_nodes_that_are_judged_do_not_count() -> None:
