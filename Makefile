@@ -7,7 +7,7 @@ demo: .venv/stamp
 	$(BIN)/clew demo
 
 test: .venv/stamp
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadgroup
 
 lint: .venv/stamp
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
 """Tiny models run fastest on one thread; tests that need the real one say so by the marker `real`."""
 
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
@@ -14,3 +15,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("clew")
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who runs together where several workers share the tests: those of one file, and all that need the real model.
+
+    The latter so that one process fetches it, and holds it once.
+    """
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("real" if item.get_closest_marker("real") else str(item.path)))
