@@ -68,7 +68,10 @@ def _strongest(
             trace = model.run(torch.tensor([cut[i] for i in some]), read=reads, keep=0)
             place = torch.cartesian_prod(some, torch.arange(1, length))
             for site, us in units.items():
-                code = model.dictionaries[site].fold(trace.code(site).abs())[:, 1:, us].flatten(0, 1).float().cpu()
+                dictionary, code = model.dictionaries[site], trace.code(site)
+                # A learned unit fires on both of its sides; of a coordinate, all of which are on, the upper one is shown.
+                sized = dictionary.fold(code if dictionary.exact else code.abs())
+                code = sized[:, 1:, us].flatten(0, 1).float().cpu()
                 value = torch.cat([best[site], code])
                 spot = torch.cat([where[site], place[:, None, :].expand(-1, len(us), 2)])
                 top = value.topk(min(4 * n, len(value)), dim=0)
