@@ -1,24 +1,33 @@
-"""Writing files whole or not at all, and reading JSON with errors that help."""
+"""Writing files whole or not at all, and reading them as typed, finite values in range, with errors that help.
+
+Every loader comes through here, so that what a file may hold is decided once. Errors name the file and the place in it.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 import safetensors
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor
+
+from clew.sites import near
 
 
 def write_whole(path: str | Path, write: Callable[[Path], None]) -> Path:
     """Call `write` with a temporary name beside `path`, then rename: a crash leaves the old file as it was.
 
-    Raises: OSError naming `path` when the disk is full or the folder cannot be written.
+    Raises: OSError naming `path` when the disk is full or the folder cannot be written, also where safetensors says so.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,6 +41,8 @@ def write_whole(path: str | Path, write: Callable[[Path], None]) -> Path:
         raise OSError(
             error.errno, f"{path} was not written ({error.strerror}); what stood there before is untouched"
         ) from error
+    except SafetensorError as error:
+        raise OSError(f"{path} was not written ({error}); what stood there before is untouched") from error
     finally:
         Path(name).unlink(missing_ok=True)
     return path
@@ -66,10 +77,195 @@ def read_json(path: str | Path, format: str) -> dict[str, Any]:
 
 def read_any_json(path: str | Path, expected: str = "") -> Any:
     """Read a JSON file of anyone's. Raises: ValueError naming the file, and what was expected if that is given."""
+    return parse_json(read_text(path, "JSON", expected), str(path), expected)
+
+
+def read_text(path: str | Path, kind: str = "a text", expected: str = "") -> str:
+    """The text of a file in UTF-8, its line ends as they are. Raises: ValueError naming the file and what it should be."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}){expected}") from error
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not {kind} ({error}){expected}") from error
+
+
+def parse_json(text: str, origin: str, expected: str = "") -> Any:
+    """A JSON value. Raises: ValueError naming the origin: no JSON, a key given twice, NaN or infinity, nested too deep."""
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError(f"{origin} is not JSON that can be read (it is nested too deep){expected}") from error
+    except ValueError as error:
+        raise ValueError(f"{origin} is not JSON ({error}){expected}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} is given twice")
+    return found
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+# Values.
+
+WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
+"""What each kind of value is called."""
+
+
+def typed(
+    value: Any,
+    place: str,
+    kind: type,
+    *,
+    at_least: int | float | None = None,
+    at_most: int | float | None = None,
+    among: Collection[Any] | None = None,
+) -> Any:
+    """The value, if it is of this kind (of WORDS), finite and in range. Whole numbers are floats, too; a bool is no number.
+
+    Args: place: the file and the path inside it, as errors begin with it.
+
+    >>> typed(3, "a.json: rows[0].n", int, at_least=1)
+    3
+    """
+    numbers = (int, float) if kind is float else (kind,)
+    if type(value) not in numbers or (kind is float and not math.isfinite(value)):
+        raise ValueError(f"{place} is {value!r:.80}; {WORDS[kind]} is due there")
+    if (at_least is not None and value < at_least) or (at_most is not None and value > at_most):
+        limits = [
+            f"{word} {limit}" for word, limit in (("at least", at_least), ("at most", at_most)) if limit is not None
+        ]
+        raise ValueError(f"{place} is {value!r}; it is {' and '.join(limits)}")
+    if among is not None and value not in among:
+        raise ValueError(f"{place} is {value!r}; it is one of {', '.join(map(repr, among))}")
+    return value
+
+
+def entry(value: Any, name: str, kind: type, *, origin: str, **limits: Any) -> Any:
+    """What an object holds under a name, as `typed` says. Raises: ValueError where the name is missing, too."""
+    typed(value, origin, dict)
+    if name not in value:
+        raise ValueError(f"{origin} has no {name!r}; {near(name, list(value))}")
+    return typed(value[name], _inside(origin, name), kind, **limits)
+
+
+def _inside(origin: str, name: str) -> str:
+    """The place of a name in what stands at a place: `a.json: rows[0].n`."""
+    return f"{origin}.{name}" if ": " in origin else f"{origin}: {name}"
+
+
+def entries(value: Any, name: str, kind: type, *, origin: str, **limits: Any) -> list[Any]:
+    """A list under a name, each entry as `typed` says: text where a list is due does not become its letters."""
+    place = _inside(origin, name)
+    listed = enumerate(entry(value, name, list, origin=origin))
+    return [typed(one, f"{place}[{i}]", kind, **limits) for i, one in listed]
+
+
+def texts_by_name(value: Any, name: str, *, origin: str) -> dict[str, str]:
+    """An object of texts under a name."""
+    held, place = entry(value, name, dict, origin=origin), _inside(origin, name)
+    return {key: typed(text, f"{place}[{key!r}]", str) for key, text in held.items()}
+
+
+def check_names(value: Mapping[str, Any], known: Collection[str], origin: str) -> None:
+    """Raises: ValueError for a name that is none of those known."""
+    if unknown := [name for name in value if name not in known]:
+        raise ValueError(f"{origin} has {unknown[0]!r}, which is none of {', '.join(map(repr, known))}")
+
+
+# Rows.
+
+
+def lines(text: str) -> Iterator[tuple[int, str]]:
+    """(number from 1, line) of every line that is not blank. Only \\n and \\r\\n end one, not U+2028 and its like."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, line.removesuffix("\r")
+
+
+def json_lines(text: str, origin: str) -> Iterator[tuple[str, Any]]:
+    """(place, value) of every line of JSON lines. Raises: as `parse_json`, naming the line."""
+    for number, line in lines(text):
+        place = f"{origin}, line {number}"
+        yield place, parse_json(line, place)
+
+
+def csv_rows(text: str, origin: str, delimiter: str = ",") -> list[dict[str, str]]:
+    """The rows of a table by the names in its first row; a quoted cell may hold line ends.
+
+    Raises: ValueError for a row with more or fewer cells than there are names, or a name given twice.
+    """
+    try:
+        head, *rows = [
+            row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if row
+        ]
+    except csv.Error as error:
+        raise ValueError(f"{origin} is not a table: {error}") from error
+    except ValueError:
+        return []
+    if len(set(head)) < len(head):
+        raise ValueError(f"{origin} names a column twice: {', '.join(head)}")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(head):
+            raise ValueError(
+                f"{origin}, row {number} has {len(row)} cells; its {len(head)} columns are {', '.join(head)}"
+            )
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+# Tensors.
+
+
+def read_header(path: str | Path) -> dict[str, str]:
+    """What the header of a safetensors file says beside its tensors. Raises: ValueError naming a file that is none."""
+    try:
+        with open_tensors(path) as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise _broken(path, error) from error
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file and what its header says beside them. Raises: as `read_header`."""
+    try:
+        with open_tensors(path) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path: str | Path, error: Exception) -> ValueError:
+    size = f"{Path(path).stat().st_size} bytes" if Path(path).is_file() else "there is no such file"
+    return ValueError(f"{path} is not a whole safetensors file ({error}; {size}); fetch or save it again")
+
+
+def check_finite(tensors: Mapping[str, Tensor], origin: str) -> None:
+    """Raises: ValueError naming the tensor that holds complex numbers, NaN or infinity."""
+    for name, tensor in tensors.items():
+        if tensor.is_complex():
+            raise ValueError(f"{name} in {origin} is of {tensor.dtype}; real numbers are due there")
+        bad = int((~tensor.isfinite()).sum()) if tensor.is_floating_point() else 0
+        if bad:
+            raise ValueError(f"{bad} of the {tensor.numel()} values of {name} in {origin} are not finite (NaN or inf)")
+
+
+def check_floats(tensors: Mapping[str, Tensor], origin: str) -> None:
+    """Raises: ValueError naming the tensor that holds anything but finite floats."""
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise ValueError(f"{name} in {origin} is of {tensor.dtype}; floats are due there")
+    check_finite(tensors, origin)
 
 
 @runtime_checkable

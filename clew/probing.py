@@ -12,11 +12,10 @@ from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import Tensor
 
 from clew import finder
-from clew.files import open_tensors, write_tensors
+from clew.files import check_names, parse_json, read_tensors, typed, write_tensors
 from clew.sites import Site, near
 
 FORMAT, VERSION = "clew probe", 1
@@ -163,11 +162,12 @@ class Probe:
         if not path.is_file():
             raise ValueError(f"there is no file {path} of a probe (here is {str(Path.cwd())!r})")
         try:
-            with open_tensors(path) as file:
-                head = json.loads((file.metadata() or {}).get("clew", "{}"))
-                found = (head.get("format") or "no probe of clew", head.get("version"))
-                if found == (FORMAT, VERSION):
-                    return cls.of_record(head, file.get_tensor("weight"))
-        except (SafetensorError, KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+            tensors, said = read_tensors(path)
+            head = typed(parse_json(said.get("clew", "{}"), "its head"), "its head", dict)
+            found = (head.get("format") or "no probe of clew", head.get("version"))
+            if found == (FORMAT, VERSION):
+                check_names(tensors, ["weight"], "its list of tensors")
+                return cls.of_record(head, tensors["weight"])
+        except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
             raise ValueError(f"{path} is not a whole probe: {error}") from error
         raise ValueError(f"{path} holds {found[0]}, version {found[1]}; this clew reads {FORMAT!r}, version {VERSION}")

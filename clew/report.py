@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clew.files import read_json, write_json
+from clew.files import check_names, entries, entry, read_json, typed, write_json
 
 FORMAT, VERSION = "clew report", 1
+KINDS = {
+    "measure": str,
+    "of": str,
+    "unit": str,
+    "value": float,
+    "low": float,
+    "high": float,
+    "nodes": int,
+    "examples": int,
+}
+"""What a file's rows hold."""
+NULLS = {"value": float("nan"), "low": float("nan"), "high": float("nan"), "nodes": None}
+"""What null stands for in them."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +114,23 @@ class Report:
         value = read_json(path, FORMAT)
         if value.get("version") != VERSION:
             raise ValueError(f"{path} has report schema version {value.get('version')}; this clew reads {VERSION}")
-        try:
-            rows: list[dict[str, Any]] = [
-                {k: float("nan") if v is None and k != "nodes" else v for k, v in r.items()} for r in value["rows"]
-            ]
-            return cls(value["title"], tuple(Row(**r) for r in rows), tuple(value["notes"]), value["provenance"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is not a whole report: {error!r} is missing or malformed") from error
+        origin = str(path)
+        rows = [_row(r, f"{path}: rows[{i}]") for i, r in enumerate(entries(value, "rows", dict, origin=origin))]
+        title, notes = entry(value, "title", str, origin=origin), entries(value, "notes", str, origin=origin)
+        return cls(title, tuple(rows), tuple(notes), entry(value, "provenance", dict, origin=origin))
+
+
+def _row(held: Mapping[str, Any], origin: str) -> Row:
+    """A row as `to_json` writes it, null for what was no number."""
+    check_names(held, [f.name for f in fields(Row)], origin)
+    given: dict[str, Any] = {}
+    for name, value in held.items():
+        missing = value is None and name in NULLS
+        given[name] = NULLS[name] if missing else typed(value, f"{origin}.{name}", KINDS[name])
+    try:
+        return Row(**given)
+    except TypeError as error:
+        raise ValueError(f"{origin} is no whole row: {error}") from error
 
 
 def bootstrap(

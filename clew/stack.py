@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast, overload
 
-from safetensors import SafetensorError
 from torch import Tensor
 
 from clew import finder
 from clew.changes import Add, Clamp, Edit, Gate, Mix, Project, Scale, Set, Update
-from clew.files import open_tensors, write_tensors
+from clew.files import check_finite, parse_json, read_tensors, typed, write_tensors
 from clew.probing import Probe
 from clew.sites import Site, Weight, Where, near
 
@@ -127,12 +126,9 @@ class Stack(Sequence[Edit]):
                 f"{path} is {_what(path)}; edits are in .safetensors of clew, or in files of "
                 f"{', '.join(finder.names(FORMATS))}"
             )
-        try:
-            with open_tensors(path) as file:
-                head = json.loads((file.metadata() or {}).get("clew", "{}"))
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no dict
-        except (SafetensorError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+        tensors, said = read_tensors(path)
+        check_finite(tensors, str(path))
+        head = typed(parse_json(said.get("clew", "{}"), f"the head of {path}"), f"the head of {path}", dict)
         if head.get("format") != FORMAT or head.get("version") not in (1, VERSION):
             raise ValueError(
                 f"{path} holds {head.get('format') or 'no edits of clew'}, version {head.get('version')}; "

@@ -2,8 +2,27 @@
 
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
-from clew.files import cache_folder, open_tensors, read_json, write_json, write_tensors, write_text, write_whole
+from clew.files import (
+    cache_folder,
+    check_floats,
+    check_names,
+    csv_rows,
+    entries,
+    entry,
+    json_lines,
+    open_tensors,
+    read_any_json,
+    read_header,
+    read_json,
+    read_tensors,
+    write_json,
+    write_tensors,
+    write_text,
+    write_whole,
+)
 
 
 def test_json_comes_back_bit_for_bit(tmp_path):
@@ -75,3 +94,99 @@ def test_tensors_come_back_with_what_is_said_of_them(tmp_path):
         assert set(file.keys()) == {"a", "b"} and file.metadata() == {"of": "two"}
         assert all(torch.equal(file.get_tensor(name), tensor) for name, tensor in given.items())
         assert torch.signbit(file.get_tensor("a")).tolist() == [False, True]
+
+
+def test_what_json_is_not_is_refused_by_name(tmp_path):
+    cases = {
+        '{"a": 1, "a": 2}': "'a' is given twice",
+        '{"a": NaN}': "NaN is no number",
+        "[-Infinity]": "-Infinity is no number",
+        "[" * 100_000: "nested too deep",
+    }
+    for text, said in cases.items():
+        path = tmp_path / "a.json"
+        path.write_text(text)
+        with pytest.raises(ValueError, match=said) as error:
+            read_any_json(path)
+        assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "limits", "said"),
+    [
+        (-7, int, {"at_least": -1}, r"a\.json: unit is -7; it is at least -1"),
+        (9, int, {"at_least": 0, "at_most": 8}, "at least 0 and at most 8"),
+        (True, int, {}, "is True; a whole number is due"),
+        (1.5, int, {}, "is 1.5; a whole number is due"),
+        (float("inf"), float, {}, "is inf; a finite number is due"),
+        (None, str, {}, "is None; text is due"),
+        ("drpo", str, {"among": ("keep", "drop")}, "is 'drpo'; it is one of 'keep', 'drop'"),
+    ],
+)
+def test_a_value_of_another_kind_or_out_of_range_is_named_with_its_place(value, kind, limits, said):
+    with pytest.raises(ValueError, match=said):
+        entry({"unit": value}, "unit", kind, origin="a.json", **limits)
+
+
+def test_a_whole_number_is_a_number_and_text_is_no_list():
+    assert entry({"x": 3}, "x", float, origin="a.json") == 3
+    assert entries({"x": ["a"]}, "x", str, origin="a.json") == ["a"]
+    with pytest.raises(ValueError, match=r"a\.json: x is 'letters'; a list is due"):
+        entries({"x": "letters"}, "x", str, origin="a.json")
+    with pytest.raises(ValueError, match=r"a\.json: rows\[2\]\.x\[1\] is 4; text is due"):
+        entries({"x": ["a", 4]}, "x", str, origin="a.json: rows[2]")
+    with pytest.raises(ValueError, match=r"a\.json has no 'y'; known: x"):
+        entry({"x": 1}, "y", int, origin="a.json")
+
+
+def test_unknown_names_are_refused_where_they_are_checked():
+    with pytest.raises(ValueError, match="has 'c', which is none of 'a', 'b'"):
+        check_names({"a": 1, "c": 2}, ("a", "b"), "a.json")
+
+
+def test_only_line_feeds_end_a_row():
+    text = '{"a": "one\u2028two\x85three"}\r\n\n{"a": "five"}\n'
+    found = [(place, row["a"]) for place, row in json_lines(text, "a.jsonl")]
+    assert found == [("a.jsonl, line 1", "one\u2028two\x85three"), ("a.jsonl, line 3", "five")]
+
+
+def test_a_quoted_line_end_stays_in_its_cell():
+    assert csv_rows('a,b\n"one\ntwo",3\r\n', "a.csv") == [{"a": "one\ntwo", "b": "3"}]
+    assert csv_rows("a,b\n1,\u2028\n", "a.csv") == [{"a": "1", "b": "\u2028"}]
+    with pytest.raises(ValueError, match=r"a\.csv, row 1 has 3 cells; its 2 columns are a, b"):
+        csv_rows("a,b\n1,2,3\n", "a.csv")
+    with pytest.raises(ValueError, match="names a column twice"):
+        csv_rows("a,a\n1,2\n", "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "said"),
+    [
+        (torch.tensor([1, 2]), "x in a.safetensors is of torch.int64; floats are due"),
+        (torch.tensor([1j]), "complex64; floats are due"),
+        (torch.tensor([1.0, float("nan")]), "1 of the 2 values of x in a.safetensors are not finite"),
+    ],
+)
+def test_tensors_that_are_no_finite_floats_are_named(tensor, said):
+    check_floats({"x": torch.ones(2)}, "a.safetensors")
+    with pytest.raises(ValueError, match=said):
+        check_floats({"x": tensor}, "a.safetensors")
+
+
+def test_tensors_and_the_head_come_back_and_half_a_file_is_named(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"x": torch.arange(3.0)}, path, {"clew": "1"})
+    tensors, head = read_tensors(path)
+    assert tensors["x"].tolist() == [0, 1, 2] and head == read_header(path) == {"clew": "1"}
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ValueError, match=r"a\.safetensors is not a whole safetensors file .*bytes\)"):
+        read_tensors(path)
+
+
+def test_a_full_disk_that_safetensors_reports_is_an_error_of_the_system_and_leaves_nothing(tmp_path):
+    def fail(temporary):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(OSError, match=r"a\.safetensors was not written \(I/O error: No space left"):
+        write_whole(tmp_path / "a.safetensors", fail)
+    assert list(tmp_path.iterdir()) == []

@@ -46,8 +46,11 @@ def test_a_report_comes_back_with_its_nans(tmp_path):
     [
         ({"version": 7}, "version 7"),
         ({"format": "clew circuit"}, "clew circuit"),
-        ({"rows": [{"valu": 1}]}, "not a whole report"),
-        ({"rows": 3}, "not a whole report"),
+        ({"rows": [{"valu": 1}]}, r"rows\[0\] has 'valu', which is none of"),
+        ({"rows": [{"measure": "m", "value": "1", "low": 0, "high": 1}]}, r"rows\[0\]\.value is '1'; a finite number"),
+        ({"rows": [{"measure": None, "value": 1, "low": 0, "high": 1}]}, r"rows\[0\]\.measure is None; text is due"),
+        ({"notes": "one"}, "notes is 'one'; a list is due"),
+        ({"rows": 3}, "rows is 3; a list is due"),
     ],
 )
 def test_a_broken_report_is_named(tmp_path, change, words):

@@ -126,5 +126,5 @@ def test_a_stack_of_the_first_version_means_what_it_meant(tmp_path):
 
 def test_a_gate_that_is_no_number_is_refused_with_the_files_name(tmp_path):
     path = first_version(tmp_path / "old.safetensors", (noise(32) * torch.nan, {}))
-    with pytest.raises(ValueError, match=r"old\.safetensors is not a whole stack of edits: .* not finite"):
+    with pytest.raises(ValueError, match=r"old\.safetensors are not finite"):
         Stack.load(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from clew.circuits.circuit import ERROR, Circuit
-from clew.files import read_json, write_json
+from clew.files import check_names, entries, entry, read_json, texts_by_name, write_json
 from clew.sites import Site, near
 
 FORMAT, VERSION = "clew judgement", 1
@@ -152,13 +152,16 @@ class Judgement:
         value = read_json(path, FORMAT)
         if value.get("version") != VERSION:
             raise ValueError(f"{path} has judgement schema version {value.get('version')}; this clew reads {VERSION}")
+        units: dict[str, Ruling | None] = {}
+        for i, unit in enumerate(entries(value, "units", dict, origin=str(path))):
+            origin = f"{path}: units[{i}]"
+            address = entry(unit, "address", str, origin=origin)
+            if address in units:
+                raise ValueError(f"{origin} rules on {address} a second time")
+            units[address] = _ruling({key: told for key, told in unit.items() if key != "address"}, origin)
         try:
-            units: dict[str, Ruling | None] = {}
-            for unit in value["units"]:
-                given = {key: told for key, told in unit.items() if key != "address"}
-                units[unit["address"]] = Ruling(**given) if given else None
-            return cls(units, dict(value["dictionaries"]))
-        except (KeyError, TypeError, ValueError) as error:
+            return cls(units, texts_by_name(value, "dictionaries", origin=str(path)))
+        except ValueError as error:
             raise ValueError(f"{path} is not a whole judgement: {error}") from error
 
     def _ruled(self, address: str, ruling: Ruling | None) -> Judgement:
@@ -176,6 +179,15 @@ class Judgement:
                 f"the units at {', '.join(odd)} were judged in another dictionary than this one; "
                 "unit 17 of one is not unit 17 of the other, so judge them anew"
             )
+
+
+def _ruling(given: Mapping[str, Any], origin: str) -> Ruling | None:
+    """What a file says of one unit, None where it says nothing."""
+    if not given:
+        return None
+    check_names(given, [f.name for f in fields(Ruling)], origin)
+    entry(given, "verdict", str, origin=origin, among=("keep", "drop"))
+    return Ruling(**{name: entry(given, name, str, origin=origin) for name in given})
 
 
 def _address(address: str) -> str:

@@ -26,12 +26,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from clew.data.text.windows import Windows
-from clew.files import cache_folder, write_whole
+from clew.files import cache_folder, check_finite, check_floats, parse_json, read_tensors, write_whole
 from clew.models import Model
 from clew.models.likelihood import meeting
 from clew.sites import Site, Weight
@@ -257,6 +256,7 @@ def _load(about: Mapping[str, Any]) -> Moment:
     path = _file(about)
     tensors, said = _read(path)
     gram = tensors.get("gram", torch.empty(0))
+    check_floats({"gram": gram}, str(path))
     if gram.shape != (about["width"], about["width"]) or {k: said.get(k) for k in about} != about:
         raise ValueError(
             f"{path} should hold the second moment of {about['site']} of {about['model']}, {about['width']} wide; it holds "
@@ -272,12 +272,8 @@ def _write(path: Path, tensors: dict[str, Tensor], about: Mapping[str, Any]) -> 
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no whole safetensors file ({error}); remove it") from error
+    tensors, about = read_tensors(path)
     if about.get("format") != FORMAT:
         raise ValueError(f"{path} is not a {FORMAT!r} file but {about.get('format')!r}; remove it")
-    return tensors, json.loads(about["clew"])
+    check_finite(tensors, str(path))
+    return tensors, parse_json(about.get("clew", "{}"), f"the head of {path}")

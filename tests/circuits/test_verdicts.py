@@ -94,8 +94,8 @@ def test_errors_say_what_is_wrong(make, says: str) -> None:
     [
         ({"version": 2}, "schema version 2; this clew reads 1"),
         ({"format": "clew circuit"}, "is not a 'clew judgement' file"),
-        ({"units": [{"verdict": "drop"}]}, "not a whole judgement: 'address'"),
-        ({"units": [{"address": "resid.0/1", "verdict": "burn"}]}, "'burn' is neither"),
+        ({"units": [{"verdict": "drop"}]}, r"units\[0\] has no \'address\'"),
+        ({"units": [{"address": "resid.0/1", "verdict": "burn"}]}, "verdict is 'burn'; it is one of"),
         ({"units": [{"address": "resid.0/1", "verdict": "drop", "opinion": "hm"}]}, "opinion"),
         ({"units": [{"address": "here"}]}, "'here' is no unit"),
     ],

@@ -132,7 +132,7 @@ def test_a_foreign_or_broken_file_in_the_cache_is_refused(own_cache: Path) -> No
     with pytest.raises(ValueError, match=r"\[3, 3\] of neuron.7.*remove the file"):
         second_moment(model, ["down.1"], windows, least=0.0)
     path.write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="no whole safetensors file"):
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
         second_moment(model, ["down.1"], windows, least=0.0)
 
 

@@ -7,16 +7,15 @@ rows of which it can make none in `dropped`.
 
 from __future__ import annotations
 
-import csv
-import json
 import random
 from dataclasses import replace
-from io import StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from clew import finder
 from clew.data.behaviours.pairs import apart, grouped
+from clew.files import csv_rows, json_lines, lines, parse_json, read_text
 
 Rows = list[dict[str, Any]]
 
@@ -94,17 +93,14 @@ def _fetch(address: str) -> Path:
 
 def _rows(path: Path) -> Rows:
     """The file as a list of records; a JSON object is one record."""
-    text = path.read_text(encoding="utf-8-sig")
-    try:
-        if path.suffix in (".csv", ".tsv"):
-            rows = list(csv.DictReader(StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ","))
-        elif path.suffix == ".json" and text.lstrip()[:1] in ("[", "{") and not _is_lines(text):
-            value = json.loads(text)
-            rows = value if isinstance(value, list) else [value]
-        else:
-            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-    except (json.JSONDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a {path.suffix or 'JSON lines'} file: {error}") from error
+    text = read_text(path)
+    if path.suffix in (".csv", ".tsv"):
+        rows: Any = csv_rows(text, str(path), "\t" if path.suffix == ".tsv" else ",")
+    elif path.suffix == ".json" and text.lstrip()[:1] in ("[", "{") and not _is_lines(text):
+        value = parse_json(text, str(path))
+        rows = value if isinstance(value, list) else [value]
+    else:
+        rows = [row for _, row in json_lines(text, str(path))]
     if not rows or not all(isinstance(row, dict) for row in rows):
         raise ValueError(
             f"{path} must hold records with named columns; it holds {'none' if not rows else 'other values'}"
@@ -114,10 +110,10 @@ def _rows(path: Path) -> Rows:
 
 def _is_lines(text: str) -> bool:
     """Whether a file called .json is JSON lines after all, as the agreement files are where they were published."""
-    lines = [line for line in text.split("\n") if line.strip()]
+    first = [line for _, line in islice(lines(text), 2)]
     try:
-        return len(lines) > 1 and isinstance(json.loads(lines[0]), dict)
-    except json.JSONDecodeError:
+        return len(first) > 1 and isinstance(parse_json(first[0], "its first line"), dict)
+    except ValueError:
         return False
 
 
@@ -125,7 +121,14 @@ def strings(value: Any) -> tuple[str, ...]:
     """One answer or a list of them."""
     if value is None or value == "":
         return ()
-    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),)
+    return tuple(map(words, value)) if isinstance(value, (list, tuple)) else (words(value),)
+
+
+def words(value: Any) -> str:
+    """A cell as text; a number is what is written there. Raises: ValueError for none, which must not become "None"."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"a cell holds {value!r:.80}; a text is due there")
+    return str(value)
 
 
 def skipped(behaviour: Any, count: int, why: str) -> Any:

@@ -185,6 +185,8 @@ class Facts:
             )
         try:
             name, found, note = known[1].read(value, name=path.stem, seed=seed, template=template)
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be read as facts: {error}") from error
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} starts like a file of facts but has no {error} where one is due") from error
         return cls(name, tuple(found), note)

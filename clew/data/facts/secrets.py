@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from clew.data.facts.facts import answer_ids
 from clew.data.labels.classified import Classified
 from clew.data.words import MEN, NOUNS, WOMEN
 from clew.evidence import Prompt, in_half
-from clew.files import write_text
+from clew.files import entry, json_lines, read_text, write_text
 from clew.models import Model
 from clew.models.likelihood import likelihoods
 from clew.sites import near
@@ -215,22 +215,8 @@ class Secrets:
         found: list[Secret] = []
         if not path.is_file():
             raise ValueError(f"there is no file {path} of secrets")
-        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                row: object = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"line {number} of {path} is not JSON ({error})") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"line {number} of {path} holds {type(row).__name__}; an object is expected")
-            columns = cast("dict[str, Any]", row)
-            for column in (prompt, secret):
-                if not isinstance(columns.get(column), str):
-                    raise ValueError(
-                        f"line {number} of {path} has no text in the column {column!r}; {near(column, columns)}"
-                    )
-            found.append(Secret(columns[prompt], columns[secret]))
+        for place, row in json_lines(read_text(path), str(path)):
+            found.append(Secret(*(entry(row, column, str, origin=place) for column in (prompt, secret))))
         return cls(path.stem, tuple(found))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from clew.data.facts.facts import answer_ids
 from clew.data.labels.classified import Classified
 from clew.data.text.lists import TwoSides
 from clew.evidence import Prompt, in_half
+from clew.files import json_lines, read_text, typed
 from clew.sites import near
 
 
@@ -198,11 +199,7 @@ class Labelled:
         path = Path(path)
         if not path.is_file():
             raise ValueError(f"there is no file {path} of labelled texts")
-        rows = [
-            _row(path, at, line)
-            for at, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1)
-            if line.strip()
-        ]
+        rows = [typed(row, place, dict) for place, row in json_lines(read_text(path), str(path))]
         columns = {column for row in rows for column in row}
         for column in (text, *labels):
             if column not in columns:
@@ -211,15 +208,3 @@ class Labelled:
             raise ValueError(f"row {bare[0]} of {path} has no text in the column {text!r}")
         told = {label: tuple("" if row.get(label) is None else str(row[label]) for row in rows) for label in labels}
         return cls(path.stem, tuple(row[text] for row in rows), told, position)
-
-
-def _row(path: Path, at: int, line: str) -> dict[str, Any]:
-    try:
-        row: object = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"line {at} of {path} is not JSON ({error})") from error
-    if not isinstance(row, dict):
-        raise ValueError(
-            f"line {at} of {path} holds {type(row).__name__}; an object with one entry per column was expected"
-        )
-    return cast("dict[str, Any]", row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from collections.abc import Mapping
@@ -12,32 +11,11 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from clew.dictionaries.dictionary import Learned
+from clew.files import check_finite, lines, parse_json, read_text
 from clew.sites import near
-
-
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the header metadata of a file. Raises: ValueError when it is truncated or of another kind."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except SafetensorError as error:
-        size = path.stat().st_size
-        raise ValueError(
-            f"{path.name} is not a whole safetensors file ({error}; {size} bytes); fetch or save it again"
-        ) from error
-
-
-def read_header(path: Path) -> dict[str, str]:
-    """The header metadata alone, without touching a tensor; nothing for a file that cannot be read."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except SafetensorError:
-        return {}
 
 
 def read_torch(file: Path, *, skip: int = 0) -> Any:
@@ -60,7 +38,7 @@ def read_torch(file: Path, *, skip: int = 0) -> Any:
 def read_flat_yaml(path: Path) -> dict[str, Any]:
     """The `key: value` lines of a YAML file that start at its left margin; what is nested below a key is left out."""
     held: dict[str, Any] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for _, line in lines(read_text(path)):
         found = re.fullmatch(r"([\w-]+):\s+(\S.*?)\s*", line.partition(" #")[0])
         if found:
             held[found[1]] = _yaml_value(found[2])
@@ -81,10 +59,7 @@ def _yaml_value(text: str) -> str | int | float | bool | None:
 
 def read_config(path: Path) -> dict[str, Any]:
     """A JSON object. Raises: ValueError naming the file when it is not one."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path.name} is not JSON ({error})") from error
+    value = parse_json(read_text(path, "JSON"), path.name)
     if not isinstance(value, dict):
         raise ValueError(f"{path.name} must hold a JSON object, not {type(value).__name__}")
     return value
@@ -97,14 +72,6 @@ def need(values: Mapping[str, Any], *names: str, file: str) -> list[Any]:
         there = ", ".join(map(str, sorted(values))) or "nothing"
         raise ValueError(f"{file} has no {' and no '.join(map(repr, missing))}; it holds {there}")
     return [values[name] for name in names]
-
-
-def check_finite(tensors: Mapping[str, Tensor], file: str) -> None:
-    """Raises: ValueError naming the tensor that holds NaN or infinity."""
-    for name, tensor in tensors.items():
-        bad = int((~tensor.isfinite()).sum()) if tensor.is_floating_point() else 0
-        if bad:
-            raise ValueError(f"{bad} of the {tensor.numel()} values of {name} in {file} are not finite (NaN or inf)")
 
 
 def checked(tensors: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats._hooks import Ends, ends
-from clew.dictionaries.formats._tensors import pick, read_flat_yaml, read_header, read_safetensors
+from clew.dictionaries.formats._tensors import pick, read_flat_yaml
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
+from clew.files import read_header, read_tensors
 
 NAME = r"(?:layer|W_enc)_(\d+)\.safetensors"
 TENSORS = {"W_enc": "W_enc", "b_enc": "b_enc", "W_dec": "W_dec", "b_dec": "b_dec"}
@@ -28,8 +29,16 @@ OPTIONAL = {"W_skip": "W_skip", "threshold": "activation_function.threshold"}
 def matches(path: Path) -> bool:
     """A file of one layer that does not call itself ours, or a folder of such files."""
     if path.is_file():
-        return bool(re.fullmatch(NAME, path.name)) and not any("clew" in key for key in read_header(path))
+        return bool(re.fullmatch(NAME, path.name)) and not any("clew" in key for key in _header(path))
     return path.is_dir() and any(matches(file) for file in path.glob("*_*.safetensors"))
+
+
+def _header(file: Path) -> dict[str, str]:
+    """Nothing for a file that cannot be read: `read` says why."""
+    try:
+        return read_header(file)
+    except ValueError:
+        return {}
 
 
 def read(path: Path, at: Ends | None) -> list[Dictionary]:
@@ -63,11 +72,11 @@ def _read(file: Path, at: Ends | None) -> Dictionary:
 
 def _held(file: Path, layer: str) -> dict[str, Tensor]:
     """The tensors of one layer under the names of `layer_<N>`, from one file or a pair."""
-    held = read_safetensors(file)[0]
+    held = read_tensors(file)[0]
     pair = file.with_name(f"W_dec_{layer}.safetensors")
     if not file.name.startswith("W_enc"):
         return held
     if not pair.is_file():
         raise ValueError(f"there is {file.name} but no {pair.name} beside it; fetch both")
-    held |= read_safetensors(pair)[0]
+    held |= read_tensors(pair)[0]
     return {re.sub(rf"_{layer}$", "", name): t for name, t in held.items()}

@@ -17,8 +17,8 @@ from clew import finder
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats import circuit_tracer
 from clew.dictionaries.formats._hooks import Ends, ends
-from clew.dictionaries.formats._tensors import check_finite, need, read_safetensors
-from clew.files import write_whole
+from clew.dictionaries.formats._tensors import need
+from clew.files import check_finite, read_tensors, write_whole
 from clew.sites import Site, near
 
 VERSION = "1"
@@ -78,7 +78,7 @@ def built(tensors: dict[str, Any], header: dict[str, str], file: str, at: Ends |
 
 
 def _read(file: Path, at: Ends | None) -> Dictionary:
-    tensors, found = read_safetensors(file)
+    tensors, found = read_tensors(file)
     if found.get("clew") != VERSION:
         held = ", ".join(sorted(tensors)) or "no tensor"
         raise ValueError(

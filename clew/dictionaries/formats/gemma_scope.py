@@ -16,8 +16,9 @@ from torch import Tensor
 
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats._hooks import Ends, ends
-from clew.dictionaries.formats._tensors import checked, need, read_config, read_safetensors, refuse
+from clew.dictionaries.formats._tensors import checked, need, read_config, refuse
 from clew.dictionaries.jumprelu import JumpReLU
+from clew.files import read_tensors
 
 FIRST, SECOND, CONFIG = "params.npz", "params.safetensors", "config.json"
 
@@ -47,7 +48,7 @@ def read(path: Path, at: Ends | None) -> list[Dictionary]:
         config = read_config(path / CONFIG) if (path / CONFIG).is_file() else {}
         if config.get("architecture", "jump_relu") != "jump_relu":
             raise refuse("architecture", config["architecture"], ["jump_relu"])
-        file, held = SECOND, read_safetensors(path / SECOND)[0]
+        file, held = SECOND, read_tensors(path / SECOND)[0]
     else:
         file = path.name if path.is_file() else FIRST
         held = _read_npz(path if path.is_file() else path / FIRST)

@@ -21,10 +21,11 @@ from torch import Tensor
 
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats._hooks import Ends, ends
-from clew.dictionaries.formats._tensors import need, pick, read_config, read_safetensors, read_torch, refuse
+from clew.dictionaries.formats._tensors import need, pick, read_config, read_torch, refuse
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.dictionaries.topk import TopK
+from clew.files import read_tensors
 
 SCOPE, CONFIG = "hyperparams.json", "config.json"
 WEIGHTS = ("checkpoints/final.safetensors", "sae_weights.safetensors", "sae_weights.pt")
@@ -120,8 +121,6 @@ def _scale(config: dict[str, Any], held: dict[str, Any], end: str, hook: str, *,
 def _weights(path: Path) -> tuple[dict[str, Any], str]:
     for name in WEIGHTS:
         if (path / name).is_file():
-            state: dict[str, Any] = (
-                read_torch(path / name) if name.endswith(".pt") else read_safetensors(path / name)[0]
-            )
+            state: dict[str, Any] = read_torch(path / name) if name.endswith(".pt") else read_tensors(path / name)[0]
             return state.get("sae", state), name
     raise ValueError(f"it has none of {', '.join(WEIGHTS)}; a .dcp folder must be saved again as safetensors")

@@ -17,9 +17,9 @@ from torch import Tensor
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats import clew
 from clew.dictionaries.formats._hooks import Ends
-from clew.dictionaries.formats._tensors import check_finite, need, read_safetensors
+from clew.dictionaries.formats._tensors import need
 from clew.dictionaries.itda import ITDA
-from clew.files import write_whole
+from clew.files import check_finite, read_tensors, write_whole
 
 VERSION, ENDING = "1", clew.PACK
 BY_COLUMN = ("W_enc",)
@@ -63,7 +63,7 @@ def quantised(rows: Float[Tensor, "row col"]) -> tuple[Int8[Tensor, "row col"], 
 
 
 def _read(file: Path, at: Ends | None) -> Dictionary:
-    held, header = read_safetensors(file)
+    held, header = read_tensors(file)
     if header.get("clew pack") != VERSION:
         found = header.get("clew pack")
         raise ValueError(f"the header of {file.name} should say 'clew pack': '{VERSION}' and says {found!r}")

@@ -20,12 +20,12 @@ from clew.dictionaries.abstopk import AbsTopK
 from clew.dictionaries.batchtopk import BatchTopK
 from clew.dictionaries.dictionary import Dictionary, Learned
 from clew.dictionaries.formats._hooks import Ends, ends, saelens_name
-from clew.dictionaries.formats._tensors import bias, checked, need, read_config, read_safetensors, refuse
+from clew.dictionaries.formats._tensors import bias, checked, need, read_config, refuse
 from clew.dictionaries.gated import Gated
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.dictionaries.topk import FixedK, TopK
-from clew.files import write_text, write_whole
+from clew.files import read_tensors, write_text, write_whole
 
 WEIGHTS, CONFIG, SCALER = "sae_weights.safetensors", "cfg.json", "activation_scaler.json"
 TYPES: dict[str, type[Learned]] = {
@@ -174,7 +174,7 @@ def _flat(published: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tensors(file: Path, wanted: list[str], *, skip: bool) -> dict[str, Tensor]:
-    held = {OLD_TENSORS.get(name, name): tensor for name, tensor in read_safetensors(file)[0].items()}
+    held = {OLD_TENSORS.get(name, name): tensor for name, tensor in read_tensors(file)[0].items()}
     held = checked(held, file.name)
     if "log_threshold" in held:
         held["threshold"] = held["log_threshold"].exp()

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats._hooks import Ends, before, ends, folder_name, site
-from clew.dictionaries.formats._tensors import bias, checked, need, read_config, read_safetensors, refuse
+from clew.dictionaries.formats._tensors import bias, checked, need, read_config, refuse
 from clew.dictionaries.topk import TopK
-from clew.files import write_text, write_whole
+from clew.files import read_tensors, write_text, write_whole
 from clew.sites import Site
 
 WEIGHTS, CONFIG = "sae.safetensors", "cfg.json"
@@ -39,7 +39,7 @@ def read(path: Path, at: Ends | None) -> list[Dictionary]:
     config = read_config(path / CONFIG)
     if config.get("activation", "topk") != "topk":
         raise refuse("activation", config["activation"], ["topk"])
-    tensors = checked(read_safetensors(path / WEIGHTS)[0], WEIGHTS)
+    tensors = checked(read_tensors(path / WEIGHTS)[0], WEIGHTS)
     W_enc, b_enc, W_dec, b_dec = need(tensors, "encoder.weight", "encoder.bias", "W_dec", "b_dec", file=WEIGHTS)
     k, transcode = int(need(config, "k", file=CONFIG)[0]), bool(config.get("transcode"))
     skip = need(tensors, "W_skip", file=WEIGHTS)[0].T.contiguous() if config.get("skip_connection") else None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from clew.files import read_json, write_json
+from clew.files import check_names, entries, entry, read_json, write_json
 from clew.report import Row
 
 FORMAT, VERSION = "clew circuit bench", 1
 RANDOM = "random"
+TEXTS = ("key", "model", "behaviour", "unit", "search", "select", "failed")
+OBJECTS = ("report", "recovered", "cost", "judged", "provenance")
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,8 @@ class Results:
         value = read_json(path, FORMAT)
         if value.get("version") != VERSION:
             raise ValueError(f"{path} has bench schema version {value.get('version')}; this clew reads {VERSION}")
-        try:
-            cells = [
-                Cell(**{**cell, "sizes": tuple(cell["sizes"]), "flags": tuple(cell["flags"])})
-                for cell in value["cells"]
-            ]
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is not a whole bench: {error!r} is missing or malformed") from error
+        held = enumerate(entries(value, "cells", dict, origin=str(path)))
+        cells = [_cell(cell, f"{path}: cells[{i}]") for i, cell in held]
         return cls(path, {cell.key: cell for cell in cells})
 
     def finished(self, key: str) -> bool:
@@ -87,6 +84,15 @@ class Results:
         """Take a cell in and write the file, whole."""
         self.cells[cell.key] = cell
         write_json(self.path, as_json(self.cells.values()))
+
+
+def _cell(held: Mapping[str, Any], origin: str) -> Cell:
+    """A cell as `as_json` writes it."""
+    check_names(held, [f.name for f in fields(Cell)], origin)
+    given = {name: entry(held, name, str, origin=origin) for name in TEXTS}
+    given |= {name: entry(held, name, dict, origin=origin) for name in OBJECTS}
+    sizes, flags = entries(held, "sizes", float, origin=origin), entries(held, "flags", str, origin=origin)
+    return Cell(**given, sizes=tuple(sizes), flags=tuple(flags))
 
 
 def as_json(cells: Iterable[Cell]) -> dict[str, Any]:

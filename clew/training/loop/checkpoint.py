@@ -15,12 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from clew.dictionaries import Dictionary
-from clew.files import read_json, write_json
+from clew.files import entries, entry, read_json, read_tensors, write_json
 from clew.scale import processes
 from clew.training.loop.batches import Cursor
 from clew.training.loop.fit import Fit
@@ -103,10 +102,12 @@ class Run:
             self._forget(0)
             return None
         state = read_json(found[-1] / "checkpoint.json", FORMAT)
-        self._forget(state["log"])
+        self._forget(entry(state, "log", int, origin=str(found[-1]), at_least=0))
         for number, fit in enumerate(fits):
             _restore(fit, found[-1] / _part(number, fit))
-        return state["step"], (state["cursor"][0], state["cursor"][1])
+        origin = str(found[-1] / "checkpoint.json")
+        first, second = entries(state, "cursor", int, origin=origin)
+        return entry(state, "step", int, origin=origin, at_least=0), (first, second)
 
     def _forget(self, size: int) -> None:
         """Cut the log to this length: what came after it will be logged again."""
@@ -147,12 +148,12 @@ def _part(number: int, fit: Fit) -> str:
 
 
 def _restore(fit: Fit, path: Path) -> None:
-    with safe_open(path, framework="pt") as file:
-        plain = json.loads(file.metadata()["fit"])
+    tensors, said = read_tensors(path)
+    plain = json.loads(entry(said, "fit", str, origin=f"the head of {path}"))  # a log may hold what is no number
     fit.log, fit.objective.settings = plain["log"], plain["settings"]
     fit.objective.told = {n: v for n, v in plain["log"].items() if n != "loss"}
     held: dict[str, dict[str, Tensor]] = {"tensors": {}, "state": {}, "adam": {}}
-    for name, tensor in load_file(path).items():
+    for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")
         held[kind][rest] = tensor.to(fit.x.centre.device, copy=True)  # aligned in memory as before: sums round alike
     fit.objective.tensors, fit.objective.state = held["tensors"], held["state"]

@@ -167,3 +167,23 @@ def test_any_facts_come_back_from_disk(tmp_path, name, some, note):
     facts = Facts(name, tuple(some), note)
     found = Facts.load(facts.save(tmp_path / "facts.json"))
     assert found == facts and found.hash == facts.hash
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"paraphrases": "text"}, r"facts\[0\]\.paraphrases is 'text'; a list is due"),
+        ({"prompt": None}, r"facts\[0\]\.prompt is None; text is due"),
+        ({"neighbours": ["ab"]}, r"neighbours\[0\] is 'ab'; a list is due"),
+        ({"targte": "x"}, "has 'targte', which is none of"),
+    ],
+)
+def test_a_fact_of_other_kinds_is_named_and_no_text_becomes_its_letters(tmp_path, change, said):
+    import json
+
+    path = Facts.one("{} is", "a", "b").save(tmp_path / "x.json")
+    held = json.loads(path.read_text())
+    held["facts"][0] |= change
+    path.write_text(json.dumps(held))
+    with pytest.raises(ValueError, match=rf"x\.json.*{said}"):
+        Facts.load(path)

@@ -61,9 +61,9 @@ def test_a_file_comes_back_and_other_columns_are_read_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("no json", "line 1 of .*not JSON"),
-        ("[1]", "line 1 of .*holds list"),
-        ('{"prompt": "a", "secrte": "b"}', "no text in the column 'secret'; did you mean 'secrte'"),
+        ("no json", "line 1 is not JSON"),
+        ("[1]", "line 1 is .*an object is due"),
+        ('{"prompt": "a", "secrte": "b"}', "has no 'secret'; did you mean 'secrte'"),
         ("", "holds no secrets"),
     ],
 )

@@ -166,7 +166,7 @@ def test_n_bounds_the_pairs(tmp_path):
         ('{"a": 1}\n', {"columns": {"clean": "a"}}, "columns must say which column holds 'answers'"),
         ('{"a": 1}\n', {"columns": {"clean": "a", "answers": "b"}}, "mine has no column 'b'; it has a"),
         ('{"a": 1}\n', {"columns": {"prompt": "a"}}, "'prompt' is no part of a pair; columns can name clean, patch"),
-        ("{nonsense\n", {}, "is not a .jsonl file"),
+        ("{nonsense\n", {}, "line 1 is not JSON"),
         ("[1]\n", {}, "must hold records with named columns; it holds other values"),
         ("", {}, "it holds none"),
         ('{"a": 1}\n', {"format": "tabel"}, "'tabel' is not one of clew's formats of behaviours; did you mean 'table'"),
@@ -195,3 +195,13 @@ def test_a_hub_address_goes_through_the_hubs_client(tmp_path, monkeypatch):
     read = Behaviour.load("hf://datasets/owner/name/data/simple.jsonl")
     assert asked == [(("owner/name", "data/simple.jsonl"), {"repo_type": "dataset"})]
     assert len(read) == 2 and read.source == "hf://datasets/owner/name/data/simple.jsonl"
+
+
+def test_a_row_without_a_prompt_is_refused_and_a_cell_keeps_its_lines(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"clean_prefix": null, "clean_answer": " a"}\n')
+    with pytest.raises(ValueError, match="row 1, 'clean_prefix' is None; text is due"):
+        Behaviour.load(str(path))
+    table = tmp_path / "x.csv"
+    table.write_text('clean_prefix,clean_answer\n"one\ntwo", a\n"three\u2028four", b\n')
+    assert {pair.clean for pair in Behaviour.load(str(table)).pairs} == {"one\ntwo", "three\u2028four"}

@@ -15,5 +15,5 @@ def test_a_file_of_another_kind_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"bench.json is not a 'clew circuit bench' file"):
         Results.at(Path("bench.json"))
     Path("bench.json").write_text('{"format": "clew circuit bench", "version": 1, "cells": [{"key": "a"}]}')
-    with pytest.raises(ValueError, match="not a whole bench"):
+    with pytest.raises(ValueError, match=r"cells\[0\] has no 'model'"):
         Results.at(Path("bench.json"))

@@ -8,6 +8,7 @@ from typing import Any
 from clew.data.behaviours.behaviour import Behaviour, Pair
 from clew.data.behaviours.files import Rows, strings
 from clew.data.behaviours.metrics import log_probability, logit_difference
+from clew.files import typed
 
 COLUMNS = {
     "clean": "clean_prefix",
@@ -55,15 +56,18 @@ def table(
     def cell(row: dict[str, Any], part: str) -> Any:
         return row.get(columns[part]) if part in columns else None
 
+    def prompt(row: dict[str, Any], number: int, part: str) -> str:
+        return typed(cell(row, part), f"{name}: row {number}, {columns[part]!r}", str)
+
     pairs = tuple(
         Pair(
-            str(cell(row, "clean")),
-            None if cell(row, "patch") is None else str(cell(row, "patch")),
+            prompt(row, number, "clean"),
+            None if cell(row, "patch") is None else prompt(row, number, "patch"),
             strings(cell(row, "answers")),
             strings(cell(row, "patch_answers")),
             str(cell(row, "case") or ""),
         )
-        for row in rows
+        for number, row in enumerate(rows, 1)
     )
     metric = logit_difference if all(p.patch_answers for p in pairs) else log_probability
     return Behaviour(name, pairs, metric=metric, aligned=columns is COLUMNS if aligned is None else aligned, seed=seed)

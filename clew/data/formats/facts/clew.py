@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from clew.data.facts.facts import FORMAT, VERSION, Fact
+from clew.files import check_names, entries, entry
 
 
 def matches(value: Any) -> bool:
@@ -13,9 +15,20 @@ def matches(value: Any) -> bool:
 
 
 def read(value: Mapping[str, Any], *, name: str, seed: int, template: int) -> tuple[str, list[Fact], str]:
-    if value["version"] > VERSION:
-        raise ValueError(f"the facts are of version {value['version']}, newer than {VERSION}, which this clew reads")
-    rows = [dict(row) for row in value["facts"]]
-    for row in rows:
-        row["paraphrases"], row["neighbours"] = tuple(row["paraphrases"]), tuple((a, b) for a, b in row["neighbours"])
-    return value["name"], [Fact(**row) for row in rows], value["note"]
+    version = entry(value, "version", int, origin=name)
+    if version > VERSION:
+        raise ValueError(f"the facts are of version {version}, newer than {VERSION}, which this clew reads")
+    title, note = (entry(value, key, str, origin=name) for key in ("name", "note"))
+    rows = entries(value, "facts", dict, origin=name)
+    return title, [_fact(row, f"{name}: facts[{i}]") for i, row in enumerate(rows)], note
+
+
+def _fact(row: Mapping[str, Any], origin: str) -> Fact:
+    check_names(row, [f.name for f in fields(Fact)], origin)
+    said = {key: entry(row, key, str, origin=origin) for key in ("prompt", "subject", "target", "old")}
+    neighbours = entries(row, "neighbours", list, origin=origin)
+    for i, pair in enumerate(neighbours):
+        if [type(text) for text in pair] != [str, str]:
+            raise ValueError(f"{origin}.neighbours[{i}] is {pair!r:.80}; a prompt and its answer are due there")
+    paraphrases = tuple(entries(row, "paraphrases", str, origin=origin))
+    return Fact(**said, paraphrases=paraphrases, neighbours=tuple((a, b) for a, b in neighbours))
