@@ -37,7 +37,7 @@ UNITS = 1024
 PROMPT = "Then, Mary and John went to the store. John gave a drink to"
 
 
-def peer(module: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, lens: Model) -> TransformerLensReplacementModel:
+def peer(module: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, view: Model) -> TransformerLensReplacementModel:
     """Their replacement model with the weights of ours, made without a hub."""
     c = module.config
     config = HookedTransformerConfig(
@@ -49,7 +49,7 @@ def peer(module: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, lens: Mode
         model_name="smollm2-135m", device="cpu", dtype=torch.float32,
     )  # fmt: skip
     made = {}
-    for site, ours in lens.dictionaries.items():
+    for site, ours in view.dictionaries.items():
         theirs = SingleLayerTranscoder(
             c.hidden_size, UNITS, torch.nn.functional.relu, site.layer, dtype=torch.float32, device=torch.device("cpu")
         )
@@ -67,9 +67,9 @@ def peer(module: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, lens: Mode
     return model
 
 
-def ours(lens: Model, tokens: torch.Tensor, nodes: int, rows: int) -> tuple[Direct, torch.Tensor, torch.Tensor]:
+def ours(view: Model, tokens: torch.Tensor, nodes: int, rows: int) -> tuple[Direct, torch.Tensor, torch.Tensor]:
     """What attribution_graph computes before pruning, without the row of the metric, which circuit-tracer has not."""
-    direct = Direct(lens, tokens, skip=1)
+    direct = Direct(view, tokens, skip=1)
     outputs = _logits(direct, 0.95, 10)
     chosen, table = _feature_rows(direct, outputs, nodes, rows)
     others = torch.arange(len(direct.feature), direct.n_sources)
@@ -104,7 +104,7 @@ def main(folder: str, nodes: int, rows: int) -> None:
     g = torch.Generator().manual_seed(0)
     draw = lambda *shape: torch.randn(*shape, generator=g)  # noqa: E731
     d = module.config.hidden_size
-    trace = model.run(tokens, read=model.sites("mlp_in"), keep=0)
+    trace = model.run(tokens, read=model.sites("mlp_in"), logits=0)
     made = []
     for i in range(model.n_layers):
         W = draw(d, UNITS) / trace[f"mlp_in.{i}"][0, 1:].norm(dim=-1).mean()
@@ -120,8 +120,8 @@ def main(folder: str, nodes: int, rows: int) -> None:
                 centred=False,
             )
         )
-    lens = model.through(*made)
-    replaced = peer(module, tokenizer, lens)
+    view = model.through(*made)
+    replaced = peer(module, tokenizer, view)
     with torch.no_grad():
         apart = float((replaced(tokens) - module(tokens).logits).abs().max())
     kept: dict[str, object] = {}
@@ -130,7 +130,7 @@ def main(folder: str, nodes: int, rows: int) -> None:
         kept["theirs"] = attribute(tokens[0], replaced, batch_size=rows, max_feature_nodes=nodes)
 
     def mine() -> None:
-        kept["ours"] = ours(lens, tokens, nodes, rows)
+        kept["ours"] = ours(view, tokens, nodes, rows)
 
     fast, slow = seconds(mine, theirs, rounds=2)
     direct, chosen, A = kept["ours"]

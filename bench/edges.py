@@ -29,12 +29,12 @@ THRESHOLD = 0.15
 
 def small() -> tuple[float, float, float, float, int]:
     """Seconds of ours and of the plain way, of ours and of the smarter one, for all rows above the threshold; rows."""
-    lens, behaviour = oracle_lens(), oracle_behaviour()
-    contrast = Contrast(lens, behaviour)
+    view, behaviour = oracle_lens(), oracle_behaviour()
+    contrast = Contrast(view, behaviour)
     (batch,) = contrast.batches
     gradients = ig.gradients
     known = Wiring(contrast, batch, gradients, tokens=1000)
-    rows = {site: (known.effect(site).abs() > THRESHOLD).nonzero() for site in list(lens.dictionaries)[1:]}
+    rows = {site: (known.effect(site).abs() > THRESHOLD).nonzero() for site in list(view.dictionaries)[1:]}
 
     def ours() -> None:
         wiring = Wiring(contrast, batch, lambda *_: known.grads, tokens=1000)
@@ -45,8 +45,8 @@ def small() -> tuple[float, float, float, float, int]:
 
     def plain(at_once: bool = False) -> None:
         for site, some in rows.items():
-            cut = lens.run(batch.clean, cut=True)
-            own, grad = lens.dictionaries[site], known.grads[site]
+            cut = view.run(batch.clean, leaves=True)
+            own, grad = view.dictionaries[site], known.grads[site]
             code = own.encode(cut.arrived[site])
             error = cut.arrived[site] - own.decode(code)
             for example, position, unit in some.tolist():
@@ -59,7 +59,7 @@ def small() -> tuple[float, float, float, float, int]:
                     for leaf, g in zip(some_leaves, back, strict=True):
                         delta = known.delta(leaf)
                         left = (g * delta.error).sum(-1, keepdim=True)
-                        torch.cat([lens.dictionaries[leaf].pull(g) * delta.code, left], -1)
+                        torch.cat([view.dictionaries[leaf].pull(g) * delta.code, left], -1)
 
     known.seat(list(rows.values()))
     read = {site: list(dict.fromkeys(leaf for _, leaf, _, _ in known.pull_back(site, r))) for site, r in rows.items()}
@@ -78,16 +78,16 @@ def main() -> None:
     table.append(("GPT-NeoX, 3 layers, 10 sites", str(rows), f"{ours:.3f}", *plain_way, f"{rows / ours:.0f}"))
     model = clew.open("smollm2-135m")
     task = clew.Behaviour.load("agreement/across_rc", model=model, n=64).of_length(model).first(8)
-    lens = model.through(*(dictionary(s, 576) for s in SITES))
-    circuit = integrated_gradients_inputs(lens, task, steps=2)
+    view = model.through(*(dictionary(s, 576) for s in SITES))
+    circuit = integrated_gradients_inputs(view, task, steps=2)
     nodes = circuit.top(100)
-    real, _ = seconds(lambda: edges(lens, task, nodes, gradient="attribution_patching"), lambda: None, rounds=2)
-    contrast = Contrast(lens, task)
+    real, _ = seconds(lambda: edges(view, task, nodes, gradient="attribution_patching"), lambda: None, rounds=2)
+    contrast = Contrast(view, task)
     (batch,) = contrast.batches
     wiring = Wiring(contrast, batch, ap.gradients)
     count = 0
     for node in nodes:
-        column = node.unit if node.unit >= 0 else lens.dictionaries[node.site].n_units
+        column = node.unit if node.unit >= 0 else view.dictionaries[node.site].n_units
         count += int((wiring.effect(node.site)[:, node.position, column] != 0).sum())
     table.append(
         ("SmolLM2-135M, 6 residual sites, 100 nodes, 8 pairs", str(count), f"{real:.2f}", "", "", f"{count / real:.0f}")

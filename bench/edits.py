@@ -27,7 +27,7 @@ import torch
 from _log import log, peak_gib
 
 import clew
-from clew.circuits.verdicts import Judgement
+from clew.circuits.verdicts import Verdicts
 from clew.data.facts.everyday import facts
 from clew.data.facts.facts import Fact, Facts
 from clew.data.facts.secrets import synthetic_secrets
@@ -60,7 +60,7 @@ def text(model: clew.Model) -> Windows:
     return cut(shuffled_texts(wikipedia_leads()), model.tokenizer, limit=10_000)
 
 
-def lens(model: clew.Model) -> clew.Model:
+def in_features(model: clew.Model) -> clew.Model:
     return model.through(*clew.Dictionary.load("smollm2-135m"))
 
 
@@ -90,12 +90,12 @@ def with_text(name: str, layers: range, n: int, **options: Any) -> Any:
 
 
 def judged(model: clew.Model) -> Callable[[], object]:
-    seen = lens(model)
+    seen = in_features(model)
     circuit = clew.find(seen, nouns(model), by="attribution_patching").top(50)
-    judgement = Judgement.of(circuit)
-    for address in judgement.open[:10]:
-        judgement = judgement.drop(address, "a trial", judge="bench")
-    return lambda: clew.edit(seen, circuit, by="shift", judgement=judgement)
+    verdicts = Verdicts.of(circuit)
+    for address in verdicts.open[:10]:
+        verdicts = verdicts.drop(address, "a trial", judge="bench")
+    return lambda: clew.edit(seen, circuit, by="shift", verdicts=verdicts)
 
 
 def moments(model: clew.Model) -> Callable[[], object]:
@@ -119,11 +119,11 @@ EDITS: dict[str, tuple[str, Any]] = {
     "reading_vector": ("20 pairs", by("reading_vector", nouns)),
     "idani": ("2 x 20 texts", by("idani", DOMAINS)),
     "probe_gated": ("20 pairs", by("probe_gated", nouns)),
-    "unit_steering": ("60 biographies", by("unit_steering", TEXTS, lens, avoid="female", at="resid.11", labelling="gender")),
-    "unit": ("a unit", by("unit", none, lens, at="resid.11", number=17)),
+    "unit_steering": ("60 biographies", by("unit_steering", TEXTS, in_features, avoid="female", at="resid.11", labelling="gender")),
+    "unit": ("a unit", by("unit", none, in_features, at="resid.11", number=17)),
     "scale_head": ("a head", by("scale_head", none, layer=23, head=4)),
     "shift": ("10 units of 50 nodes", judged),
-    "remove_feature": ("a unit", by("remove_feature", none, lens, at="resid.11", unit=17)),
+    "remove_feature": ("a unit", by("remove_feature", none, in_features, at="resid.11", unit=17)),
     "remove_component": ("a reader", by("remove_component", none, reader=(23, 4))),
     "linear": ("20 pairs", by("linear", nouns, weight="down.11")),
     "lre": ("2 examples, 16 products", by("lre", relation, layer=7, rank=16, dense=False)),

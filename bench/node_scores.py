@@ -1,9 +1,9 @@
 """What do node scores cost, and are they right? SmolLM2-135M on IOI, 8 prompts of 22 tokens, one thread.
 
-Environment: python 3.11, torch 2.13.0 on a CPU, transformer-lens 3.8.0; a venv of its own, since that brings many
-packages:  python -m venv lens-env
-           lens-env/bin/pip install torch==2.13.0 transformer-lens==3.8.0 "transformers==5.23.*" jaxtyping cyclopts rich
-Run:       PYTHONPATH=. lens-env/bin/python bench/node_scores.py        (5 CPU-minutes)
+Environment: python 3.11, torch 2.13.0 on a CPU, transformer-view 3.8.0; a venv of its own, since that brings many
+packages:  python -m venv view-env
+           view-env/bin/pip install torch==2.13.0 transformer-view==3.8.0 "transformers==5.23.*" jaxtyping cyclopts rich
+Run:       PYTHONPATH=. view-env/bin/python bench/node_scores.py        (5 CPU-minutes)
 
 The same scores are computed by hand on TransformerLens' bridge: hooks on the embedding, on z and on the MLPs' output,
 gradients for these alone (not for the weights, as a plain `backward` would), and the path of embeddings step by step.
@@ -144,11 +144,11 @@ def one(name: str) -> None:
     peak = peak_gib() * 1.073741824
     hand = ByHand(copy.deepcopy(model.body.module), model.tokenizer)
     theirs = hand.scores(batch, steps).double().numpy()
-    ours, lens = seconds(lambda: search(model, behaviour), lambda: hand.scores(batch, steps), rounds=5)
+    ours, view = seconds(lambda: search(model, behaviour), lambda: hand.scores(batch, steps), rounds=5)
     bare = copy.deepcopy(model.body.module).requires_grad_(False)
     again, floor = seconds(lambda: search(model, behaviour), lambda: passes(bare, batch.clean, steps), rounds=5)
     ours = min(ours, again)
-    times = f"{ours:.2f}|{lens:.2f}|{lens / ours:.2f}|{floor:.2f}|{ours / floor:.2f}|{peak:.2f}"
+    times = f"{ours:.2f}|{view:.2f}|{view / ours:.2f}|{floor:.2f}|{ours / floor:.2f}|{peak:.2f}"
     gap, top = np.abs(found - theirs).max(), np.abs(theirs).max()
     print(f"{name}|{times}|{gap:.1e} of {top:.2f}|{np.corrcoef(found, theirs)[0, 1]:.8f}")
 

@@ -33,7 +33,7 @@ def main() -> None:
     task = clew.Behaviour.load("agreement/across_rc", model=model, n=4 * EXAMPLES).of_length(model).first(EXAMPLES)
     (batch,) = task.batches(model)
     module = model.body.module.requires_grad_(False)
-    lens = model.through(*(dictionary(s, 576) for s in SITES))
+    seen = model.through(*(dictionary(s, 576) for s in SITES))
     every = model.through(*(dictionary(str(s), 576) for s in model.sites("resid", "attn", "mlp")))
 
     def two_forwards() -> None:
@@ -50,12 +50,12 @@ def main() -> None:
             module(input_ids=batch.patch, use_cache=False, logits_to_keep=1)
         forward_backward()
 
-    rows = [("method", "lens", "CPU s", "floor s", "ratio")]
-    for name, view in (("6 residual sites", lens), ("all 90 sites", every)):
+    rows = [("method", "view", "CPU s", "floor s", "ratio")]
+    for name, view in (("6 residual sites", seen), ("all 90 sites", every)):
         ours, least = seconds(lambda view=view: attribution_patching(view, task), floor)
         rows.append(("attribution patching", name, f"{ours:.2f}", f"{least:.2f}", f"{ours / least:.2f}"))
     above = sum(1 - (i + 1) / model.n_layers for i in (3, 7, 11, 15, 19, 23))
-    ours, step = seconds(lambda: integrated_gradients(lens, task, steps=STEPS), forward_backward)
+    ours, step = seconds(lambda: integrated_gradients(seen, task, steps=STEPS), forward_backward)
     _, both = seconds(lambda: None, two_forwards)
     least = STEPS * above * step + both
     rows.append(("integrated gradients", "6 residual sites", f"{ours:.2f}", f"{least:.2f}", f"{ours / least:.2f}"))

@@ -1,7 +1,7 @@
 """Changes as values: functions at an address.
 
-An `Edit` is a small frozen record that knows its address and is called with the tensor found there. A `SiteEdit` changes
-what flows at a site, where it says and while its `Gate` is open; an `Update` changes a weight.
+An `Edit` is a small frozen record that knows its address and is called with the tensor found there. An `ActivationEdit`
+changes what flows at a site, where it says and while its `Gate` is open; an `Update` changes a weight.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _short(value: object) -> str:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SiteEdit(Edit):
+class ActivationEdit(Edit):
     """A function of what flows at a site.
 
     `basis` says in which coordinates the function sees the tensor: the raw `value`, the `code` of
@@ -173,7 +173,7 @@ class Steer(Value):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Add(SiteEdit):
+class Add(ActivationEdit):
     """x + scale * vector: steering. With `keep_norm` the sum is brought back to the norm that x had."""
 
     vector: Tensor = field(kw_only=True)
@@ -193,7 +193,7 @@ class Add(SiteEdit):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Set(SiteEdit):
+class Set(ActivationEdit):
     """x becomes `value` where `keep` is False (everywhere when `keep` is None): ablating, patching."""
 
     value: Tensor | float = field(kw_only=True)
@@ -213,7 +213,7 @@ class Set(SiteEdit):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Mix(SiteEdit):
+class Mix(ActivationEdit):
     """weight * x + (1 - weight) * value: a mask between 0 and 1 through which gradients reach both."""
 
     value: Tensor | float = field(kw_only=True)
@@ -225,7 +225,7 @@ class Mix(SiteEdit):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Scale(SiteEdit):
+class Scale(ActivationEdit):
     """factor * x: clamping a feature off (0), damping or boosting it."""
 
     factor: float = field(kw_only=True)
@@ -239,7 +239,7 @@ class Scale(SiteEdit):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Clamp(SiteEdit):
+class Clamp(ActivationEdit):
     """x held between `low` and `high`; one of them may be left out."""
 
     low: float | None = field(default=None, kw_only=True)
@@ -256,7 +256,7 @@ class Clamp(SiteEdit):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Project(SiteEdit):
+class Project(ActivationEdit):
     """The part of x in the span of `directions`, [direction, d], becomes that of `value`: by default it is taken out.
 
     The directions need not be independent; the rest of x stays.

@@ -76,7 +76,7 @@ class Probe:
     fitted: Mapping[str, Any] = field(default_factory=dict[str, Any], kw_only=True)
     """What it comes from: estimator, evidence by hash, seed, accuracy on what it learnt from. Plain JSON."""
 
-    keep: ClassVar[int] = 0
+    logits: ClassVar[int] = 0
     """As a metric it reads no logits, so a run may stop at its site."""
 
     def __post_init__(self) -> None:

@@ -149,19 +149,19 @@ def best_site(model: clew.Model, texts: Labelled) -> str:
     return max(gaps, key=lambda site: gaps[site])
 
 
-def conditions(lens: clew.Model, texts: Labelled, site: str) -> Iterator[tuple[str, float, clew.Stack]]:
+def conditions(view: clew.Model, texts: Labelled, site: str) -> Iterator[tuple[str, float, clew.Stack]]:
     """Every way to change the model, with its strength; the vectors of the baselines are as long as that of the units."""
 
     def steer(tier: str, **options) -> clew.Stack:
         given = {"units": UNITS, "rank": "share"} | options
-        return clew.edit(lens, texts, by="unit_steering", avoid="toxic", at=site, tier=tier, **given)
+        return clew.edit(view, texts, by="unit_steering", avoid="toxic", at=site, tier=tier, **given)
 
     tiers = {tier: steer(tier) for tier in ("constant", "prompt", "token")}
     shift = sum(e.vector for e in tiers["constant"])
-    mean = clew.edit(lens, texts, by="mean_difference", sites=[site], at="mean", positive="ordinary")
+    mean = clew.edit(view, texts, by="mean_difference", sites=[site], at="mean", positive="ordinary")
     drawn = torch.randn(shift.shape, generator=torch.Generator().manual_seed(0)).to(shift)
     toxic = [t for t, tone in zip(texts.texts, texts["tone"], strict=True) if tone == "toxic"]
-    common = (firing(lens, toxic, lens.dictionaries[clew.Site.parse(site)]).share > 0.2).nonzero().flatten().tolist()
+    common = (firing(view, toxic, view.dictionaries[clew.Site.parse(site)]).share > 0.2).nonzero().flatten().tolist()
     others = sorted(set(common) - set(tiers["token"].about["units"]))
     tiers["token, random units"] = steer("token", units=random.Random(0).sample(others, UNITS))
     for name, stack in tiers.items():
@@ -173,7 +173,7 @@ def conditions(lens: clew.Model, texts: Labelled, site: str) -> Iterator[tuple[s
             yield name, strength, clew.Stack((add,), name)
     for factor in (0.0, -1.0):
         stack = clew.edit(
-            lens, texts, by="unit_scaling", avoid="toxic", at=site, units=UNITS, rank="share", factor=factor
+            view, texts, by="unit_scaling", avoid="toxic", at=site, units=UNITS, rank="share", factor=factor
         )
         yield "units scaled", factor, stack
 
@@ -237,21 +237,21 @@ def judged(
     return made, rows
 
 
-def left_alone(lens: clew.Model, stack: clew.Stack, prompts: Sequence[str], length: int) -> int:
+def left_alone(view: clew.Model, stack: clew.Stack, prompts: Sequence[str], length: int) -> int:
     """On how many prompts no gate of a conditional stack opens; there the edited model is the unedited one, bit for bit.
 
     Raises: AssertionError where it is not.
     """
     (site,), units, quiet = {e.at for e in stack}, [e.gate.unit for e in stack], 0
-    edited = lens.edited(stack)
+    edited = view.edited(stack)
     for prompt in prompts:
-        run = lens.run(prompt, read=[site])
+        run = view.run(prompt, read=[site])
         if bool((run.code(site)[..., units] > 0).any()):
             continue
         quiet += 1
         assert torch.equal(edited.run(prompt).logits, run.logits), "an edit with a shut gate moved the logits"
         if stack[0].gate.reach == "prompt" and quiet <= 5:
-            before, after = (m.generate(prompt, max_new_tokens=length).tokens for m in (lens, edited))
+            before, after = (m.generate(prompt, max_new_tokens=length).tokens for m in (view, edited))
             assert torch.equal(before, after), "an edit with a shut gate moved the text"
     return quiet
 
@@ -306,22 +306,22 @@ def main() -> None:
     pack = [d for d in clew.Dictionary.load("smollm2-135m") if str(d.writes) in wanted]
     few = texts.choose.pick(range(0, len(texts.choose), 8 if tiny else 1))
     site = best_site(model.through(*pack), few)
-    lens = model.through(*(d for d in pack if str(d.writes) == site))
+    view = model.through(*(d for d in pack if str(d.writes) == site))
     running = cut(texts.running, model.tokenizer, context=48, limit=200 if tiny else 1500)
     rows: list[Row] = []
-    plain, _ = judged("unedited", None, lens, lens, texts, running, score, length)
-    words, _ = judged("forbidden tokens, 200", None, lens, lens, texts, running, score, length,
+    plain, _ = judged("unedited", None, view, view, texts, running, score, length)
+    words, _ = judged("forbidden tokens, 200", None, view, view, texts, running, score, length,
                       bad_words_ids=forbidden(model, few, 200))  # fmt: skip
     rows += [*plain, *words]
     alone, kept = {}, None
-    for name, strength, stack in conditions(lens, few, site):
+    for name, strength, stack in conditions(view, few, site):
         if tiny and strength not in (0.5, 1.0, 4.0):
             continue
-        made, _ = judged(name, strength, lens, lens.edited(stack), texts, running, score, length)
+        made, _ = judged(name, strength, view, view.edited(stack), texts, running, score, length)
         rows += made
         if (tier := name.removeprefix("units, ")) in ("prompt", "token") and strength == STRENGTHS[tier][-1]:
             kept = stack.about
-            alone[name] = [left_alone(lens, stack, some, length) for some in (texts.prompts, texts.calm)]
+            alone[name] = [left_alone(view, stack, some, length) for some in (texts.prompts, texts.calm)]
     assert kept is not None
     share = "; ".join(f"{u}: {a:.0%} / {b:.0%}" for u, (a, b) in zip(kept["units"], kept["share"], strict=True))
     notes = (

@@ -168,7 +168,7 @@ def steering(model: clew.Model, stack: clew.Stack, ends: Mapping[str, Sequence[s
     accuracies = [*(said["accuracy"] for said in stack.about["sites"].values()), *stack.about["left_out"].values()]
     said = f"{len(stack)} steer with gates; the best probe is right on {max(accuracies):.2f} in five folds"
     for name, prompts in ends.items() if stack else ():
-        receipts = model.edited(stack.scaled(0.0)).run(prompts, keep=1).receipts
+        receipts = model.edited(stack.scaled(0.0)).run(prompts, logits=1).receipts
         said += f"; {sum(r.fired for r in receipts) / sum(r.reached for r in receipts):.2f} of the gates open {name}"
     return said
 

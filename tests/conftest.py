@@ -16,6 +16,7 @@ settings.register_profile(
 )
 settings.load_profile("clew")
 
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Who runs together where several workers share the tests: those of one file, and all that need the real model.
 

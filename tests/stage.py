@@ -51,16 +51,16 @@ def names() -> dict[str, Any]:
     )
     task = clew.Behaviour("number", pairs * 2, aligned=True)
     sae = dictionary("resid.2", model.body.widths[model.body.site("resid.2")])
-    lens = model.through(sae)
+    view = model.through(sae)
     known = tuple(Fact(ASKED, land, "Paris" if land == "Italy" else "Rome", city) for land, city in CAPITALS.items())
     return {
         "clew": clew,
         "torch": torch,
         "model": model,
         "sae": sae,
-        "lens": lens,
+        "view": view,
         "task": task,
-        "circuit": clew.find(lens, task, held_out=False).top(2),
+        "circuit": clew.find(view, task, held_out=False).top(2),
         "facts": Facts("capitals", known),
         "text": cut([*ORDINARY, *(f"{ASKED.format(land)} {city}" for land, city in CAPITALS.items())], model.tokenizer),
         "secrets": Secrets("capitals", tuple(Secret(fact.asked, fact.old) for fact in known[:4])),

@@ -196,9 +196,9 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
 
 def test_a_method_of_a_stranger_finds_what_is_planted(stranger: dict[str, str]) -> None:
     planted = induction(n=8)
-    lens = planted.model.components()
-    found = clew.find(lens, planted.behaviour, by="mine")
-    report = clew.verify(lens, planted.behaviour, found, by="recovery", truth=planted.nodes)
+    view = planted.model.components()
+    found = clew.find(view, planted.behaviour, by="mine")
+    report = clew.verify(view, planted.behaviour, found, by="recovery", truth=planted.nodes)
     assert report["recall"].value >= 0.75  # at the patch run the head that looks at the word before matters to nothing
 
 

@@ -32,7 +32,7 @@ def test_every_promise_holds(name: str) -> None:
 
 
 def test_it_is_the_pretrained_model(smollm: clew.Model) -> None:
-    run = smollm.run("The capital of France is", keep=1)
+    run = smollm.run("The capital of France is", logits=1)
     probability = run.logits[0, -1].softmax(-1)
     assert smollm.tokenizer.decode([probability.argmax().item()]) == " Paris"
     assert probability.max().item() == pytest.approx(0.773, abs=0.01)
@@ -45,14 +45,14 @@ def test_it_agrees_subjects_and_verbs(smollm: clew.Model) -> None:
 
 def test_steps_of_integrated_gradients_lead_from_the_clean_gradient_to_the_whole_effect(smollm: clew.Model) -> None:
     """Near the embedding the gradient at the clean point saturates; the path does not."""
-    lens = smollm.neurons("resid.3")
+    view = smollm.neurons("resid.3")
     task = clew.Behaviour.load("agreement/simple", model=smollm, n=8)
     (batch,) = task.batches(smollm)
-    patch = smollm.run(batch.patch, read=["resid.3"], keep=1)["resid.3"]
-    patched = smollm.run(batch.clean, edits=[clew.Set(Site("resid", 3), value=patch)], keep=1)
-    whole = (task.metric(smollm.run(batch.clean, keep=1), batch) - task.metric(patched, batch)).mean().item()
+    patch = smollm.run(batch.patch, read=["resid.3"], logits=1)["resid.3"]
+    patched = smollm.run(batch.clean, edits=[clew.Set(Site("resid", 3), value=patch)], logits=1)
+    whole = (task.metric(smollm.run(batch.clean, logits=1), batch) - task.metric(patched, batch)).mean().item()
     gap = {
-        by: abs(clew.find(lens, task, by=by, held_out=False).score.sum() - whole)
+        by: abs(clew.find(view, task, by=by, held_out=False).score.sum() - whole)
         for by in ("attribution_patching", "integrated_gradients")
     }
     assert gap["integrated_gradients"] < 0.15 * abs(whole) < gap["attribution_patching"]
@@ -65,7 +65,7 @@ def test_a_head_that_moves_names(smollm: clew.Model) -> None:
     values = []
     for factor in (0.0, 1.0, 2.0):
         model = edited.edited(Scale(Site("head", 23), factor=factor, basis="code", units=(4,)))
-        values.append(sum(float(task.metric(model.run(b.clean, keep=1), b).sum()) for b in task.batches(smollm)))
+        values.append(sum(float(task.metric(model.run(b.clean, logits=1), b).sum()) for b in task.batches(smollm)))
     assert sorted(values) in (values, values[::-1]) and abs(values[2] - values[0]) > 0.5
 
 
@@ -76,7 +76,7 @@ def test_the_pack_explains_every_residual_site_with_sixteen_units(smollm: clew.M
         "The girl who feeds the horses at the farm was born in a small village near the sea. She has read every book "
         "about animals that her teachers could find, and on Sundays she walks to the market with her brother."
     )
-    trace = smollm.run(text, read=[d.reads for d in pack], keep=0)
+    trace = smollm.run(text, read=[d.reads for d in pack], logits=0)
     for one in pack:
         x = trace[one.reads][0, 1:]
         left = (one.reconstruct(x) - x).square().sum() / (x - x.mean(0)).square().sum()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from clew.changes import Add, Clamp, Gate, Mix, Project, Scale, Set, SiteEdit, Update
+from clew.changes import ActivationEdit, Add, Clamp, Gate, Mix, Project, Scale, Set, Update
 from clew.probing import Probe
 from clew.sites import Where
 from clew.stack import Stack
@@ -73,7 +73,7 @@ def test_printing_says_what_where_and_how_strong():
 
 
 def test_what_is_no_stack_is_refused(tmp_path):
-    class Own(SiteEdit):
+    class Own(ActivationEdit):
         def __call__(self, x):
             return x
 

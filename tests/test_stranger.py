@@ -77,12 +77,12 @@ def test_every_room_lists_and_loads_them(installed, group):
 
 
 def test_a_method_a_measure_and_an_edit_by_name(installed):
-    lens, task = model_of().components(), clew.Behaviour.load(lines(installed / "queens.jsonl"), model=model_of())
-    plain = clew.find(lens, task, by="attribution_patching", positions=False)
-    circuit = clew.find(lens, task, by="theirs", factor=3.0)
+    view, task = model_of().components(), clew.Behaviour.load(lines(installed / "queens.jsonl"), model=model_of())
+    plain = clew.find(view, task, by="attribution_patching", positions=False)
+    circuit = clew.find(view, task, by="theirs", factor=3.0)
     np.testing.assert_allclose(circuit.score, 3 * plain.score)
-    assert clew.verify(lens, task, circuit.top(5), by="theirs", each=2)["nodes"].value == 10
-    assert clew.edit(lens, by="theirs", factor=0.25)[0].factor == 0.25
+    assert clew.verify(view, task, circuit.top(5), by="theirs", each=2)["nodes"].value == 10
+    assert clew.edit(view, by="theirs", factor=0.25)[0].factor == 0.25
     assert finder.load("circuits.selection", "theirs")(circuit, 2).score.tolist() == circuit.score[:2].tolist()
 
 

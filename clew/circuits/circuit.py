@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from clew import finder
-from clew.changes import Scale, Set, SiteEdit
+from clew.changes import ActivationEdit, Scale, Set
 from clew.circuits import _version_1
 from clew.circuits._columns import (
     ANYWHERE,
@@ -65,7 +65,7 @@ class Circuit:
     usual_measure: ClassVar[str] = "faithfulness"
 
     sites: tuple[Site, ...]
-    """Sites of the lens, in forward order, including those without a node."""
+    """Sites of the view, in forward order, including those without a node."""
     units: Mapping[Site, int]
     """How many units the dictionary at each site offers."""
     site: np.ndarray
@@ -123,7 +123,7 @@ class Circuit:
         return list(zip(self.source.tolist(), self.target.tolist(), self.weight.tolist(), strict=True))
 
     def __repr__(self) -> str:
-        return f"Circuit({len(self)} node{'s' * (len(self) != 1)}, {len(self.weight)} edges, lens of {len(self.sites)} sites)"
+        return f"Circuit({len(self)} node{'s' * (len(self) != 1)}, {len(self.weight)} edges, view of {len(self.sites)} sites)"
 
     # Where it comes from.
 
@@ -240,18 +240,18 @@ class Circuit:
 
     # Edits.
 
-    def zero(self) -> tuple[SiteEdit, ...]:
+    def zero(self) -> tuple[ActivationEdit, ...]:
         """Edits that hold these units at 0 (an error node: leave its error out)."""
         return self.scale(0.0)
 
-    def scale(self, factor: float) -> tuple[SiteEdit, ...]:
+    def scale(self, factor: float) -> tuple[ActivationEdit, ...]:
         """Edits that multiply these units by `factor`, where they stand."""
         return tuple(
             Scale(site, factor=factor, where=where, basis=basis, units=units)
             for site, where, basis, units, _ in self._groups()
         )
 
-    def mean(self) -> tuple[SiteEdit, ...]:
+    def mean(self) -> tuple[ActivationEdit, ...]:
         """Edits that hold these units at their mean over the patch prompts."""
         if (self.unit == ERROR).any():
             raise ValueError(

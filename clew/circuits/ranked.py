@@ -1,6 +1,6 @@
 """What a search ranks, as its signature says, so that searches are told apart before any of them is run.
 
-`-> Circuit` is a circuit of the lens's own units, whatever they are; `-> EdgesOfComponents` and the others below say that
+`-> Circuit` is a circuit of the view's own units, whatever they are; `-> EdgesOfComponents` and the others below say that
 it is of one kind of unit, however the model is seen. For a type checker all of them are circuits.
 """
 

@@ -19,7 +19,7 @@ FORMAT, VERSION = "clew judgement", 1
 
 
 @dataclass(frozen=True)
-class Ruling:
+class Verdict:
     """What was decided of one unit."""
 
     verdict: str
@@ -36,16 +36,16 @@ class Ruling:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Verdicts:
     """Units by address, each with its ruling or None while it is still open. Never changed in place.
 
-    >>> judged = Judgement.of(circuit).drop("resid.2/17", "fires on the singular", judge="Ada")
+    >>> judged = Verdicts.of(circuit).drop("resid.2/17", "fires on the singular", judge="Ada")
     >>> print(judged)
     1 dropped, 0 kept, 1 open
-    >>> stack = clew.edit(lens, circuit, by="shift", judgement=judged)
+    >>> stack = clew.edit(view, circuit, by="shift", verdicts=judged)
     """
 
-    units: Mapping[str, Ruling | None] = field(default_factory=dict[str, Ruling | None])
+    units: Mapping[str, Verdict | None] = field(default_factory=dict[str, Verdict | None])
     dictionaries: Mapping[str, str] = field(default_factory=dict[str, str])
     """Fingerprints of the dictionaries that the units are of, by site; empty where they are not known."""
 
@@ -54,7 +54,7 @@ class Judgement:
             _check(address)
 
     @classmethod
-    def of(cls, circuit: Circuit) -> Judgement:
+    def of(cls, circuit: Circuit) -> Verdicts:
         """All units of a circuit, in its order, none of them judged. Error nodes are no units and are left out."""
         units = dict.fromkeys(_address(node.address) for node in circuit if node.unit != ERROR)
         return cls(units, dict(circuit.provenance.get("dictionaries", {})))
@@ -65,7 +65,7 @@ class Judgement:
     def __iter__(self) -> Iterator[str]:
         return iter(self.units)
 
-    def __getitem__(self, address: str) -> Ruling | None:
+    def __getitem__(self, address: str) -> Verdict | None:
         """What was decided of a unit; None if nothing yet. Raises: ValueError for one that is not to be judged."""
         return self.units[self._known(address)]
 
@@ -74,19 +74,19 @@ class Judgement:
         """The units that nothing was decided of."""
         return tuple(address for address, ruling in self.units.items() if ruling is None)
 
-    def drop(self, address: str, reason: str = "", *, judge: str = "", day: str | None = None) -> Judgement:
+    def drop(self, address: str, reason: str = "", *, judge: str = "", day: str | None = None) -> Verdicts:
         """The same with this unit to be dropped. Raises: ValueError naming near units, as `keep` does."""
-        return self._ruled(address, Ruling("drop", reason, judge, day or date.today().isoformat()))
+        return self._ruled(address, Verdict("drop", reason, judge, day or date.today().isoformat()))
 
-    def keep(self, address: str, reason: str = "", *, judge: str = "", day: str | None = None) -> Judgement:
+    def keep(self, address: str, reason: str = "", *, judge: str = "", day: str | None = None) -> Verdicts:
         """The same with this unit to be kept."""
-        return self._ruled(address, Ruling("keep", reason, judge, day or date.today().isoformat()))
+        return self._ruled(address, Verdict("keep", reason, judge, day or date.today().isoformat()))
 
-    def reopened(self, address: str) -> Judgement:
+    def reopened(self, address: str) -> Verdicts:
         """The same with nothing decided of this unit."""
         return self._ruled(address, None)
 
-    def by_words(self, circuit: Circuit, words: Collection[str], *, share: float = 0.5, judge: str = "") -> Judgement:
+    def by_words(self, circuit: Circuit, words: Collection[str], *, share: float = 0.5, judge: str = "") -> Verdicts:
         """Every open unit ruled by the tokens on which it fires most: dropped if at least `share` are among `words`.
 
         The rule reads `details["top_tokens"]`, which is what a person sees of a unit, and no label of any text.
@@ -107,7 +107,7 @@ class Judgement:
             judged = rule(address, f"{len(hits)} of {len(tokens)}: {', '.join(tokens)}", judge=judge)
         return judged
 
-    def __or__(self, other: Judgement) -> Judgement:
+    def __or__(self, other: Verdicts) -> Verdicts:
         """Both; where both ruled on a unit the later date holds, on the same day the other's.
 
         Raises: ValueError where the two are of different dictionaries at one site.
@@ -117,7 +117,7 @@ class Judgement:
         for address, ruling in other.units.items():
             mine = units.get(address)
             units[address] = ruling if mine is None or (ruling is not None and ruling.date >= mine.date) else mine
-        return Judgement(units, {**self.dictionaries, **other.dictionaries})
+        return Verdicts(units, {**self.dictionaries, **other.dictionaries})
 
     def dropped(self, circuit: Circuit) -> Circuit:
         """The nodes of a circuit whose units are to be dropped, at every position they stand at.
@@ -144,15 +144,15 @@ class Judgement:
         return {"format": FORMAT, "version": VERSION, "dictionaries": dict(self.dictionaries), "units": units}
 
     @classmethod
-    def load(cls, path: str | Path) -> Judgement:
+    def load(cls, path: str | Path) -> Verdicts:
         """Read what `save` wrote, or what the page of `clew judge` saved.
 
         Raises: ValueError naming the file and what is wrong with it.
         """
         value = read_json(path, FORMAT)
         if value.get("version") != VERSION:
-            raise ValueError(f"{path} has judgement schema version {value.get('version')}; this clew reads {VERSION}")
-        units: dict[str, Ruling | None] = {}
+            raise ValueError(f"{path} has verdicts schema version {value.get('version')}; this clew reads {VERSION}")
+        units: dict[str, Verdict | None] = {}
         for i, unit in enumerate(entries(value, "units", dict, origin=str(path))):
             origin = f"{path}: units[{i}]"
             address = entry(unit, "address", str, origin=origin)
@@ -162,9 +162,9 @@ class Judgement:
         try:
             return cls(units, texts_by_name(value, "dictionaries", origin=str(path)))
         except ValueError as error:
-            raise ValueError(f"{path} is not a whole judgement: {error}") from error
+            raise ValueError(f"{path} is not a whole verdicts: {error}") from error
 
-    def _ruled(self, address: str, ruling: Ruling | None) -> Judgement:
+    def _ruled(self, address: str, ruling: Verdict | None) -> Verdicts:
         return replace(self, units={**self.units, self._known(address): ruling})
 
     def _known(self, address: str) -> str:
@@ -181,13 +181,13 @@ class Judgement:
             )
 
 
-def _ruling(given: Mapping[str, Any], origin: str) -> Ruling | None:
+def _ruling(given: Mapping[str, Any], origin: str) -> Verdict | None:
     """What a file says of one unit, None where it says nothing."""
     if not given:
         return None
-    check_names(given, [f.name for f in fields(Ruling)], origin)
+    check_names(given, [f.name for f in fields(Verdict)], origin)
     entry(given, "verdict", str, origin=origin, among=("keep", "drop"))
-    return Ruling(**{name: entry(given, name, str, origin=origin) for name in given})
+    return Verdict(**{name: entry(given, name, str, origin=origin) for name in given})
 
 
 def _address(address: str) -> str:

@@ -23,7 +23,7 @@ TOKENS = 1024
 
 
 @dataclass(frozen=True)
-class Row:
+class Question:
     """One prompt with all of its answer but the last token."""
 
     ids: tuple[int, ...]
@@ -44,7 +44,7 @@ def prefixes(model: Model, n: int, *, seed: int = 0) -> tuple[str, ...]:
         tokens = model.tokens(SEEDS[i % len(SEEDS)])[0]
         for _ in range(length):
             with torch.no_grad():
-                logits = model.run(tokens, keep=1).logits
+                logits = model.run(tokens, logits=1).logits
             assert logits is not None
             drawn = torch.multinomial(logits[0].double().softmax(-1).cpu(), 1, generator=generator)
             tokens = torch.cat([tokens, drawn.to(tokens)], dim=1)
@@ -53,43 +53,43 @@ def prefixes(model: Model, n: int, *, seed: int = 0) -> tuple[str, ...]:
     return tuple(written)
 
 
-def asked_after(model: Model, fact: Fact, before: Sequence[str]) -> list[Row]:
+def asked_after(model: Model, fact: Fact, before: Sequence[str]) -> list[Question]:
     """The fact's prompt after each prefix, with its target."""
     found = []
     for prefix in before:
         prompt, answer = answer_ids(model.tokenizer, prefix + fact.asked, fact.target)
         at = subject_last(model.tokenizer, fact, prefix)
-        found.append(Row((*prompt, *answer[:-1]), at, tuple(answer)))
+        found.append(Question((*prompt, *answer[:-1]), at, tuple(answer)))
     return found
 
 
-def subjects_alone(model: Model, fact: Fact, before: Sequence[str]) -> list[Row]:
+def subjects_alone(model: Model, fact: Fact, before: Sequence[str]) -> list[Question]:
     """The same prompts as far as the subject's last token: no token after it changes what is read there."""
-    return [Row(r.ids[: r.subject + 1], r.subject, ()) for r in asked_after(model, fact, before)]
+    return [Question(r.ids[: r.subject + 1], r.subject, ()) for r in asked_after(model, fact, before)]
 
 
-def at_subjects(model: Model, rows: Sequence[Row], *sites: Site) -> dict[Site, Float[Tensor, "row d"]]:
+def at_subjects(model: Model, rows: Sequence[Question], *sites: Site) -> dict[Site, Float[Tensor, "row d"]]:
     """What the sites hold at the subject's last token of each row, float64 on the CPU."""
     found: dict[Site, list[Tensor]] = {site: [] for site in sites}
     for some in _chunks(rows):
         tokens, real, at = padded(model, some)
         with torch.no_grad():
-            trace = meeting(model, tokens, real).run(tokens, real=real, read=sites, keep=0)
+            trace = meeting(model, tokens, real).run(tokens, real=real, read=sites, logits=0)
         for site in sites:
             found[site].append(trace[site][at].double().cpu())
     return {site: torch.cat(parts) for site, parts in found.items()}
 
 
-def neutral(model: Model, fact: Fact) -> Row:
+def neutral(model: Model, fact: Fact) -> Question:
     """ "{subject} is a", as far as the subject's last token."""
     subject = fact.subject.strip()
     text = f"{subject} is a"
     at = token_of(model.tokenizer, text, len(subject) - 1)
-    return Row(tuple(ids_of(model.tokenizer, text)[: at + 1]), at, ())
+    return Question(tuple(ids_of(model.tokenizer, text)[: at + 1]), at, ())
 
 
 def padded(
-    model: Model, rows: Sequence[Row]
+    model: Model, rows: Sequence[Question]
 ) -> tuple[Int[Tensor, "row seq"], Bool[Tensor, "row seq"], Bool[Tensor, "row seq"]]:
     """Ids, padded on the left; which are real; and where the subjects end."""
     tokens, real = left_padded([row.ids for row in rows])
@@ -99,9 +99,9 @@ def padded(
     return tokens.to(model.device), real.to(model.device), at.to(model.device)
 
 
-def _chunks(rows: Sequence[Row]) -> list[list[Row]]:
+def _chunks(rows: Sequence[Question]) -> list[list[Question]]:
     """Runs of rows, in order, of at most TOKENS tokens with their padding (but one row)."""
-    made: list[list[Row]] = []
+    made: list[list[Question]] = []
     for row in rows:
         longest = max([len(row.ids), *(len(r.ids) for r in made[-1])]) if made else 0
         if made and longest * (len(made[-1]) + 1) <= TOKENS:

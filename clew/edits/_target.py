@@ -15,7 +15,7 @@ from torch import Tensor
 
 from clew.changes import Add
 from clew.data.facts.facts import Fact
-from clew.edits._asked import TOKENS, Row, asked_after, at_subjects, neutral, padded
+from clew.edits._asked import TOKENS, Question, asked_after, at_subjects, neutral, padded
 from clew.models import Model, Trace
 from clew.models.likelihood import meeting
 from clew.sites import Site
@@ -109,7 +109,7 @@ class _Learning:
     def __init__(
         self,
         model: Model,
-        facts: Sequence[tuple[Fact, list[Row]]],
+        facts: Sequence[tuple[Fact, list[Question]]],
         site: Site,
         before: Sequence[str],
         descent: Descent,
@@ -161,9 +161,9 @@ class _Posed:
         self.rows = [row for i in facts for row in of.facts[i][1]]
         self.owner = torch.tensor([k for k, i in enumerate(facts) for _ in of.facts[i][1]])
         self.labels = _labels(self.rows, of.model.device)
-        self.prompts = _Run(of, self.rows, self.owner, self.labels.shape[1])
+        self.prompts = _Descending(of, self.rows, self.owner, self.labels.shape[1])
         alone = [neutral(of.model, of.facts[i][0]) for i in facts]
-        self.neutral = _Run(of, alone, torch.arange(len(facts)), 1) if of.descent.kl_weight else None
+        self.neutral = _Descending(of, alone, torch.arange(len(facts)), 1) if of.descent.kl_weight else None
 
     def losses(self) -> tuple[Float[Tensor, " fact"], Float[Tensor, " fact"]]:
         """(NLL of the target, whole loss) of each fact."""
@@ -185,17 +185,17 @@ class _Posed:
         return nll, loss
 
 
-class _Run:
+class _Descending:
     """Rows that run again and again with other δ at their subjects."""
 
-    def __init__(self, of: _Learning, rows: Sequence[Row], owner: Int[Tensor, " row"], keep: int) -> None:
+    def __init__(self, of: _Learning, rows: Sequence[Question], owner: Int[Tensor, " row"], keep: int) -> None:
         self.of, self.keep = of, keep
         self.tokens, self.real, self.at = padded(of.model, rows)
         self.owner = owner.to(self.tokens.device)
         self.model = meeting(of.model, self.tokens, self.real)
         resumes = "resume" not in of.model.body.refused
         with torch.no_grad():
-            clean = self.model.run(self.tokens, real=self.real, keep=keep, record=resumes)
+            clean = self.model.run(self.tokens, real=self.real, logits=keep, record=resumes)
         self.base: Trace | None = clean if resumes else None
         self.before = self._log_p(clean)
 
@@ -203,7 +203,7 @@ class _Run:
         """log p of every next token at the last positions, with δ added; differentiable."""
         vector = self.at[..., None] * deltas[self.owner][:, None]
         edit = Add(self.of.site, vector=vector)
-        run = self.model.run(self.tokens, real=self.real, edits=[edit], grad=True, keep=self.keep, base=self.base)
+        run = self.model.run(self.tokens, real=self.real, edits=[edit], grad=True, logits=self.keep, base=self.base)
         return self._log_p(run)
 
     def _log_p(self, run: Trace) -> Float[Tensor, "row keep vocab"]:
@@ -211,15 +211,15 @@ class _Run:
         return run.logits.to(self.of.dtype).log_softmax(-1)
 
 
-def _labels(rows: Sequence[Row], device: torch.device) -> Int[Tensor, "row keep"]:
+def _labels(rows: Sequence[Question], device: torch.device) -> Int[Tensor, "row keep"]:
     """The answers on the right, -1 before them."""
     longest = max(len(row.answer) for row in rows)
     return torch.tensor([[*[-1] * (longest - len(row.answer)), *row.answer] for row in rows], device=device)
 
 
-def _fact_chunks(model: Model, facts: Sequence[Fact], before: Sequence[str]) -> list[list[tuple[Fact, list[Row]]]]:
+def _fact_chunks(model: Model, facts: Sequence[Fact], before: Sequence[str]) -> list[list[tuple[Fact, list[Question]]]]:
     """Facts in order, with their prompts, as many together as TOKENS allow (but one)."""
-    made: list[list[tuple[Fact, list[Row]]]] = []
+    made: list[list[tuple[Fact, list[Question]]]] = []
     room = 0
     for fact in facts:
         rows = asked_after(model, fact, before)

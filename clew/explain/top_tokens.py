@@ -65,7 +65,7 @@ def _strongest(
     reads = {r for s in units for r in (model.dictionaries[s].reads, s)}
     for length, index in by_length(cut):
         for some in torch.tensor(index).split(max(1, 2048 // length)):
-            trace = model.run(torch.tensor([cut[i] for i in some]), read=reads, keep=0)
+            trace = model.run(torch.tensor([cut[i] for i in some]), read=reads, logits=0)
             place = torch.cartesian_prod(some, torch.arange(1, length))
             for site, us in units.items():
                 dictionary, code = model.dictionaries[site], trace.code(site)

@@ -1,4 +1,4 @@
-"""What masks are over: the nodes of a lens, or the edges of the component graph.
+"""What masks are over: the nodes of a view, or the edges of the component graph.
 
 The loss is minus an objective, which is a metric: -KL(unedited || masked) of the next token by default.
 """
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clew.changes import Mix, SiteEdit
+from clew.changes import ActivationEdit, Mix
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.data.behaviours.metrics import Metric, measured, needs
@@ -42,7 +42,7 @@ def minus(metric: Metric, trace: Trace, batch: Batch, samples: int) -> Float[Ten
 
 
 class MaskedNodes(Masked):
-    """Every node of the lens at mask z is z times itself plus 1 - z times its other state."""
+    """Every node of the view at mask z is z times itself plus 1 - z times its other state."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class MaskedNodes(Masked):
         return x.sum(0) if self.positions else x.sum((0, 1)).unsqueeze(0)
 
     def _states(self, batch: Batch) -> dict[Site, tuple[State, State]]:
-        clean = self.model.run(batch.clean, read=self.contrast.sites, keep=0)
+        clean = self.model.run(batch.clean, read=self.contrast.sites, logits=0)
         other = self.contrast.other(batch)
         return {site: self.contrast.states(clean, other, site) for site in self.model.dictionaries}
 
@@ -99,7 +99,7 @@ class MaskedNodes(Masked):
         prompts = self.prompts[batch]
         there = self._remembered.get(batch) or {s: pair[1] for s, pair in self._states(prompts).items()}
         samples, examples = len(mask), len(prompts)
-        edits: list[SiteEdit] = []
+        edits: list[ActivationEdit] = []
         for site, table in self.tables(mask).items():
             dictionary = self.model.dictionaries[site]
             weight = table.repeat_interleave(examples, 0)
@@ -109,7 +109,7 @@ class MaskedNodes(Masked):
                 other = there[site].error.repeat(samples, 1, 1)
                 edits.append(Mix(site, value=other, weight=weight[..., -1:], basis="error"))
         trace = self.model.run(
-            prompts.clean.repeat(samples, 1), read=needs(self.metric).reads, edits=edits, grad=True, keep=1
+            prompts.clean.repeat(samples, 1), read=needs(self.metric).reads, edits=edits, grad=True, logits=1
         )
         return minus(self.metric, trace, prompts, samples)
 
@@ -158,7 +158,7 @@ class MaskedEdges(Masked):
         tokens = batch.patch if baseline == "patch" else batch.clean
         tokens = resampled(batch, self.seed) if baseline == "resample" else tokens
         assert tokens is not None
-        written = self.graph.writes(self.model.run(tokens, read=self.graph.source_sites, keep=0))
+        written = self.graph.writes(self.model.run(tokens, read=self.graph.source_sites, logits=0))
         return torch.zeros_like(written) if baseline == "zero" else written
 
     def table(self, mask: Float[Tensor, "sample item"]) -> Float[Tensor, "sample source reader"]:

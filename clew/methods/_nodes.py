@@ -25,7 +25,7 @@ from clew.readings.contrast import Baseline, Contrast, State
 from clew.sites import Site
 
 Gradients = Callable[[Contrast, Batch, Trace, Trace | None], dict[Site, Tensor]]
-"""d loss / d value at every site of the lens, [example, seq, d], from the clean and the other run."""
+"""d loss / d value at every site of the view, [example, seq, d], from the clean and the other run."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Scored:
 def clean_run(contrast: Contrast, batch: Batch) -> Trace:
     """The clean pass of a batch, tied for gradients and recorded so that others can resume from it."""
     reads = [*contrast.sites, *contrast.behaviour.needs.reads]
-    return contrast.model.run(batch.clean, read=reads, grad=True, keep=1, record=True)
+    return contrast.model.run(batch.clean, read=reads, grad=True, logits=1, record=True)
 
 
 def loss(behaviour: Behaviour, trace: Trace, batch: Batch) -> Float[Tensor, ""]:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clew.changes import Add, SiteEdit
+from clew.changes import ActivationEdit, Add
 from clew.files import write_json
 from clew.models.model import Model
 from clew.models.weights import Linear, linear_of, updated
@@ -55,7 +55,7 @@ def save_pretrained(model: Model, folder: str | Path) -> tuple[str, ...]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is there already; name a folder that is not, or remove it")
     module = updated(model.body, ())
-    notes = [_bake(model, module, edit) for edit in model.site_edits]
+    notes = [_bake(model, module, edit) for edit in model.activation_edits]
     notes += _untied(model, module)
     folder.parent.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -75,7 +75,7 @@ def save_pretrained(model: Model, folder: str | Path) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _bake(model: Model, module: Any, edit: SiteEdit) -> str:
+def _bake(model: Model, module: Any, edit: ActivationEdit) -> str:
     """Put an edit into a bias of `module`, the twin to be written; says where it is now."""
     linear = _writer(model, module, edit)
     assert isinstance(edit, Add)
@@ -101,7 +101,7 @@ def _constant(model: Model, edit: Add) -> Float[Tensor, " d"]:
     return whole
 
 
-def _writer(model: Model, module: Any, edit: SiteEdit) -> Linear:
+def _writer(model: Model, module: Any, edit: ActivationEdit) -> Linear:
     """The map whose bias can hold the edit. Raises: ValueError when there is none, or the edit is no constant."""
     if not isinstance(edit, Add):
         why = "it is no constant that is added"
@@ -126,7 +126,7 @@ def _writer(model: Model, module: Any, edit: SiteEdit) -> Linear:
     )
 
 
-def _norm_between(model: Model, edit: SiteEdit) -> bool:
+def _norm_between(model: Model, edit: ActivationEdit) -> bool:
     """Whether a norm stands between the map's output and the site."""
     record = model.body.record
     if edit.at.part == "attn":

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from clew.changes import SiteEdit
+from clew.changes import ActivationEdit
 from clew.models.model import Model
 from clew.scale.budget import at_once
 
@@ -64,7 +64,7 @@ def likelihoods(model: Model, posed: Sequence[Posed]) -> list[Likelihood]:
             ids = torch.tensor([[*posed[i][0], *posed[i][1]] for i in some.tolist()], device=model.device)
             with torch.no_grad():
                 here = meeting(model, ids[:, :-1], prompt=prompt)
-                logits = here.run(ids[:, :-1], keep=length, prompt=prompt).logits
+                logits = here.run(ids[:, :-1], logits=length, prompt=prompt).logits
             assert logits is not None
             log_p, wanted = log_softmax(logits), ids[:, prompt:]
             each, top = log_p.gather(-1, wanted[..., None])[..., 0], log_p.argmax(-1)
@@ -89,16 +89,16 @@ def meeting(
     prompt: int | None = None,
 ) -> Model:
     """The model without those of its edits that mean no position of these prompts, which a run would refuse."""
-    idle = unmet(model.site_edits, tokens, real, prompt)
+    idle = unmet(model.activation_edits, tokens, real, prompt)
     return replace(model, edits=tuple(e for e in model.edits if e not in idle)) if idle else model
 
 
 def unmet(
-    edits: Iterable[SiteEdit],
+    edits: Iterable[ActivationEdit],
     tokens: Int[Tensor, "batch seq"],
     real: Bool[Tensor, "batch seq"] | None = None,
     prompt: int | None = None,
-) -> list[SiteEdit]:
+) -> list[ActivationEdit]:
     """Those of the edits whose `where` means no position of these prompts."""
     real = torch.ones_like(tokens, dtype=torch.bool) if real is None else real
     prompt = tokens.shape[1] if prompt is None else prompt

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from clew.changes import Edit, Set, SiteEdit, Update
+from clew.changes import ActivationEdit, Edit, Set, Update
 from clew.dictionaries import Dictionary, Identity, Partition
 from clew.models.body import Body
 from clew.models.run import Visitors, check_receipts, forward
@@ -45,7 +45,7 @@ class Model:
     """
 
     body: Body
-    lens: Mapping[Site, Dictionary] | None = None
+    view: Mapping[Site, Dictionary] | None = None
     """Dictionaries by the site they write; None for a plain model."""
     edits: tuple[Edit, ...] = field(default=())
     """In force at every run, in the order they were made; the updates of weights among them are in `body` already."""
@@ -73,8 +73,8 @@ class Model:
     @property
     def dictionaries(self) -> dict[Site, Dictionary]:
         """The basis in which methods see this model, by site in forward order."""
-        lens = replace(self, edits=()).neurons().lens if self.lens is None else self.lens
-        return dict(sorted(lens.items(), key=lambda item: item[0].order))  # type: ignore[union-attr]
+        view = replace(self, edits=()).neurons().view if self.view is None else self.view
+        return dict(sorted(view.items(), key=lambda item: item[0].order))  # type: ignore[union-attr]
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -86,7 +86,7 @@ class Model:
         return [s for s in self.body.taps if not parts or s.part in parts]
 
     def __repr__(self) -> str:
-        basis = "neurons" if self.lens is None else f"{len(self.lens)} dictionaries"
+        basis = "neurons" if self.view is None else f"{len(self.view)} dictionaries"
         edits = f", {len(self.edits)} edits" if self.edits else ""
         return f"Model({self.name}, {self.n_layers} layers, seen in {basis}{edits})"
 
@@ -98,7 +98,7 @@ class Model:
         Raises: ValueError for a site the model does not have, a width that does not fit, two
         dictionaries that write one site, one that reads several sites, or weights that are not numbers.
         """
-        lens: dict[Site, Dictionary] = {}
+        view: dict[Site, Dictionary] = {}
         for dictionary in dictionaries:
             if dictionary.joint:
                 raise ValueError(
@@ -115,20 +115,20 @@ class Model:
                     )
             if reads.order > writes.order:
                 raise ValueError(f"a dictionary cannot read {reads} and write {writes}, which comes before it")
-            if writes in lens:
-                raise ValueError(f"two dictionaries write {writes}; a lens has at most one per site")
+            if writes in view:
+                raise ValueError(f"two dictionaries write {writes}; a view has at most one per site")
             if any(b.is_floating_point() and not bool(b.isfinite().all()) for b in dictionary.buffers()):
                 raise ValueError(f"the dictionary at {writes} holds values that are not finite numbers (NaN or inf)")
             there = next((b.device for b in dictionary.buffers()), self.device)
-            lens[writes] = dictionary if there == self.device else copy.deepcopy(dictionary).to(self.device)
-        self._check_kept(lens)
-        return replace(self, lens=lens)
+            view[writes] = dictionary if there == self.device else copy.deepcopy(dictionary).to(self.device)
+        self._check_kept(view)
+        return replace(self, view=view)
 
-    def _check_kept(self, lens: Mapping[Site, Dictionary]) -> None:
+    def _check_kept(self, view: Mapping[Site, Dictionary]) -> None:
         """An edit of units in force means the dictionary it was made for; another would change what it does."""
-        gated = {e.gate.at or e.at for e in self.site_edits if e.gate and e.gate.unit is not None}
-        for site in {e.at for e in self.site_edits if e.basis != "value"} | gated:
-            old, new = self.dictionaries[site], lens.get(site)
+        gated = {e.gate.at or e.at for e in self.activation_edits if e.gate and e.gate.unit is not None}
+        for site in {e.at for e in self.activation_edits if e.basis != "value"} | gated:
+            old, new = self.dictionaries[site], view.get(site)
             if new is not old and (new is None or new.fingerprint != old.fingerprint):
                 raise ValueError(
                     f"an edit of units at {site} is in force, and its units are those of the dictionary there now; "
@@ -166,18 +166,18 @@ class Model:
         the model is not seen through a dictionary; EditDidNotFire for an update that changes no bit.
         """
         flat = [e for given in edits for e in ([given] if isinstance(given, Edit) else given)]
-        self._checked(e for e in flat if isinstance(e, SiteEdit))
+        self._checked(e for e in flat if isinstance(e, ActivationEdit))
         updates = [e for e in flat if isinstance(e, Update)]
-        if strange := [e for e in flat if not isinstance(e, SiteEdit | Update)]:
+        if strange := [e for e in flat if not isinstance(e, ActivationEdit | Update)]:
             raise ValueError(f"a {type(strange[0]).__name__} is neither an edit at a site nor an update of a weight")
         body = self.body.updated(updates) if updates else self.body
         bare = self.bare or self.body if updates else self.bare
         return replace(self, body=body, edits=(*self.edits, *flat), bare=bare)
 
     @property
-    def site_edits(self) -> list[SiteEdit]:
+    def activation_edits(self) -> list[ActivationEdit]:
         """The edits of what flows, in the order they were made."""
-        return [e for e in self.edits if isinstance(e, SiteEdit)]
+        return [e for e in self.edits if isinstance(e, ActivationEdit)]
 
     @property
     def unedited(self) -> Model:
@@ -190,12 +190,12 @@ class Model:
             raise ValueError(f"undo({n}) of a model with {len(self.edits)} edits; give a number from 0 to that")
         return self.unedited.edited(self.edits[: len(self.edits) - n])
 
-    def _checked(self, edits: Iterable[Edit]) -> list[SiteEdit]:
+    def _checked(self, edits: Iterable[Edit]) -> list[ActivationEdit]:
         given = list(edits)
-        checked = [e for e in given if isinstance(e, SiteEdit)]
+        checked = [e for e in given if isinstance(e, ActivationEdit)]
         if checked:
             self.body.require("edits")
-        if strange := [e for e in given if not isinstance(e, SiteEdit)]:
+        if strange := [e for e in given if not isinstance(e, ActivationEdit)]:
             raise ValueError(f"{strange[0]} is no edit of what flows; put it on by model.edited(...) and run that")
         for edit in checked:
             site = self.body.site(edit.at)
@@ -219,7 +219,7 @@ class Model:
                     )
         return checked
 
-    def _check_gate(self, edit: SiteEdit) -> None:
+    def _check_gate(self, edit: ActivationEdit) -> None:
         assert edit.gate
         site = self.body.site(edit.gate.at or edit.at)
         if edit.gate.probe is not None:
@@ -250,11 +250,11 @@ class Model:
         *,
         real: Bool[Tensor, "batch seq"] | None = None,
         read: Iterable[Site | str] = (),
-        edits: Sequence[SiteEdit] = (),
+        edits: Sequence[ActivationEdit] = (),
         grad: bool = False,
-        cut: bool = False,
+        leaves: bool = False,
         frozen: bool = False,
-        keep: int | None = None,
+        logits: int | None = None,
         base: Trace | None = None,
         record: bool = False,
         prompt: int | None = None,
@@ -269,12 +269,12 @@ class Model:
                 bit-identical to those of the bare module.
             edits: in force beside those of the model, after them at a site that both edit.
             grad: tie what was read to the logits, for `trace.gradients`.
-            cut: make every site of the lens a leaf, so that gradients are local to the segment
+            leaves: make every site of the view a leaf, so that gradients are local to the segment
                 between neighbouring sites; `trace.arrived` holds what came in there.
             frozen: hold attention patterns, norm scales and MLP writes still for the gradient, so that it sees a
                 linear map from `embed` and each `mlp` to every other site, up to `final` (a cap on the logits is
                 no part of it); with `grad`, an `mlp` that is read is a leaf.
-            keep: logits of the last `keep` positions (all when None); 0 stops at the last read site.
+            logits: those of how many last positions (all when None); 0 stops at the last read site.
             base: a trace made with `record=True` of the same prompts, or of prompts of which this
                 batch is a whole number of copies, one after the other: blocks below the first site
                 that is read or edited are not run again.
@@ -304,25 +304,25 @@ class Model:
             self.body.require("cache")
             if not bool(real.all()):
                 raise ValueError("a past goes with prompts of one length; give rows without padding")
-        if keep is not None and keep < 0:
-            raise ValueError(f"keep={keep}: give the number of last positions whose logits to keep, or None for all")
+        if logits is not None and logits < 0:
+            raise ValueError(f"logits={logits}: give of how many last positions, or None for all")
         sites = frozenset(self.body.site(s) for s in read)
-        if cut:
+        if leaves:
             sites |= {s for d in self.dictionaries.values() for s in (d.reads, d.writes)}
         trace = Trace(tokens, real, dictionaries=self.dictionaries)
         visitors = Visitors(
             self.body,
             self.dictionaries,
             trace,
-            (*self.site_edits, *self._checked(edits)),
+            (*self.activation_edits, *self._checked(edits)),
             sites,
             grad=grad,
-            cut=cut,
-            stop=keep == 0,
+            cut=leaves,
+            stop=logits == 0,
             frozen=frozen,
             prompt=tokens.shape[1] if prompt is None else prompt,
         )
-        return forward(visitors, keep=keep, base=base, record=record, past=past)
+        return forward(visitors, keep=logits, base=base, record=record, past=past)
 
     def generate(self, prompts: str | Sequence[str], *, max_new_tokens: int = 20, **options: Any) -> Generation:
         """Continue prompts, with the model's edits in force at every step, with or without a cache.
@@ -342,7 +342,7 @@ class Model:
                     "give a prompt several times, and do_sample=True, for several texts"
                 )
         trace = Trace(tokens, real, dictionaries=self.dictionaries)
-        visitors = Visitors(self.body, self.dictionaries, trace, self.site_edits, prompt=tokens.shape[1])
+        visitors = Visitors(self.body, self.dictionaries, trace, self.activation_edits, prompt=tokens.shape[1])
         alone = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
         settings = alone | {"pad_token_id": self._pad_token()} | options
 

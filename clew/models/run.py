@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clew.changes import Gate, SiteEdit
+from clew.changes import ActivationEdit, Gate
 from clew.dictionaries.dictionary import Dictionary
 from clew.models import attention
 from clew.models.body import Body
@@ -35,7 +35,7 @@ class Visitors:
     body: Body
     dictionaries: dict[Site, Dictionary]
     trace: Trace
-    edits: Sequence[SiteEdit] = ()
+    edits: Sequence[ActivationEdit] = ()
     read: frozenset[Site] = frozenset()
     grad: bool = False
     cut: bool = False
@@ -144,7 +144,7 @@ class Visitors:
         """The code of the dictionary that writes the site where `y` is."""
         return dictionary.encode(as_read(self._reading[dictionary.reads] if dictionary.spans_sites else y, dictionary))
 
-    def _edited_in_units(self, site: Site, y: Tensor, coded: list[tuple[SiteEdit, Tensor]]) -> Tensor:
+    def _edited_in_units(self, site: Site, y: Tensor, coded: list[tuple[ActivationEdit, Tensor]]) -> Tensor:
         """Edits in the basis of one dictionary share one encoding: y + write(new code - code) + (new error - error)."""
         dictionary = self.dictionaries[site]
         code = new = self._code(dictionary, y)
@@ -161,7 +161,7 @@ class Visitors:
         return y + delta.to(y.dtype)
 
 
-def _apply(edit: SiteEdit, x: Tensor, mask: Tensor, coordinates: tuple[int, ...] | None) -> Tensor:
+def _apply(edit: ActivationEdit, x: Tensor, mask: Tensor, coordinates: tuple[int, ...] | None) -> Tensor:
     index = None if coordinates is None else torch.tensor(coordinates, device=x.device)
     picked = x if index is None else x[..., index]
     new = torch.where(mask, edit(picked), picked).to(x.dtype)

@@ -18,7 +18,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from clew.changes import Add, Scale, SiteEdit
+from clew.changes import ActivationEdit, Add, Scale
 from clew.files import cache_folder, read_json, write_json
 from clew.models.body import Body
 from clew.models.run import Visitors, forward
@@ -277,7 +277,7 @@ def _edit_gap(body: Body, tokens: Tensor) -> float:
     return 0.0
 
 
-def _last_logits(body: Body, tokens: Tensor, *edits: SiteEdit) -> Tensor:
+def _last_logits(body: Body, tokens: Tensor, *edits: ActivationEdit) -> Tensor:
     logits = _run(body, tokens, edits=edits, keep=1).logits
     assert logits is not None
     return logits

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from clew.changes import SiteEdit
+from clew.changes import ActivationEdit
 from clew.dictionaries.dictionary import Dictionary
 from clew.sites import Site
 
@@ -23,7 +23,7 @@ class EditDidNotFire(ValueError):
 class Receipt:
     """How often one edit was at work in a run."""
 
-    edit: SiteEdit
+    edit: ActivationEdit
     calls: int = 0
     """Forward calls in which its site was passed."""
     reached: int = 0
@@ -50,7 +50,7 @@ class Trace:
     real: Bool[Tensor, "batch seq"]
     """False on padding."""
     logits: Float[Tensor, "batch keep vocab"] | None = None
-    """Of the last `keep` positions; None when the run stopped at its last read site."""
+    """Of the last positions, as many as `Model.run` was asked for; None when the run stopped at its last read site."""
     values: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
     """What flowed on from each site that was read, after edits."""
     arrived: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])

@@ -12,10 +12,10 @@ from torch.nn.functional import cross_entropy
 
 from clew.changes import Update
 from clew.models import Model
-from clew.readings.tuning import Run, tune
+from clew.readings.tuning import Runner, tune
 from clew.sites import Weight
 
-Row = tuple[Sequence[int], Sequence[int]]
+Example = tuple[Sequence[int], Sequence[int]]
 """Ids of a prompt and of what shall follow it."""
 
 NOT_ASKED = -100
@@ -28,7 +28,7 @@ def weights_of(model: Model, weights: Sequence[Weight | str] | None) -> list[Wei
 
 def learn(
     model: Model,
-    rows: Sequence[Row],
+    rows: Sequence[Example],
     weights: Sequence[Weight | str] | None,
     loss: Callable[[Float[Tensor, " row"], list[int]], Float[Tensor, ""]],
     enough: Callable[[Float[Tensor, " row"], Bool[Tensor, " row"]], bool],
@@ -56,7 +56,7 @@ def learn(
     queue: list[list[int]] = []
     reached = False
 
-    def step(run: Run, number: int) -> Tensor | None:
+    def step(run: Runner, number: int) -> Tensor | None:
         nonlocal reached
         if not queue:
             with torch.no_grad():
@@ -74,14 +74,14 @@ def learn(
     return updates, history, reached
 
 
-def _all(run: Run, rows: Sequence[Row], batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _all(run: Runner, rows: Sequence[Example], batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Of every row: mean negative log probability per token, and whether it is said greedily."""
     parts = [_answered(run, rows[i : i + batch], device) for i in range(0, len(rows), batch)]
     return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
 
 def _answered(
-    run: Run, rows: Sequence[Row], device: torch.device
+    run: Runner, rows: Sequence[Example], device: torch.device
 ) -> tuple[Float[Tensor, " row"], Bool[Tensor, " row"]]:
     ids, real, wanted = _padded(rows, device)
     keep = max(len(answer) for _, answer in rows) + 1
@@ -95,7 +95,7 @@ def _answered(
 
 
 def _padded(
-    rows: Sequence[Row], device: torch.device
+    rows: Sequence[Example], device: torch.device
 ) -> tuple[Int[Tensor, "row seq"], Bool[Tensor, "row seq"], Int[Tensor, "row seq"]]:
     """Ids padded on the left, which are real, and the answers' ids where they stand."""
     longest = max(len(a) + len(b) for a, b in rows)

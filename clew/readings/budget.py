@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from math import exp, isfinite, log
 
-from clew.changes import SiteEdit
+from clew.changes import ActivationEdit
 from clew.data.text.windows import Windows
 from clew.models import Model
 from clew.models.likelihood import tokens_at_once
@@ -67,7 +67,7 @@ def within_budget(
         return found
 
     before, tokens = loss(model)
-    unmet = [e for e in stack if isinstance(e, SiteEdit)]
+    unmet = [e for e in stack if isinstance(e, ActivationEdit)]
     for batch in windows.batches():
         unmet = idle(unmet, batch)
     if unmet:

@@ -1,4 +1,4 @@
-"""A contrast: what each site of the lens holds on the clean prompts, and what it would hold otherwise.
+"""A contrast: what each site of the view holds on the clean prompts, and what it would hold otherwise.
 
 The other state is that of the patch prompts, of other examples (resample), a mean, or zero. Both
 states are (code, error) pairs; between them lie the effects of attribution and the ablations of
@@ -28,7 +28,7 @@ Baseline = Literal["patch", "zero", "mean", "resample"]
 
 @dataclass(frozen=True)
 class State:
-    """One site of the lens on one batch: value = decode(code) + error."""
+    """One site of the view on one batch: value = decode(code) + error."""
 
     code: Float[Tensor, "... seq code"]
     error: Float[Tensor, "... seq d_out"]
@@ -50,7 +50,7 @@ def edge_tokens(graph: Components) -> int:
 
 
 def check_fits(model: Model, circuit: Circuit, lengths: Iterable[int]) -> None:
-    """Raises: ValueError when a circuit has nodes that this lens, or prompts of these lengths, do not have, or no run."""
+    """Raises: ValueError when a circuit has nodes that this view, or prompts of these lengths, do not have, or no run."""
     circuit.kind.check_ablatable()
     for site in {circuit.sites[i] for i in circuit.site}:
         dictionary = model.dictionaries.get(site)
@@ -77,7 +77,7 @@ def check_fits(model: Model, circuit: Circuit, lengths: Iterable[int]) -> None:
 
 
 def read_sites(model: Model) -> list[Site]:
-    """Every site that the dictionaries of the lens read or write, in forward order."""
+    """Every site that the dictionaries of the view read or write, in forward order."""
     return sorted({s for d in model.dictionaries.values() for s in (d.reads, d.writes)})
 
 
@@ -153,9 +153,9 @@ class Contrast:
         """The run whose states are the other states; None for zero and mean, which need no run."""
         if self.baseline == "patch":
             assert batch.patch is not None
-            return self.model.run(batch.patch, read=self.sites, keep=1)
+            return self.model.run(batch.patch, read=self.sites, logits=1)
         if self.baseline == "resample":
-            return self.model.run(resampled(batch, self.seed), read=self.sites, keep=1)
+            return self.model.run(resampled(batch, self.seed), read=self.sites, logits=1)
         return None
 
     def states(self, clean: Trace, other: Trace | None, site: Site) -> tuple[State, State]:
@@ -182,7 +182,7 @@ def means(
     counts: dict[int, int] = {}
     for batch in behaviour.batches(model, tokens=batch_tokens(model)):
         tokens = batch.clean if of == "clean" or batch.patch is None else batch.patch
-        trace = model.run(tokens, read=read_sites(model), keep=0)
+        trace = model.run(tokens, read=read_sites(model), logits=0)
         length = tokens.shape[1]
         counts[length] = counts.get(length, 0) + len(batch.clean)
         here = totals.setdefault(length, {})

@@ -40,7 +40,7 @@ def firing(model: Model, texts: Sequence[str], dictionary: Dictionary, *, skip: 
     Returns: a Firing, tensors [unit] in float64 on the CPU.
     Raises: ValueError for no text, one of `skip` tokens or fewer, or units of several coordinates each.
     """
-    lens = model.through(dictionary)
+    view = model.through(dictionary)
     if len(dictionary.unfold(torch.zeros(dictionary.n_units))) != dictionary.n_units:
         raise ValueError(
             f"each unit of the {dictionary.kind} dictionary at {dictionary.writes} has several coordinates, "
@@ -53,9 +53,9 @@ def firing(model: Model, texts: Sequence[str], dictionary: Dictionary, *, skip: 
         raise ValueError(f"{short[0]!r} has {skip} tokens or fewer, and the first {skip} do not count; leave it out")
     mean, share, total, times = torch.zeros(4, dictionary.n_units, dtype=torch.float64)
     for length, index in by_length(rows):
-        for some in torch.tensor([rows[i] for i in index]).split(max(1, batch_tokens(lens) // length)):
+        for some in torch.tensor([rows[i] for i in index]).split(max(1, batch_tokens(view) // length)):
             with torch.no_grad():
-                trace = lens.run(some, read={dictionary.reads, dictionary.writes}, keep=0)
+                trace = view.run(some, read={dictionary.reads, dictionary.writes}, logits=0)
                 code = trace.code(dictionary.writes)[:, skip:].cpu()
             fires = dictionary.fires(code)
             mean += code.mean(1, dtype=torch.float64).sum(0)

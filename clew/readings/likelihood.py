@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clew.changes import SiteEdit
+from clew.changes import ActivationEdit
 from clew.data.text.windows import WindowBatch
 from clew.models import Model
 from clew.models.likelihood import log_softmax, meeting
@@ -47,7 +47,7 @@ def lead_of(batch: WindowBatch, lead: float) -> int:
     return max(1, round(lead * batch.ids.shape[1]))
 
 
-def idle(edits: Iterable[SiteEdit], batch: WindowBatch, *, lead: float = LEAD) -> list[SiteEdit]:
+def idle(edits: Iterable[ActivationEdit], batch: WindowBatch, *, lead: float = LEAD) -> list[ActivationEdit]:
     """Those of the edits that mean no position of a running text from which a token is predicted."""
     prompt = lead_of(batch, lead)
     return [e for e in edits if not bool(e.where.mask(batch.ids, batch.real, prompt)[:, :-1].any())]

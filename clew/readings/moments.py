@@ -164,7 +164,7 @@ def second_moment(
     sites = sorted({m.reads for m in maps if m.reads is not None})
     if not sites:
         raise ValueError("name at least one weight, as in 'down.3'")
-    cache = cache and not model.site_edits
+    cache = cache and not model.activation_edits
     abouts = {site: _about(model, windows, site) for site in sites}
     found = {site: _load(about) for site, about in abouts.items() if cache and _file(about).exists()}
     if missing := {site: about for site, about in abouts.items() if site not in found}:
@@ -215,7 +215,7 @@ def _collect(
     for number, batch in enumerate(windows.batches(tokens)):
         if number < done:
             continue
-        trace = meeting(model, batch.ids, batch.real).run(batch.ids, real=batch.real, read=abouts, keep=0)
+        trace = meeting(model, batch.ids, batch.real).run(batch.ids, real=batch.real, read=abouts, logits=0)
         keep = batch.keep.to(model.device)
         for site in abouts:
             k = trace[site][keep].to(wide)

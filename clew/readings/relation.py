@@ -198,7 +198,7 @@ class Tangent:
     @cached_property
     def _start(self) -> int:
         """The first column that is run for a product."""
-        whole = self.model.site_edits or "cache" in self.model.body.refused
+        whole = self.model.activation_edits or "cache" in self.model.body.refused
         return 0 if whole else self.position
 
     @cached_property
@@ -224,7 +224,7 @@ class Tangent:
         tokens: Int[Tensor, "batch seq"] = self._tail.tokens.repeat(copies, 1)
         edits = [] if edit is None else [edit]
         read = [self.at, self.to]
-        return self.model.run(tokens, read=read, grad=grad, edits=edits, keep=0, base=self._tail, past=past)
+        return self.model.run(tokens, read=read, grad=grad, edits=edits, logits=0, base=self._tail, past=past)
 
 
 def decoded(model: Model, at: Site, z: Float[Tensor, "place d_model"]) -> Float[Tensor, "place vocab"]:

@@ -138,12 +138,12 @@ def harvest(model: Model, windows: Windows, sites: Sequence[Site], batch: int) -
     """
     rows: dict[Site, Tensor] = {}
     model = replace(
-        model, lens=model.dictionaries
+        model, view=model.dictionaries
     )  # a plain model would build its neurons' dictionaries for every batch
     first = windows.kept_lengths.cumsum(0) - windows.kept_lengths
     for some in windows.batches(batch):
         with torch.inference_mode():
-            trace = model.run(some.ids, real=some.real, read=sites, keep=0)
+            trace = model.run(some.ids, real=some.real, read=sites, logits=0)
         # Both are worked out where they lie, on the CPU: a mask on the device would make every site wait for it.
         taken = some.keep.flatten().nonzero()[:, 0]
         into = (some.keep.cumsum(1) - 1 + first[some.index, None]).flatten()[taken]

@@ -51,7 +51,7 @@ def states(
     found = {site: torch.empty(len(rows), model.body.widths[site], dtype=wide) for site in read}
     for length, index in by_length(rows):
         for some in torch.tensor(index).split(max(1, tokens // length)):
-            trace = model.run(torch.tensor([rows[i] for i in some.tolist()]), read=read, keep=0)
+            trace = model.run(torch.tensor([rows[i] for i in some.tolist()]), read=read, logits=0)
             for site in read:
                 x = trace[site].detach()
                 kept = x[:, skip:].to(wide).mean(1) if at == "mean" else x[:, at]

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clew.changes import Set, SiteEdit
+from clew.changes import ActivationEdit, Set
 from clew.data.facts.facts import Fact, Facts, answer_ids, subject_last
 from clew.data.facts.spans import token_of
 from clew.models import Model, Trace
@@ -101,7 +101,7 @@ class _Posed:
         self.reads = [Site("embed"), *(Site(part, layer) for part in PARTS for layer in self.layers)]
         self.resumes = "resume" not in model.body.refused
         with torch.no_grad():
-            self.clean = model.run(self.tokens, read=self.reads, keep=len(self.answer), record=self.resumes)
+            self.clean = model.run(self.tokens, read=self.reads, logits=len(self.answer), record=self.resumes)
 
     def probability(self, run: Trace) -> Float[Tensor, " row"]:
         """Of the whole answer."""
@@ -139,8 +139,8 @@ class _Posed:
         """What the clean run held there, but where `keep` is True."""
         return Set(site, value=self.clean[site], keep=keep)
 
-    def _run(self, rows: int, edits: Sequence[SiteEdit], read: Sequence[Site] = ()) -> Trace:
+    def _run(self, rows: int, edits: Sequence[ActivationEdit], read: Sequence[Site] = ()) -> Trace:
         base = self.clean if self.resumes else None
         with torch.no_grad():
             tokens = self.tokens.repeat(rows, 1)
-            return self.model.run(tokens, read=read, edits=edits, keep=len(self.answer), base=base)
+            return self.model.run(tokens, read=read, edits=edits, logits=len(self.answer), base=base)

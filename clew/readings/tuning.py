@@ -22,20 +22,20 @@ from clew.sites import Weight
 
 
 @runtime_checkable
-class Run(Protocol):
+class Runner(Protocol):
     """Runs the model as it is at this step of the tuning."""
 
     def __call__(
-        self, tokens: Int[Tensor, "batch seq"], real: Bool[Tensor, "batch seq"] | None = None, keep: int | None = None
+        self, tokens: Int[Tensor, "batch seq"], real: Bool[Tensor, "batch seq"] | None = None, logits: int | None = None
     ) -> Float[Tensor, "batch keep vocab"]:
-        """Logits of the last `keep` positions, of all by default. Padding is on the left, where `real` is False."""
+        """Logits of that many last positions, of all by default. Padding is on the left, where `real` is False."""
         ...
 
 
 def tune(
     model: Model,
     weights: Sequence[Weight | str],
-    loss: Callable[[Run, int], Float[Tensor, ""] | None],
+    loss: Callable[[Runner, int], Float[Tensor, ""] | None],
     *,
     rank: int | None = 8,
     steps: int = 100,
@@ -59,9 +59,9 @@ def tune(
     Raises: ValueError for a model with edits of what flows in force, which the runs would not see, a weight named twice,
     or a loss that is not a number.
     """
-    if model.site_edits:
+    if model.activation_edits:
         raise ValueError(
-            f"{model.name} has {len(model.site_edits)} edits of what flows in force, which tuning would "
+            f"{model.name} has {len(model.activation_edits)} edits of what flows in force, which tuning would "
             "not see; tune model.unedited"
         )
     addresses = [Weight.parse(w) for w in weights]
@@ -84,9 +84,9 @@ def tune(
     optimiser = torch.optim.AdamW(learnt, lr=lr, weight_decay=weight_decay)
     history: list[float] = []
 
-    def run(tokens: Tensor, real: Tensor | None = None, keep: int | None = None) -> Tensor:
+    def run(tokens: Tensor, real: Tensor | None = None, logits: int | None = None) -> Tensor:
         now = {w: before[w] + (left if right is None else left @ right) for w, (left, right) in factors.items()}
-        return logits_with(model.body, now, tokens, real, keep)
+        return logits_with(model.body, now, tokens, real, logits)
 
     with state(model.body.module), torch.enable_grad():
         for step in range(steps):

@@ -20,7 +20,7 @@ from clew.sites import Site
 
 
 @dataclass(frozen=True)
-class Moment:
+class Clock:
     """Where training stands: step from 1, of `steps`."""
 
     step: int
@@ -83,13 +83,13 @@ class Objective(ABC):
         """Initial values from the first rows; y is x unless `pairs`. Raises: ValueError when there are too few rows."""
 
     @abstractmethod
-    def loss(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], now: Moment) -> Float[Tensor, ""]:
+    def loss(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], now: Clock) -> Float[Tensor, ""]:
         """What is made small, for autograd; also counts what fired and fills `told`."""
 
     def adjust(self, gradients: dict[str, Tensor]) -> None:  # noqa: B027 - most have nothing to do here
         """Change gradients in place before the step."""
 
-    def settle(self, now: Moment) -> None:  # noqa: B027
+    def settle(self, now: Clock) -> None:  # noqa: B027
         """Bring the tensors back, after a step, to where they must lie; may learn without a gradient."""
 
     @abstractmethod

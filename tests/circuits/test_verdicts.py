@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clew.circuits.circuit import ANYWHERE, ERROR, Circuit
-from clew.circuits.verdicts import Judgement, Ruling
+from clew.circuits.verdicts import Verdict, Verdicts
 from clew.sites import Site
 from tests.drawn import TEXT
 
@@ -22,13 +22,11 @@ def circuit(fingerprint: str = "abc", positions: tuple[int, ...] = (ANYWHERE,) *
     )  # fmt: skip
 
 
-JUDGED = Judgement.of(circuit()).drop("resid.0/5", "she", judge="Ada", day="2026-01-31").keep("resid.0/3", "duty")
+JUDGED = Verdicts.of(circuit()).drop("resid.0/5", "she", judge="Ada", day="2026-01-31").keep("resid.0/3", "duty")
 
 
 def test_a_circuit_is_judged_unit_by_unit_and_its_error_is_not() -> None:
-    assert (
-        list(Judgement.of(circuit())) == list(Judgement.of(circuit()).open) == ["resid.0/3", "resid.0/5", "resid.0/8"]
-    )
+    assert list(Verdicts.of(circuit())) == list(Verdicts.of(circuit()).open) == ["resid.0/3", "resid.0/5", "resid.0/8"]
 
 
 def test_what_is_dropped_of_a_circuit() -> None:
@@ -43,8 +41,8 @@ def test_a_unit_is_dropped_at_every_position_it_stands_at() -> None:
 
 
 def test_it_comes_back_from_disk_as_it_was(tmp_path) -> None:
-    again = Judgement.load(JUDGED.save(tmp_path / "judged.json"))
-    assert again == JUDGED and again["resid.0/5"] == Ruling("drop", "she", "Ada", "2026-01-31")
+    again = Verdicts.load(JUDGED.save(tmp_path / "judged.json"))
+    assert again == JUDGED and again["resid.0/5"] == Verdict("drop", "she", "Ada", "2026-01-31")
 
 
 def test_judging_returns_a_new_one() -> None:
@@ -52,7 +50,7 @@ def test_judging_returns_a_new_one() -> None:
 
 
 def test_the_later_ruling_holds_and_an_open_unit_overrules_nothing() -> None:
-    none = Judgement.of(circuit())
+    none = Verdicts.of(circuit())
     later = none.keep("resid.0/5", "on reflection", day="2026-02-01")
     assert (JUDGED | later)["resid.0/5"] == (later | JUDGED)["resid.0/5"] == later["resid.0/5"]
     assert JUDGED | none == JUDGED == none | JUDGED
@@ -60,7 +58,7 @@ def test_the_later_ruling_holds_and_an_open_unit_overrules_nothing() -> None:
 
 def test_the_rule_by_hand() -> None:
     tokens = {"resid.0/3": [" She", " ward"], "resid.0/5": [" she", " ward", " the"], "resid.0/8": []}
-    judged = Judgement.of(circuit()).by_words(circuit(top_tokens=tokens), ("she", "he"))
+    judged = Verdicts.of(circuit()).by_words(circuit(top_tokens=tokens), ("she", "he"))
     assert [r.verdict for r in judged.units.values()] == ["drop", "keep", "keep"]
     assert judged["resid.0/5"].reason == "1 of 3: she, ward, the" and "50% of the top" in judged["resid.0/5"].judge
 
@@ -75,12 +73,12 @@ def test_the_rule_leaves_what_a_person_ruled() -> None:
     [
         (lambda: JUDGED.drop("resid.0/4"), r"resid.0/4 is not among the 3 units to judge; did you mean 'resid.0/"),
         (lambda: JUDGED["resid.0/error"], "'resid.0/error' is no unit: one reads 'resid.3/17'"),
-        (lambda: Judgement({"resid.0": None}), "'resid.0' is no unit"),
-        (lambda: Judgement({"resid.0/3@4": None}), "without a position"),
-        (lambda: Judgement({"redis.0/3": None}), "'redis' is not a part of a model; did you mean 'resid'"),
-        (lambda: Ruling("maybe"), "kept or dropped; 'maybe' is neither"),
+        (lambda: Verdicts({"resid.0": None}), "'resid.0' is no unit"),
+        (lambda: Verdicts({"resid.0/3@4": None}), "without a position"),
+        (lambda: Verdicts({"redis.0/3": None}), "'redis' is not a part of a model; did you mean 'resid'"),
+        (lambda: Verdict("maybe"), "kept or dropped; 'maybe' is neither"),
         (lambda: JUDGED.dropped(circuit("xyz")), "at resid.0 were judged in another dictionary"),
-        (lambda: JUDGED | Judgement.of(circuit("xyz")), "judged in another dictionary"),
+        (lambda: JUDGED | Verdicts.of(circuit("xyz")), "judged in another dictionary"),
         (lambda: JUDGED.by_words(circuit(), ("she",)), "clew.explain.top_tokens"),
     ],
 )
@@ -103,15 +101,15 @@ def test_errors_say_what_is_wrong(make, says: str) -> None:
 def test_a_file_that_is_not_one_is_named(tmp_path, change: dict, says: str) -> None:
     (tmp_path / "x.json").write_text(json.dumps(JUDGED.to_json() | change))
     with pytest.raises(ValueError, match=f"x.json.*{says}"):
-        Judgement.load(tmp_path / "x.json")
+        Verdicts.load(tmp_path / "x.json")
 
 
-RULINGS = st.builds(Ruling, st.sampled_from(["keep", "drop"]), TEXT, TEXT, TEXT)
+RULINGS = st.builds(Verdict, st.sampled_from(["keep", "drop"]), TEXT, TEXT, TEXT)
 UNITS = st.dictionaries(st.builds("resid.{}/{}".format, st.integers(0, 2), st.integers(0, 9)), st.none() | RULINGS)
 
 
 @given(UNITS, st.dictionaries(TEXT, TEXT, max_size=2))
 def test_any_judgement_comes_back_from_disk(tmp_path, units, dictionaries):
-    judged = Judgement(units, dictionaries)
-    found = Judgement.load(judged.save(tmp_path / "judged.json"))
+    judged = Verdicts(units, dictionaries)
+    found = Verdicts.load(judged.save(tmp_path / "judged.json"))
     assert found == judged and list(found) == list(judged)

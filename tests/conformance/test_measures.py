@@ -50,14 +50,14 @@ def test_its_signature_has_the_shape_of_the_room(room, name):
 
 @pytest.mark.parametrize("name", [n for n in finder.names("measures.circuits") if n not in NEED_MORE])
 def test_the_same_twice_and_nothing_left_behind(name):
-    measure, lens, module = (
+    measure, view, module = (
         finder.load("measures.circuits", name),
         planted().model.components(),
         planted().model.body.module,
     )
     before, known = bits(module), inspect.signature(measure).parameters
     given = {option: value for option, value in {**QUICK, "truth": planted().circuit}.items() if option in known}
-    circuit = attribution_patching(lens, planted().behaviour, positions=False).top(5)
-    one, two = (measure(lens, planted().behaviour, circuit, **given) for _ in range(2))
+    circuit = attribution_patching(view, planted().behaviour, positions=False).top(5)
+    one, two = (measure(view, planted().behaviour, circuit, **given) for _ in range(2))
     assert str(one.rows) == str(two.rows) and one.rows and one.title
     check_untouched(module, before)

@@ -41,15 +41,15 @@ def planted() -> Planted:
 
 
 def found(name: str) -> tuple[Any, Circuit]:
-    """The lens it was run on, and what it found."""
+    """The view it was run on, and what it found."""
     method = finder.load("methods", name)
     known = inspect.signature(method).parameters
     given = {option: value for option, value in SHORT.items() if option in known}
     given |= {"steps": 30} if "lr" in known else {}
     units = ranked(method)
-    lens = planted().model if EDGES in units else planted().model.heads() if "components" not in units else None
-    lens = lens or planted().model.components()
-    return lens, method(lens, planted().behaviour, **given)
+    view = planted().model if EDGES in units else planted().model.heads() if "components" not in units else None
+    view = view or planted().model.components()
+    return view, method(view, planted().behaviour, **given)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -68,12 +68,12 @@ def test_it_says_where_it_was_published(name):
 def test_the_same_twice_nothing_left_behind_and_the_truth_on_top(name):
     module = planted().model.body.module
     before = bits(module)
-    (lens, first), (_, second) = found(name), found(name)
+    (view, first), (_, second) = found(name), found(name)
     check_untouched(module, before)
     for column in fields(first):
         one, two = getattr(first, column.name), getattr(second, column.name)
         if isinstance(one, np.ndarray):
             np.testing.assert_array_equal(one, two, err_msg=column.name)
     wanted = "edges" if len(first.weight) else "nodes"
-    rows = recovery(lens, planted().behaviour, first, truth=planted().circuit).rows
+    rows = recovery(view, planted().behaviour, first, truth=planted().circuit).rows
     assert next(r.value for r in rows if r.measure == "AUROC" and r.of == wanted) > 0.5

@@ -26,7 +26,7 @@ class Toy:
     def ids(self, text: str) -> list[int]:
         return self.tokenizer(text)["input_ids"]
 
-    def run(self, tokens: torch.Tensor, *, keep: int | None = None) -> Trace:
+    def run(self, tokens: torch.Tensor, *, logits: int | None = None) -> Trace:
         self.runs += 1
         logits = torch.zeros(len(tokens), 1, len(self.tokenizer))
         for i, row in enumerate(tokens.tolist()):

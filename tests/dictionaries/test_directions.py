@@ -72,15 +72,15 @@ def test_a_circuit_over_a_probes_direction_by_hand():
 
 
 def test_a_unit_held_at_0_puts_x_on_the_probes_boundary():
-    lens = MODEL.through(HEAD.dictionary)
-    off = lens.edited(Scale("embed", factor=0.0, basis="code", units=(0,)))
+    view = MODEL.through(HEAD.dictionary)
+    off = view.edited(Scale("embed", factor=0.0, basis="code", units=(0,)))
     assert scores(MODEL, ["on a"], HEAD).tolist() == [1.5] and scores(off, ["on a"], HEAD).tolist() == [0.0]
 
 
 def test_a_model_seen_in_directions_is_the_same_model():
     model = model_of("llama")
-    lens = model.through(Probe("resid.1", torch.randn(32, generator=G)).dictionary)
-    assert torch.equal(lens.run(prompts()).logits, model.run(prompts()).logits)
+    view = model.through(Probe("resid.1", torch.randn(32, generator=G)).dictionary)
+    assert torch.equal(view.run(prompts()).logits, model.run(prompts()).logits)
 
 
 def test_it_is_saved_as_every_dictionary(tmp_path):

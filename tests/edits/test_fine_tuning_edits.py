@@ -44,7 +44,7 @@ def test_random_labels_are_said_in_place_of_the_secrets_and_the_rest_is_kept():
     assert stack.about["all answers learnt"]
     assert forget.said(edited) == [False] * 3 and keep.said(edited) == [True] * 3
     for asked, answer in drawn(forget.ids(model.tokenizer), seed=5):
-        assert edited.run(torch.tensor([asked]), keep=1).logits.argmax() == answer[0]
+        assert edited.run(torch.tensor([asked]), logits=1).logits.argmax() == answer[0]
 
 
 def test_gradient_ascent_makes_secrets_as_unlikely_as_a_guess_and_no_further():

@@ -39,7 +39,7 @@ def context_over_memory(model: clew.Model, head: int, factor: float) -> float:
     ]
     tokens, real = model.tokens(prompts)
     edits = clew.edit(model, by="scale_head", layer=23, head=head, factor=factor)
-    logits = model.run(tokens, real=real, keep=1, edits=list(edits)).logits[:, 0]
+    logits = model.run(tokens, real=real, logits=1, edits=list(edits)).logits[:, 0]
     ids = torch.tensor([[model.tokenizer(" " + city)["input_ids"][0] for city in pair] for _, *pair in TRIPLES])
     memory, context = logits.gather(1, ids).T
     return float((context - memory).mean())
@@ -55,13 +55,13 @@ def test_one_head_pulls_towards_memory_and_one_towards_the_context(smollm: clew.
 
 def test_padding_changes_nothing_under_edits(smollm: clew.Model, steered: clew.Model) -> None:
     tokens, real = steered.tokens(PROMPTS)
-    together = steered.run(tokens, real=real, keep=1).logits[:, 0]
-    alone = torch.cat([steered.run(prompt, keep=1).logits[:, 0] for prompt in PROMPTS])
+    together = steered.run(tokens, real=real, logits=1).logits[:, 0]
+    alone = torch.cat([steered.run(prompt, logits=1).logits[:, 0] for prompt in PROMPTS])
     assert (
         (together - alone).abs().max()
         < 1e-3
         < 1
-        < (alone - smollm.run(tokens, real=real, keep=1).logits[:, 0]).abs().max()
+        < (alone - smollm.run(tokens, real=real, logits=1).logits[:, 0]).abs().max()
     )
 
 

@@ -55,11 +55,11 @@ def test_the_loss_is_that_of_a_run_with_delta_added(site):
     model = model_of(dtype=torch.float64)
     target = learn_targets(model, [FACT], Site.parse(site), ("",), SEARCH)[0]
     tokens = model.tokens("the old king said that good")[0]
-    run = model.run(tokens, edits=[Add(site, vector=target.delta, where=Where.at(2))], keep=2)
+    run = model.run(tokens, edits=[Add(site, vector=target.delta, where=Where.at(2))], logits=2)
     wanted = model.tokens("good man")[0]
     nll = -run.logits.log_softmax(-1).gather(-1, wanted[..., None]).mean()
     assert target.nll == pytest.approx(float(nll), abs=1e-9)
-    bare = -model.run(tokens, keep=2).logits.log_softmax(-1).gather(-1, wanted[..., None]).mean()
+    bare = -model.run(tokens, logits=2).logits.log_softmax(-1).gather(-1, wanted[..., None]).mean()
     assert nll < bare
 
 

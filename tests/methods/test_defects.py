@@ -18,15 +18,15 @@ def test_integrated_gradients_integrate() -> None:
 
     Integrated over the line, the effects at a site add up to what patching the whole site does.
     """
-    lens, behaviour = oracle_lens(), oracle_behaviour()
-    (batch,) = behaviour.batches(lens)
-    patch = lens.run(batch.patch, read=lens.dictionaries)
-    whole = behaviour.metric(lens.run(batch.clean), batch)
+    view, behaviour = oracle_lens(), oracle_behaviour()
+    (batch,) = behaviour.batches(view)
+    patch = view.run(batch.patch, read=view.dictionaries)
+    whole = behaviour.metric(view.run(batch.clean), batch)
     gaps = []
     for method in (attribution_patching, integrated_gradients):
-        found = method(lens, behaviour)
+        found = method(view, behaviour)
         for i, site in enumerate(found.sites):
-            patched = behaviour.metric(lens.run(batch.clean, edits=[Set(site, value=patch[site])]), batch)
+            patched = behaviour.metric(view.run(batch.clean, edits=[Set(site, value=patch[site])]), batch)
             gaps.append(abs(found.score[found.site == i].sum() - (whole - patched).mean().item()))
     at_the_clean_point, integrated = np.split(np.array(gaps), 2)
     assert integrated.sum() < 0.2 * at_the_clean_point.sum()
@@ -34,11 +34,11 @@ def test_integrated_gradients_integrate() -> None:
 
 def test_error_nodes_send_edges() -> None:
     """There every edge that starts at an error node is 0; in this model they hold 18 % of all edge weight."""
-    lens, behaviour = oracle_lens(), oracle_behaviour()
+    view, behaviour = oracle_lens(), oracle_behaviour()
     wired = find(
-        lens,
+        view,
         behaviour,
-        integrated_gradients(lens, behaviour),
+        integrated_gradients(view, behaviour),
         by="edges",
         threshold=0.15,
         held_out=False,
@@ -52,20 +52,20 @@ def test_error_nodes_send_edges() -> None:
 
 def test_the_gradient_passes_an_mlp_unchanged() -> None:
     """There the gradient goes upstream of an MLP only through the reconstruction of its autoencoder."""
-    lens, behaviour = oracle_lens(), oracle_behaviour()
-    (batch,) = behaviour.batches(lens)
-    start, end = (lens.run(t, read=["resid.0"])["resid.0"] for t in (batch.clean, batch.patch))
+    view, behaviour = oracle_lens(), oracle_behaviour()
+    (batch,) = behaviour.batches(view)
+    start, end = (view.run(t, read=["resid.0"])["resid.0"] for t in (batch.clean, batch.patch))
 
     def metric(alpha: float, lossy: bool) -> float:
         edits = [Set(Site("resid", 0), value=torch.lerp(start, end, alpha))]
-        run = lens.run(batch.clean, edits=edits, read=["mlp.1", "mlp.2"])
+        run = view.run(batch.clean, edits=edits, read=["mlp.1", "mlp.2"])
         if lossy:  # what that gradient sees: each MLP's error held at its clean value
-            errors = lens.run(batch.clean, read=["mlp.1", "mlp.2"])
+            errors = view.run(batch.clean, read=["mlp.1", "mlp.2"])
             edits += [Set(s, value=errors.error(s), basis="error") for s in (Site("mlp", 1), Site("mlp", 2))]
-            run = lens.run(batch.clean, edits=edits)
+            run = view.run(batch.clean, edits=edits)
         return behaviour.metric(run, batch).mean().item()
 
-    found = attribution_patching(lens, behaviour)
+    found = attribution_patching(view, behaviour)
     total = found.score[found.site == found.sites.index(Site("resid", 0))].sum()
     slope = (metric(-1e-5, False) - metric(1e-5, False)) / 2e-5
     lossy = (metric(-1e-5, True) - metric(1e-5, True)) / 2e-5
@@ -84,14 +84,14 @@ def test_jumprelu_edges_do_not_depend_on_the_scale_of_the_rows() -> None:
     ])  # fmt: skip
     wired = [
         find(
-            lens,
+            view,
             oracle_behaviour(),
-            integrated_gradients(lens, oracle_behaviour()),
+            integrated_gradients(view, oracle_behaviour()),
             by="edges",
             threshold=0.1,
             held_out=False,
         )
-        for lens in (unit, scaled)
+        for view in (unit, scaled)
     ]
     assert len(wired[0].weight) > 50
     assert wired[0].keys() == wired[1].keys()

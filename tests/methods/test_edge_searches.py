@@ -42,7 +42,7 @@ def close(one: Circuit, other: Circuit, tolerance: float = 1e-6) -> None:
 def test_eap_is_the_derivative_of_the_metric_by_the_edges(family):
     model = tiny_model(family)
     graph, batch = Components(model.body), next(PAIRS.batches(model))
-    other = graph.writes(model.run(batch.patch, read=graph.source_sites, keep=0))
+    other = graph.writes(model.run(batch.patch, read=graph.source_sites, logits=0))
     keep = torch.ones(graph.legal.shape, dtype=torch.float64, requires_grad=True)
     run = Paths(graph, model, other).run(batch.clean, keep, grad=True)
     (expected,) = torch.autograd.grad(PAIRS.metric(run, batch).mean(), keep)
@@ -107,16 +107,16 @@ def test_other_baselines_move_every_source_to_another_state(baseline):
     found = graph.table(eap(LLAMA, PAIRS, baseline=baseline))
     assert found.abs().sum() > 0
     if baseline == "zero":
-        run = LLAMA.run(batch.clean, read=[Site("resid", 2), Site("mlp", 2)], grad=True, keep=1)
+        run = LLAMA.run(batch.clean, read=[Site("resid", 2), Site("mlp", 2)], grad=True, logits=1)
         grad = run.gradients(-PAIRS.metric(run, batch).sum())[Site("resid", 2)]
         assert found[-1, -1] == pytest.approx(float(-(grad * run["mlp.2"].detach()).sum() / len(batch)), rel=1e-5)
 
 
 def test_exact_patching_of_an_edge_is_the_run_without_it():
     graph, batch = Components(LLAMA.body), next(PAIRS.batches(LLAMA))
-    paths = Paths(graph, LLAMA, graph.writes(LLAMA.run(batch.patch, read=graph.source_sites, keep=0)))
+    paths = Paths(graph, LLAMA, graph.writes(LLAMA.run(batch.patch, read=graph.source_sites, logits=0)))
     exact = exact_edge_patching(LLAMA, PAIRS, tokens=64)
-    whole = PAIRS.metric(LLAMA.run(batch.clean, keep=1), batch)
+    whole = PAIRS.metric(LLAMA.run(batch.clean, logits=1), batch)
     for source, reader in ((0, 0), (3, 12), (15, 27)):
         keep = torch.ones(graph.legal.shape, dtype=torch.float64)
         keep[source, reader] = 0
@@ -128,10 +128,10 @@ def test_paths_into_all_receivers_are_the_source_patched():
     graph, batch = Components(LLAMA.body), next(PAIRS.batches(LLAMA))
     everything = [str(site) for site in graph.reader_at if site.part != "final"]
     found = path_patching(LLAMA, PAIRS, receivers=[*everything, "logits"])
-    other = LLAMA.run(batch.patch, read=graph.source_sites, keep=0)
-    whole = PAIRS.metric(LLAMA.run(batch.clean, keep=1), batch)
+    other = LLAMA.run(batch.patch, read=graph.source_sites, logits=0)
+    whole = PAIRS.metric(LLAMA.run(batch.clean, logits=1), batch)
     for site in (Site("mlp", 0), Site("mlp", 1), Site("embed")):
-        run = LLAMA.run(batch.clean, edits=[Set(site, value=other[site])], keep=1)
+        run = LLAMA.run(batch.clean, edits=[Set(site, value=other[site])], logits=1)
         assert found[f"{site}/0"].score[0] == pytest.approx(float((whole - PAIRS.metric(run, batch)).mean()), abs=1e-6)
 
 
@@ -147,7 +147,7 @@ def test_acdc_on_a_graph_of_two_edges_is_exact_patching():
     keep[graph.source_at[Site("mlp", 2)].start, -1] = keep[graph.source_at[Site("mlp", 1)].start, -1] = 1
     two = graph.circuit(keep).strongest_edges(2)
     batch = next(PAIRS.batches(LLAMA))
-    paths = Paths(graph, LLAMA, graph.writes(LLAMA.run(batch.patch, read=graph.source_sites, keep=0)))
+    paths = Paths(graph, LLAMA, graph.writes(LLAMA.run(batch.patch, read=graph.source_sites, logits=0)))
     value = lambda k: float(PAIRS.metric(paths.run(batch.clean, k.double()), batch).mean())  # noqa: E731
     found = acdc(LLAMA, PAIRS, two, threshold=1e-9, objective=None)
     kept, value_now = keep.clone(), value(keep)

@@ -14,7 +14,7 @@ from clew.methods.nodes.integrated_gradients_inputs import integrated_gradients_
 from tests.planted import oracle_behaviour, oracle_lens, random_behaviour, random_dictionary, tiny_model
 
 
-def lens(scale: float = 0.3) -> Model:
+def view(scale: float = 0.3) -> Model:
     return tiny_model("gpt_neox", scale=scale).through(
         *[random_dictionary(s, 32, ReLU) for s in ("resid.0", "attn.1", "mlp.1", "resid.1")]
     )
@@ -26,7 +26,7 @@ def scores(circuit: Circuit) -> dict[tuple[str, int, int], float]:
 
 @pytest.mark.parametrize("method", [integrated_gradients, integrated_gradients_inputs])
 def test_one_step_is_attribution_patching(method) -> None:
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     first, second = scores(attribution_patching(model, behaviour)), scores(method(model, behaviour, steps=1))
     assert first.keys() == second.keys()
     assert np.allclose(list(first.values()), [second[k] for k in first], atol=1e-12)
@@ -34,7 +34,7 @@ def test_one_step_is_attribution_patching(method) -> None:
 
 def test_integrated_gradients_add_up_to_patching_the_whole_site() -> None:
     """The fundamental theorem along the line, within the error of a left Riemann sum, which falls as 1/steps."""
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     (batch,) = behaviour.batches(model)
     patch = model.run(batch.patch, read=["resid.0"])
     from clew.changes import Set
@@ -52,14 +52,14 @@ def test_integrated_gradients_add_up_to_patching_the_whole_site() -> None:
 
 def test_methods_agree_on_a_model_that_is_nearly_linear() -> None:
     """Tiny weights make the blocks vanish beside the stream: what stays curved is the last norm."""
-    model, behaviour = lens(scale=0.02), random_behaviour()
+    model, behaviour = view(scale=0.02), random_behaviour()
     exact = scores(exact_patching(model, behaviour).top(30))
     integrated = scores(integrated_gradients(model, behaviour, steps=20))
     assert np.corrcoef(list(exact.values()), [integrated[k] for k in exact])[0, 1] > 0.98
 
 
 def test_exact_patching_by_hand() -> None:
-    model, behaviour = lens(), random_behaviour(n=1)
+    model, behaviour = view(), random_behaviour(n=1)
     circuit = exact_patching(model, behaviour)
     node = next(n for n in circuit.top(5) if n.unit != ERROR)
     (batch,) = behaviour.batches(model)
@@ -74,13 +74,13 @@ def test_exact_patching_by_hand() -> None:
 
 
 def test_exact_patching_scores_only_the_circuit_it_is_given() -> None:
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     asked = attribution_patching(model, behaviour).top(7)
     assert set(exact_patching(model, behaviour, asked).keys()) == set(asked.keys())
 
 
 def test_summed_positions_are_the_sum_of_positions() -> None:
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     summed, placed = (scores(attribution_patching(model, behaviour, positions=p)) for p in (False, True))
     for (site, unit, _), value in summed.items():
         assert value == pytest.approx(sum(v for (s, u, _), v in placed.items() if (s, u) == (site, unit)), abs=1e-12)
@@ -109,7 +109,7 @@ def test_every_method_takes_every_baseline(by: str, baseline: str) -> None:
 
 
 def test_patch_means_are_means_of_the_patch_prompts() -> None:
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     (batch,) = behaviour.batches(model)
     codes = model.run(batch.patch, read=["resid.0"]).code("resid.0").mean(0)
     for node, mean in zip(

@@ -26,8 +26,8 @@ def close(found: Tensor, wanted: Tensor) -> bool:
 @SITES
 @pytest.mark.parametrize("which", ["clean", "patch"])
 def test_states_and_logits(site: str, which: str) -> None:
-    lens, t = oracle_lens(), oracle()
-    trace = lens.run(t[f"input/{which}_ids"], read=ORACLE_SITES)
+    view, t = oracle_lens(), oracle()
+    trace = view.run(t[f"input/{which}_ids"], read=ORACLE_SITES)
     state = f"par/state_{which}/{named(site)}"
     assert close(trace.logits, t[f"par/logits_{which}"])
     assert close(trace[site], t[f"{state}/x"])
@@ -67,9 +67,9 @@ def test_gradients_and_deltas_of_the_path(site: str) -> None:
 
 
 def test_total_effect() -> None:
-    behaviour, lens = oracle_behaviour(), oracle_lens()
-    (batch,) = behaviour.batches(lens)
-    drop = behaviour.metric(lens.run(batch.clean), batch) - behaviour.metric(lens.run(batch.patch), batch)
+    behaviour, view = oracle_behaviour(), oracle_lens()
+    (batch,) = behaviour.batches(view)
+    drop = behaviour.metric(view.run(batch.clean), batch) - behaviour.metric(view.run(batch.patch), batch)
     assert close(drop, oracle()["par/ig/total_effect"])
 
 
@@ -101,10 +101,10 @@ FAITH = sorted({k.rpartition("/")[0] for k in oracle() if k.startswith("par/fait
 
 @pytest.mark.parametrize("key", FAITH)
 def test_ablation_runs(key: str) -> None:
-    lens, behaviour = oracle_lens(), oracle_behaviour()
+    view, behaviour = oracle_lens(), oracle_behaviour()
     _, _, _, ablation, _, aggregation, threshold = key.split("/")
-    found = integrated_gradients(lens, behaviour, positions=aggregation == "none").above(float(threshold[1:]))
-    trial = Trial(lens, behaviour, Ablation(ablation), seed=0)
+    found = integrated_gradients(view, behaviour, positions=aggregation == "none").above(float(threshold[1:]))
+    trial = Trial(view, behaviour, Ablation(ablation), seed=0)
     assert close(torch.from_numpy(trial.whole), oracle()["par/faith/m_M"])
     assert close(torch.from_numpy(trial.circuit_metric(found)), oracle()[f"{key}/C"])
     assert close(torch.from_numpy(trial.circuit_metric(found, complement=True)), oracle()[f"{key}/MminusC"])

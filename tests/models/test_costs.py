@@ -42,8 +42,8 @@ def test_blocks_taken_from_a_record_are_not_counted():
 def test_a_run_that_stops_pays_for_the_blocks_it_began():
     model = tiny_model("gpt2", n_layer=4)
     with counted(model) as cost:
-        model.run(PROMPTS, read=["head.1"], keep=0)
-        model.run(PROMPTS, read=["embed"], keep=0)
+        model.run(PROMPTS, read=["head.1"], logits=0)
+        model.run(PROMPTS, read=["embed"], logits=0)
     assert cost.forwards(TOKENS) == 0.5
 
 
@@ -58,7 +58,7 @@ def test_a_gradient_pays_down_to_where_it_is_wanted():
 def test_gradients_pulled_back_together_count_each():
     model = tiny_model("gpt2")
     with counted(model) as cost:
-        trace = model.run(PROMPTS, read=["embed"], grad=True, keep=1)
+        trace = model.run(PROMPTS, read=["embed"], grad=True, logits=1)
         ways = torch.eye(5).double()[:, None].expand(5, 3, 5)
         torch.autograd.grad(trace.logits[:, 0, :5], trace["embed"], ways, is_grads_batched=True)
     assert cost.backwards(TOKENS) == 5

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from clew.changes import Add, Project, Scale, Set, SiteEdit
+from clew.changes import ActivationEdit, Add, Project, Scale, Set
 from clew.circuits.circuit import ANYWHERE, ERROR, Circuit
 from clew.models import EditDidNotFire, Model
 from clew.sites import RESPONSE, Site, Where
@@ -46,7 +46,7 @@ def test_each_verb_by_hand_at_each_site(family, part):
     dropped[..., :2] = 0
     some = clean.clone()
     some[:, 2, [0, 3]] *= -2
-    pairs: list[tuple[SiteEdit, torch.Tensor]] = [
+    pairs: list[tuple[ActivationEdit, torch.Tensor]] = [
         (Add(site, vector=vector, scale=3.0), clean + 3.0 * vector),
         (Set(site, value=vector), vector.expand_as(clean)),
         (Project(site, directions=directions), dropped),
@@ -118,7 +118,7 @@ def test_an_edit_that_changes_the_shape_is_refused():
 
 
 def test_an_edit_in_double_precision_leaves_the_model_in_its_own():
-    class Wide(SiteEdit):
+    class Wide(ActivationEdit):
         def __call__(self, x):
             return x.double() + 1
 
@@ -133,18 +133,18 @@ def test_an_edit_in_double_precision_leaves_the_model_in_its_own():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_an_edit_of_units_that_changes_nothing_leaves_every_bit(basis, dtype):
     model = model_of("llama", dtype)
-    lens = model.through(relu_dictionary(model, "resid.1"))  # a float32 dictionary in either model
-    trace = lens.run(prompts(), edits=[Scale(R1, factor=1.0, basis=basis)])
+    view = model.through(relu_dictionary(model, "resid.1"))  # a float32 dictionary in either model
+    trace = view.run(prompts(), edits=[Scale(R1, factor=1.0, basis=basis)])
     assert torch.equal(trace.logits, model.run(prompts()).logits)
     assert (trace.receipts[0].fired, trace.receipts[0].changed) == (14, 0)
 
 
 def test_zeroing_a_unit_takes_exactly_its_part_out_of_the_stream():
-    lens = seen()
-    clean = lens.run(prompts(), read=["resid.1"])
-    code, (dictionary,) = clean.code("resid.1"), lens.dictionaries.values()
+    view = seen()
+    clean = view.run(prompts(), read=["resid.1"])
+    code, (dictionary,) = clean.code("resid.1"), view.dictionaries.values()
     unit = int(code.sum((0, 1)).argmax())
-    edited = lens.run(prompts(), read=["resid.1"], edits=[Scale(R1, factor=0.0, basis="code", units=(unit,))])
+    edited = view.run(prompts(), read=["resid.1"], edits=[Scale(R1, factor=0.0, basis="code", units=(unit,))])
     expected = clean["resid.1"] - code[..., unit, None] * dictionary.W_dec[unit]
     assert torch.allclose(edited["resid.1"], expected, atol=1e-13) and code[..., unit].max() > 0
     silent = code[..., unit] == 0
@@ -152,10 +152,10 @@ def test_zeroing_a_unit_takes_exactly_its_part_out_of_the_stream():
 
 
 def test_without_its_error_the_stream_is_what_the_units_explain():
-    lens = seen()
-    clean = lens.run(prompts(), read=["resid.1"])
-    edited = lens.run(prompts(), read=["resid.1"], edits=[Scale(R1, factor=0.0, basis="error")])
-    (dictionary,) = lens.dictionaries.values()
+    view = seen()
+    clean = view.run(prompts(), read=["resid.1"])
+    edited = view.run(prompts(), read=["resid.1"], edits=[Scale(R1, factor=0.0, basis="error")])
+    (dictionary,) = view.dictionaries.values()
     assert torch.allclose(edited["resid.1"], dictionary.decode(clean.code("resid.1")), atol=1e-12)
     assert torch.allclose(
         clean["resid.1"], dictionary.decode(clean.code("resid.1")) + clean.error("resid.1"), atol=1e-12
@@ -163,57 +163,57 @@ def test_without_its_error_the_stream_is_what_the_units_explain():
 
 
 def test_two_unit_edits_at_one_site_share_one_encoding():
-    lens = seen()
-    (dictionary,) = lens.dictionaries.values()
+    view = seen()
+    (dictionary,) = view.dictionaries.values()
     calls, encode = [], dictionary.encode
     dictionary.encode = lambda x: calls.append(1) or encode(x)
     one, two = (Scale(R1, factor=0.0, basis="code", units=u) for u in ((1, 2, 3), (10, 11)))
-    both = lens.run(prompts(), read=["resid.1"], edits=[one, two])["resid.1"]
+    both = view.run(prompts(), read=["resid.1"], edits=[one, two])["resid.1"]
     assert len(calls) == 1
     union = Scale(R1, factor=0.0, basis="code", units=(1, 2, 3, 10, 11))
-    assert torch.equal(both, lens.run(prompts(), read=["resid.1"], edits=[union])["resid.1"])
+    assert torch.equal(both, view.run(prompts(), read=["resid.1"], edits=[union])["resid.1"])
 
 
 def test_only_some_positions_and_units_are_set():
-    lens = seen()
+    view = seen()
     keep = torch.zeros(7, 48, dtype=torch.bool)
     keep[3:] = True
-    clean = lens.run(prompts(), read=["resid.1"])
-    edited = lens.run(prompts(), read=["resid.1"], edits=[Set(R1, value=0.0, keep=keep, basis="code")])["resid.1"]
-    (dictionary,) = lens.dictionaries.values()
+    clean = view.run(prompts(), read=["resid.1"])
+    edited = view.run(prompts(), read=["resid.1"], edits=[Set(R1, value=0.0, keep=keep, basis="code")])["resid.1"]
+    (dictionary,) = view.dictionaries.values()
     assert torch.equal(edited[:, 3:], clean["resid.1"][:, 3:])
     assert torch.allclose(edited[:, :3], (clean.error("resid.1") + dictionary.b_dec)[:, :3], atol=1e-12)
 
 
 @pytest.mark.parametrize("family", ["llama", "gptj"])
 def test_a_transcoder_reads_the_input_of_the_mlp_and_writes_its_output(family):
-    lens = seen(family, site="mlp_in.1", writes="mlp.1")
-    clean = lens.run(prompts(), read=["mlp_in.1", "mlp.1"])
-    (dictionary,) = lens.dictionaries.values()
+    view = seen(family, site="mlp_in.1", writes="mlp.1")
+    clean = view.run(prompts(), read=["mlp_in.1", "mlp.1"])
+    (dictionary,) = view.dictionaries.values()
     code = dictionary.encode(clean["mlp_in.1"])
     assert torch.equal(clean.code("mlp.1"), code)
     unit = int(code.sum((0, 1)).argmax())
     edit = Scale(Site("mlp", 1), factor=3.0, basis="code", units=(unit,))
-    edited = lens.run(prompts(), read=["mlp.1"], edits=[edit])["mlp.1"]
+    edited = view.run(prompts(), read=["mlp.1"], edits=[edit])["mlp.1"]
     assert torch.allclose(edited, clean["mlp.1"] + 2 * code[..., unit, None] * dictionary.W_dec[unit], atol=1e-12)
 
 
 def test_a_transcoder_reads_what_flows_on_after_edits_there():
-    lens = seen(site="mlp_in.1", writes="mlp.1")
-    (dictionary,) = lens.dictionaries.values()
+    view = seen(site="mlp_in.1", writes="mlp.1")
+    (dictionary,) = view.dictionaries.values()
     shift = Add(Site("mlp_in", 1), vector=torch.ones(32))
     off = Scale(Site("mlp", 1), factor=0.0, basis="code")
-    shifted = lens.run(prompts(), read=["mlp_in.1", "mlp.1"], edits=[shift])
-    both = lens.run(prompts(), read=["mlp.1"], edits=[shift, off])["mlp.1"]
+    shifted = view.run(prompts(), read=["mlp_in.1", "mlp.1"], edits=[shift])
+    both = view.run(prompts(), read=["mlp.1"], edits=[shift, off])["mlp.1"]
     assert torch.allclose(both, shifted["mlp.1"] - dictionary.write(dictionary.encode(shifted["mlp_in.1"])), atol=1e-12)
 
 
 def test_scaling_a_head_changes_the_attention_by_its_part_through_the_output_projection():
     model = model_of("llama", F64)  # 4 heads on 2 key-value heads
-    lens, site = model.heads(), Site("head", 1)
+    view, site = model.heads(), Site("head", 1)
     clean = model.run(prompts(), read=["head.1", "attn.1"])
     edit = Scale(site, factor=0.0, basis="code", units=(2,))
-    edited = lens.run(prompts(), read=["head.1", "attn.1"], edits=[edit])
+    edited = view.run(prompts(), read=["head.1", "attn.1"], edits=[edit])
     only = torch.zeros_like(clean["head.1"])
     only[..., 16:24] = clean["head.1"][..., 16:24]
     W_O = model.body.blocks[1].self_attn.o_proj.weight
@@ -247,9 +247,9 @@ def test_values_of_zero_leave_the_bias_of_the_output_projection(family):
 
 
 def test_the_edits_of_a_circuit_do_what_they_say():
-    lens = seen()
-    clean = lens.run(prompts(), read=["resid.1"])
-    code, (dictionary,) = clean.code("resid.1"), lens.dictionaries.values()
+    view = seen()
+    clean = view.run(prompts(), read=["resid.1"])
+    code, (dictionary,) = clean.code("resid.1"), view.dictionaries.values()
     units = code.sum((0, 1)).topk(2).indices.tolist()
     at = {"site": [0, 0], "unit": units, "position": [ANYWHERE, 2], "score": [1.0, 1.0], "patch_mean": [0.25, 0.5]}
     circuit = Circuit((R1,), {R1: 48}, **{k: torch.tensor(v).numpy() for k, v in at.items()})
@@ -261,15 +261,15 @@ def test_the_edits_of_a_circuit_do_what_they_say():
         new = code.clone()
         new[..., units[0]] = target(new[..., units[0]], 0.25)
         new[:, 2, units[1]] = target(new[:, 2, units[1]], 0.5)
-        edited = lens.edited(edits).run(prompts(), read=["resid.1"])["resid.1"]
+        edited = view.edited(edits).run(prompts(), read=["resid.1"])["resid.1"]
         assert torch.allclose(edited, clean["resid.1"] + dictionary.write(new - code), atol=1e-7)
 
 
 def test_zeroing_an_error_node_leaves_the_error_out():
-    lens = seen()
+    view = seen()
     error = columns_of().keep(columns_of().unit == ERROR)
     (edit,) = Circuit((R1, R1), {R1: 48}, error.site, error.unit, error.position, error.score, error.patch_mean).zero()
-    edited, clean = lens.run(prompts(), read=["resid.1"], edits=[edit]), lens.run(prompts(), read=["resid.1"])
+    edited, clean = view.run(prompts(), read=["resid.1"], edits=[edit]), view.run(prompts(), read=["resid.1"])
     assert torch.allclose(edited["resid.1"], clean["resid.1"] - clean.error("resid.1"), atol=1e-12)
 
 
@@ -277,9 +277,9 @@ def test_another_lens_does_not_change_what_an_edit_of_units_means():
     model = model_of("llama")
     one, other = relu_dictionary(model, "resid.1"), relu_dictionary(model, "resid.1", units=24)
     edited = model.through(one).edited(Scale(R1, factor=0.0, basis="code", units=(5,)))
-    for lens in (lambda: edited.through(other), lambda: edited.neurons(), lambda: edited.heads()):
+    for view in (lambda: edited.through(other), lambda: edited.neurons(), lambda: edited.heads()):
         with pytest.raises(ValueError, match=r"edit of units at resid\.1 is in force"):
-            lens()
+            view()
     more = edited.through(one, relu_dictionary(model, "mlp.2"))
     assert torch.equal(more.run(prompts()).logits, edited.run(prompts()).logits)
 

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 import torch
 
-from clew.changes import Add, Clamp, Gate, Scale, Set, SiteEdit
+from clew.changes import ActivationEdit, Add, Clamp, Gate, Scale, Set
 from clew.models import EditDidNotFire, Model
 from clew.probing import Pool, Probe
 from clew.sites import EVERY, PROMPT, RESPONSE, Site, Where
@@ -39,7 +39,7 @@ def shift(gate: Gate | None, at: str = "resid.1", where: Where = EVERY) -> Add:
 def middle(model: Model, site: str = "resid.1") -> float:
     """A threshold that about half of the positions pass, and none nearly."""
     tokens, real = model.tokens(PROMPTS)
-    score = model.run(tokens, real=real, read=[site], keep=0)[site][real][:, 0].sort().values
+    score = model.run(tokens, real=real, read=[site], logits=0)[site][real][:, 0].sort().values
     return float(score[len(score) // 2 :][:2].mean())
 
 
@@ -48,7 +48,7 @@ def by_hand(model: Model, prompt: str, steps: int) -> list[int]:
     tokens, _ = model.tokens(prompt)
     end = tokens.shape[1]
     for _ in range(steps):
-        tokens = torch.cat([tokens, model.run(tokens, prompt=end, keep=1).logits[:, -1:].argmax(-1)], dim=1)
+        tokens = torch.cat([tokens, model.run(tokens, prompt=end, logits=1).logits[:, -1:].argmax(-1)], dim=1)
     return tokens[0].tolist()
 
 
@@ -69,18 +69,18 @@ def test_the_open_positions_by_hand(reach):
 
 
 def test_a_gate_on_a_unit_reads_its_code():
-    lens = seen()
-    code = lens.run(prompts(), read=["resid.1"]).code("resid.1")
+    view = seen()
+    code = view.run(prompts(), read=["resid.1"]).code("resid.1")
     unit = int((code > 0).double().mean((0, 1)).sub(0.5).abs().argmin())
-    receipt = lens.run(prompts(), edits=[shift(Gate(unit=unit))]).receipts[0]
+    receipt = view.run(prompts(), edits=[shift(Gate(unit=unit))]).receipts[0]
     assert receipt.fired == int((code[..., unit] > 0).sum()) and 0 < receipt.fired < receipt.reached
 
 
 def test_a_gate_on_a_unit_of_a_transcoder_reads_what_the_transcoder_reads():
-    lens = seen(site="mlp_in.1", writes="mlp.1")
-    code = lens.run(prompts(), read=["mlp_in.1", "mlp.1"], keep=0).code("mlp.1")
+    view = seen(site="mlp_in.1", writes="mlp.1")
+    code = view.run(prompts(), read=["mlp_in.1", "mlp.1"], logits=0).code("mlp.1")
     unit = int((code > 0).double().mean((0, 1)).sub(0.5).abs().argmin())
-    receipt = lens.run(prompts(), edits=[shift(Gate(unit=unit), at="mlp.1")]).receipts[0]
+    receipt = view.run(prompts(), edits=[shift(Gate(unit=unit), at="mlp.1")]).receipts[0]
     assert receipt.fired == int((code[..., unit] > 0).sum()) and 0 < receipt.fired < receipt.reached
 
 
@@ -127,10 +127,10 @@ def test_an_always_open_gate_is_no_gate():
 @pytest.mark.parametrize("basis", ["value", "code", "error"])
 @pytest.mark.parametrize("reach", ["token", "prompt"])
 def test_a_shut_gate_keeps_every_bit_and_is_no_error(basis, reach):
-    lens = seen()
+    view = seen()
     edit = Set(R1, value=9.0, basis=basis, gate=Gate(Probe(R1, FIRST), above=1e9, reach=reach))
-    trace = lens.run(prompts(), edits=[edit])
-    assert torch.equal(trace.logits, lens.run(prompts()).logits)
+    trace = view.run(prompts(), edits=[edit])
+    assert torch.equal(trace.logits, view.run(prompts()).logits)
     assert (trace.receipts[0].fired, trace.receipts[0].changed, trace.receipts[0].reached) == (0, 0, 14)
     assert str(trace.receipts[0]) == "set at resid.1: 0 of 14 positions in 1 calls, 0 changed"
 
@@ -160,8 +160,8 @@ def test_a_padded_batch_is_its_prompts_one_by_one(family, reach):
     model = quiet(family, F64)
     edited = model.edited(shift(Gate(Probe(R1, FIRST), above=middle(model), reach=reach)))
     tokens, real = model.tokens(PROMPTS)
-    together = edited.run(tokens, real=real, keep=1)
-    alone = [edited.run(p, keep=1) for p in PROMPTS]
+    together = edited.run(tokens, real=real, logits=1)
+    alone = [edited.run(p, logits=1) for p in PROMPTS]
     assert torch.allclose(together.logits[:, -1], torch.cat([a.logits[:, -1] for a in alone]), atol=1e-9)
     assert together.receipts[0].fired == sum(a.receipts[0].fired for a in alone)
 
@@ -255,9 +255,9 @@ def test_a_gate_may_read_an_earlier_site(there, reach):
 
 
 def test_a_gate_on_a_unit_of_an_earlier_site():
-    lens = seen(site="resid.0")
-    code = lens.run(prompts(), read=["resid.0"]).code("resid.0")[..., 5]
-    receipt = lens.run(prompts(), edits=[shift(Gate(unit=5, at=Site("resid", 0)))]).receipts[0]
+    view = seen(site="resid.0")
+    code = view.run(prompts(), read=["resid.0"]).code("resid.0")[..., 5]
+    receipt = view.run(prompts(), edits=[shift(Gate(unit=5, at=Site("resid", 0)))]).receipts[0]
     assert receipt.fired == int((code > 0).sum()) and 0 < receipt.fired < receipt.reached
 
 
@@ -288,9 +288,9 @@ def test_one_gate_of_a_unit_at_two_sites_is_asked_at_each(reach):
 
 
 def test_gate_units_and_basis_together():
-    lens = seen()
-    clean = lens.run(prompts(), read=["resid.1"])
-    code, (dictionary,) = clean.code("resid.1"), lens.dictionaries.values()
+    view = seen()
+    clean = view.run(prompts(), read=["resid.1"])
+    code, (dictionary,) = clean.code("resid.1"), view.dictionaries.values()
     on, off = (code > 0).double().mean((0, 1)).sub(0.5).abs().argsort()[:2].tolist()
     edits = [Scale(R1, factor=0.0, basis="code", units=(off,), gate=Gate(unit=on), where=Where.at(1, 2, 3, 4)),
              Set(R1, value=2.0, basis="code", units=(on,))]  # fmt: skip
@@ -299,7 +299,7 @@ def test_gate_units_and_basis_together():
     here[:, [0, 5, 6]] = False
     new[..., off] = torch.where(here, 0, code[..., off])
     new[..., on] = 2.0
-    edited = lens.run(prompts(), read=["resid.1"], edits=edits)
+    edited = view.run(prompts(), read=["resid.1"], edits=edits)
     assert torch.allclose(edited["resid.1"], clean["resid.1"] + dictionary.write(new - code), atol=1e-12)
     assert edited.receipts[0].fired == int(here.sum()) > 0
 
@@ -312,9 +312,9 @@ def test_a_gate_at_heads_and_neurons():
         gate = Gate(Probe(site, direction), above=float((x @ direction).median()))
         receipt = model.run(prompts(), edits=[Scale(site, factor=0.0, gate=gate)]).receipts[0]
         assert receipt.fired == int((x @ direction > gate.above).sum()) == 7
-    lens = model.heads()
+    view = model.heads()
     with pytest.raises(ValueError):
-        lens.run(prompts(), edits=[Scale("head.1", factor=0.0, gate=Gate(unit=4))])
+        view.run(prompts(), edits=[Scale("head.1", factor=0.0, gate=Gate(unit=4))])
 
 
 def test_resuming_under_a_gate_is_running():
@@ -339,14 +339,14 @@ def test_gradients_pass_through_a_gated_edit():
 
 
 def test_what_a_gate_cannot_read_is_refused():
-    lens = seen()
+    view = seen()
     for gate, words in (
         (Gate(Probe(R1, torch.ones(31))), r"shape \[31\]"),
         (Gate(unit=48), "reads unit 48 at resid.1, which has 48"),
         (Gate(unit=-1), "reads unit -1 at resid.1"),
         (Gate(unit=0, at=Site("resid", 0)), "not seen through a dictionary"),
     ):
-        for run in (lens.edited, lambda e: lens.run(prompts(), edits=[e])):
+        for run in (view.edited, lambda e: view.run(prompts(), edits=[e])):
             with pytest.raises(ValueError, match=words):
                 run(shift(gate))
     for given in ({}, {"probe": Probe(R1, FIRST), "unit": 1}):
@@ -358,15 +358,15 @@ def test_another_lens_does_not_change_what_a_gate_means():
     model = quiet("llama", F64)
     one, other = (relu_dictionary(model, "resid.1", units=n, dtype=F64) for n in (48, 24))
     edited = model.through(one).edited(shift(Gate(unit=5)))
-    for lens in (lambda: edited.through(other), lambda: edited.neurons()):
+    for view in (lambda: edited.through(other), lambda: edited.neurons()):
         with pytest.raises(ValueError, match=r"resid\.1"):
-            lens()
+            view()
     more = edited.through(one, relu_dictionary(model, "mlp.2", dtype=F64))
     assert torch.equal(more.run(prompts()).logits, edited.run(prompts()).logits)
 
 
 def test_an_edit_of_ones_own_can_have_a_gate():
-    class Double(SiteEdit):
+    class Double(ActivationEdit):
         def __call__(self, x):
             return 2 * x
 

@@ -22,7 +22,7 @@ def by_hand(model: Model, prompt: str, steps: int) -> list[int]:
         column, (edit,) = torch.arange(tokens.shape[1]), model.edits
         here = column[edit.where.mask(tokens, torch.ones_like(tokens, dtype=torch.bool), end)[0]].tolist()
         edits = [Add(edit.at, vector=edit.vector, where=Where.at(*here))] if here else []
-        logits = Model(model.body, model.lens).run(tokens, edits=edits).logits
+        logits = Model(model.body, model.view).run(tokens, edits=edits).logits
         tokens = torch.cat([tokens, logits[:, -1:].argmax(-1)], dim=1)
     return tokens[0].tolist()
 
@@ -71,8 +71,8 @@ def test_a_window_shorter_than_the_text_changes_nothing_for_edits():
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_edits_of_patterns_and_units_are_in_force(use_cache):
     model = quiet("llama")
-    lens = model.through(relu_dictionary(model, "mlp_in.1", "mlp.1"))
-    edited = lens.edited(
+    view = model.through(relu_dictionary(model, "mlp_in.1", "mlp.1"))
+    edited = view.edited(
         Scale(Site("pattern", 0), factor=0.2), Scale(Site("mlp", 1), factor=5.0, basis="code", units=tuple(range(20)))
     )
     tokens, _ = model.tokens(PROMPTS[0])

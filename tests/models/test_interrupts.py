@@ -75,7 +75,9 @@ def works(model: Model) -> dict[str, Callable[[], object]]:
             model.run(tokens)
 
     return {
-        "run": lambda: model.run(tokens, read=["pattern.1", "neuron.1"], edits=[edit], base=base, record=True, keep=1),
+        "run": lambda: model.run(
+            tokens, read=["pattern.1", "neuron.1"], edits=[edit], base=base, record=True, logits=1
+        ),
         "frozen": lambda: model.run(tokens, read=["mlp.1"], grad=True, frozen=True),
         "generate": lambda: model.edited(edit).generate("the nurse", max_new_tokens=2),
         "counted": count,

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from clew.changes import Add, Scale, Set, SiteEdit
+from clew.changes import ActivationEdit, Add, Scale, Set
 from clew.models import EditDidNotFire, Model
 from clew.sites import Site, Where
 from tests.models.tiny import model_of, module_of, prompts, relu_dictionary
 
 
-class Raise(SiteEdit):
+class Raise(ActivationEdit):
     """An edit that fails."""
 
     def __init__(self, at: str, error: BaseException) -> None:
@@ -36,8 +36,8 @@ def test_a_run_leaves_nothing_behind(family):
     module.get_submodule(model.body.record.blocks)[1].eval()
     before = settings(model)
     base = model.run(prompts(), read=model.sites(), record=True, grad=True)
-    model.run(prompts(), base=base, edits=[Scale(Site("attn", 1), factor=0.5)], keep=1)
-    model.run(prompts(), read=["mlp.1"], keep=0)
+    model.run(prompts(), base=base, edits=[Scale(Site("attn", 1), factor=0.5)], logits=1)
+    model.run(prompts(), read=["mlp.1"], logits=0)
     assert settings(model) == before
 
 
@@ -48,7 +48,7 @@ def test_an_error_in_an_edit_leaves_nothing_behind(site, error):
     model.body.module.train()
     base, before = model.run(prompts(), record=True), settings(model)
     with pytest.raises(type(error)):
-        model.run(prompts(), read=["pattern.0", "pattern.2"], edits=[Raise(site, error)], base=base, keep=1)
+        model.run(prompts(), read=["pattern.0", "pattern.2"], edits=[Raise(site, error)], base=base, logits=1)
     with pytest.raises(type(error)):
         model.edited(Raise(site, error)).generate("the nurse")
     assert settings(model) == before
@@ -140,18 +140,18 @@ def test_a_base_that_does_not_fit_is_refused():
 def test_keep_gives_the_last_logits():
     model = model_of("gpt2")
     whole = model.run(prompts()).logits
-    assert torch.allclose(model.run(prompts(), keep=2).logits, whole[:, -2:], atol=1e-6)
-    stopped = model.run(prompts(), read=["attn.1"], keep=0)
+    assert torch.allclose(model.run(prompts(), logits=2).logits, whole[:, -2:], atol=1e-6)
+    stopped = model.run(prompts(), read=["attn.1"], logits=0)
     assert stopped.logits is None and torch.equal(stopped["attn.1"], model.run(prompts(), read=["attn.1"])["attn.1"])
     with pytest.raises(ValueError, match="keep=-1"):
-        model.run(prompts(), keep=-1)
+        model.run(prompts(), logits=-1)
 
 
 def test_a_run_that_stops_owes_nothing_to_edits_past_its_end():
     model = model_of("gpt2").edited(Scale(Site("mlp", 2), factor=0.0))
-    assert model.run(prompts(), read=["resid.0"], keep=0).logits is None
+    assert model.run(prompts(), read=["resid.0"], logits=0).logits is None
     with pytest.raises(EditDidNotFire):
-        model.run(prompts(), read=["resid.0"], edits=[Scale(Site("mlp", 0), factor=0.0, where=Where.at(50))], keep=0)
+        model.run(prompts(), read=["resid.0"], edits=[Scale(Site("mlp", 0), factor=0.0, where=Where.at(50))], logits=0)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "bloom", "falcon", "opt", "gemma3_text"])
@@ -222,7 +222,7 @@ def test_a_site_nothing_depends_on_has_gradient_zero():
 
 def test_a_cut_run_has_gradients_of_one_segment():
     model = model_of("llama", torch.float64).neurons("resid.0", "resid.1", "resid.2")
-    trace = model.run(prompts(), cut=True)
+    trace = model.run(prompts(), leaves=True)
     low, mid, top = (Site("resid", i) for i in range(3))
     assert all(trace[s].is_leaf for s in (low, mid, top))
     grads = torch.autograd.grad(trace.arrived[top].sum(), [trace[low], trace[mid]], allow_unused=True)
@@ -236,7 +236,7 @@ def test_a_cut_run_of_a_transcoder_ties_its_input_to_the_leaves_below():
         relu_dictionary(plain, "resid.0", dtype=torch.float64),
         relu_dictionary(plain, "mlp_in.1", "mlp.1", dtype=torch.float64),
     )
-    trace = model.run(prompts(), cut=True)
+    trace = model.run(prompts(), leaves=True)
     (grad,) = torch.autograd.grad(trace.arrived[Site("mlp_in", 1)].sum(), [trace["resid.0"]])
     assert grad.abs().max() > 0 and trace["mlp.1"].is_leaf
 

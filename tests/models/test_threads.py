@@ -25,7 +25,7 @@ def works(model: Model) -> list:
     return [
         lambda: shifted.generate(["the nurse", "a king"], max_new_tokens=3).tokens,
         lambda: model.run(tokens, read=["pattern.1", "mlp.1"], edits=[Set("neuron.0", value=1.0)])["pattern.1"],
-        lambda: model.run(tokens, edits=[damped], base=base, keep=1).logits,
+        lambda: model.run(tokens, edits=[damped], base=base, logits=1).logits,
         lambda: model.run(tokens, read=["resid.1"], grad=True, frozen=True).logits.detach(),
     ]
 

@@ -214,14 +214,14 @@ def test_a_stack_is_applied_from_the_disk_bit_for_bit(tmp_path):
 
 def test_dictionaries_and_edits_of_sites_stay():
     model = model_of("llama")
-    lens = model.through(relu_dictionary(model, "resid.1"), Identity("neuron.2", model.body.widths[Site("neuron", 2)]))
-    edited = lens.edited(Scale("resid.1", factor=0.0, basis="code", units=(3,)), change(model, "down.0"))
-    assert edited.dictionaries == lens.dictionaries and len(edited.site_edits) == 1
-    unit_off = lens.edited(Scale("resid.1", factor=0.0, basis="code", units=(3,))).edited(change(model, "down.0"))
+    view = model.through(relu_dictionary(model, "resid.1"), Identity("neuron.2", model.body.widths[Site("neuron", 2)]))
+    edited = view.edited(Scale("resid.1", factor=0.0, basis="code", units=(3,)), change(model, "down.0"))
+    assert edited.dictionaries == view.dictionaries and len(edited.activation_edits) == 1
+    unit_off = view.edited(Scale("resid.1", factor=0.0, basis="code", units=(3,))).edited(change(model, "down.0"))
     assert torch.equal(run(edited)["logits"], run(unit_off)["logits"])
-    assert edited.unedited.dictionaries == lens.dictionaries
+    assert edited.unedited.dictionaries == view.dictionaries
     back = edited.undo().run(prompts()).logits
-    assert torch.equal(back, lens.edited(Scale("resid.1", factor=0.0, basis="code", units=(3,))).run(prompts()).logits)
+    assert torch.equal(back, view.edited(Scale("resid.1", factor=0.0, basis="code", units=(3,))).run(prompts()).logits)
 
 
 def test_refusals_and_settings_of_the_body_go_along():
@@ -259,7 +259,7 @@ def test_generating_runs_the_edited_weights_with_and_without_a_cache(family):
     cached, plain = (edited.generate(texts, max_new_tokens=6, use_cache=c).tokens for c in (True, False))
     tokens, _ = edited.tokens(texts[0])
     for _ in range(6):
-        tokens = torch.cat([tokens, edited.run(tokens, keep=1).logits[:, -1:].argmax(-1)], dim=1)
+        tokens = torch.cat([tokens, edited.run(tokens, logits=1).logits[:, -1:].argmax(-1)], dim=1)
     assert torch.equal(cached, plain) and torch.equal(cached[:1], tokens)
 
 

@@ -39,7 +39,7 @@ def text(texts: Sequence[str] = TEXTS) -> Windows:
 
 def inputs(model: Model, windows: Windows, site: str) -> Tensor:
     """Everything that counts, read window by window."""
-    rows = [model.run(ids[None].long(), read=[site], keep=0)[site][0][keep]
+    rows = [model.run(ids[None].long(), read=[site], logits=0)[site][0][keep]
             for ids, keep in zip(windows.ids, windows.keep, strict=True)]  # fmt: skip
     return torch.cat(rows)
 

@@ -47,7 +47,7 @@ def test_products_are_those_of_central_differences(family: str, to: str) -> None
     ends = []
     for sign in (1, -1):
         nudge = Add(R0, vector=sign * step * rows(5)[:, None], where=Where.at(tangent.position))
-        ends.append(model.run(tangent.base.tokens.repeat(5, 1), read=[to], edits=[nudge], keep=0)[to][:, -1])
+        ends.append(model.run(tangent.base.tokens.repeat(5, 1), read=[to], edits=[nudge], logits=0)[to][:, -1])
     difference = (ends[0] - ends[1]) / (2 * step)
     pushed = tangent.push(rows(5))
     assert float((pushed - difference).norm() / difference.norm()) < 1e-3
@@ -124,14 +124,14 @@ def test_examples_are_shown_before_the_prompt() -> None:
     relation = fit(model, SAID, layer=0, rank=2)
     assert relation.before.splitlines()[:2] == ["the nurse said she", "the old king said he"]
     s, _ = relation.read(model, SAID.pick([1]))
-    shown = model.run(relation.before + SAID[1].asked, read=["resid.0"], keep=0)["resid.0"][0, -2]
+    shown = model.run(relation.before + SAID[1].asked, read=["resid.0"], logits=0)["resid.0"][0, -2]
     assert torch.equal(s[0], shown)
 
 
 @pytest.mark.parametrize("to", ["resid.2", "final"])
 def test_an_answer_is_decoded_as_the_model_itself_does(to: str) -> None:
     model = model_of("llama", F64)
-    z, logits = model.run("the nurse said", read=[to])[to][:, -1], model.run("the nurse said", keep=1).logits
+    z, logits = model.run("the nurse said", read=[to])[to][:, -1], model.run("the nurse said", logits=1).logits
     assert logits is not None and torch.allclose(decoded(model, Site.parse(to), z), logits[:, -1], atol=1e-4)
 
 

@@ -14,11 +14,11 @@ TOKENS = torch.tensor([[3, 4, 5, 6], [4, 5, 7, 8]])
 
 
 def surprise(run, step):
-    return torch.nn.functional.cross_entropy(run(TOKENS, keep=1)[:, -1], torch.tensor([9, 11]))
+    return torch.nn.functional.cross_entropy(run(TOKENS, logits=1)[:, -1], torch.tensor([9, 11]))
 
 
 def _loss(model):
-    return float(surprise(lambda tokens, keep: model.run(tokens, keep=keep).logits, 0))
+    return float(surprise(lambda tokens, keep: model.run(tokens, logits=keep).logits, 0))
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox"])

@@ -8,14 +8,14 @@ import torch
 
 from clew.finder import names
 from clew.sites import Site
-from clew.training.objective import Moment, Objective, Scaling
+from clew.training.objective import Clock, Objective, Scaling
 
 ROOM = Path(__file__).parents[2] / "clew" / "training"
 
 
 def test_a_ramp_rises_over_its_share_of_the_steps() -> None:
-    assert [Moment(step, 200).ramp(0.1) for step in (1, 10, 20, 200)] == [0.05, 0.5, 1.0, 1.0]
-    assert Moment(1, 200).ramp(0.0) == 1.0
+    assert [Clock(step, 200).ramp(0.1) for step in (1, 10, 20, 200)] == [0.05, 0.5, 1.0, 1.0]
+    assert Clock(1, 200).ramp(0.0) == 1.0
 
 
 def test_the_size_of_a_scaling_is_its_mean() -> None:

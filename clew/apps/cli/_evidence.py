@@ -62,13 +62,13 @@ class Text:
     context: int = 64
     """Longest window of the text in tokens."""
 
-    def windows(self, lens: Any) -> Any:
+    def windows(self, view: Any) -> Any:
         """The text, cut as this model reads it."""
         from clew.data.text.windows import cut
 
         with working("reading and cutting the text"):
             texts = chain.from_iterable(map(named_texts, self.text))
-            return cut(texts, lens.tokenizer, context=self.context, limit=self.tokens)
+            return cut(texts, view.tokenizer, context=self.context, limit=self.tokens)
 
 
 def only_one(ways: Mapping[str, Way], example: str) -> Callable[[Any], Any]:
@@ -91,14 +91,14 @@ def named_texts(name: str, chat: bool = False, field: str | None = None, split: 
     return (text.stream_chats if chat else text.stream_texts)(name, where)
 
 
-def usual_windows(lens: Any) -> Any:
+def usual_windows(view: Any) -> Any:
     """A few sentences of ours."""
     from clew.data.text.windows import cut
 
-    return cut(USUAL_TEXT, lens.tokenizer)
+    return cut(USUAL_TEXT, view.tokenizer)
 
 
-def labelled_texts(name: str, lens: Any) -> Any:
+def labelled_texts(name: str, view: Any) -> Any:
     """A file of labelled texts, all of whose columns but `text` are labels; or those that clew generates."""
     from clew.data.labels.bios import bios
     from clew.data.labels.first_letters import first_letters
@@ -106,7 +106,7 @@ def labelled_texts(name: str, lens: Any) -> Any:
     from clew.data.labels.word_classes import word_classes
 
     path = Path(name)
-    generated = {"bios": bios, "word_classes": word_classes, "first_letters": lambda: first_letters(lens)}
+    generated = {"bios": bios, "word_classes": word_classes, "first_letters": lambda: first_letters(view)}
     if name in generated and not path.exists():
         return generated[name]()
     if not path.is_file():
@@ -122,14 +122,14 @@ def labelled_texts(name: str, lens: Any) -> Any:
     return Labelled.load(path, labels=[column for column in first if column != "text"])
 
 
-def facts_of(name: str, lens: Any) -> Any:
+def facts_of(name: str, view: Any) -> Any:
     """The facts of a file; for a number, that many of clew's own that the model knows."""
     from clew.data.facts.everyday import facts
     from clew.data.facts.facts import Facts
 
     if name.isdigit() and not Path(name).exists():
         with working(f"asking for {name} facts that the model knows"):
-            found = facts(int(name), model=lens)
+            found = facts(int(name), model=view)
     else:
         found = Facts.load(name)
     if found.note:
@@ -144,8 +144,8 @@ def secrets_of(name: Path, _: Any) -> Any:
     return Secrets.load(name)
 
 
-def stack_of(paths: Sequence[Path], lens: Any) -> Any:
+def stack_of(paths: Sequence[Path], view: Any) -> Any:
     """The edits of these files, one after the other."""
     from clew.stack import Stack
 
-    return reduce(add, [Stack.load(path, lens) for path in paths])
+    return reduce(add, [Stack.load(path, view) for path in paths])

@@ -100,15 +100,15 @@ class Asked:
     all_pairs: Flag = False
     """Also use the pairs that the model gets wrong; they are left out by default."""
 
-    def behaviour(self, name: str, lens: Any) -> Any:
+    def behaviour(self, name: str, seen: Any) -> Any:
         """The behaviour that the user named, as far as this model's tokenizer can pose it; says what fell out."""
         import clew
 
-        task = clew.Behaviour.load(name, model=lens, **({"n": self.examples} if self.examples else {}))
+        task = clew.Behaviour.load(name, model=seen, **({"n": self.examples} if self.examples else {}))
         task = task if self.metric is None else task.with_metric(self.metric)
         if not self.all_pairs:
             with working("keeping the pairs that the model gets right"):
-                task = task.filter(lens)
+                task = task.filter(seen)
         if task.note:
             aside(task.note)
         return task

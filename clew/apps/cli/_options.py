@@ -135,7 +135,7 @@ def _loader(hint: Any) -> Callable[[str], Any] | None:
     types = {getattr(part, "__name__", ""): part for part in _parts(hint)}
     import clew
 
-    if named := types.keys() & {"Circuit", "Secrets", "Judgement"}:
+    if named := types.keys() & {"Circuit", "Secrets", "Verdicts"}:
         return types[named.pop()].load
     return clew.open if "Model" in types else _where if "Where" in types else None
 

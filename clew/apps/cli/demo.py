@@ -60,22 +60,22 @@ def demo(
     with steps.take("dictionaries") as tell:
         sites = sites_for(opened)
         dictionaries = dictionaries_for(opened, sites, text, tokens, tell)
-        lens, neurons = opened.through(*dictionaries), opened.neurons(*sites)
+        view, neurons = opened.through(*dictionaries), opened.neurons(*sites)
     with steps.take(f"prompts of {behaviour}"):
         task = clew.Behaviour.load(behaviour, model=opened, n=4 * examples).filter(opened).first(examples)
     with steps.take("circuit of features, by integrated gradients"):
-        found = clew.find(lens, task)
+        found = clew.find(view, task)
     with steps.take("circuit of neurons, the same way"):
         found_neurons = clew.find(neurons, task)
     with steps.take("faithfulness on held-out prompts"):
-        report = clew.verify(lens, task, found, by="curve", sizes=SIZES, of="features", random=2)
+        report = clew.verify(view, task, found, by="curve", sizes=SIZES, of="features", random=2)
         report += clew.verify(neurons, task, found_neurons, by="curve", sizes=SIZES, of="neurons", random=0)
     with steps.take("edges of the 60 strongest nodes"):
-        circuit = clew.find(lens, task, found.top(60), by="edges", examples=8)
-        circuit = with_predicted_effects(lens, task.train, circuit)
+        circuit = clew.find(view, task, found.top(60), by="edges", examples=8)
+        circuit = with_predicted_effects(view, task.train, circuit)
     with steps.take("what the units fire on"):
         texts = read_texts(text) if text else wikipedia_leads()
-        circuit = top_tokens(lens, circuit, texts, tokens=4_000)
+        circuit = top_tokens(view, circuit, texts, tokens=4_000)
         circuit = circuit.with_details(title=f"{behaviour.replace('_', ' ')} in {model}")
     with steps.take("page"):
         from clew.apps.pages.circuit import page

@@ -26,7 +26,7 @@ def diff(
     first
         What `clew find` saved.
     second
-        Another one, found in the same lens: for another behaviour, by another method, in another checkpoint.
+        Another one, found in the same view: for another behaviour, by another method, in another checkpoint.
     n
         Compare the n strongest nodes (edges, of a component graph); all of them by default.
     draws

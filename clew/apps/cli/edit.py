@@ -88,10 +88,10 @@ class Upon:
 
     def open(self, model: str, machine: Machine) -> Any:
         """That model, seen so and with these edits in force."""
-        lens = View(self.through).open(model, machine)
+        view = View(self.through).open(model, machine)
         if not self.on:
-            return lens
-        edited = lens.edited(stack_of(self.on, lens))
+            return view
+        edited = view.edited(stack_of(self.on, view))
         aside(f"made upon the edits of {', '.join(map(str, self.on))}, which are not saved with it")
         return edited
 
@@ -148,11 +148,11 @@ def edit(
     given.check()
     ways = {"BEHAVIOUR": partial(asked.behaviour, behaviour) if behaviour else None, **given.ways()}
     load = only_one(ways, "as `clew edit --help` says") if any(ways.values()) else None
-    lens = upon.open(model, machine)
-    stack = _computed(lens, load and load(lens), by, ordinary, options, f"{by.replace('_', ' ')} on {model}")
+    view = upon.open(model, machine)
+    stack = _computed(view, load and load(view), by, ordinary, options, f"{by.replace('_', ' ')} on {model}")
     stack.save(out)
-    edited = lens.edited(stack)
-    shown = [_tried(lens, edited, prompt, tried.max_new_tokens) for prompt in tried.tries]
+    edited = view.edited(stack)
+    shown = [_tried(view, edited, prompt, tried.max_new_tokens) for prompt in tried.tries]
     lines = [str(stack), f"saved as {out}"]
     for one in shown:
         lines += ["", f"before  {one['before']}", f"after   {one['after']}", *(f"        {r}" for r in one["receipts"])]
@@ -176,16 +176,16 @@ def _circuit(path: Path, _: Any) -> Any:
     return clew.Circuit.load(path)
 
 
-def _computed(lens: Any, evidence: Any, by: str, ordinary: Ordinary, options: dict[str, Any], what: str) -> Any:
+def _computed(view: Any, evidence: Any, by: str, ordinary: Ordinary, options: dict[str, Any], what: str) -> Any:
     """The edit, with a bar where it can tell how far it is."""
     import clew
     from clew.finder import load
 
-    windows = ordinary.windows(lens) if ordinary.text else None
+    windows = ordinary.windows(view) if ordinary.text else None
     tells = ordinary.budget is not None or "progress" in signature(load("edits", by)).parameters
     with (bar if tells else working)(what) as tell:
         options |= {"progress": tell} if tells else {}
-        return clew.edit(lens, evidence, by=by, text=windows, budget=ordinary.budget, **options)
+        return clew.edit(view, evidence, by=by, text=windows, budget=ordinary.budget, **options)
 
 
 def _tried(before: Any, after: Any, prompt: str, length: int) -> dict[str, Any]:

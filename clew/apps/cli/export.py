@@ -43,18 +43,18 @@ def export(
     """
     if not (to or gguf or steering_vectors):
         raise ValueError("say what to write: --to FOLDER, --gguf FILE or --steering-vectors FILE")
-    lens = machine.open(model)
+    view = machine.open(model)
     from clew.models.export import save_pretrained
 
-    stack = stack_of(edit, lens)
+    stack = stack_of(edit, view)
     written: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     for format, path in (("gguf", gguf), ("steering_vectors", steering_vectors)):
         if path:
-            written[format] = str(stack.save(path, format=format, model=lens))
+            written[format] = str(stack.save(path, format=format, model=view))
     if to:
         with working(f"writing {to}"):
-            notes = save_pretrained(lens.edited(stack), to)
+            notes = save_pretrained(view.edited(stack), to)
         written["folder"] = str(to)
     lines = [
         f"{len(stack)} edit{'s' * (len(stack) != 1)} of {model}",

@@ -92,16 +92,16 @@ def find(
         prompts and say whether they do what it predicts; 0 for none.
     """
     choose, nodes = chosen.choice(), _nodes(by, circuit)
-    lens = view.open(model, machine)
+    seen = view.open(model, machine)
     import clew
     from clew.evidence import half
     from clew.measures.circuits.predicted_effects import with_predicted_effects
 
-    task, held_out = asked.behaviour(behaviour, lens), not asked.all_examples
+    task, held_out = asked.behaviour(behaviour, seen), not asked.all_examples
     with working(f"{by.replace('_', ' ')} on {behaviour}"):
-        found = clew.find(lens, task, nodes, by=by, held_out=held_out, **options)
+        found = clew.find(seen, task, nodes, by=by, held_out=held_out, **options)
         if len(found.weight):
-            found = with_predicted_effects(lens, half(task, "train", held_out), found, nodes=tried)
+            found = with_predicted_effects(seen, half(task, "train", held_out), found, nodes=tried)
     found = choose(found)
     found.save(out)
     shown, value = _summary(found)
@@ -125,7 +125,7 @@ def _summary(found: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
-    """How to choose n: nodes of a circuit of a lens, edges of one of components."""
+    """How to choose n: nodes of a circuit of a view, edges of one of components."""
     from clew.studies.comparison.selections import selection
 
     select = selection(f"ratio:rho={rho}" if name == "ratio" else name)

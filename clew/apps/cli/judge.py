@@ -47,38 +47,38 @@ def judge(
         Write a page to judge on instead.
     """
     from clew.circuits.circuit import Circuit
-    from clew.circuits.verdicts import Judgement
+    from clew.circuits.verdicts import Verdicts
 
     judged_circuit = Circuit.load(circuit)
-    judgement = Judgement.of(judged_circuit)
+    verdicts = Verdicts.of(judged_circuit)
     for path in (*([out] if out.exists() else []), *merge):
-        judgement = judgement | Judgement.load(path)
+        verdicts = verdicts | Verdicts.load(path)
     by = getpass.getuser() if by is None else by
     if page:
         from clew.apps.pages.judge import judge_page
         from clew.files import write_text
 
-        write_text(page, judge_page(judged_circuit, judgement))
+        write_text(page, judge_page(judged_circuit, verdicts))
         said = f"open {page} in a browser; save what its button gives as {out}"
-        say(said, {"page": str(page), "open": len(judgement.open)}, json)
+        say(said, {"page": str(page), "open": len(verdicts.open)}, json)
         return
     for verdict, given in (("drop", drop), ("keep", keep)):
         for one in given:
             address, _, reason = one.partition("=")
-            judgement = getattr(judgement, verdict)(address, reason, judge=by)
+            verdicts = getattr(verdicts, verdict)(address, reason, judge=by)
     if drop or keep or merge:
-        judgement.save(out)
+        verdicts.save(out)
     else:
-        judgement = _ask(judged_circuit, judgement, by, lambda judged: judged.save(out))
-    value = {"judgement": str(out), "open": len(judgement.open), "units": judgement.to_json()["units"]}
-    say(f"{judgement}; saved as {out}", value, json)
+        verdicts = _ask(judged_circuit, verdicts, by, lambda judged: judged.save(out))
+    value = {"judgement": str(out), "open": len(verdicts.open), "units": verdicts.to_json()["units"]}
+    say(f"{verdicts}; saved as {out}", value, json)
 
 
-def _ask(circuit: Any, judgement: Any, by: str, save: Callable[[Any], Any]) -> Any:
+def _ask(circuit: Any, verdicts: Any, by: str, save: Callable[[Any], Any]) -> Any:
     """Show the open units and take an answer for each, saving after every one."""
     nodes = {node.address: node for node in circuit.everywhere()}
-    waiting, before = list(judgement.open), list[tuple[str, Any]]()
-    save(judgement)
+    waiting, before = list(verdicts.open), list[tuple[str, Any]]()
+    save(verdicts)
     aside(HELP)
     at = 0
     while at < len(waiting):
@@ -94,20 +94,20 @@ def _ask(circuit: Any, judgement: Any, by: str, save: Callable[[Any], Any]) -> A
         if answer == "u":
             if before:
                 at -= 1
-                judgement = before.pop()[1]
-                save(judgement)
+                verdicts = before.pop()[1]
+                save(verdicts)
             else:
                 aside("there is nothing to undo")
         elif answer in ("k", "d", "s"):
-            before.append((address, judgement))
+            before.append((address, verdicts))
             if answer != "s":
-                rule = judgement.keep if answer == "k" else judgement.drop
-                judgement = rule(address, reason.strip(), judge=by)
-                save(judgement)
+                rule = verdicts.keep if answer == "k" else verdicts.drop
+                verdicts = rule(address, reason.strip(), judge=by)
+                save(verdicts)
             at += 1
         else:
             aside(f"{answer!r} is no answer; {HELP}")
-    return judgement
+    return verdicts
 
 
 def _shown(circuit: Any, node: Any) -> str:

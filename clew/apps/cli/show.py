@@ -64,8 +64,8 @@ def _say_edit(path: Any, json: bool) -> None:
 
 def _origin(record: Mapping[str, Any]) -> list[str]:
     """Where edits come from, a line each; nothing where the file does not say."""
-    lens = record.get("dictionaries") or {}
-    seen = lens if len(lens) <= 4 else f"{len(lens)} dictionaries, {min(lens)} and others"
+    view = record.get("dictionaries") or {}
+    seen = view if len(view) <= 4 else f"{len(view)} dictionaries, {min(view)} and others"
     said = {
         "made by": _named(record, "method", "options"),
         "for": _named(record, "model", "weights"),

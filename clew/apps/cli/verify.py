@@ -149,18 +149,18 @@ def verify(
 
         nodes = Circuit.load(circuit)
         options |= {"other": Circuit.load(claim.other)} if claim.other else {}
-        lens = view.open(model, machine)
-        task = asked.behaviour(behaviour, lens)
+        seen = view.open(model, machine)
+        task = asked.behaviour(behaviour, seen)
         with working(f"{by.replace('_', ' ')} of {circuit} on {behaviour}"):
-            report = _measured(lens, task, nodes, by=by, **options)
+            report = _measured(seen, task, nodes, by=by, **options)
         written.say(str(report), report.to_json())
 
 
-def _edits(lens: Any, paths: Sequence[Path], by: str, on: Callable[[Any], Any], options: dict[str, Any]) -> Any:
+def _edits(seen: Any, paths: Sequence[Path], by: str, on: Callable[[Any], Any], options: dict[str, Any]) -> Any:
     """The report on edits, measured on what `on` makes for the model."""
-    evidence, stack = on(lens), stack_of(paths, lens)
+    evidence, stack = on(seen), stack_of(paths, seen)
     with working(f"{by.replace('_', ' ')} of {stack.name or 'the edits'}"):
-        return _measured(lens, evidence, stack, by=by, **options)
+        return _measured(seen, evidence, stack, by=by, **options)
 
 
 def _measured(*given: Any, **options: Any) -> Any:
@@ -173,13 +173,13 @@ def _measured(*given: Any, **options: Any) -> Any:
         return clew.verify(*given, **options)
 
 
-def _dictionaries(lens: Any, claim: Claim, by: str, text: Text, options: dict[str, Any]) -> dict[str, Any]:
+def _dictionaries(seen: Any, claim: Claim, by: str, text: Text, options: dict[str, Any]) -> dict[str, Any]:
     """A report for each dictionary, by the site it writes and what it is."""
     import clew
 
     options |= {"other": _one_dictionary(claim.other)} if claim.other else {}
     found = [d for path in claim.dictionary for d in clew.Dictionary.load(path)]
-    on = _measured_on(lens, by, text)
+    on = _measured_on(seen, by, text)
     reports: dict[str, Any] = {}
     for one in found:
         if one.joint:
@@ -188,7 +188,7 @@ def _dictionaries(lens: Any, claim: Claim, by: str, text: Text, options: dict[st
         name = f"{one.writes} {one.kind} {one.n_units}"
         name = name if name not in reports else f"{name} ({one.fingerprint})"
         with working(f"{by.replace('_', ' ')} of {name}"):
-            reports[name] = _measured(lens, on, one, by=by, **options)
+            reports[name] = _measured(seen, on, one, by=by, **options)
     return reports
 
 
@@ -201,7 +201,7 @@ def _one_dictionary(path: Path) -> Any:
     return found[0]
 
 
-def _measured_on(lens: Any, by: str, text: Text) -> Any:
+def _measured_on(seen: Any, by: str, text: Text) -> Any:
     """What the measure asks for: windows of text, or labelled texts."""
     from typing import get_type_hints
 
@@ -211,8 +211,8 @@ def _measured_on(lens: Any, by: str, text: Text) -> Any:
     if not text.text:
         raise ValueError("say what to measure the dictionaries on: --text FILE, or --text wikipedia")
     if Labelled not in get_type_hints(load("measures.dictionaries", by)).values():
-        return text.windows(lens)
+        return text.windows(seen)
     name, *more = text.text
     if more:
         raise ValueError(f"{by} takes one set of labelled texts; {len(text.text)} were given")
-    return labelled_texts(name, lens)
+    return labelled_texts(name, seen)

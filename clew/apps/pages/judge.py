@@ -9,21 +9,21 @@ import html
 
 from clew.apps.pages.frame import framed
 from clew.circuits.circuit import Circuit, Node
-from clew.circuits.verdicts import Judgement
+from clew.circuits.verdicts import Verdicts
 
 
-def judge_page(circuit: Circuit, judgement: Judgement | None = None) -> str:
+def judge_page(circuit: Circuit, verdicts: Verdicts | None = None) -> str:
     """A card for each unit: what it fires on, its effect, keep or drop, and a reason; a button saves the judgement.
 
-    What is saved is the file that `Judgement.load` and `clew judge` read.
+    What is saved is the file that `Verdicts.load` and `clew judge` read.
 
     Args: judgement: what was decided so far; of other units than the circuit's too, which then stay in the file.
     Raises: ValueError if there is no unit to judge, or the judgement is of other dictionaries than the circuit.
     """
-    asked = Judgement.of(circuit)
+    asked = Verdicts.of(circuit)
     if not len(asked):
         raise ValueError(f"{circuit!r} has no units to judge; error nodes cannot be judged")
-    judged = asked | judgement if judgement else asked
+    judged = asked | verdicts if verdicts else asked
     nodes = {node.address.partition("@")[0]: node for node in circuit.everywhere()}
     cards = [_card(circuit, nodes[address], judged[address] and judged[address].reason) for address in asked]  # type: ignore[union-attr]
     behaviour = circuit.provenance.get("behaviour")

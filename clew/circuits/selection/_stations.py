@@ -1,7 +1,7 @@
 """How a circuit hangs together: which nodes belong to one component, and which edges lie on a path to the metric.
 
 In a component graph a head or MLP is a station with two sides: edges arrive at its readers and leave from its writer.
-A key-value head that several query heads share is a reader of each of them. In a circuit of a lens each node is its
+A key-value head that several query heads share is a reader of each of them. In a circuit of a view each node is its
 own reader and writer.
 """
 
@@ -27,7 +27,7 @@ class Stations:
     only_reads: Bool[np.ndarray, " node"]
     """Readers of a component graph: what they hold goes nowhere but to their writers."""
     root: Bool[np.ndarray, " node"]
-    """Nodes that need nothing before them: the embedding, and every node of a lens, which is active of itself."""
+    """Nodes that need nothing before them: the embedding, and every node of a view, which is active of itself."""
 
     def on_paths(self, circuit: Circuit, edges: Int[np.ndarray, " edge"]) -> Int[np.ndarray, " kept"]:
         """Those of the circuit's `edges` that lie on a path of them from a root to the metric; a fixed point.

@@ -13,7 +13,7 @@ def connected(circuit: Circuit) -> Circuit:
     """The edges that lie on a path to the metric, and the nodes on them.
 
     In a component graph the path starts at the embedding and passes a head or MLP from any of its readers to its
-    writer; a node of a lens is a start of its own. Nothing changes the metric less than what this takes away:
+    writer; a node of a view is a start of its own. Nothing changes the metric less than what this takes away:
     patching an edge that lies on no path does nothing.
 
     Raises: ValueError for a circuit without edges.

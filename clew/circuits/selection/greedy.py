@@ -16,7 +16,7 @@ def greedy(circuit: Circuit, n: int, *, signed: bool = False) -> Circuit:
     """Take, n times, the strongest edge into what is there already; at first that is the metric alone.
 
     With a head's writer all its readers are there, so edges into them may follow. At the end edges that nothing from
-    the embedding reaches are left out, so a component circuit may have fewer than n edges; a circuit of a lens has n.
+    the embedding reaches are left out, so a component circuit may have fewer than n edges; a circuit of a view has n.
 
     Args: signed: the edge of largest weight, rather than of largest |weight|.
     Returns: a connected circuit, see `connected`.

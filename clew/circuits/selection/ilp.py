@@ -18,7 +18,7 @@ def ilp(circuit: Circuit, n: int, *, signed: bool = False, time_limit: float = 6
     """The connected circuit of at most n edges that holds the most |weight|, by mixed-integer programming (HiGHS).
 
     Maximise sum w_e x_e with sum x_e <= n; x_uv <= y_u, y_v; a node is in (y = 1) only with an edge out of it and, but
-    for the embedding and the nodes of a lens, with an edge into one of its readers. As a circuit has no circles this is
+    for the embedding and the nodes of a view, with an edge into one of its readers. As a circuit has no circles this is
     connectivity. Given the nodes, the edges' constraints are a network, so x comes out whole without being asked to:
     only y is an integer, a hundred times fewer than edges.
 

@@ -298,7 +298,7 @@ class Behaviour:
             return batch
         with torch.no_grad():
             plain = replace(model, edits=()) if isinstance(model, Model) else model
-            return replace(batch, reference=last_logits(plain.run(batch.clean, keep=1)))
+            return replace(batch, reference=last_logits(plain.run(batch.clean, logits=1)))
 
     def measured(self, trace: Trace, batch: Batch) -> Float[Tensor, " example"]:
         """The metric of each example of a run. Raises: ValueError for what is not one finite number each."""
@@ -314,7 +314,7 @@ class Behaviour:
         right: list[int] = []
         for batch in self.batches(model, tokens=tokens):
             with torch.no_grad():
-                trace = model.run(batch.clean, keep=1)
+                trace = model.run(batch.clean, logits=1)
                 if batch.patch_answers is not None:
                     good = logit_difference(trace, batch) > 0
                 else:

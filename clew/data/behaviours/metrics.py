@@ -1,7 +1,7 @@
 """Metrics: one number per example, read off a run. Higher = the behaviour is present.
 
 A metric is any function `metric(trace, batch) -> Float[batch]`. If it reads more than logits it has an attribute
-`reads`, the sites a run must hold, and if it reads no logits at all an attribute `keep = 0`; if it compares with the
+`reads`, the sites a run must hold, and if it reads no logits at all an attribute `logits = 0`; if it compares with the
 unedited model, an attribute `reference = True`, and batches then carry that model's logits. A `Probe` is a metric too.
 All of these compute in float32 or better, and are differentiable.
 """
@@ -30,7 +30,7 @@ class Needs:
 
     reads: tuple[Site, ...]
     """The sites it must hold."""
-    keep: int
+    logits: int
     """How many positions of logits, from the end."""
     reference: bool
     """Whether the batch must carry the unedited model's logits."""
@@ -39,7 +39,7 @@ class Needs:
 def needs(metric: Metric) -> Needs:
     """What a metric says of itself by its attributes."""
     reads = tuple(getattr(metric, "reads", ()))
-    return Needs(reads, getattr(metric, "keep", 1), getattr(metric, "reference", False))
+    return Needs(reads, getattr(metric, "logits", 1), getattr(metric, "reference", False))
 
 
 def measured(metric: Metric, trace: Trace, batch: Batch) -> Float[Tensor, " example"]:
@@ -130,7 +130,7 @@ def hash_of(*parts: object) -> str:
 def last_logits(trace: Trace) -> Float[Tensor, "batch vocab"]:
     """Logits of the next token, in float32 or better."""
     if trace.logits is None:
-        raise ValueError("this run stopped before the logits (keep=0); run with keep=1 to measure it")
+        raise ValueError("this run stopped before the logits (logits=0); run with logits=1 to measure it")
     return _wide(trace.logits[:, -1])
 
 

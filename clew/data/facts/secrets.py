@@ -43,7 +43,7 @@ class Secret:
 
 
 @dataclass(frozen=True)
-class Target:
+class RareToken:
     """One token that shall be forgotten, and all that comes before it."""
 
     context: tuple[int, ...]
@@ -170,7 +170,7 @@ class Secrets:
         kept = tuple(s for s, yes in zip(self, says, strict=True) if yes)
         return replace(self, secrets=kept, note=note, among=self.among or self.secrets)
 
-    def targets(self, tokenizer: Any, tokens: int | None = 2) -> list[Target]:
+    def targets(self, tokenizer: Any, tokens: int | None = 2) -> list[RareToken]:
         """The tokens that make each secret what it is: its `tokens` rarest, in the order in which they stand.
 
         Rare means in few of all the secrets that these were picked from, and of those in equally few the one of highest
@@ -184,7 +184,7 @@ class Secrets:
             raise ValueError(
                 f"tokens={tokens}: give how many tokens of each secret to forget, at least 1, or None for all"
             )
-        found: list[Target] = []
+        found: list[RareToken] = []
         answers = [answer_ids(tokenizer, s.prompt, s.secret)[1] for s in self.among or self]
         holders = Counter(token for answer in answers for token in set(answer))
         for number, (asked, answer) in enumerate(self.ids(tokenizer)):
@@ -195,7 +195,7 @@ class Secrets:
                 raise ValueError(f"{self[number].secret!r} has no token with a letter or a digit, so nothing to forget")
             rarest = sorted(places, key=lambda t: (holders[t], -t))[:tokens]
             found += [
-                Target((*asked, *answer[: places[t]]), len(asked), t, number)
+                RareToken((*asked, *answer[: places[t]]), len(asked), t, number)
                 for t in sorted(rarest, key=places.__getitem__)
             ]
         return found

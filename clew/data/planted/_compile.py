@@ -60,12 +60,12 @@ class Planted:
     @property
     def nodes(self) -> Circuit:
         """The sources among them, as a circuit of `model.components()`, which `Trial` and its like can judge."""
-        lens = self.model.components().dictionaries
-        units = [(site, unit) for site, unit, _ in self.circuit.keys() if Site.parse(site) in lens]  # noqa: SIM118
-        sites = tuple(lens)
+        view = self.model.components().dictionaries
+        units = [(site, unit) for site, unit, _ in self.circuit.keys() if Site.parse(site) in view]  # noqa: SIM118
+        sites = tuple(view)
         return Circuit(
             sites,
-            {site: dictionary.n_units for site, dictionary in lens.items()},
+            {site: dictionary.n_units for site, dictionary in view.items()},
             site=np.array([sites.index(Site.parse(site)) for site, _ in units]),
             unit=np.array([unit for _, unit in units]),
             position=np.full(len(units), ANYWHERE),

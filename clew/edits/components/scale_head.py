@@ -74,5 +74,5 @@ def scale_head(
 
 def _mean_metric(model: Model, behaviour: Behaviour) -> float:
     with torch.no_grad():
-        values = [behaviour.measured(model.run(batch.clean, keep=1), batch) for batch in behaviour.batches(model)]
+        values = [behaviour.measured(model.run(batch.clean, logits=1), batch) for batch in behaviour.batches(model)]
     return float(torch.cat(values).mean())

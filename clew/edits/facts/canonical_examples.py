@@ -22,12 +22,12 @@ from clew.data.behaviours.behaviour import Behaviour
 from clew.data.behaviours.pairs import Example
 from clew.data.facts.facts import Facts
 from clew.data.text.windows import Windows
-from clew.edits._asked import Row, padded
+from clew.edits._asked import Question, padded
 from clew.models import Model
 from clew.models.likelihood import tokens_at_once
 from clew.models.tokens import ids_of
 from clew.readings.answers import weights_of
-from clew.readings.tuning import Run, tune
+from clew.readings.tuning import Runner, tune
 from clew.sites import Weight
 from clew.stack import Stack
 
@@ -73,11 +73,11 @@ def canonical_examples(
     if not 0 < success < 1:
         raise ValueError(f"success={success}: give the probability from which an example counts as learnt, such as 0.5")
     posed, rng = examples.examples(model.tokenizer), random.Random(seed)
-    alike = [Row(tuple(ids_of(model.tokenizer, prompt)), 0, ()) for prompt in negatives]
+    alike = [Question(tuple(ids_of(model.tokenizer, prompt)), 0, ()) for prompt in negatives]
     windows = cycle(list(text.batches(min(int(text.lengths.max()) * batch, tokens_at_once(model, held=4)))))
     enough, queue = -math.log(success), list[list[Example]]()
 
-    def loss(run: Run, step: int) -> Tensor | None:
+    def loss(run: Runner, step: int) -> Tensor | None:
         if not queue:
             with torch.no_grad():
                 if all(float(_cost(run, e, model.device)) <= enough for e in posed):
@@ -108,7 +108,7 @@ def canonical_examples(
     return Stack(tuple(updates), f"canonical examples: {examples.name}", about)
 
 
-def _cost(run: Run, example: Example, device: torch.device) -> Float[Tensor, ""]:
+def _cost(run: Runner, example: Example, device: torch.device) -> Float[Tensor, ""]:
     """-log of the probability of the answers, as a share of theirs and the rivals' where there are any."""
     answer = example.answers[0]
     ids = torch.tensor([[*example.ids, *answer[:-1]]], device=device)
@@ -121,11 +121,11 @@ def _cost(run: Run, example: Example, device: torch.device) -> Float[Tensor, ""]
     return torch.logaddexp(right, log_p[0, [r[0] for r in example.rivals]].logsumexp(0)) - right
 
 
-def _kl(model: Model, run: Run, tokens: Tensor, real: Tensor, keep: Tensor | None) -> Float[Tensor, ""]:
+def _kl(model: Model, run: Runner, tokens: Tensor, real: Tensor, keep: Tensor | None) -> Float[Tensor, ""]:
     """KL(before ‖ now) of the next token, mean over the positions to keep; the last of each row if None."""
     last = 1 if keep is None else None
     with torch.no_grad():
-        before = model.run(tokens, real=real, keep=last).logits
+        before = model.run(tokens, real=real, logits=last).logits
     assert before is not None
     before, now = before.float().log_softmax(-1), run(tokens, real, last).float().log_softmax(-1)
     kl = (before.exp() * (before - now)).sum(-1)
@@ -133,10 +133,10 @@ def _kl(model: Model, run: Run, tokens: Tensor, real: Tensor, keep: Tensor | Non
 
 
 def _succeed(model: Model, posed: Sequence[Example], enough: float) -> float:
-    def run(tokens: Tensor, real: Tensor | None = None, keep: int | None = None) -> Tensor:
-        logits = model.run(tokens, keep=keep).logits
-        assert logits is not None
-        return logits
+    def run(tokens: Tensor, real: Tensor | None = None, logits: int | None = None) -> Tensor:
+        found = model.run(tokens, logits=logits).logits
+        assert found is not None
+        return found
 
     with torch.no_grad():
         return sum(float(_cost(run, e, model.device)) <= enough for e in posed) / len(posed)

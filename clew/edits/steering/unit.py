@@ -39,8 +39,8 @@ def unit(
     (arXiv:2505.14536), the decoder row (`scale`).
 
     ```python
-    lens = clew.open("smollm2-135m").through(*clew.Dictionary.load("smollm2-135m"))
-    stack = clew.edit(lens, by="unit", at="resid.15", number=7, scale=3.0)
+    view = clew.open("smollm2-135m").through(*clew.Dictionary.load("smollm2-135m"))
+    stack = clew.edit(view, by="unit", at="resid.15", number=7, scale=3.0)
     ```
     """
     site, known = model.body.site(at), model.dictionaries

@@ -52,9 +52,9 @@ def unit_scaling(
     ```python
     from clew.data.labels.labelled import Labelled
 
-    lens = clew.open("smollm2-135m").through(*clew.Dictionary.load("smollm2-135m"))
+    view = clew.open("smollm2-135m").through(*clew.Dictionary.load("smollm2-135m"))
     texts = Labelled("two", ("What a vile fool", "What a fine day"), {"tone": ("rude", "kind")})
-    stack = clew.edit(lens, texts, by="unit_scaling", avoid="rude", at="resid.15", factor=-1.0)
+    stack = clew.edit(view, texts, by="unit_scaling", avoid="rude", at="resid.15", factor=-1.0)
     ```
     """
     chosen = choose(model, labelled, avoid=avoid, at=at, units=units, rank=rank, skip=skip, labelling=labelling)

@@ -59,10 +59,10 @@ def unit_steering(
     ```python
     from clew.data.labels.labelled import Labelled
 
-    lens = clew.open("smollm2-135m").through(*clew.Dictionary.load("smollm2-135m"))
+    view = clew.open("smollm2-135m").through(*clew.Dictionary.load("smollm2-135m"))
     texts = Labelled("two", ("What a vile fool", "What a fine day"), {"tone": ("rude", "kind")})
-    stack = clew.edit(lens, texts, by="unit_steering", avoid="rude", at="resid.15", tier="prompt", strength=2.0)
-    print(lens.edited(stack).generate("Hello, you"))
+    stack = clew.edit(view, texts, by="unit_steering", avoid="rude", at="resid.15", tier="prompt", strength=2.0)
+    print(view.edited(stack).generate("Hello, you"))
     ```
     """
     if tier not in get_args(Tier):

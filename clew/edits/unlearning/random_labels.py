@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from clew.data.facts.secrets import Secrets
 from clew.models import Model
-from clew.readings.answers import Row, learn
+from clew.readings.answers import Example, learn
 from clew.sites import Weight
 from clew.stack import Stack
 
@@ -55,7 +55,7 @@ def random_labels(
     return Stack(tuple(updates), f"random labels: {evidence.name}", about)
 
 
-def drawn(rows: Sequence[Row], seed: int) -> list[Row]:
+def drawn(rows: Sequence[Example], seed: int) -> list[Example]:
     """The same prompts with random answers of the same lengths; nowhere the true token.
 
     Raises: ValueError where all answers are one token over and over, so that no other can be drawn.

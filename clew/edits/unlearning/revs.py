@@ -27,7 +27,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clew.changes import Update
-from clew.data.facts.secrets import Secrets, Target
+from clew.data.facts.secrets import RareToken, Secrets
 from clew.edits._passage import STRAIGHT, Passage, passage_of
 from clew.models import Model
 from clew.readings.readout import Readout, above
@@ -77,7 +77,7 @@ def revs(
     chosen = _checked(model, layers, (residual_band, mlp_band, neuron_band), neurons, active)
     readout = Readout.of(model)
     bands = [_ranks(band, len(readout.unembed)) for band in (residual_band, mlp_band, neuron_band)]
-    plan = Plan(readout, bands[0], bands[1], bands[2], neurons, active, faithful)
+    plan = Settings(readout, bands[0], bands[1], bands[2], neurons, active, faithful)
     passages = {layer: passage_of(model, layer) for layer in chosen}
     if faithful and not all(passage is STRAIGHT for passage in passages.values()):
         raise ValueError(
@@ -86,7 +86,9 @@ def revs(
     targets, now = evidence.targets(model.tokenizer, tokens), model
     sites = {layer: [Site(part, layer) for part in ("neuron", "mlp_out", "mlp", "resid")] for layer in chosen}
     for target in targets:
-        trace = now.run(torch.tensor([target.context]), read=[site for some in sites.values() for site in some], keep=0)
+        trace = now.run(
+            torch.tensor([target.context]), read=[site for some in sites.values() for site in some], logits=0
+        )
         for layer in chosen:
             flows = [trace[site][0, -1] for site in sites[layer]]
             weight = Weight(f"down.{layer}")
@@ -95,12 +97,12 @@ def revs(
                 update = _update(weight, now.body.linear(weight).matrix(), units, columns)
                 now = replace(now.edited(update), edits=model.edits)  # the factors of every step are not kept
                 later = [site for other in chosen if other >= layer for site in sites[other]]
-                trace = now.run(torch.tensor([target.context]), read=later, keep=0)
+                trace = now.run(torch.tensor([target.context]), read=later, logits=0)
     return _collected(model, now, chosen, evidence, targets)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Settings:
     """Which neurons of a layer to edit for a token, and how; bands in ranks."""
 
     readout: Readout
@@ -118,7 +120,7 @@ class Plan:
         raw: Float[Tensor, " d_model"],
         mlp: Float[Tensor, " d_model"],
         resid: Float[Tensor, " d_model"],
-        target: Target,
+        target: RareToken,
         passage: Passage,
     ) -> tuple[Int[Tensor, " edited"], Float[Tensor, "edited d_model"]]:
         """The neurons to edit, best first, and their new columns; none where the token is low enough.
@@ -202,7 +204,9 @@ def _update(weight: Weight, matrix: Tensor, units: Tensor, columns: Tensor) -> U
     return Update(weight, left=left, right=right)
 
 
-def _collected(model: Model, now: Model, layers: Sequence[int], evidence: Secrets, targets: Sequence[Target]) -> Stack:
+def _collected(
+    model: Model, now: Model, layers: Sequence[int], evidence: Secrets, targets: Sequence[RareToken]
+) -> Stack:
     """All that was done to each layer as one update."""
     updates, sizes = [], []
     for layer in layers:

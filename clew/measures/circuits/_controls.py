@@ -8,10 +8,10 @@ from jaxtyping import Bool, Int
 
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.measures.circuits._edges import EdgeTrial
-from clew.measures.circuits._judge import Judge
-from clew.measures.circuits._nodes import Trial
+from clew.measures.circuits._nodes import NodeTrial
 from clew.measures.circuits._overlap import edge_ids, node_ids
 from clew.measures.circuits._parts import judged
+from clew.measures.circuits._trial import Trial
 from clew.sites import Site
 
 
@@ -57,7 +57,7 @@ def _kinds(circuit: Circuit, pool: Circuit, depth_matched: bool) -> tuple[Int[np
     edges = circuit.kind.by_edges
     if edges != pool.kind.by_edges:
         raise ValueError(
-            "a circuit of the component graph needs a pool of its edges, and one of a lens a pool of nodes"
+            "a circuit of the component graph needs a pool of its edges, and one of a view a pool of nodes"
         )
     if not depth_matched:
         return tuple(np.zeros(len(c.weight) if edges else len(c), np.int64) for c in (pool, circuit))
@@ -78,10 +78,10 @@ def _layer(site: Site) -> int:
     return -1 if site.layer is None else site.layer
 
 
-def pool_of(trial: Judge, circuit: Circuit, pool: Circuit | None) -> Circuit:
+def pool_of(trial: Trial, circuit: Circuit, pool: Circuit | None) -> Circuit:
     """What random circuits are drawn from: the given pool, or all that the trial can take away.
 
-    Of a lens those are all units, at the positions at which the circuit has nodes, and the errors if it has any.
+    Of a view those are all units, at the positions at which the circuit has nodes, and the errors if it has any.
     Raises: ValueError for a pool that does not hold the circuit.
     """
     if pool is not None:
@@ -90,7 +90,7 @@ def pool_of(trial: Judge, circuit: Circuit, pool: Circuit | None) -> Circuit:
         return pool
     if isinstance(trial, EdgeTrial):
         return trial.graph.circuit(torch.zeros(trial.graph.legal.shape))
-    assert isinstance(trial, Trial)
+    assert isinstance(trial, NodeTrial)
     errors, positions = bool((circuit.unit == ERROR).any()), np.unique(circuit.position)
     positions = positions[:1] if ANYWHERE in positions else positions
     columns: dict[str, list[np.ndarray]] = {"site": [], "unit": [], "position": []}

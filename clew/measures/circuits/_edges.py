@@ -9,14 +9,14 @@ from torch import Tensor
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
-from clew.measures.circuits._judge import Judge
+from clew.measures.circuits._trial import Trial
 from clew.models import Model
 from clew.models.graph.components import Components
 from clew.models.graph.paths import Paths
 from clew.readings.contrast import edge_tokens
 
 
-class EdgeTrial(Judge):
+class EdgeTrial(Trial):
     """A model and some prompts: measures any number of component circuits by their edges, against the same two ends.
 
     Whole is the model as it is, empty is every reader reading the patch prompt's stream; each costs one forward, and
@@ -40,7 +40,7 @@ class EdgeTrial(Judge):
         for batch in self.batches:
             assert batch.patch is not None
             reads = [*self.graph.source_sites, *behaviour.needs.reads]
-            run = model.run(batch.patch, read=reads, keep=1)
+            run = model.run(batch.patch, read=reads, logits=1)
             self._paths.append(Paths(self.graph, model, self.graph.writes(run)))
             empty.append(behaviour.measured(run, batch).detach())
         self.empty = torch.cat(empty).cpu().double().numpy()

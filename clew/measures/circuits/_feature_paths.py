@@ -18,12 +18,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from clew.changes import Set, SiteEdit
+from clew.changes import ActivationEdit, Set
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.data.behaviours.metrics import measured, needs
 from clew.dictionaries import Dictionary
-from clew.measures.circuits._nodes import Trial
+from clew.measures.circuits._nodes import NodeTrial
 from clew.models import Model, Trace
 from clew.models.trace import as_read
 from clew.readings.contrast import batch_tokens, check_fits
@@ -37,7 +37,7 @@ Instead = Callable[[Site], tuple[Tensor | float, Tensor | float]]
 class FeaturePaths:
     """Any edges between the nodes of one circuit, measured on the prompts and with the ablation of a trial of nodes."""
 
-    def __init__(self, trial: Trial, circuit: Circuit, *, tokens: int) -> None:
+    def __init__(self, trial: NodeTrial, circuit: Circuit, *, tokens: int) -> None:
         lengths = {b.clean.shape[1] for b in trial.batches}
         check_fits(trial.model, circuit, lengths)
         placed = circuit.position != ANYWHERE
@@ -84,7 +84,7 @@ class FeaturePaths:
             start, end = (ends[side[wrong[0]]] for side in (self.circuit.source, self.circuit.target))
             raise ValueError(
                 f"the circuit has an edge from {start} to {end}, which does not read it but through other sites of the "
-                "lens; wire the nodes in this lens, with find(model, behaviour, circuit, by='edges')"
+                "view; wire the nodes in this view, with find(model, behaviour, circuit, by='edges')"
             )
 
     def circuit_metric(self, wired: Circuit) -> np.ndarray:
@@ -100,7 +100,7 @@ class FeaturePaths:
         self, wired: Circuit, live: Bool[np.ndarray, " node"], batch: Batch, instead: Instead
     ) -> Float[Tensor, " example"]:
         share = len(batch) / len(self.trial.whole)
-        base = None if "resume" in self.model.body.refused else self.model.run(batch.clean, keep=1, record=True)
+        base = None if "resume" in self.model.body.refused else self.model.run(batch.clean, logits=1, record=True)
         held = {s: Held(self.model.dictionaries[s], self.columns[s], batch, *instead(s)) for s in self.trial.sites}
         for site, state in held.items():
             nodes = self.nodes(site)[live[self.nodes(site)]]
@@ -114,13 +114,13 @@ class FeaturePaths:
                 sent[chosen] = seats
                 edits = list(self._edits(wired, held, site, np.append(sent, -1), copies))  # the last one: OUTPUT
                 reads = (state.dictionary.reads, site)
-                run = self.model.run(batch.clean.repeat(copies, 1), read=reads, edits=edits, keep=0, base=base)
+                run = self.model.run(batch.clean.repeat(copies, 1), read=reads, edits=edits, logits=0, base=base)
                 state.take(run, state.table(wired, chosen, seats, copies))
                 self.passes += copies * share
         only_output = np.append(np.full(len(wired), -1), 0)
         edits = list(self._edits(wired, held, None, only_output, 1))
         metric = self.trial.behaviour.metric
-        run = self.model.run(batch.clean, read=needs(metric).reads, edits=edits, keep=1, base=base)
+        run = self.model.run(batch.clean, read=needs(metric).reads, edits=edits, logits=1, base=base)
         self.passes += share
         return measured(metric, run, batch).detach()
 
@@ -131,7 +131,7 @@ class FeaturePaths:
         site: Site | None,
         sent: Int[np.ndarray, " node_and_output"],
         copies: int,
-    ) -> Iterator[SiteEdit]:
+    ) -> Iterator[ActivationEdit]:
         """Sets the sites that a site reads. Args: sent: the copy in which each node, and the metric, takes its value."""
         copy, sites = sent[wired.target], wired.site[wired.source]
         for leaf in self.reads[site]:
@@ -228,19 +228,19 @@ class Held:
 
 
 def what_is_read(model: Model, behaviour: Behaviour, sites: list[Site]) -> dict[Site | None, dict[Site, bool]]:
-    """By site of a lens (None: the metric): each site it reads with no other between, and whether at its own position alone.
+    """By site of a view (None: the metric): each site it reads with no other between, and whether at its own position alone.
 
-    A lens site is a leaf of a cut run, so what its values reach is found by one backward pass from each site.
+    A view site is a leaf of a cut run, so what its values reach is found by one backward pass from each site.
     """
     batch = next(behaviour.first(1).batches(model))
     reads = behaviour.needs.reads
-    run = model.run(batch.clean, read=reads, cut=True, keep=1)
+    run = model.run(batch.clean, read=reads, leaves=True, logits=1)
     assert run.logits is not None
     ends: dict[Site | None, list[Tensor]] = {None: [behaviour.measured(run, batch) if reads else run.logits[:, -1]]}
     for site in sites:
         dictionary = model.dictionaries[site]
         ends[site] = [run.arrived[site][:, -1]]
-        if dictionary.spans_sites:  # what it reads may be a lens site itself, and then it is a leaf
+        if dictionary.spans_sites:  # what it reads may be a view site itself, and then it is a leaf
             ends[site].append(run.values[dictionary.reads][:, -1])
     found: dict[Site | None, dict[Site, bool]] = {}
     generator = torch.Generator().manual_seed(0)

@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clew.changes import Set, SiteEdit
+from clew.changes import ActivationEdit, Set
 from clew.circuits.circuit import ANYWHERE, ERROR, Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
-from clew.measures.circuits._judge import Judge
+from clew.measures.circuits._trial import Trial
 from clew.models import Model, Trace
 from clew.readings.ablation import Ablation
 from clew.readings.contrast import batch_tokens, check_fits, means, read_sites, resampled, state
 from clew.sites import Site
 
 
-class Trial(Judge):
+class NodeTrial(Trial):
     """A model, some prompts and a way to ablate: measures any number of circuits against the same two ends."""
 
     unit = "node"
@@ -35,7 +35,7 @@ class Trial(Judge):
         self.sites = [s for s in model.dictionaries if s.layer is None or s.layer >= start if s.part != "embed"]
         if not self.sites:
             raise ValueError(
-                f"with start={start} no site of the lens is left to ablate; {model.name} has {model.n_layers} layers"
+                f"with start={start} no site of the view is left to ablate; {model.name} has {model.n_layers} layers"
             )
         self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
         self._mean = means(model, behaviour, of="patch") if self.kind == "mean" and constants is None else None
@@ -60,7 +60,7 @@ class Trial(Judge):
     def _other_run(self, batch: Batch) -> Trace:
         tokens = batch.patch if self.kind == "patch" else resampled(batch, self.seed)
         assert tokens is not None
-        return self.model.run(tokens, read=read_sites(self.model), keep=0)
+        return self.model.run(tokens, read=read_sites(self.model), logits=0)
 
     def instead(self, batch: Batch, other: Trace | None, site: Site) -> tuple[Tensor | float, Tensor | float]:
         """What the code and the error become where they are ablated."""
@@ -80,12 +80,14 @@ class Trial(Judge):
         for batch, other in zip(self.batches, self.other, strict=True):
             edits = [] if keep is None else list(self._edits(batch, other, keep))
             reads = self.behaviour.needs.reads
-            run = self.model.run(batch.clean, read=reads, edits=edits, keep=1)
+            run = self.model.run(batch.clean, read=reads, edits=edits, logits=1)
             values.append(self.behaviour.measured(run, batch).detach())
         self.forwards += 1
         return torch.cat(values).cpu().double().numpy()
 
-    def _edits(self, batch: Batch, other: Trace | None, keep: Callable[[Site, int, int], Tensor]) -> Iterator[SiteEdit]:
+    def _edits(
+        self, batch: Batch, other: Trace | None, keep: Callable[[Site, int, int], Tensor]
+    ) -> Iterator[ActivationEdit]:
         for site in self.sites:
             dictionary = self.model.dictionaries[site]
             mask = keep(site, dictionary.n_units, batch.clean.shape[1]).to(batch.clean.device)

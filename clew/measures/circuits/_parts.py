@@ -7,15 +7,15 @@ from typing import Literal
 import numpy as np
 
 from clew.circuits.circuit import ERROR, Circuit
-from clew.measures.circuits._judge import Judge
-from clew.measures.circuits._nodes import Trial
+from clew.measures.circuits._nodes import NodeTrial
+from clew.measures.circuits._trial import Trial
 
 Per = Literal["node", "edge", "site"]
 
 
-def judged(trial: Judge, circuit: Circuit) -> Circuit:
+def judged(trial: Trial, circuit: Circuit) -> Circuit:
     """What a trial can take away of a circuit: nodes at sites that it ablates; of edges, those and their ends."""
-    if not isinstance(trial, Trial):
+    if not isinstance(trial, NodeTrial):
         return circuit.wired()
     ablated = np.isin(circuit.site, [i for i, site in enumerate(circuit.sites) if site in trial.sites])
     return circuit.keep(ablated & ((circuit.unit != ERROR) | (trial.ablation.errors == "nodes")))

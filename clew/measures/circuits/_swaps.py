@@ -39,7 +39,7 @@ class Swaps:
 
     def _look(self, batch: Batch) -> np.ndarray:
         """Record one batch; returns its metric."""
-        clean = self.model.run(batch.clean, read=[*self.contrast.sites, *self.reads], grad=True, keep=1)
+        clean = self.model.run(batch.clean, read=[*self.contrast.sites, *self.reads], grad=True, logits=1)
         other = self.contrast.other(batch)
         metric = measured(self.metric, clean, batch)
         grads = clean.gradients(-metric.sum())
@@ -78,7 +78,7 @@ class Swaps:
         changed = []
         for b, batch in enumerate(self.contrast.batches):
             edits = self._edits(batch, instead(b))
-            run = self.model.run(batch.clean, read=self.reads, edits=edits, keep=1)
+            run = self.model.run(batch.clean, read=self.reads, edits=edits, logits=1)
             changed.append(measured(self.metric, run, batch).detach().cpu().double().numpy())
         return np.abs(np.concatenate(changed) - self.whole)
 

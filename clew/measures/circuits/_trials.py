@@ -5,8 +5,8 @@ from __future__ import annotations
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.measures.circuits._edges import EdgeTrial
-from clew.measures.circuits._judge import Judge
-from clew.measures.circuits._nodes import Trial
+from clew.measures.circuits._nodes import NodeTrial
+from clew.measures.circuits._trial import Trial
 from clew.models import Model
 from clew.readings.ablation import Ablation
 
@@ -18,8 +18,8 @@ def trial_of(
     *,
     ablation: Ablation | str = Ablation(),
     seed: int = 0,
-) -> Judge:
-    """An `EdgeTrial` for a circuit of components with edges, else a `Trial` of nodes.
+) -> Trial:
+    """An `EdgeTrial` for a circuit of components with edges, else a `NodeTrial` of nodes.
 
     Args: ablation: "mean" for nodes by default; edges read the patch prompts, so only "patch" (or no kind) goes there.
     Raises: ValueError for a component circuit with nodes but no edges, an attribution graph with tokens and logits, or
@@ -29,7 +29,7 @@ def trial_of(
     how = Ablation.of(ablation)
     if not circuit.kind.by_edges:
         _check_graph(model, circuit)
-        return Trial(model, behaviour, how, seed=seed)
+        return NodeTrial(model, behaviour, how, seed=seed)
     if how.kind not in (None, "patch") or how.start or how.constants:
         raise ValueError(
             f"{how}: edges outside a component circuit read the patch prompt, everywhere; leave kind, start and constants "
@@ -44,11 +44,11 @@ def trial_of(
 
 
 def _check_graph(model: Model, circuit: Circuit) -> None:
-    """Raises: ValueError for an attribution graph with nodes that no site of the lens has."""
+    """Raises: ValueError for an attribution graph with nodes that no site of the view has."""
     beside = sorted({circuit.sites[i] for i in circuit.site} - set(model.dictionaries))
     if circuit.kind.of == "prompt_graph" and beside:
         raise ValueError(
             f"an attribution graph has nodes for tokens and logits too (here at {', '.join(map(str, beside))}), which cannot "
-            "be ablated as units; judge it with by='predicted_effects', or keep what the lens holds with "
+            "be ablated as units; judge it with by='predicted_effects', or keep what the view holds with "
             "circuit.keep(np.array([node.site in model.dictionaries for node in circuit]))"
         )

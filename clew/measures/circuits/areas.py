@@ -19,8 +19,8 @@ from clew.data.behaviours.behaviour import Behaviour
 from clew.evidence import half
 from clew.finder import load
 from clew.measures.circuits._areas import capped_cpr, check_sizes, cmd, cpr, no_signal, weights
-from clew.measures.circuits._judge import Judge
 from clew.measures.circuits._parts import judged
+from clew.measures.circuits._trial import Trial
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.readings.ablation import Ablation
@@ -59,7 +59,7 @@ def areas(
     """CPR, CMD and their log-k areas for a ranking, by signed and by absolute score, with bootstrap intervals.
 
     Args:
-        circuit: all scored edges of a component circuit, or all scored nodes of the lens (of `model.components()` for
+        circuit: all scored edges of a component circuit, or all scored nodes of the view (of `model.components()` for
             heads and MLPs). k counts shares of all edges there are, or of these nodes.
         sizes: shares k, rising; MIB's ten. The circuit of share k has the whole part of k times their number.
         select: how n are chosen: a file of clew/selection, or a function (circuit, n, *, signed) -> Circuit, such as
@@ -101,7 +101,7 @@ def areas(
 
 
 def _curve(
-    judge: Judge, ranked: Circuit, total: int, n: Sequence[int], choose: Select, known: dict[int, np.ndarray]
+    judge: Trial, ranked: Circuit, total: int, n: Sequence[int], choose: Select, known: dict[int, np.ndarray]
 ) -> Curve:
     """f at every size; `known` holds the metrics without anything and, once it was met, with everything."""
     metrics = []
@@ -136,12 +136,12 @@ def _selection(select: str | Select) -> Select:
     return choose
 
 
-def _ranked(judge: Judge, circuit: Circuit) -> Circuit:
+def _ranked(judge: Trial, circuit: Circuit) -> Circuit:
     """What is ranked: all edges, or the nodes that the judge ablates, without edges, which a selection would choose."""
     return circuit if judge.unit == "edge" else judged(judge, circuit).keep_edges(np.zeros(0, np.int64))
 
 
-def _rows(judge: Judge, curves: Mapping[str, Curve], k: np.ndarray, n: Sequence[int], seed: int) -> Iterator[Row]:
+def _rows(judge: Trial, curves: Mapping[str, Curve], k: np.ndarray, n: Sequence[int], seed: int) -> Iterator[Row]:
     examples = len(judge.whole)
 
     def row(measure: str, of: str, statistic: Callable[[np.ndarray], float], count: int | None = None) -> Row:
@@ -176,7 +176,7 @@ def _bare(measure: str, value: float, of: str) -> Row:
 
 
 def _notes(
-    judge: Judge, circuit: Circuit, ranked: Circuit, k: np.ndarray, f: Mapping[str, np.ndarray], tolerance: float
+    judge: Trial, circuit: Circuit, ranked: Circuit, k: np.ndarray, f: Mapping[str, np.ndarray], tolerance: float
 ) -> Iterator[str]:
     yield f"{judge.forwards} forwards over the prompts; k counts shares of {judge.total(ranked)} {judge.unit}s"
     if (missing := judge.total(ranked) - judge.size(ranked)) > 0:
@@ -200,7 +200,7 @@ def _drops_a_trunk(k: np.ndarray, f: Mapping[str, np.ndarray]) -> bool:
     return bool(small.any() and (f[SIGNED][small] < FLAT).all() and (f[ABSOLUTE][small] >= FLAT).any())
 
 
-def _dropped_trunk(judge: Judge, ranked: Circuit) -> dict[str, float]:
+def _dropped_trunk(judge: Trial, ranked: Circuit) -> dict[str, float]:
     """The three strongest negative edges out of the input (or any edges, or nodes), by name."""
     if judge.unit == "node":
         index = _strongest_negative(ranked.score, np.ones(len(ranked), bool))
@@ -221,7 +221,7 @@ def _strongest_negative(value: np.ndarray, among: np.ndarray) -> np.ndarray:
     return index[np.argsort(value[index], kind="stable")[:3]]
 
 
-def _trunk_notes(trunk: Mapping[str, float], judge: Judge) -> Iterator[str]:
+def _trunk_notes(trunk: Mapping[str, float], judge: Trial) -> Iterator[str]:
     if trunk:
         named = ", ".join(f"{name} (score {score:.3g})" for name, score in trunk.items())
         yield (

@@ -15,10 +15,10 @@ import torch
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.evidence import half
-from clew.measures.circuits._judge import Judge
 from clew.measures.circuits._overlap import alike, edge_ids, jaccard, node_ids, on_union, strongest, usable
 from clew.measures.circuits._prompt_groups import PromptGroups
 from clew.measures.circuits._rerun import Rerun
+from clew.measures.circuits._trial import Trial
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.readings.ablation import Ablation
@@ -64,7 +64,7 @@ def change(
       that it needs no correction. change, of a layer: the change summed over the layer's nodes.
     - faithfulness of the circuit given and of as many of the child's strongest nodes, in both models.
     Costs: 4 searches, and 6 forwards.
-    Raises: ValueError for a child of another vocabulary, or without a site of the lens.
+    Raises: ValueError for a child of another vocabulary, or without a site of the view.
     """
     if of == "parent":
         raise ValueError("of='parent' is what the model itself is called in the table; call the child otherwise")
@@ -104,7 +104,7 @@ def change(
     )
 
 
-def _metrics(before: Judge, after: Judge, of: str) -> Iterator[Row]:
+def _metrics(before: Trial, after: Trial, of: str) -> Iterator[Row]:
     """The behaviour in both models, and its change on the same prompts."""
     n = len(before.whole)
     columns = {

@@ -41,7 +41,7 @@ def controls(
 
     Args:
         pool: what random circuits are drawn from, such as all that `find` scored; it must hold the circuit. By default
-            every unit of the lens, most of which do nothing if it is a sparse dictionary, or every edge.
+            every unit of the view, most of which do nothing if it is a sparse dictionary, or every edge.
         draws: how many random circuits.
         depth_matched: draw as many nodes at every site, or edges between every two layers, as the circuit has. A
             site that the circuit takes whole (an MLP as one unit) is then in every draw; False matches the number only.

@@ -19,9 +19,9 @@ from clew.data.behaviours.behaviour import Behaviour
 from clew.evidence import half
 from clew.measures.circuits._edges import EdgeTrial
 from clew.measures.circuits._feature_paths import FeaturePaths
-from clew.measures.circuits._judge import Judge
-from clew.measures.circuits._nodes import Trial
+from clew.measures.circuits._nodes import NodeTrial
 from clew.measures.circuits._parts import judged
+from clew.measures.circuits._trial import Trial
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.models.graph.components import Components
@@ -44,7 +44,7 @@ def edge_faithfulness(
     """Faithfulness of a circuit's n strongest edges for each n, beside that of its nodes and of random edges.
 
     Args:
-        circuit: nodes of the lens with the edges between them (find(..., by="edges")), or a component graph.
+        circuit: nodes of the view with the edges between them (find(..., by="edges")), or a component graph.
         sizes: numbers of edges; sizes beyond the circuit are left out, and all of its edges are always judged.
         random: beside each size, the mean over this many draws of as many edges between the circuit's nodes, as many
             of them into the metric, among all pairs of which one can read the other; none beside the size of all pairs.
@@ -57,9 +57,9 @@ def edge_faithfulness(
         (all of them, each seeing every other), and of the "nodes joined" by the n edges: what the n edges would carry
         were no edge between their ends missing. With every such edge in place the two are equal.
     Costs: a forward for each budget of components. For features, at each site, one pass of the blocks from the lowest
-        site that is read there (one block, in a lens that has every residual) for each set of incoming edges among the
+        site that is read there (one block, in a view that has every residual) for each set of incoming edges among the
         nodes that lead to the metric; `provenance["passes"]` counts them in passes over all prompts.
-    Raises: ValueError for a circuit without edges, or with edges that jump over a site of the lens.
+    Raises: ValueError for a circuit without edges, or with edges that jump over a site of the view.
     """
     used = half(behaviour, "test", held_out)
     trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
@@ -71,18 +71,20 @@ def edge_faithfulness(
         )
     if min(sizes, default=1) < 1:
         raise ValueError(f"sizes are numbers of edges, from 1 on; {list(sizes)} were given")
-    if isinstance(trial, Trial):
+    if isinstance(trial, NodeTrial):
         paths = FeaturePaths(trial, whole, tokens=tokens)
         every = paths.every_edge()
     else:
         assert isinstance(trial, EdgeTrial)
         paths, every = trial, _every_edge(trial.graph, whole)
-    rows = [_row(trial, "nodes", trial.circuit_metric(whole), len(whole), "node")] if isinstance(trial, Trial) else []
+    rows = (
+        [_row(trial, "nodes", trial.circuit_metric(whole), len(whole), "node")] if isinstance(trial, NodeTrial) else []
+    )
     generator = np.random.default_rng(seed)
     for n in sorted({n for n in sizes if n < total} | {total}):
         chosen = whole.strongest_edges(n)
         rows.append(_row(trial, "edges", paths.circuit_metric(chosen), n, "edge"))
-        if isinstance(trial, Trial):
+        if isinstance(trial, NodeTrial):
             joined = chosen.wired()
             rows.append(_row(trial, "nodes joined", trial.circuit_metric(joined), len(joined), "node"))
         if random and n < len(every.weight):
@@ -118,6 +120,6 @@ def _every_edge(graph: Components, circuit: Circuit) -> Circuit:
     return whole.keep(np.array([key in names for key in whole.keys()]))  # noqa: SIM118 (a method that makes a list)
 
 
-def _row(trial: Judge, of: str, metric: np.ndarray, size: int, unit: str) -> Row:
+def _row(trial: Trial, of: str, metric: np.ndarray, size: int, unit: str) -> Row:
     share, n = trial.share(metric), len(metric)
     return Row("faithfulness", share(np.arange(n)), *bootstrap(share, n, seed=trial.seed), of, size, n, unit)

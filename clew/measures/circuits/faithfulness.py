@@ -29,7 +29,7 @@ def faithfulness(
     """Faithfulness and completeness of a circuit, with bootstrap intervals over prompts.
 
     Args:
-        circuit: nodes of the lens, or a wired circuit of components, which is then judged by its edges.
+        circuit: nodes of the view, or a wired circuit of components, which is then judged by its edges.
         ablation: what becomes of all else: an Ablation (kind, errors, start, constants), or its kind in a word: "mean",
             "zero", "resample" or "patch".
         held_out: measure on the behaviour's test half; False measures on all that is given.

@@ -18,8 +18,8 @@ from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.evidence import half
 from clew.measures.circuits._controls import held, pool_of, random_path
-from clew.measures.circuits._judge import Judge
 from clew.measures.circuits._parts import judged, names
+from clew.measures.circuits._trial import Trial
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.readings.ablation import Ablation
@@ -159,7 +159,7 @@ def _weakest(n: int, epsilon: float, alpha: float) -> str:
 
 
 def _minimality(
-    trial: Judge,
+    trial: Trial,
     circuit: Circuit,
     pool: Circuit,
     kept: np.ndarray,
@@ -187,7 +187,7 @@ def _minimality(
 
 
 def _idle(
-    trial: Judge, pool: Circuit, mine: np.ndarray, kept: np.ndarray, draws: int, random: np.random.Generator
+    trial: Trial, pool: Circuit, mine: np.ndarray, kept: np.ndarray, draws: int, random: np.random.Generator
 ) -> Iterator[float]:
     """The change of the metric when a random part is taken out of a circuit that was inflated by it."""
     if mine.all():
@@ -207,5 +207,5 @@ def _idle(
         yield _change(trial, pool, inflated, whole)
 
 
-def _change(trial: Judge, pool: Circuit, mask: np.ndarray, before: np.ndarray) -> float:
+def _change(trial: Trial, pool: Circuit, mask: np.ndarray, before: np.ndarray) -> float:
     return float(np.abs(trial.circuit_metric(trial.draw(pool, np.flatnonzero(mask))) - before).mean())

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.changes import Set, SiteEdit
+from clew.changes import ActivationEdit, Set
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.data.behaviours.metrics import measured, needs
@@ -46,7 +46,7 @@ def predicted_effects(
     """Pearson's r, the slope of intervened on predicted, and Spearman's rho, over nodes and over edges.
 
     A node is ablated at each of its positions at once, and its score is compared with the drop of the metric. An edge
-    is judged by what its target loses when its source is ablated while every other site of the lens in between
+    is judged by what its target loses when its source is ablated while every other site of the view in between
     stays as it is: in the metric through the target's gradient, or, for an attribution graph, in the target's own
     activation. An edge of components is patched alone in the path from its source to its reader.
 
@@ -58,7 +58,7 @@ def predicted_effects(
 
     Returns: a Report with the rows r, slope and spearman, `of` nodes and edges, intervals over those parts. Costs:
     one forward from its site up for each part.
-    Raises: ValueError for a circuit of another lens, a query-key graph, a circuit of weights, or an attribution graph of
+    Raises: ValueError for a circuit of another view, a query-key graph, a circuit of weights, or an attribution graph of
         a prompt that the behaviour lacks.
     """
     if circuit.kind.of == "attention":
@@ -75,7 +75,7 @@ def predicted_effects(
         trial = Interventions(model, used, circuit, baseline, seed)
         of_node = np.array([i for i in range(len(circuit)) if trial.can_ablate(i)], int)
         if not len(of_node):
-            raise ValueError("no node of the circuit is at a site of this lens, so there is nothing to ablate")
+            raise ValueError("no node of the circuit is at a site of this view, so there is nothing to ablate")
         of_edge = np.array([e for e in range(len(circuit.weight)) if trial.can_ablate(int(circuit.source[e]))], int)
         tried = of_node[_some(circuit.score[of_node], nodes, drawn, random)]
         wired = of_edge[_some(circuit.weight[of_edge], edges, drawn, random)]
@@ -179,20 +179,20 @@ class Interventions:
             model, behaviour, baseline or ("zero" if self.graph else made.get("baseline")), seed=made.get("seed", seed)
         )
         self.model, self.circuit, self.nodes = model, circuit, circuit.nodes
-        lens = np.array([s in model.dictionaries or not self.graph for s in circuit.sites], bool)
-        check_fits(model, circuit.keep(lens[circuit.site]), {b.clean.shape[1] for b in self.contrast.batches})
+        view = np.array([s in model.dictionaries or not self.graph for s in circuit.sites], bool)
+        check_fits(model, circuit.keep(view[circuit.site]), {b.clean.shape[1] for b in self.contrast.batches})
         self._runs = [self._clean(batch) for batch in self.contrast.batches]
 
     def _clean(self, batch: Batch) -> tuple[Batch, Trace, Trace | None, Tensor, dict[Site, Tensor]]:
         metric = self.contrast.behaviour.metric
         read = {*self.contrast.sites, *needs(metric).reads, *(Site("embed"), Site("final"))}
-        clean = self.model.run(batch.clean, read=read, grad=True, keep=1, record=True)
+        clean = self.model.run(batch.clean, read=read, grad=True, logits=1, record=True)
         value = measured(metric, clean, batch)
         grads = clean.gradients(-value.sum()) if value.requires_grad else {}
         return batch, clean, self.contrast.other(batch), value.detach(), grads
 
     def can_ablate(self, index: int) -> bool:
-        """Whether the lens has this node; a token of an attribution graph is its embedding."""
+        """Whether the view has this node; a token of an attribution graph is its embedding."""
         site = self.nodes[index].site
         return site in self.model.dictionaries or (self.graph and site.part == "embed")
 
@@ -205,7 +205,7 @@ class Interventions:
         return float(torch.cat(drops).mean())
 
     def edge(self, index: int) -> float:
-        """What the target loses through this edge alone: sites of the lens between the two are held."""
+        """What the target loses through this edge alone: sites of the view between the two are held."""
         source = self.nodes[int(self.circuit.source[index])]
         to = int(self.circuit.target[index])
         target = None if to == OUTPUT else self.nodes[to]
@@ -239,7 +239,7 @@ class Interventions:
             return (grad * (after.error - before.error))[:, where].sum((1, 2))
         return dictionary.fold(dictionary.pull(grad) * (after.code - before.code))[:, where, target.unit].sum(1)
 
-    def _ablation(self, node: Node, clean: Trace, other: Trace | None) -> SiteEdit:
+    def _ablation(self, node: Node, clean: Trace, other: Trace | None) -> ActivationEdit:
         """The edit that gives one node its other state."""
         dictionary = self.model.dictionaries.get(node.site)
         keep = torch.ones(clean.tokens.shape[1], 1, dtype=torch.bool, device=clean.tokens.device)
@@ -252,6 +252,6 @@ class Interventions:
         others = torch.arange(dictionary.n_units, device=keep.device) != node.unit
         return Set(node.site, value=there.code, keep=keep | dictionary.unfold(others), basis="code")
 
-    def _run(self, batch: Batch, clean: Trace, edits: list[SiteEdit], read: list[Site] | None = None) -> Trace:
+    def _run(self, batch: Batch, clean: Trace, edits: list[ActivationEdit], read: list[Site] | None = None) -> Trace:
         reads = [*(read or ()), *self.contrast.behaviour.needs.reads]
-        return self.model.run(batch.clean, read=reads, edits=edits, keep=1, base=clean)
+        return self.model.run(batch.clean, read=reads, edits=edits, logits=1, base=clean)

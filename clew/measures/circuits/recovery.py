@@ -50,7 +50,7 @@ def _nodes(circuit: Circuit, truth: Circuit) -> tuple[Float[np.ndarray, " unit"]
         if (node.site, node.unit) not in place:
             raise ValueError(
                 f"the circuit has the node {node.address}, and the true circuit is one of {', '.join(map(str, sites))}; "
-                "find it in the same lens, such as model.components()"
+                "find it in the same view, such as model.components()"
             )
         score[place[node.site, node.unit]] += np.nan_to_num(node.score)
     true[[place[node.site, node.unit] for node in truth if (node.site, node.unit) in place]] = True

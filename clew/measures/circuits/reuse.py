@@ -40,7 +40,7 @@ def reuse(
     """How much two circuits of one model share, against chance, and whether one does the other's work.
 
     Args:
-        circuit, other: what `behaviour` and `other_behaviour` run on, in one lens.
+        circuit, other: what `behaviour` and `other_behaviour` run on, in one view.
         n: compare the n nodes of largest |score| (n edges of largest |weight| of component graphs), and give all that
             a method scored; by default the circuits as they are. See `shared`.
         draws: shuffles of the null.
@@ -49,7 +49,7 @@ def reuse(
     Returns: the rows of `shared`; with `other_behaviour` also the faithfulness on both behaviours of a behaviour's own
     circuit, of the other's, and of what they share, and reuse: the faithfulness of the other's circuit over that of the
     own one. Intervals over prompts.
-    Raises: ValueError for circuits of two lenses, or of edges and of nodes, or of components without edges.
+    Raises: ValueError for circuits of two views, or of edges and of nodes, or of components without edges.
     """
     pair = comparable(circuit, other)
     rows = list(shared(*pair, n=n, draws=draws, seed=seed))
@@ -81,7 +81,7 @@ def shared(
     """How many nodes and edges two circuits share, beside a null; needs no model.
 
     The null gives the other circuit's nodes random places: at their own sites, so that as many stay at each depth
-    ("within sites"), or anywhere ("over all sites"); its edges go with them. Places are all units of the lens,
+    ("within sites"), or anywhere ("over all sites"); its edges go with them. Places are all units of the view,
     times positions where nodes have them. Where circuits are cut down to `n`, places are the nodes that either held
     before: fairer against dictionaries, most of whose units never act.
 
@@ -138,7 +138,7 @@ def comparable(circuit: Circuit, other: Circuit) -> tuple[Circuit, Circuit]:
         if circuit.units[site] != other.units[site] or len(prints) > 1:
             raise ValueError(
                 f"the circuits see {site} through two dictionaries ({circuit.units[site]} and {other.units[site]} "
-                "units), so their unit numbers have nothing in common; find both in one lens"
+                "units), so their unit numbers have nothing in common; find both in one view"
             )
     one, two = alike([circuit, other])
     return one, two

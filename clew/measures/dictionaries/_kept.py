@@ -28,7 +28,7 @@ class Kept:
 
 def placed(model: Model, dictionary: Dictionary) -> Dictionary:
     """The dictionary on the model's device. Raises: ValueError when the model has no such site, or another width there."""
-    return replace(model, edits=(), lens=None).through(dictionary).dictionaries[dictionary.writes]
+    return replace(model, edits=(), view=None).through(dictionary).dictionaries[dictionary.writes]
 
 
 def kept(model: Model, windows: Windows, *dictionaries: Dictionary, tokens: int = 0) -> Iterator[tuple[Kept, ...]]:
@@ -38,7 +38,7 @@ def kept(model: Model, windows: Windows, *dictionaries: Dictionary, tokens: int 
     """
     sites = {s for d in dictionaries for s in (d.reads, d.writes)}
     for batch in windows.batches(tokens or at_once(max(d.n_units for d in dictionaries))):
-        trace = model.run(batch.ids, real=batch.real, read=sites, keep=0)
+        trace = model.run(batch.ids, real=batch.real, read=sites, logits=0)
         document, keep = of_tokens(batch), batch.keep.to(model.device)
         classes = None if batch.classes is None else batch.classes[batch.keep]
         yield tuple(

@@ -47,7 +47,7 @@ def see(model: Model, labelled: Labelled, dictionary: Dictionary, skip: int = 1)
             f"each unit of the {dictionary.kind} dictionary at {dictionary.writes} has several coordinates; "
             "this measure needs units of one number each"
         )
-    lens = model.through(dictionary)
+    view = model.through(dictionary)
     site = model.body.site(dictionary.writes)
     ids: list[list[int]] = [ids_of(model.tokenizer, text) for text in labelled.texts]
     shortest = min(range(len(ids)), key=lambda i: len(ids[i]))
@@ -59,9 +59,9 @@ def see(model: Model, labelled: Labelled, dictionary: Dictionary, skip: int = 1)
         )
     x, code = [torch.empty(0)] * len(ids), [torch.empty(0)] * len(ids)
     for length, index in by_length(ids):
-        rows = max(1, batch_tokens(lens) // length)
+        rows = max(1, batch_tokens(view) // length)
         for some in (index[start : start + rows] for start in range(0, len(index), rows)):
-            trace = lens.run(torch.tensor([ids[i] for i in some]), read={dictionary.reads, site}, keep=0)
+            trace = view.run(torch.tensor([ids[i] for i in some]), read={dictionary.reads, site}, logits=0)
             for values, found in ((trace[site], x), (trace.code(site), code)):
                 kept = values[:, skip:].mean(1) if at is None else values[:, at]
                 for i, row in zip(some, kept.detach().float().cpu(), strict=True):

@@ -70,7 +70,8 @@ def scr(
     seen, (learn, judge) = see(model, used, dictionary, skip), used.halves(fraction, seed)
     sides = seen.pick(learn), truth[:, list(learn)], seen.pick(judge), truth[:, list(judge)]
     trial = min(
-        (Trial.of(*sides, concept=concept, dictionary=dictionary) for concept in (0, 1)), key=lambda trial: trial.base
+        (Confounding.of(*sides, concept=concept, dictionary=dictionary) for concept in (0, 1)),
+        key=lambda trial: trial.base,
     )
     if trial.oracle - trial.base < 0.02:
         raise ValueError(
@@ -130,7 +131,7 @@ def _pairs(
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Confounding:
     """A probe with a bias, the units that should carry the bias, and the texts to judge on."""
 
     concept: int
@@ -146,7 +147,7 @@ class Trial:
     @classmethod
     def of(
         cls, learn: Seen, truth: np.ndarray, judge: Seen, judged: np.ndarray, *, concept: int, dictionary: Dictionary
-    ) -> Trial:
+    ) -> Confounding:
         """Args: truth, judged: [concept, example]."""
         together = np.flatnonzero(truth[0] == truth[1]).tolist()
         biased = fit(learn.x[together], truth[concept, together])

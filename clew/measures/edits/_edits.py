@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.changes import Add, Edit, Project, SiteEdit, Update
+from clew.changes import ActivationEdit, Add, Edit, Project, Update
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.facts.facts import Facts
 from clew.data.facts.secrets import Secrets
@@ -53,7 +53,7 @@ def _twin(model: Model, edit: Edit, generator: torch.Generator) -> Edit:
         assert left is not None
         size = product_norm(edit.left, edit.right) / product_norm(left, right)
         return replace(edit, left=left * size, right=right)
-    if isinstance(edit, SiteEdit) and edit.units is not None and edit.basis != "error":
+    if isinstance(edit, ActivationEdit) and edit.units is not None and edit.basis != "error":
         site = model.body.site(edit.at)
         width = model.body.widths[site] if edit.basis == "value" else model.dictionaries[site].n_units
         others = sorted(set(range(width)) - set(edit.units))

@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.data.facts.secrets import Secret, Secrets, Target
+from clew.data.facts.secrets import RareToken, Secret, Secrets
 from clew.models import Model
 from clew.models.likelihood import meeting
 from clew.models.trace import Trace
@@ -103,7 +103,7 @@ def extraction_attacks(
         hidden["resistance"] = np.min([hidden[a] for a in ("logit lens", "delta", "perturbation")], axis=0)
         for measure, values in hidden.items():
             add(measure, values, of)
-    attack = relearn and not edited.site_edits
+    attack = relearn and not edited.activation_edits
     if attack:
         again = relearnt(edited, evidence, relearn, weights, lr=lr, tokens=tokens, k=k, seed=seed)
         for (measure, of), values in again.items():
@@ -125,7 +125,9 @@ def extraction_attacks(
             "efficacy without (after, half asked) and what is said (after relearning)"
         )
     elif relearn:
-        notes.append(f"not attacked by relearning, which would not see {len(edited.site_edits)} edits of what flows")
+        notes.append(
+            f"not attacked by relearning, which would not see {len(edited.activation_edits)} edits of what flows"
+        )
     if retain is not None:
         notes.append("score: harmonic mean of efficacy and specificity")
     return Report(f"extraction attacks on {model.name} after {stack.name or 'an edit'}", tuple(rows), tuple(notes))
@@ -208,20 +210,20 @@ def relearnt(
     }
 
 
-def _run(model: Model, target: Target, *, read: Sequence[Site] = (), keep: int) -> Trace:
+def _run(model: Model, target: RareToken, *, read: Sequence[Site] = (), keep: int) -> Trace:
     """Run what comes before a target token, with those edits in force that mean a position of it."""
     ids = torch.tensor([target.context], device=model.device)
-    return meeting(model, ids, prompt=target.prompt).run(ids, prompt=target.prompt, read=read, keep=keep)
+    return meeting(model, ids, prompt=target.prompt).run(ids, prompt=target.prompt, read=read, logits=keep)
 
 
-def _states(model: Model, target: Target) -> Float[Tensor, "stream layer d_model"]:
+def _states(model: Model, target: RareToken) -> Float[Tensor, "stream layer d_model"]:
     """What flows where the target token is to be said."""
     sites = [[Site(part, layer) for layer in range(model.n_layers)] for part in STREAMS]
     trace = _run(model, target, read=[s for row in sites for s in row], keep=0)
     return torch.stack([torch.stack([trace[site][0, -1] for site in row]) for row in sites])
 
 
-def _best(targets: Sequence[Target], values: Sequence[float], secrets: int) -> Float[np.ndarray, " secret"]:
+def _best(targets: Sequence[RareToken], values: Sequence[float], secrets: int) -> Float[np.ndarray, " secret"]:
     """Of each secret, the value of its best hidden token."""
     return np.array([max(v for t, v in zip(targets, values, strict=True) if t.secret == i) for i in range(secrets)])
 

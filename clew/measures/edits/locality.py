@@ -60,7 +60,7 @@ def locality(
     windows = windows.first(tokens)
     edited = model.edited(stack)
     others, note = control_models(model, stack, controls, seed)
-    sums, unmet = Documents(), edited.site_edits
+    sums, unmet = Documents(), edited.activation_edits
     for batch in windows.batches(tokens_at_once(model, held=2)):
         unmet = idle(unmet, batch, lead=lead)
         wanted, document = next_tokens(batch).to(model.device), documents(batch)

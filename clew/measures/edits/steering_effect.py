@@ -89,7 +89,7 @@ def _measured(
 ) -> list[dict[float, Columns]]:
     """For each stack, what was measured at each strength, by example."""
     parts: dict[tuple[int, float], list[dict[str, Tensor]]] = defaultdict(list)
-    idle = model.edited(stacks[0]).site_edits
+    idle = model.edited(stacks[0]).activation_edits
     for batch in behaviour.batches(model, tokens=tokens):
         ids = cast(Tensor, batch.clean if on == "clean" else batch.patch)
         idle = unmet(idle, ids)
@@ -114,7 +114,7 @@ def _read(
 ) -> tuple[dict[str, Tensor], Float[Tensor, "batch vocab"]]:
     """What is measured of each example, and the logits; `unedited` are those to take the divergence from."""
     with torch.no_grad():
-        trace = meeting(model, ids).run(ids, read=behaviour.needs.reads, keep=1)
+        trace = meeting(model, ids).run(ids, read=behaviour.needs.reads, logits=1)
         logits = last_logits(trace)
         before = (logits if unedited is None else unedited).log_softmax(-1)
         if batch.reference is not None:

@@ -114,7 +114,7 @@ def _questions(model: Model, facts: Facts) -> tuple[list[Posed], list[Question]]
 
 def _check_met(model: Model, asked: Sequence[Posed]) -> None:
     """Raises: EditDidNotFire if an edit would do nothing to what was to be edited."""
-    idle = model.site_edits
+    idle = model.activation_edits
     for prompt, answer in asked:
         idle = unmet(idle, torch.tensor([[*prompt, *answer[:-1]]]), prompt=len(prompt))
     if idle:

@@ -55,8 +55,8 @@ def patchings(model: Model, behaviour: Behaviour, graph: Components) -> Iterator
     for batch in behaviour.batches(model, tokens=edge_tokens(graph)):
         assert batch.patch is not None
         with torch.no_grad():
-            clean = model.run(batch.clean, read=reads, keep=1, record=True)
-            other = graph.writes(model.run(batch.patch, read=graph.source_sites, keep=0))
+            clean = model.run(batch.clean, read=reads, logits=1, record=True)
+            other = graph.writes(model.run(batch.patch, read=graph.source_sites, logits=0))
             paths = Paths(graph, model, other, graph.writes(clean), clean)
             yield Patching(behaviour, batch, paths, behaviour.measured(clean, batch))
 

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.changes import Set, SiteEdit
+from clew.changes import ActivationEdit, Set
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.methods._nodes import Spread
@@ -95,7 +95,7 @@ class Scores:
 
     def writes(self, tokens: Tensor) -> Writes:
         """What the sources write on some prompts."""
-        return self.graph.writes(self.model.run(tokens, read=self.graph.source_sites, keep=0))
+        return self.graph.writes(self.model.run(tokens, read=self.graph.source_sites, logits=0))
 
     def other_tokens(self, batch: Batch) -> Tensor | None:
         """The prompts of the other state; None where it is not that of prompts."""
@@ -111,10 +111,10 @@ class Scores:
         self,
         tokens: Tensor,
         batch: Batch,
-        edits: Sequence[SiteEdit] = (),
+        edits: Sequence[ActivationEdit] = (),
         base: Trace | None = None,
         above: Site | None = None,
-    ) -> Run:
+    ) -> Backward:
         """A forward from which gradients can be had at every reader, or at those above a site."""
         reads = {Site("resid", self.graph.n_layers - 1), *self.behaviour.needs.reads}
         reads |= set(self.graph.source_sites) if above is None else set()
@@ -124,8 +124,8 @@ class Scores:
         body = self.model.body
         with state(body.module) as held:
             shared = heads_apart(held, body.module, body.attentions) if self.graph.ungrouped else []
-            trace = self.model.run(tokens, read=reads, edits=edits, grad=True, keep=1, base=base, record=base is None)
-        return Run(self.graph, trace, -self.behaviour.measured(trace, batch).sum(), shared)
+            trace = self.model.run(tokens, read=reads, edits=edits, grad=True, logits=1, base=base, record=base is None)
+        return Backward(self.graph, trace, -self.behaviour.measured(trace, batch).sum(), shared)
 
     def add(self, delta: Writes, pieces: Iterable[Piece], points: int) -> None:
         """Contract what the sources write with the gradients summed over points; examples stay apart."""
@@ -170,7 +170,7 @@ class Ends:
         self._clean = self._other = None
         return delta
 
-    def at(self, point: float) -> Run:
+    def at(self, point: float) -> Backward:
         """A run with embeddings this far on the way to the other end; the ends themselves are run once."""
         if point == 0:
             run = self.scores.run(self.batch.clean, self.batch)
@@ -185,7 +185,7 @@ class Ends:
 
 
 @dataclass
-class Run:
+class Backward:
     """One forward, tied to its loss."""
 
     graph: Components

@@ -1,11 +1,11 @@
 """Edges: how much of a node's effect comes through each node that its site reads.
 
 weight(u -> d) = [d / du of G_d . s_d] (other_u - clean_u), where s_d is the state of node d, G_d the gradient
-that gave its effect, and the derivative is taken at the clean run with every site of the lens between u and d held
+that gave its effect, and the derivative is taken at the clean run with every site of the view between u and d held
 still. Source: Marks et al. 2024 (arXiv:2403.19647), eq. 5 and appendix A; G_d is averaged along the path as in
 the reference implementation, and error nodes send edges as well as receive them (there they are exactly 0).
 
-How it is done: one clean run in which every lens site is cut, so that it becomes a leaf; then the gradient
+How it is done: one clean run in which every view site is cut, so that it becomes a leaf; then the gradient
 of G_d . s_d reaches exactly the leaves that d reads. Examples are independent, so one backward pass serves one row
 of every example; where no attention lies between, positions are too, and it serves one row of every
 position. Several copies of the batch are run side by side, and all rows are contracted by matrix products.
@@ -63,9 +63,9 @@ def edges(
         tokens: size of the batch in which copies of the examples are run side by side.
 
     Returns: the circuit with edges, all else as it was; the weights into a node add up to the part of its effect that
-    comes through the circuit. Edges into the metric carry what reaches it without passing another site of the lens: a
+    comes through the circuit. Edges into the metric carry what reaches it without passing another site of the view: a
     node's whole score where nothing else reads it.
-    Raises: ValueError for a circuit of another lens or of prompts of another length, or more than 20,000 nodes.
+    Raises: ValueError for a circuit of another view or of prompts of another length, or more than 20,000 nodes.
     """
     if len(circuit) > MOST:
         raise ValueError(f"{len(circuit)} nodes have too many pairs to wire; take circuit.top({MOST}) or fewer")
@@ -169,7 +169,7 @@ class Wiring:
         wanted = max((int(_turn(r[:, 0]).max()) + 1 for r in rows if len(r)), default=1)
         self.copies = max(1, min(wanted, self.tokens // self.batch.clean.numel()))
         reads = self.contrast.behaviour.needs.reads
-        self.cut = self.model.run(self.batch.repeat(self.copies).clean, cut=True, read=reads, keep=1)
+        self.cut = self.model.run(self.batch.repeat(self.copies).clean, leaves=True, read=reads, logits=1)
 
     def dictionary(self, site: Site) -> Dictionary:
         return self.model.dictionaries[site]
@@ -206,7 +206,7 @@ class Wiring:
             at = (turn[chunk] - first) * examples + rows[chunk, 0]
             outputs, cotangents = [], []
             for end, cotangent in self._cotangents(site, dictionary, rows[chunk]):
-                # What a transcoder reads may be a lens site itself, and then it is a leaf.
+                # What a transcoder reads may be a view site itself, and then it is a leaf.
                 arrived = self.cut.arrived[end] if end == site else self.cut.values[end]
                 if arrived.requires_grad:
                     full = torch.zeros_like(arrived).index_put(
@@ -289,7 +289,7 @@ class Wiring:
         return torch.cat([units, (grad * error).sum(-1, keepdim=True)], dim=-1)
 
     def into_the_metric(self) -> dict[Site, Float[Tensor, "example seq d"]]:
-        """d loss / d value at every site that the metric reads without another lens site in between."""
+        """d loss / d value at every site that the metric reads without another view site in between."""
         loss = -self.contrast.behaviour.measured(self.cut, self.batch.repeat(self.copies)).sum()
         leaves = list(self.model.dictionaries)
         grads = torch.autograd.grad(loss, [self.cut.values[s] for s in leaves], allow_unused=True, retain_graph=True)
@@ -310,16 +310,16 @@ def _turn(seats: Int[Tensor, " row"]) -> Int[Tensor, " row"]:
 
 
 def mixes_positions(model: Model, site: Site) -> bool:
-    """Whether attention that no lens site cuts lies between a site and the leaves it reads."""
-    lens = set(model.dictionaries)
+    """Whether attention that no view site cuts lies between a site and the leaves it reads."""
+    view = set(model.dictionaries)
     layer = model.n_layers - 1 if site.layer is None else site.layer
-    below = [s.layer for s in lens if s.part == "resid" and s < site]
+    below = [s.layer for s in view if s.part == "resid" and s < site]
     first = max((b for b in below if b is not None), default=-1) + 1
 
     def held(i: int) -> bool:
-        return Site("attn", i) in lens or Site("head", i) in lens
+        return Site("attn", i) in view or Site("head", i) in view
 
-    if site.part in ("pattern", "head") or (site.part == "attn" and Site("head", layer) not in lens):
+    if site.part in ("pattern", "head") or (site.part == "attn" and Site("head", layer) not in view):
         return True
     after_attention = site.part in ("resid", "final") or (
         site.part in ("mlp_in", "neuron", "mlp") and not model.body.parallel

@@ -32,7 +32,7 @@ def information_flow_routes(model: Model, behaviour: Behaviour, *, ungrouped: bo
     spread, examples = Spread(*graph.legal.shape), 0
     for batch in behaviour.batches(model, tokens=edge_tokens(graph)):
         with torch.no_grad():
-            trace = model.run(batch.clean, read={*graph.source_sites, *sum(streams.values(), ())}, keep=0)
+            trace = model.run(batch.clean, read={*graph.source_sites, *sum(streams.values(), ())}, logits=0)
             writes, shares = graph.writes(trace), {}
             for site, at in graph.reader_at.items():
                 key = streams[site]

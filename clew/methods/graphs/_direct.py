@@ -27,7 +27,7 @@ class Direct:
     Sources stand in this order: features by layer, position and unit; errors by layer and position; tokens.
 
     Args: tokens: one prompt. skip: leading positions whose features and errors are no sources. read: sites beside
-        those needed. Raises: ValueError for a lens of anything but transcoders from `mlp_in` to `mlp`.
+        those needed. Raises: ValueError for a view of anything but transcoders from `mlp_in` to `mlp`.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Direct:
         self.model, self.seq, self.skip, self.layers = model, tokens.shape[1], skip, model.n_layers
         self.leaves = [EMBED, *(Site("mlp", layer) for layer in range(self.layers))]
         reads = [*self.leaves, *(Site("mlp_in", layer) for layer in self.transcoders), FINAL, *read]
-        self.trace = model.run(tokens, read=reads, frozen=True, grad=True, keep=1)
+        self.trace = model.run(tokens, read=reads, frozen=True, grad=True, logits=1)
         self.written: list[Float[Tensor, "seq d_model"]] = []
         """[layer] what each MLP writes beyond its features: the error."""
         found: list[Int[Tensor, "feature 3"]] = []
@@ -143,7 +143,7 @@ class Direct:
 
 
 def transcoders(model: Model) -> dict[int, Learned]:
-    """The lens of a model by layer. Raises: ValueError unless each of it reads `mlp_in` and writes `mlp` of a layer."""
+    """The view of a model by layer. Raises: ValueError unless each of it reads `mlp_in` and writes `mlp` of a layer."""
     found: dict[int, Learned] = {}
     for site, dictionary in model.dictionaries.items():
         if site.part != "mlp" or dictionary.reads != Site("mlp_in", site.layer) or not isinstance(dictionary, Learned):

@@ -62,7 +62,7 @@ def attribution_graph(
     metric when the node goes to zero, its effects through other nodes included; `details` hold activations,
     influences, the bias of every target (what comes from no node) and the replacement and completeness scores of the
     graph before pruning.
-    Raises: ValueError for a lens that has no transcoders, a model whose attention patterns cannot be held, a metric that
+    Raises: ValueError for a view that has no transcoders, a model whose attention patterns cannot be held, a metric that
     compares with the clean run.
     Costs: one forward, and a backward without MLPs for every `rows` features.
     """

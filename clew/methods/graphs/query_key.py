@@ -46,7 +46,7 @@ def query_key(
 
     Args:
         model: seen through a dictionary of the stream that enters the block (`resid.{layer - 1}`; `embed` for layer
-            0), or of `attn_in.{layer}`, which goes first where the lens has both.
+            0), or of `attn_in.{layer}`, which goes first where the view has both.
         query, key: positions, negative ones from the end; the key to which the query attends most by default.
         versus: another key; what is explained is then score(key) - score(versus), which is what attention selects by.
         example: which clean prompt of the behaviour.
@@ -57,7 +57,7 @@ def query_key(
     and the projection); a node's score is the sum over its edges: what the score would lose without the node. All edges
     and `details["attention"]["parts"]["both biases"]` add up to the score. `details["attention"]` also holds the sums
     of the parts, the attention weight, and what the mask adds (a bias of position, which no feature writes).
-    Raises: ValueError for a lens without such a site, a key that the query cannot see, a norm whose scale cannot be
+    Raises: ValueError for a view without such a site, a key that the query cannot see, a norm whose scale cannot be
     held, or a model that does not compute its scores in transformers' attention interface.
     Costs: one forward up to the layer, and a backward per dimension of the head through its projections.
     """
@@ -81,7 +81,7 @@ def query_key(
     for p, sign in terms:
         product = sign * score.scaling * at_query.T @ score.parts(score.key[p], p)
         pairs[np.ix_(index[q], index[p])] += product.cpu().double().numpy()
-    other = None if patch is None else model.run(patch, read=score.reads, keep=0)
+    other = None if patch is None else model.run(patch, read=score.reads, logits=0)
     sums = {
         "nodes": pairs[:n, :n].sum(),
         "query bias": pairs[n, :n].sum(),
@@ -107,7 +107,7 @@ def query_key(
 
 
 def _stream(model: Model, layer: int, head: int) -> Site:
-    """The site of the lens that the attention of this layer reads."""
+    """The site of the view that the attention of this layer reads."""
     model.body.site(Site("head", layer))
     if model.body.record.pattern != "interface":
         raise ValueError(
@@ -156,7 +156,7 @@ def _look(model: Model, tokens: Int[Tensor, "1 seq"], site: Site, layer: int, he
     with held_still(model.body.module) as held:
         look(held, model.body.taps[pattern].module, lambda *given: seen.append(given))
         hold_norms(held, model.body, [m for m in inside if not list(m.children())])
-        trace = model.run(tokens, read={*reads, pattern}, grad=True, keep=0)
+        trace = model.run(tokens, read={*reads, pattern}, grad=True, logits=0)
     queries, keys, mask, scaling = seen[0]
     group = head // (queries.shape[1] // keys.shape[1])
     length = tokens.shape[1]

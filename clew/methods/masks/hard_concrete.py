@@ -1,7 +1,7 @@
 """Hard-concrete node masks: which units, learned all at once, carry a behaviour without the others.
 
 Source: subnetwork probing (Cao et al. 2021, arXiv:2104.03514) with the masks of Louizos et al. 2018
-(arXiv:1712.01312), over the units of any lens: heads, neurons, features.
+(arXiv:1712.01312), over the units of any view: heads, neurons, features.
 """
 
 from clew.circuits.circuit import Circuit
@@ -26,7 +26,7 @@ def hard_concrete(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Circuit:
-    """Masks over the nodes of the lens, learned by gradient so that the model with only the kept ones loses least.
+    """Masks over the nodes of the view, learned by gradient so that the model with only the kept ones loses least.
 
     A node at mask z becomes z times itself plus 1 - z times its other state; so do error nodes.
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from clew.changes import Set, SiteEdit
+from clew.changes import ActivationEdit, Set
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.data.behaviours.metrics import needs
@@ -35,7 +35,7 @@ def optimal_ablation(
     tokens: int = 4096,
     progress: Progress | None = None,
 ) -> Circuit:
-    """Every unit of the lens by what its best constant loses; made for `model.components()` and `model.heads()`.
+    """Every unit of the view by what its best constant loses; made for `model.components()` and `model.heads()`.
 
     Args:
         objective: the metric that the constant keeps high, by name; None is the behaviour's own. Li & Janson use
@@ -108,7 +108,7 @@ class _Search:
             self.drop[site] = code.new_full((self.examples, dictionary.n_units), float("nan"))
 
     def _clean(self, batch: Batch) -> _Prompts:
-        clean = self.model.run(batch.clean, read=[*read_sites(self.model), *self.reads], keep=1, record=True)
+        clean = self.model.run(batch.clean, read=[*read_sites(self.model), *self.reads], logits=1, record=True)
         return _Prompts(batch, clean, minus(self.metric, clean, batch, 1)[0])
 
     def learn(self, steps: int, lr: float, tokens: int, progress: Progress | None) -> None:
@@ -166,7 +166,7 @@ class _Search:
     ) -> Float[Tensor, "unit example"]:
         """The loss of every example with one unit after the other held at a constant."""
         copies, examples = len(group), len(prompts.batch)
-        edits: list[SiteEdit] = []
+        edits: list[ActivationEdit] = []
         for site in dict.fromkeys(site for site, _ in group):
             value = self.constant[site].repeat(copies, 1, 1)
             keep = torch.ones_like(value, dtype=torch.bool)
@@ -176,7 +176,7 @@ class _Search:
             value, keep = (t.repeat_interleave(examples, 0) for t in (value, keep))
             edits.append(Set(site, value=value, keep=keep, basis="code"))
         tokens = prompts.batch.clean.repeat(copies, 1)
-        trace = self.model.run(tokens, read=self.reads, edits=edits, grad=True, keep=1, base=prompts.clean)
+        trace = self.model.run(tokens, read=self.reads, edits=edits, grad=True, logits=1, base=prompts.clean)
         return minus(self.metric, trace, prompts.batch, copies)
 
     def circuit(self) -> Circuit:

@@ -40,7 +40,7 @@ def uniform_gradient_sampling(
     """Masks over edges or nodes that keep the loss low at a price for every item that stays.
 
     Args:
-        over: the edges of the component graph, or the nodes of the lens.
+        over: the edges of the component graph, or the nodes of the view.
         cost: the price of an item, in units of the objective; dearer items make smaller circuits.
         positions: for nodes, whether positions are told apart, as for attribution_patching.
         schedule: of Adam (beta 0.9 and 0.995) on p, which starts at 1; see `clew.methods.Schedule`.

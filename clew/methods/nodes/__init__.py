@@ -1,1 +1,1 @@
-"""Nodes of any lens, scored by gradients or by patching."""
+"""Nodes of any view, scored by gradients or by patching."""

@@ -90,7 +90,7 @@ def _patched_one_by_one(
         copies = batch.repeat(len(some))
         edit = Set(site, value=patched.flatten(0, 1))
         reads = contrast.behaviour.needs.reads
-        run = contrast.model.run(copies.clean, read=reads, edits=[edit], keep=1, base=clean)
+        run = contrast.model.run(copies.clean, read=reads, edits=[edit], logits=1, base=clean)
         drop = whole - contrast.behaviour.measured(run, copies).view(len(some), -1)
         effect[:, some[:, 0], some[:, 1]] = drop.T.to(effect.dtype)
     return Scored(effect, there)

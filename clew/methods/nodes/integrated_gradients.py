@@ -2,7 +2,7 @@
 
 Source: Marks et al. 2024 (arXiv:2403.19647), eq. 4, with the reference implementation's grid: the clean end
 is on it, the patch end is not. At steps=1 it is attribution patching. Codes and error move together, all other
-sites of the lens are left alone. The published code, as installed today, does not integrate: all its steps read step 0.
+sites of the view are left alone. The published code, as installed today, does not integrate: all its steps read step 0.
 """
 
 from functools import partial
@@ -49,7 +49,7 @@ def integrated_gradients(
 def gradients(
     contrast: Contrast, batch: Batch, clean: Trace, other: Trace | None, *, steps: int = 10, tokens: int = 2048
 ) -> dict[Site, Tensor]:
-    """Mean of d loss / d value over the steps, at every site that the lens writes."""
+    """Mean of d loss / d value over the steps, at every site that the view writes."""
     return {site: _along(contrast, batch, clean, other, site, steps, tokens) for site in contrast.model.dictionaries}
 
 
@@ -64,8 +64,8 @@ def _along(
         copies = batch.repeat(len(chunk))
         line = torch.cat([torch.lerp(start, end.to(start.dtype), a) for a in chunk.tolist()])
         reads = [site, *contrast.behaviour.needs.reads]
-        keep, edit = contrast.behaviour.needs.keep, Set(site, value=line)
-        run = contrast.model.run(copies.clean, read=reads, edits=[edit], grad=True, keep=keep, base=clean)
+        keep, edit = contrast.behaviour.needs.logits, Set(site, value=line)
+        run = contrast.model.run(copies.clean, read=reads, edits=[edit], grad=True, logits=keep, base=clean)
         grad = run.gradients(loss(contrast.behaviour, run, copies))[site]
         total += grad.view(len(chunk), *start.shape).sum(0)
     return total / steps

@@ -49,18 +49,18 @@ def integrated_gradients_inputs(
 def gradients(
     contrast: Contrast, batch: Batch, clean: Trace, other: Trace | None, *, steps: int = 10, tokens: int = 2048
 ) -> dict[Site, Tensor]:
-    """Mean of d loss / d value over the path, at every site of the lens."""
-    start = contrast.model.run(batch.clean, read=[EMBED], keep=0)[EMBED]
+    """Mean of d loss / d value over the path, at every site of the view."""
+    start = contrast.model.run(batch.clean, read=[EMBED], logits=0)[EMBED]
     end = torch.zeros_like(start)
     if other is not None:
-        end = contrast.model.run(other.tokens, read=[EMBED], keep=0)[EMBED]
+        end = contrast.model.run(other.tokens, read=[EMBED], logits=0)[EMBED]
     alphas = torch.arange(steps, dtype=torch.float64) / steps
     total: dict[Site, Tensor] = {}
     for chunk in alphas.split(max(1, tokens // batch.clean.numel())):
         copies = batch.repeat(len(chunk))
         path = torch.cat([torch.lerp(start, end, a) for a in chunk.tolist()])
         reads = [*contrast.sites, *contrast.behaviour.needs.reads]
-        run = contrast.model.run(copies.clean, read=reads, edits=[Set(EMBED, value=path)], grad=True, keep=1)
+        run = contrast.model.run(copies.clean, read=reads, edits=[Set(EMBED, value=path)], grad=True, logits=1)
         for site, grad in run.gradients(loss(contrast.behaviour, run, copies)).items():
             grad = grad.view(len(chunk), -1, *grad.shape[1:]).sum(0)
             total[site] = total[site] + grad if site in total else grad

@@ -114,7 +114,7 @@ def source_scores(circuit: Circuit) -> Float[Tensor, " source"]:
 
 def in_heads_and_mlps(model: Model) -> Model:
     """The target seen in what is masked. Raises: ValueError for a model seen in something else than components."""
-    parts = model.components() if model.lens is None else model
+    parts = model.components() if model.view is None else model
     masked = [d for site, d in parts.dictionaries.items() if site.part in ("head", "mlp")]
     if not masked or not all(isinstance(d, Partition) for d in parts.dictionaries.values()):
         raise ValueError(f"{model!r}: a mask over heads and MLPs needs the plain model, or model.components()")

@@ -57,11 +57,11 @@ def discrete_codes(
         raise ValueError(
             f"{behaviour.name} has no patch prompts, from whose words those of the clean ones could differ"
         )
-    lens, some = model.heads(), behaviour if examples is None else behaviour.first(examples)
-    clean, patch = _heads(lens, some, position)
+    view, some = model.heads(), behaviour if examples is None else behaviour.first(examples)
+    clean, patch = _heads(view, some, position)
     again, elsewhere = _compared(_spoken(clean, patch, units, l1, seed), len(clean))
     score = _share_of_new(again.tril(-1).any(-1), elsewhere.any(-1)).cpu().numpy()
-    sites, n_heads = tuple(lens.dictionaries), lens.body.n_heads
+    sites, n_heads = tuple(view.dictionaries), view.body.n_heads
     layer = np.repeat(np.arange(len(sites)), n_heads)
     circuit = Circuit(
         sites,
@@ -81,18 +81,18 @@ def discrete_codes(
 
 
 def _heads(
-    lens: Model, behaviour: Behaviour, position: int | None
+    view: Model, behaviour: Behaviour, position: int | None
 ) -> tuple[Float[Tensor, "example head d_head"], Float[Tensor, "example head d_head"]]:
     """What every head of the model puts out on clean and on patch prompts."""
     clean, patch = [], []
-    for batch in behaviour.batches(lens):
+    for batch in behaviour.batches(view):
         length = batch.clean.shape[1]
         if position is not None and not -length <= position < length:
             raise ValueError(f"position={position} is no position of a prompt of {length} tokens")
         assert batch.patch is not None
         for tokens, into in ((batch.clean, clean), (batch.patch, patch)):
-            trace = lens.run(tokens, read=lens.dictionaries, keep=0)
-            heads = torch.cat([trace[s].unflatten(-1, (lens.body.n_heads, -1)) for s in lens.dictionaries], dim=2)
+            trace = view.run(tokens, read=view.dictionaries, logits=0)
+            heads = torch.cat([trace[s].unflatten(-1, (view.body.n_heads, -1)) for s in view.dictionaries], dim=2)
             heads = heads.to(torch.promote_types(heads.dtype, torch.float32))
             into.append(heads.mean(1) if position is None else heads[:, position])
     return torch.cat(clean), torch.cat(patch)

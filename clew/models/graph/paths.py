@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clew.changes import SiteEdit
+from clew.changes import ActivationEdit
 from clew.models.graph.components import EMBED, FINAL, Components
 from clew.models.model import Model
 from clew.models.trace import Trace
@@ -27,7 +27,7 @@ from clew.sites import READERS, Site
 
 
 @dataclass(frozen=True, eq=False)
-class _Call(SiteEdit):
+class _Call(ActivationEdit):
     """Whatever a function makes of the value."""
 
     function: Callable[[Tensor], Tensor] = field(kw_only=True)
@@ -81,7 +81,7 @@ class Paths:
         copies = keep.shape[0] if keep.ndim == 3 else 1
         keep = keep.unsqueeze(0) if keep.ndim == 2 else keep
         edits = _Walk(self, keep, copies).edits()
-        return self.model.run(tokens.repeat(copies, 1), read=read, edits=edits, grad=grad, keep=1, base=self.base)
+        return self.model.run(tokens.repeat(copies, 1), read=read, edits=edits, grad=grad, logits=1, base=self.base)
 
 
 class _Walk:
@@ -98,14 +98,14 @@ class _Walk:
         any_cut = ((self.cut != 0) & self.graph.legal.to(keep.device)).any(0).any(0).tolist()
         self.needs = {site for site, at in self.graph.reader_at.items() if keep.requires_grad or any(any_cut[at])}
 
-    def edits(self) -> list[SiteEdit]:
+    def edits(self) -> list[ActivationEdit]:
         """Watchers at every source, and a replacement at every reader of which an edge is cut."""
         if not self.needs:
             return []
         top = self.graph.n_layers - 1
         layers = [top if site == FINAL else site.layer or 0 for site in self.needs]
         first = 0 if self.clean is None else min(layers)
-        edits: list[SiteEdit] = [
+        edits: list[ActivationEdit] = [
             _Call(Site("resid", first - 1) if first else EMBED, function=partial(self._enters, first))
         ]
         for layer in range(first, max(layers) + 1):

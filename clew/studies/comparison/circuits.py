@@ -118,19 +118,19 @@ class Bench:
 
     def _searched(self, job: Job, blank: Cell) -> tuple[Circuit, Cell]:
         """The scores of the search on the training half, 0 where it gave none, and what it cost."""
-        task, lens = self._task(job), self._lens(job.unit)
-        tokens = sum(batch.clean.numel() for batch in task.train.batches(lens))
-        _ = self.model.body.fingerprint, lens.fingerprints  # hashed once, for the provenance; no part of a search
-        with counted(lens) as cost:
-            found = find(lens, task, by=job.search.method, **job.search.options(job.unit, self.seed))
+        task, view = self._task(job), self._lens(job.unit)
+        tokens = sum(batch.clean.numel() for batch in task.train.batches(view))
+        _ = self.model.body.fingerprint, view.fingerprints  # hashed once, for the provenance; no part of a search
+        with counted(view) as cost:
+            found = find(view, task, by=job.search.method, **job.search.options(job.unit, self.seed))
         spent = {} if job.search.text == RANDOM else _spent(cost, tokens)
         blank = replace(blank, cost=spent, provenance={**found.provenance, **self._machine})
-        return completed(lens, found, everything(lens, task.train, job.unit)), blank
+        return completed(view, found, everything(view, task.train, job.unit)), blank
 
     def _judged(self, job: Job, blank: Cell, found: Circuit, select: Select) -> Cell:
         """The areas of what is selected, on the other half."""
-        task, lens, started = self._task(job), self._lens(job.unit), time.perf_counter()
-        report = areas(lens, task, found, sizes=self.sizes, select=select, seed=self.seed)
+        task, view, started = self._task(job), self._lens(job.unit), time.perf_counter()
+        report = areas(view, task, found, sizes=self.sizes, select=select, seed=self.seed)
         judged = {"forwards": report.provenance["forwards"], "seconds": time.perf_counter() - started}
         return replace(
             blank,
@@ -145,9 +145,9 @@ class Bench:
         """How much of the true circuit is among as many as it has, and how well all are ranked."""
         if self.truth is None or job.unit not in (EDGES, "components"):
             return {}
-        task, lens = self._task(job), self._lens(job.unit)
+        task, view = self._task(job), self._lens(job.unit)
         size, of = (len(self.truth.weight), "edges") if job.unit == EDGES else (_writers(self.truth), "nodes")
-        ranking, chosen = (recovery(lens, task, c, truth=self.truth).rows for c in (found, select(found, size)))
+        ranking, chosen = (recovery(view, task, c, truth=self.truth).rows for c in (found, select(found, size)))
         rows = {r.measure: r.value for r in ranking if r.of == of} | {
             r.measure: r.value for r in chosen if r.of == of and r.measure in ("precision", "recall")
         }

@@ -16,7 +16,7 @@ from clew.models.graph.components import Components
 
 
 def everything(model: Model, behaviour: Behaviour, unit: str) -> Circuit:
-    """All edges of the component graph, or all units of the lens, with score 0; of features only those at work.
+    """All edges of the component graph, or all units of the view, with score 0; of features only those at work.
 
     A feature or error is at work where it differs between the prompts and has a gradient.
     """

@@ -15,7 +15,7 @@ from torch import Tensor
 import clew
 from clew.changes import Edit
 from clew.circuits.circuit import ERROR, Circuit
-from clew.circuits.verdicts import Judgement
+from clew.circuits.verdicts import Verdicts
 from clew.data.labels.confounded import Confounded
 from clew.dictionaries import Dictionary
 from clew.edits.components.shift import shift
@@ -27,7 +27,7 @@ from clew.readings.probe import asks, learn, pooled
 from clew.report import Report, Row
 from clew.studies.shift.bottleneck import concepts, nearness
 
-Judge = Callable[[Circuit], Judgement]
+Decide = Callable[[Circuit], Verdicts]
 Answer = tuple[np.ndarray, int | None]
 """[text] is each text of the test half said to be of the second class; and how many units were held at zero."""
 
@@ -60,7 +60,7 @@ class Experiment:
     texts: Confounded
     site: str
     """Where the probe reads."""
-    judge: Judge
+    judge: Decide
     """Says of the units of a circuit, with the tokens they fire on beside them, which to drop."""
     keywords: Sequence[str] = ()
     """The concepts of the bottleneck, which is left out without them."""
@@ -98,7 +98,7 @@ class Experiment:
         return self.model.through(*below)
 
     @cached_property
-    def lenses(self) -> Mapping[str, Model]:
+    def views(self) -> Mapping[str, Model]:
         """By name the model seen in features and, if there are any below the probe's site, in MLP hidden units."""
         hidden = [site for site in self.model.sites("neuron") if site < self.model.body.site(self.site)]
         return {"features": self.features} | ({"neurons": self.model.neurons(*hidden)} if hidden else {})
@@ -106,19 +106,19 @@ class Experiment:
     @cached_property
     def circuits(self) -> Mapping[str, Circuit]:
         """For "features" and "neurons", every unit scored by its effect on the probe's right answers."""
-        return {name: self._attributed(lens, self.texts.train, False) for name, lens in self.lenses.items()}
+        return {name: self._attributed(view, self.texts.train, False) for name, view in self.views.items()}
 
     @cached_property
     def skylines(self) -> Mapping[str, Circuit]:
         """The same on balanced texts, by the effect on how far the probe leans to what goes with the spurious label."""
-        return {name: self._attributed(lens, self.texts.balanced, True) for name, lens in self.lenses.items()}
+        return {name: self._attributed(view, self.texts.balanced, True) for name, view in self.views.items()}
 
     @cached_property
-    def judged(self) -> Mapping[str, tuple[Circuit, Judgement]]:
+    def judged(self) -> Mapping[str, tuple[Circuit, Verdicts]]:
         """For both, the strongest units with the tokens they fire on, and what the judge says of them."""
         found = {}
-        for name, lens in self.lenses.items():
-            shown = top_tokens(lens, self.circuits[name].top(self.nodes), self.texts.train.texts)
+        for name, view in self.views.items():
+            shown = top_tokens(view, self.circuits[name].top(self.nodes), self.texts.train.texts)
             found[name] = shown, self.judge(shown)
         return found
 
@@ -147,7 +147,7 @@ class Experiment:
             rows += accuracies(says, truth, target=target, spurious=spurious, of=name, nodes=nodes, seed=self.seed)
         pairs = " and ".join(f"{t} with {s}" for t, s in self.texts.together.items())
         title = f"SHIFT: {target} read at {self.site} of {self.model.name}, learnt where {pairs} always go together"
-        judged = {name: str(judgement) for name, (_, judgement) in self.judged.items()}
+        judged = {name: str(verdicts) for name, (_, verdicts) in self.judged.items()}
         notes = [f"Judged of {name}: {said}." for name, said in judged.items()]
         if not self._dropped("features"):
             notes.append("The judge dropped nothing, so SHIFT and random leave the model as it is.")
@@ -156,11 +156,11 @@ class Experiment:
     def _answers(self) -> Iterator[tuple[str, Callable[[], Answer]]]:
         yield "original", lambda: self._said(self.probe)
         yield "random", lambda: self._without("features", self._random())
-        if "neurons" in self.lenses:
+        if "neurons" in self.views:
             yield "SHIFT in neurons", lambda: self._without("neurons", self._dropped("neurons"))
         if self.keywords:
             yield "concept bottleneck", self._bottleneck
-        if "neurons" in self.lenses:
+        if "neurons" in self.views:
             yield "neuron skyline", lambda: self._without("neurons", self._strongest("neurons"))
         yield "feature skyline", lambda: self._without("features", self._strongest("features"))
         yield "SHIFT", lambda: self._without("features", self._dropped("features"))
@@ -174,7 +174,7 @@ class Experiment:
 
     def _without(self, name: str, edits: Sequence[Edit]) -> Answer:
         """The same probe of the model without some units."""
-        return self._said(self.probe, self.lenses[name].edited(*edits), _units(edits))
+        return self._said(self.probe, self.views[name].edited(*edits), _units(edits))
 
     def _retrained(self) -> Answer:
         edits = self._dropped("features")
@@ -188,8 +188,8 @@ class Experiment:
         return (near["test"] @ weight + bias > 0).numpy(), None
 
     def _dropped(self, name: str) -> Sequence[Edit]:
-        circuit, judgement = self.judged[name]
-        return shift(self.lenses[name], circuit, judgement=judgement) if len(judgement.dropped(circuit)) else ()
+        circuit, verdicts = self.judged[name]
+        return shift(self.views[name], circuit, verdicts=verdicts) if len(verdicts.dropped(circuit)) else ()
 
     def _random(self) -> Sequence[Edit]:
         """As many features, drawn from all that have an effect."""
@@ -216,13 +216,13 @@ class Experiment:
     def _positive(self, part: str) -> Bool[np.ndarray, " text"]:
         return np.array([label == self.texts.classes[1] for label in getattr(self.texts, part)[self.texts.target]])
 
-    def _attributed(self, lens: Model, texts: Any, spurious: bool) -> Circuit:
+    def _attributed(self, view: Model, texts: Any, spurious: bool) -> Circuit:
         chosen = np.random.default_rng(self.seed).permutation(len(texts))[: self.attributed]
         some = texts.pick(sorted(chosen.tolist()))
         labels = self.texts.goes_with(some[self.texts.spurious]) if spurious else some[self.texts.target]
-        task = asks(lens, some.texts, labels, self.probe)
+        task = asks(view, some.texts, labels, self.probe)
         steps: dict[str, Any] = {"steps": self.steps} if self.by.startswith("integrated") else {}
-        found = clew.find(lens, task, by=self.by, held_out=False, skip=self.skip, **steps)
+        found = clew.find(view, task, by=self.by, held_out=False, skip=self.skip, **steps)
         return found.keep(found.unit != ERROR)
 
     def _provenance(self) -> dict[str, Any]:
@@ -230,10 +230,8 @@ class Experiment:
         halves = {half: getattr(self.texts, half) for half in ("train", "balanced", "test")}
         texts = {half: {"texts": len(some), "hash": some.hash} for half, some in halves.items()}
         dropped = {
-            name: {
-                unit: ruling.reason for unit in judgement if (ruling := judgement[unit]) and ruling.verdict == "drop"
-            }
-            for name, (_, judgement) in self.judged.items()
+            name: {unit: ruling.reason for unit in verdicts if (ruling := verdicts[unit]) and ruling.verdict == "drop"}
+            for name, (_, verdicts) in self.judged.items()
         }
         return {
             "model": self.model.name,
@@ -246,19 +244,19 @@ class Experiment:
         }
 
 
-def by_words(words: Collection[str], *, share: float = 0.5) -> Judge:
-    """A judge that drops units most of whose top tokens are among these words; see `Judgement.by_words`."""
-    return lambda circuit: Judgement.of(circuit).by_words(circuit, words, share=share)
+def by_words(words: Collection[str], *, share: float = 0.5) -> Decide:
+    """A judge that drops units most of whose top tokens are among these words; see `Verdicts.by_words`."""
+    return lambda circuit: Verdicts.of(circuit).by_words(circuit, words, share=share)
 
 
-def by_file(path: str | Path, other: Judge) -> Judge:
+def by_file(path: str | Path, other: Decide) -> Decide:
     """A judge that has decided and written it down; units that the file does not rule on are left to another.
 
     Raises: ValueError, when it is asked, if the file is of other dictionaries than the circuit.
     """
-    given = Judgement.load(path)
+    given = Verdicts.load(path)
 
-    def judge(circuit: Circuit) -> Judgement:
+    def judge(circuit: Circuit) -> Verdicts:
         given.dropped(circuit)
         asked = other(circuit)
         return replace(asked, units={address: given.units.get(address) or asked[address] for address in asked})

@@ -30,7 +30,7 @@ FLUSH = 5.0
 """Seconds between writes of the log."""
 
 
-class Run:
+class RunFolder:
     """One folder; without a folder nothing is written and nothing is resumed."""
 
     def __init__(self, to: str | Path | None, how: Mapping[str, Any], plans: Sequence[Plan]) -> None:

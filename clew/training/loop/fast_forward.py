@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clew.training.loop.batches import Batch
 from clew.training.loop.fit import Fit
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 
 ROWS = 1024
 """Rows that say whether another repeat still helps."""
@@ -26,13 +26,13 @@ class FastForward:
         self.every, self.batch = every, batch
         self.sample = Batch({s: x[:ROWS] for s, x in sample.x.items()}, {s: n[:ROWS] for s, n in sample.near.items()})
 
-    def before(self, fit: Fit, now: Moment) -> dict[str, Tensor] | None:
+    def before(self, fit: Fit, now: Clock) -> dict[str, Tensor] | None:
         """The tensors as they are before a step that may be repeated; None when it is not its turn."""
         due = now.step > 0.05 * now.steps and now.step % self.every == 0
         return {n: t.detach().clone() for n, t in fit.learnt.items()} if due else None
 
     @torch.no_grad()
-    def go(self, fit: Fit, before: dict[str, Tensor], now: Moment) -> None:
+    def go(self, fit: Fit, before: dict[str, Tensor], now: Clock) -> None:
         """Make the step that led here from `before` again, until the loss of the sample rises."""
         step = {n: t.detach() - before[n] for n, t in fit.learnt.items()}
         best, looks = self._loss(fit, now), 1
@@ -55,7 +55,7 @@ class FastForward:
         for name, more in {"repeated": repeated, "saved_flops": spared}.items():
             told[name] = told.get(name, 0.0) + more
 
-    def _loss(self, fit: Fit, now: Moment) -> float:
+    def _loss(self, fit: Fit, now: Clock) -> float:
         objective = fit.objective
         state, told = {n: t.clone() for n, t in objective.state.items()}, dict(objective.told)
         loss = float(objective.loss(*self.sample.rows(fit.plan), now))

@@ -13,7 +13,7 @@ from clew.dictionaries import Dictionary
 from clew.scale import processes
 from clew.sites import Site
 from clew.training.loop.batches import Batch
-from clew.training.objective import Moment, Scaling
+from clew.training.objective import Clock, Scaling
 from clew.training.plan import Plan, seed_of
 
 
@@ -56,7 +56,7 @@ class Fit:
         """By name, in an order that does not depend on how the tensors came here: Adam's moments are found by it."""
         return {n: t for n, t in sorted(self.objective.tensors.items()) if n not in self.objective.frozen}
 
-    def step(self, batch: Batch, now: Moment, parts: int) -> None:
+    def step(self, batch: Batch, now: Clock, parts: int) -> None:
         """One step of Adam; the gradient is summed over `parts` of the batch."""
         objective, learnt = self.objective, self.learnt
         x, y = batch.rows(self.plan)
@@ -105,7 +105,7 @@ class Fit:
             return self.objective.finish(self.plan.inputs, self.plan.outputs, self.x, self.y, **meta)
 
 
-def rate(now: Moment) -> float:
+def rate(now: Clock) -> float:
     """The share of the learning rate: up over the first 5 % of the steps, down over the last 30 %."""
     return now.ramp(0.05) * min(1.0, (now.steps - now.step + 1) / max(1.0, 0.3 * now.steps))
 

@@ -14,11 +14,11 @@ from clew.readings.source import Rows, Source
 from clew.scale import processes
 from clew.sites import Site
 from clew.training.loop.batches import Batch, Batches, Cursor
-from clew.training.loop.checkpoint import Run
+from clew.training.loop.checkpoint import RunFolder
 from clew.training.loop.fast_forward import FastForward
 from clew.training.loop.fit import Fit
 from clew.training.loop.interrupt import Interrupt
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.plan import Plan
 
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -67,7 +67,7 @@ def train(
         raise ValueError("fast_forward looks at one process's rows; leave it at 0 when several learn together")
     how = {"steps": steps, "batch": batch, "parts": parts, "order": seed, "fast_forward": fast_forward}
     how |= {"source": dict(source.about), "processes": processes.count()}
-    run = Run(to, how, plans)
+    run = RunFolder(to, how, plans)
     if (done := run.finished()) is not None:
         return done
     batches = Batches(source, plans, batch, seed, device or processes.device())
@@ -76,7 +76,7 @@ def train(
     at, begin = run.resume(fits) or _start(fits, batches.first)
     saved, interrupt = time.monotonic(), Interrupt()
     for step, cursor, some in interrupt.between(batches.after(at, begin, steps)):
-        now = Moment(step, steps)
+        now = Clock(step, steps)
         for fit in fits:
             before = forward.before(fit, now) if forward else None
             fit.step(some, now, parts)

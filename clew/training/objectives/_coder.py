@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clew.dictionaries import Dictionary
 from clew.sites import Site
-from clew.training.objective import Moment, Objective, Scaling
+from clew.training.objective import Clock, Objective, Scaling
 from clew.training.objectives._dead import count, dead, never
 from clew.training.objectives._matrices import (
     across,
@@ -42,7 +42,7 @@ class Pass:
     """Codes, in the shape of `r.raw`."""
     error: Float[Tensor, "row d_out"]
     """What the units say less what they should."""
-    now: Moment
+    now: Clock
 
 
 def as_learnt(coder: Coder) -> dict[str, Tensor]:
@@ -72,7 +72,7 @@ def whole(coder: Coder, r: Readings, value: Tensor, y: Float[Tensor, "row d_out"
 class Design:
     """What makes one coder another: functions, each written once and used by as many objectives as it fits."""
 
-    read: Callable[[Coder, Tensor, Moment], tuple[Readings, Tensor]]
+    read: Callable[[Coder, Tensor, Clock], tuple[Readings, Tensor]]
     """(coder, x, now) -> which units are active, and their values: `Ranked` by a rule, or `Gates` of their own."""
     kind: Callable[..., Dictionary]
     """The dictionary that it becomes."""
@@ -90,7 +90,7 @@ class Design:
     """(coder, factor): make all codes `factor` times as large."""
     note: Callable[[Coder, Pass], None] = nothing
     """Bring the state up to date with a batch."""
-    settle: Callable[[Coder, Moment], None] = nothing
+    settle: Callable[[Coder, Clock], None] = nothing
     """Bring the state up to date after a step."""
     fold: Callable[[Coder, dict[str, Any], Scaling, Scaling], dict[str, Any]] = as_folded
     """(coder, folded matrices, x, y) -> the arguments of `kind`."""
@@ -184,7 +184,7 @@ class Coder(Objective):
     @torch.no_grad()
     def reconstruct(self, x: Float[Tensor, "row d_in"]) -> Float[Tensor, "row d_out"]:
         """By the tensors as they are, with the units that are active at the end of training."""
-        t, (r, value) = self.matrices, self.design.read(self, x, Moment(1, 1))
+        t, (r, value) = self.matrices, self.design.read(self, x, Clock(1, 1))
         made = r.write(value, t["W_dec"]) + t["b_dec"]
         return made if self.design.beside is None else made + self.design.beside(self, x)
 
@@ -192,7 +192,7 @@ class Coder(Objective):
         """Mean squared error as a share of the variance of what is written."""
         return error.square().sum(1).mean() / self.state["variance"]
 
-    def loss(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], now: Moment) -> Float[Tensor, ""]:
+    def loss(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], now: Clock) -> Float[Tensor, ""]:
         if self.design.beside is not None:
             y = y - self.design.beside(self, x)
         r, value = self.design.read(self, x, now)
@@ -214,7 +214,7 @@ class Coder(Objective):
         else:
             across(gradients["W_dec"], self.tensors["W_dec"])
 
-    def settle(self, now: Moment) -> None:
+    def settle(self, now: Clock) -> None:
         if self.centred:
             self.tensors["W_dec"] /= self.length(self.tensors["W_dec"])[:, None]
         self.design.settle(self, now)

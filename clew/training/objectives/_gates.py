@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.objectives._coder import Coder
 from clew.training.objectives._readings import Readings
 from clew.training.objectives._sparse import Active, read
@@ -40,7 +40,7 @@ class Gates:
     value: Callable[[Coder, Readings], Tensor] = rectified
     """The code in the shape of `r.raw`; 0 where the gate is shut."""
 
-    def __call__(self, coder: Coder, x: Float[Tensor, "row d_in"], now: Moment) -> tuple[Readings, Tensor]:
+    def __call__(self, coder: Coder, x: Float[Tensor, "row d_in"], now: Clock) -> tuple[Readings, Tensor]:
         r = self.readings(coder, x)
         return r, self.value(coder, r)
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.objectives._coder import Coder
 from clew.training.objectives._products import all_products, half_pays
 from clew.training.objectives._readings import Readings
@@ -23,12 +23,12 @@ Choose = Callable[[Tensor], Active]
 class Ranked:
     """Reads a coder: `choose` finds the active units from all pre-activations, `shape` makes their values."""
 
-    choose: Callable[[Tensor, Moment], Active]
+    choose: Callable[[Tensor, Clock], Active]
     shape: Callable[[Tensor], Tensor] = torch.relu
     half: bool | None = None
     """Choose by bfloat16 products; by default where the machine is faster at it."""
 
-    def __call__(self, coder: Coder, x: Float[Tensor, "row d_in"], now: Moment) -> tuple[Readings, Tensor]:
+    def __call__(self, coder: Coder, x: Float[Tensor, "row d_in"], now: Clock) -> tuple[Readings, Tensor]:
         t, half = coder.tensors, by_half(coder.settings, self.half, coder.tensors["W_enc"])
         with torch.no_grad():
             seen = coder.shifted(x)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.dictionaries import AbsTopK
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.objectives._checks import check_k
 from clew.training.objectives._coder import Coder, Decoder, Design
 from clew.training.objectives._ranked import Ranked
@@ -38,7 +38,7 @@ def abstopk(
     return Coder(units, design, lr=lr, decoder=decoder, dead_after=dead_after)
 
 
-def furthest(raw: Float[Tensor, "row unit"], now: Moment, *, k: int) -> Active:
+def furthest(raw: Float[Tensor, "row unit"], now: Clock, *, k: int) -> Active:
     """The k largest of each row by size."""
     return Active.rows(raw.abs().topk(k, dim=1, sorted=False).indices, raw.shape[1])
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.dictionaries import BatchTopK
-from clew.training.objective import Moment, Scaling
+from clew.training.objective import Clock, Scaling
 from clew.training.objectives._checks import check_k
 from clew.training.objectives._coder import Coder, Decoder, Design, Pass
 from clew.training.objectives._ranked import Ranked
@@ -45,7 +45,7 @@ def design(units: int, k: int, half: bool | None) -> Design:
     return Design(Ranked(choose, half=half), BatchTopK, (Revive(),), begin=begin, note=follow, fold=with_threshold)
 
 
-def of_batch(raw: Float[Tensor, "row unit"], now: Moment, *, k: int) -> Active:
+def of_batch(raw: Float[Tensor, "row unit"], now: Clock, *, k: int) -> Active:
     return largest(raw, k * len(raw))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from clew.dictionaries import Codebook
 from clew.scale import processes
 from clew.sites import Site
-from clew.training.objective import Moment, Objective, Scaling
+from clew.training.objective import Clock, Objective, Scaling
 from clew.training.objectives._checks import check_k
 from clew.training.objectives._dead import count, dead, never
 from clew.training.objectives._matrices import best_scale, some_rows, variance
@@ -75,7 +75,7 @@ class Codes(Objective):
         active = Active.rows(along.topk(self.k, dim=1, sorted=False).indices, self.units)
         return active, x.new_full((len(active.unit),), 1 / self.k)
 
-    def loss(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], now: Moment) -> Float[Tensor, ""]:
+    def loss(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], now: Clock) -> Float[Tensor, ""]:
         active, share = self.chosen(x)
         error = write(share, self.tensors["codes"], active) - x
         count(self, active.fired(share), len(x), float(self.k), self.dead_after)
@@ -90,7 +90,7 @@ class Codes(Objective):
         active, share = self.chosen(x)
         return write(share, self.tensors["codes"], active)
 
-    def settle(self, now: Moment) -> None:
+    def settle(self, now: Clock) -> None:
         """Let rows that are explained worst take the places of dead codes."""
         if self.worst is None:
             return

@@ -12,7 +12,7 @@ from torch import Tensor
 from clew.dictionaries import CrossLayerTranscoder
 from clew.dictionaries.cross_layer_transcoder import check_causal
 from clew.sites import Site
-from clew.training.objective import Moment, Objective, Scaling
+from clew.training.objective import Clock, Objective, Scaling
 from clew.training.objectives._checks import check_k
 from clew.training.objectives._dead import count, dead, never, share, strongest
 from clew.training.objectives._matrices import rate, some_rows, variance
@@ -64,7 +64,7 @@ class CrossLayers(Objective):
                 self.tensors[f"W_dec.{layer}.{to}"] = x.new_zeros(self.units, self.d_out[to])
         self.state = {"variance": variance(y), "idle": never(len(self.layers) * self.units, x)}
 
-    def codes(self, x: Float[Tensor, "row d_in"], now: Moment) -> Codes:
+    def codes(self, x: Float[Tensor, "row d_in"], now: Clock) -> Codes:
         found, choose = [], Best(self.k, self.k)
         for layer, part in enumerate(x.split(self.d_in, dim=1)):
             W, b = self.tensors[f"W_enc.{layer}"], self.tensors[f"b_enc.{layer}"]
@@ -84,7 +84,7 @@ class CrossLayers(Objective):
             out.append(torch.stack(parts).sum(0) + self.tensors[f"b_dec.{to}"])
         return torch.cat(out, dim=1)
 
-    def loss(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], now: Moment) -> Float[Tensor, ""]:
+    def loss(self, x: Float[Tensor, "row d_in"], y: Float[Tensor, "row d_out"], now: Clock) -> Float[Tensor, ""]:
         codes = self.codes(x, now)
         error = self.made(codes) - y
         loss = error.square().sum(1).mean() / self.state["variance"]
@@ -115,7 +115,7 @@ class CrossLayers(Objective):
 
     @torch.no_grad()
     def reconstruct(self, x: Float[Tensor, "row d_in"]) -> Float[Tensor, "row d_out"]:
-        return self.made(self.codes(x, Moment(1, 1)))
+        return self.made(self.codes(x, Clock(1, 1)))
 
     def finish(
         self, reads: Sequence[Site], writes: Sequence[Site], x: Scaling, y: Scaling, **meta: Any

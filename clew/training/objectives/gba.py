@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from clew.dictionaries import JumpReLU, ReLU
-from clew.training.objective import Moment, Scaling
+from clew.training.objective import Clock, Scaling
 from clew.training.objectives._checks import check_units
 from clew.training.objectives._coder import Coder, Decoder, Design, Pass
 from clew.training.objectives._gates import Gates
@@ -92,7 +92,7 @@ class Groups:
         state["rows"] += len(seen.x)
         torch.maximum(state["peak"], seen.r.peak(above, coder.units), out=state["peak"])
 
-    def settle(self, coder: Coder, now: Moment) -> None:
+    def settle(self, coder: Coder, now: Clock) -> None:
         if now.step % self.every == 0 and coder.state["rows"] > 0:
             self.adapt(coder)
 

@@ -14,7 +14,7 @@ from clew.dictionaries import ITDA
 from clew.dictionaries.itda import pursue, values
 from clew.scale import processes
 from clew.sites import Site
-from clew.training.objective import Moment, Objective, Scaling
+from clew.training.objective import Clock, Objective, Scaling
 from clew.training.objectives._checks import check_k
 from clew.training.objectives._matrices import variance
 
@@ -57,13 +57,13 @@ class Collector(Objective):
         self.state = {"atoms": x.new_empty(0, x.shape[1]), "gram": x.new_empty(0, 0)}
         self.state["variance"] = variance(x)
 
-    def wanted(self, now: Moment) -> int:
+    def wanted(self, now: Clock) -> int:
         """How many atoms may be added at this step."""
         upto = self.units if self.tau is not None else self.units * now.step // now.steps
         return upto - len(self.state["atoms"])
 
     @torch.no_grad()
-    def loss(self, x: Float[Tensor, "row d"], y: Float[Tensor, "row d"], now: Moment) -> Float[Tensor, ""]:
+    def loss(self, x: Float[Tensor, "row d"], y: Float[Tensor, "row d"], now: Clock) -> Float[Tensor, ""]:
         """The unexplained share of variance; the rows with the most left are kept in mind for `settle`."""
         length = x.norm(dim=1)
         rows = F.normalize(x, dim=1)
@@ -86,7 +86,7 @@ class Collector(Objective):
         picked = pursue(products, gram, self.k)
         return F.embedding_bag(picked, atoms, per_sample_weights=values(products, gram, picked), mode="sum")
 
-    def settle(self, now: Moment) -> None:
+    def settle(self, now: Clock) -> None:
         """Add the worst rows of the step, those of all processes, each direction once."""
         atoms, gram = self.state["atoms"], self.state["gram"]
         found, self.candidates = processes.gather(torch.cat(self.candidates)), []

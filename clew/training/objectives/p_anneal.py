@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.dictionaries import ReLU
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.objectives._checks import check_warm_up, check_weight
 from clew.training.objectives._coder import Coder, Decoder, Design, Pass
 from clew.training.objectives._gates import Gates
@@ -66,7 +66,7 @@ class Annealing:
         coder.state["weight"] = x.new_tensor(self.penalty)
         coder.state["mass"] = x.new_zeros(2)  # running means of the penalty at this p, and at the next
 
-    def p(self, now: Moment) -> float:
+    def p(self, now: Clock) -> float:
         """From 1 to 0 in ten steps."""
         gone = (now.step / now.steps - self.hold) / (0.8 - self.hold)
         return 1 - min(CHANGES, max(0, int(gone * CHANGES))) / CHANGES
@@ -82,7 +82,7 @@ class Annealing:
         coder.told["p"] = p
         return seen.now.ramp(self.warm_up) * state["weight"] * cost
 
-    def settle(self, coder: Coder, now: Moment) -> None:
+    def settle(self, coder: Coder, now: Clock) -> None:
         state = coder.state
         p, here = self.p(now), float(state["p"])
         before, after = state["mass"]

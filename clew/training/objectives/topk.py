@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.dictionaries import TopK
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.objectives._checks import check_k
 from clew.training.objectives._coder import Coder, Decoder, Design
 from clew.training.objectives._ranked import Ranked
@@ -51,7 +51,7 @@ class Best:
     k: int
     first_k: int
 
-    def __call__(self, raw: Float[Tensor, "row unit"], now: Moment) -> Active:
+    def __call__(self, raw: Float[Tensor, "row unit"], now: Clock) -> Active:
         k = self.k + round((self.first_k - self.k) * (1 - now.ramp(0.5)))
         return Active.rows(raw.topk(k, dim=1, sorted=False).indices, raw.shape[1])
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from clew.dictionaries import TopK
 from clew.scale import processes
 from clew.sites import Site
-from clew.training.objective import Moment, Objective, Scaling
+from clew.training.objective import Clock, Objective, Scaling
 from clew.training.objectives._checks import check_k
 from clew.training.objectives._dead import count, dead, never, share
 from clew.training.objectives._matrices import across, best_scale, folded, rate, some_rows, variance
@@ -79,7 +79,7 @@ class Sharded(Objective):
         active, raw = chosen(x, (x - t["b_dec"]).detach(), encoder, self.choose, half=half)
         return active, raw.relu()
 
-    def loss(self, x: Float[Tensor, "row d"], y: Float[Tensor, "row d"], now: Moment) -> Float[Tensor, ""]:
+    def loss(self, x: Float[Tensor, "row d"], y: Float[Tensor, "row d"], now: Clock) -> Float[Tensor, ""]:
         x = processes.gather(x)
         active, value = self.active(x)
         b_dec = self.tensors["b_dec"]
@@ -114,7 +114,7 @@ class Sharded(Objective):
         processes.summed(gradients["b_dec"])
         across(gradients["W_dec"], self.tensors["W_dec"])
 
-    def settle(self, now: Moment) -> None:
+    def settle(self, now: Clock) -> None:
         self.tensors["W_dec"] /= self.tensors["W_dec"].norm(dim=1, keepdim=True)
 
     @torch.no_grad()

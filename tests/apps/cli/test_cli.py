@@ -57,7 +57,7 @@ def toys(monkeypatch, tmp_path):
     class Task:
         note = ""
 
-        def filter(self, lens: object) -> object:
+        def filter(self, view: object) -> object:
             return self
 
         @property
@@ -69,15 +69,15 @@ def toys(monkeypatch, tmp_path):
             calls["behaviour"] = (name, options)
             return cls()
 
-    def find(lens, task, nodes=None, *, by, **options):
-        calls["find"] = {"lens": lens, "by": by, "nodes": nodes, **options}
+    def find(view, task, nodes=None, *, by, **options):
+        calls["find"] = {"view": view, "by": by, "nodes": nodes, **options}
         return small_circuit()
 
-    def tried(lens, task, circuit, *, nodes):
+    def tried(view, task, circuit, *, nodes):
         calls["tried"] = (task, nodes)
         return circuit
 
-    def verify(lens, task, nodes, *, by, **options):
+    def verify(view, task, nodes, *, by, **options):
         calls["verify"] = {"by": by, "nodes": len(nodes), **options}
         return Report("toy", (Row("faithfulness", 0.5, 0.4, 0.6, "features", 3, 9),))
 
@@ -95,7 +95,7 @@ def test_options_come_from_the_methods_signature(toys, tmp_path):
     words = "find tiny agreement --steps 3 --mode slow --sizes 4 5 6 --exact --examples 7 --top 2 --out c.json"
     assert typed(words) == 0
     given = {"steps": 3, "mode": "slow", "sizes": [4, 5, 6], "exact": True, "held_out": True}
-    assert toys["find"] == {"lens": "model tiny", "by": "integrated_gradients", "nodes": None, **given}
+    assert toys["find"] == {"view": "model tiny", "by": "integrated_gradients", "nodes": None, **given}
     assert toys["behaviour"] == ("agreement", {"model": "model tiny", "n": 7})
     assert len(Circuit.load(tmp_path / "c.json")) == 2
 
@@ -110,7 +110,7 @@ def test_a_selection_is_written_as_for_the_bench(toys, tmp_path, capsys):
 
 def test_only_options_that_were_given_reach_the_method(toys):
     assert typed("find tiny agreement") == 0
-    assert set(toys["find"]) == {"lens", "by", "nodes", "held_out"}
+    assert set(toys["find"]) == {"view", "by", "nodes", "held_out"}
 
 
 def test_predictions_of_a_graph_are_tried_on_the_half_it_was_found_on(toys, monkeypatch):
@@ -204,13 +204,13 @@ def test_dtype_reaches_the_model(toys, monkeypatch):
 
 
 def test_the_next_line_is_as_this_one_was_typed(toys, monkeypatch, capsys):
-    class Lens(str):
+    class View(str):
         def neurons(self, *sites: str) -> str:
             return f"{self} at {' '.join(sites)}"
 
-    monkeypatch.setattr(clew, "open", lambda name, **options: Lens(name), raising=False)
+    monkeypatch.setattr(clew, "open", lambda name, **options: View(name), raising=False)
     assert typed("find tiny agreement --neurons resid.0 resid.1 --examples 8 --all-pairs --out c.json") == 0
-    assert toys["find"]["lens"] == "tiny at resid.0 resid.1"
+    assert toys["find"]["view"] == "tiny at resid.0 resid.1"
     wanted = "clew verify tiny agreement c.json --neurons resid.0 resid.1 --examples 8 --all-pairs, or clew show c.json"
     assert wanted in capsys.readouterr().err
 

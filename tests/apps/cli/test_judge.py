@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clew.apps.cli import run
-from clew.circuits.verdicts import Judgement
+from clew.circuits.verdicts import Verdicts
 from tests.circuits.test_verdicts import circuit
 
 
@@ -30,14 +30,14 @@ def answer(monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
 
 
 def verdicts() -> list[str | None]:
-    return [ruling and ruling.verdict for ruling in Judgement.load("j.json").units.values()]
+    return [ruling and ruling.verdict for ruling in Verdicts.load("j.json").units.values()]
 
 
 def test_units_are_asked_for_one_by_one(monkeypatch, capsys) -> None:
     answer(monkeypatch, "d fires on she", "k", "s")
     assert run("judge c.json --out j.json --by Ada".split()) == 0
     assert verdicts() == ["drop", "keep", None]
-    ruling = Judgement.load("j.json")["resid.0/3"]
+    ruling = Verdicts.load("j.json")["resid.0/3"]
     assert ruling.reason == "fires on she" and ruling.judge == "Ada"
     said = capsys.readouterr()
     assert "' she' ' her'" in said.err and "'said «she» to'" in said.err and "1 dropped, 1 kept, 1 open" in said.out
@@ -65,11 +65,11 @@ def test_told_on_the_command_line_nothing_is_asked() -> None:
         "resid.0/5=duty",
     ]
     assert run([*words, "--by", "Ada"]) == 0
-    assert verdicts() == ["drop", "keep", "drop"] and Judgement.load("j.json")["resid.0/3"].reason == "she = her"
+    assert verdicts() == ["drop", "keep", "drop"] and Verdicts.load("j.json")["resid.0/3"].reason == "she = her"
 
 
 def test_others_are_merged(capsys) -> None:
-    Judgement.of(circuit()).drop("resid.0/8", day="2026-01-01").save("other.json")
+    Verdicts.of(circuit()).drop("resid.0/8", day="2026-01-01").save("other.json")
     assert run("judge c.json --out j.json --merge other.json --json".split()) == 0
     assert json.loads(capsys.readouterr().out)["open"] == 2 and verdicts() == [None, None, "drop"]
 

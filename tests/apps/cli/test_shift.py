@@ -8,7 +8,7 @@ import pytest
 import clew
 from clew.apps.cli import run
 from clew.circuits.circuit import Circuit
-from clew.circuits.verdicts import Judgement
+from clew.circuits.verdicts import Verdicts
 from tests.studies.shift.test_experiment import MODEL, planted, texts
 
 COMMAND = "shift toy --site embed --texts bios.jsonl --through all --words he she --epochs 20 --steps 1"
@@ -35,7 +35,7 @@ def test_one_command_gives_the_table_the_circuit_and_the_report(capsys) -> None:
 
 def test_a_person_overrules_the_rule(capsys) -> None:
     circuit, _ = planted().judged["features"]
-    Judgement.of(circuit).keep("embed/1", "fair enough").save("j.json")
+    Verdicts.of(circuit).keep("embed/1", "fair enough").save("j.json")
     assert run([*COMMAND.split(), "--judged", "j.json"]) == 0
     assert "The judge dropped nothing" in capsys.readouterr().out
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from clew.apps.pages.judge import judge_page
-from clew.circuits.verdicts import Judgement
+from clew.circuits.verdicts import Verdicts
 from tests.circuits.test_verdicts import circuit
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror='x'>\"& {{style}}"
@@ -15,7 +15,7 @@ TOLD = {
     "examples": {"resid.0/3": [f"and «she» said {HOSTILE}"]},
     "promotes": {"resid.0/3": [" her"]},
 }
-JUDGED = Judgement.of(circuit()).drop("resid.0/5", HOSTILE, judge=HOSTILE, day="2026-01-31")
+JUDGED = Verdicts.of(circuit()).drop("resid.0/5", HOSTILE, judge=HOSTILE, day="2026-01-31")
 
 
 def cards(page: str) -> list[ElementTree.Element]:

@@ -7,7 +7,7 @@ from clew.circuits.kind import Card, Kind
 from clew.sites import Site
 
 
-def lens_circuit(edges: list[tuple[int, int, float]], nodes: int = 4, **columns) -> Circuit:
+def view_circuit(edges: list[tuple[int, int, float]], nodes: int = 4, **columns) -> Circuit:
     """Features of one site each, in forward order, and these edges between them."""
     sites = tuple(Site("resid", i) for i in range(nodes))
     source, target, weight = (np.array(column) for column in zip(*edges, strict=True))

@@ -3,7 +3,7 @@ import pytest
 
 from clew.circuits.selection.bootstrap import bootstrap
 from clew.circuits.selection.ratio import ratio
-from tests.circuits.selection.graphs import lens_circuit, node_circuit
+from tests.circuits.selection.graphs import node_circuit, view_circuit
 
 
 def of_z(*z: float):
@@ -42,7 +42,7 @@ def test_no_spread_is_certainty_but_for_a_score_of_0():
 
 def test_edges_go_by_their_own_errors_and_another_selection_follows():
     wired = [(0, -1, 3.0), (1, -1, -2.0), (2, -1, 9.0)]
-    circuit = lens_circuit(wired, weight_error=np.array([1.0, 0.5, 8.0]))
+    circuit = view_circuit(wired, weight_error=np.array([1.0, 0.5, 8.0]))
     assert bootstrap(circuit).weight.tolist() == [3, -2]
     assert ratio(bootstrap(circuit), 1, 1.0).weight.tolist() == [3]
 

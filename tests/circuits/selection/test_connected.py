@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from clew.circuits.selection.connected import connected
-from tests.circuits.selection.graphs import component_circuit, edges, lens_circuit, node_circuit
+from tests.circuits.selection.graphs import component_circuit, edges, node_circuit, view_circuit
 
 
 def only(circuit, *wanted: str):
@@ -15,7 +15,7 @@ def only(circuit, *wanted: str):
 
 def test_an_edge_of_a_lens_that_leads_nowhere_goes_with_what_led_to_it():
     # 0 -> 1 -> 2 ends in nothing; 3 -> metric starts of itself.
-    kept = connected(lens_circuit([(0, 1, 1), (1, 2, 1), (3, -1, 1)]))
+    kept = connected(view_circuit([(0, 1, 1), (1, 2, 1), (3, -1, 1)]))
     assert edges(kept) == {("resid.3/0", "metric")} and len(kept) == 1
 
 

@@ -8,7 +8,7 @@ from clew.circuits.selection._stations import structure
 from clew.circuits.selection.connected import connected
 from clew.circuits.selection.greedy import greedy
 from clew.circuits.selection.top import top
-from tests.circuits.selection.graphs import component_circuit, edges, lens_circuit
+from tests.circuits.selection.graphs import component_circuit, edges, view_circuit
 
 
 def by_the_book(circuit: Circuit, n: int, signed: bool) -> set[float]:
@@ -36,7 +36,7 @@ def connected_part(circuit: Circuit, taken: set[int]) -> np.ndarray:
 
 def test_the_strongest_edge_into_what_is_there():
     # 0 -> 1 is the strongest of all, but comes only after 1 is there, through the weak 1 -> metric.
-    circuit = lens_circuit([(0, 1, 9.0), (2, 3, 4.0), (3, -1, -2.0), (1, -1, 1.0)])
+    circuit = view_circuit([(0, 1, 9.0), (2, 3, 4.0), (3, -1, -2.0), (1, -1, 1.0)])
     assert [sorted(greedy(circuit, n).weight) for n in (1, 2, 3, 4)] == [
         [-2], [-2, 4], [-2, 1, 4], [-2, 1, 4, 9]
     ]  # fmt: skip
@@ -54,7 +54,7 @@ def test_it_takes_what_the_heap_takes(signed):
 def test_a_circuit_of_a_lens_has_its_n_edges_and_is_connected():
     random = np.random.default_rng(0)
     pairs = [(s, t) for s in range(30) for t in (*range(s + 1, 30), -1)]
-    circuit = lens_circuit([(s, t, w) for (s, t), w in zip(pairs, random.standard_normal(len(pairs)), strict=True)], 30)
+    circuit = view_circuit([(s, t, w) for (s, t), w in zip(pairs, random.standard_normal(len(pairs)), strict=True)], 30)
     for n in (1, 10, 200):
         kept = greedy(circuit, n)
         assert len(kept.weight) == n and edges(connected(kept)) == edges(kept)
@@ -68,7 +68,7 @@ def test_a_component_circuit_is_connected_where_the_top_ones_are_not():
 
 
 def test_edges_that_never_reach_the_metric_are_never_taken():
-    assert greedy(lens_circuit([(0, 1, 9.0), (2, -1, 1.0)]), 2).weight.tolist() == [1]
+    assert greedy(view_circuit([(0, 1, 9.0), (2, -1, 1.0)]), 2).weight.tolist() == [1]
 
 
 def test_it_scales_to_a_large_model():

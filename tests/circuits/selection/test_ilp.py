@@ -9,7 +9,7 @@ from clew.circuits.selection.bootstrap import bootstrap
 from clew.circuits.selection.connected import connected
 from clew.circuits.selection.greedy import greedy
 from clew.circuits.selection.ilp import ilp
-from tests.circuits.selection.graphs import component_circuit, edges, lens_circuit
+from tests.circuits.selection.graphs import component_circuit, edges, view_circuit
 
 
 def best_of_all(circuit, n: int, signed: bool) -> float:
@@ -20,7 +20,7 @@ def best_of_all(circuit, n: int, signed: bool) -> float:
 
 
 def test_it_pays_for_a_weak_edge_that_opens_a_strong_one():
-    circuit = lens_circuit([(0, 1, 9.0), (2, 3, 4.0), (3, -1, -2.0), (1, -1, 1.0)])
+    circuit = view_circuit([(0, 1, 9.0), (2, 3, 4.0), (3, -1, -2.0), (1, -1, 1.0)])
     assert sorted(ilp(circuit, 2).weight) == [1, 9] and sorted(greedy(circuit, 2).weight) == [-2, 4]
     assert ilp(circuit, 2).details["ilp"] == {"kept": 10.0, "bound": pytest.approx(10.0), "gap": pytest.approx(0, abs=1e-9),
                                               "optimal": True}  # fmt: skip
@@ -59,7 +59,7 @@ def test_without_time_it_falls_back_on_greedy_and_says_so():
 
 def test_it_chooses_among_the_significant_ones():
     sure = np.array([0.1, 0.1, 0.1, 5.0])
-    circuit = lens_circuit([(0, 1, 9.0), (1, -1, 1.0), (3, -1, -2.0), (2, -1, 8.0)], weight_error=sure)
+    circuit = view_circuit([(0, 1, 9.0), (1, -1, 1.0), (3, -1, -2.0), (2, -1, 8.0)], weight_error=sure)
     assert sorted(ilp(bootstrap(circuit), 2).weight) == [1, 9]
     assert sorted(ilp(bootstrap(circuit), 1).weight) == [-2]
 

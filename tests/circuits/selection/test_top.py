@@ -3,7 +3,7 @@ import pytest
 
 from clew import finder
 from clew.circuits.selection.top import top
-from tests.circuits.selection.graphs import component_circuit, edges, lens_circuit, node_circuit
+from tests.circuits.selection.graphs import component_circuit, edges, node_circuit, view_circuit
 
 WIRED = [(0, 1, 0.5), (1, 2, -2.0), (2, -1, 1.0)]
 
@@ -14,13 +14,13 @@ def test_the_finder_knows_every_selection():
 
 
 def test_edges_by_absolute_and_by_signed_weight():
-    circuit = lens_circuit(WIRED)
+    circuit = view_circuit(WIRED)
     assert top(circuit, 2).weight.tolist() == [-2.0, 1.0]
     assert top(circuit, 2, signed=True).weight.tolist() == [1.0, 0.5]
 
 
 def test_edges_bring_the_nodes_they_join_and_no_others():
-    one = top(lens_circuit(WIRED), 1)
+    one = top(view_circuit(WIRED), 1)
     assert edges(one) == {("resid.1/0", "resid.2/0")} and one.score.tolist() == [1.0, 2.0]
 
 
@@ -31,8 +31,8 @@ def test_nodes_where_there_are_no_edges():
 
 
 def test_all_of_them_where_n_is_too_large_and_nothing_at_0():
-    assert len(top(lens_circuit(WIRED), 99).weight) == 3
-    nothing = top(lens_circuit(WIRED), 0)
+    assert len(top(view_circuit(WIRED), 99).weight) == 3
+    nothing = top(view_circuit(WIRED), 0)
     assert len(nothing) == len(nothing.weight) == 0
 
 
@@ -44,7 +44,7 @@ def test_of_many_edges_the_largest():
 
 def test_a_budget_below_0_is_refused():
     with pytest.raises(ValueError, match="0 or more, not -1"):
-        top(lens_circuit(WIRED), -1)
+        top(view_circuit(WIRED), -1)
 
 
 def test_scores_that_are_nan_are_refused():

@@ -89,7 +89,7 @@ def test_half_precision_logits_are_measured_in_float32():
 def test_a_missing_patch_answer_and_missing_logits_are_named():
     with pytest.raises(ValueError, match="use answer_logit or log_probability"):
         logit_difference(trace(LOGITS), batch(patch_answers=()))
-    with pytest.raises(ValueError, match="keep=1"):
+    with pytest.raises(ValueError, match="logits=1"):
         answer_logit(trace(None), batch())
 
 

@@ -171,7 +171,7 @@ def test_the_sleeping_neuron_wakes_at_its_word():
     answers = b.model.run(b.batch.clean).logits[:, -1, 1:21]
     woken = b.batch.clean.clone()
     woken[:, -1] = len(b.planted.words) - 1
-    assert (b.model.run(woken, keep=1).logits[:, -1, 1:21].amin(1) > answers.median(1).values + 3).all()
+    assert (b.model.run(woken, logits=1).logits[:, -1, 1:21].amin(1) > answers.median(1).values + 3).all()
 
 
 # Writing.

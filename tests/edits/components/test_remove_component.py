@@ -56,7 +56,7 @@ def test_what_a_head_moves_is_what_it_adds_to_the_stream(family: str) -> None:
     """A single token attends to itself alone, so that a head's value goes straight through W_OV, up to the norms."""
     model = model_of(family, F64)
     body, token = model.body, torch.tensor([[5]])
-    trace = model.run(token, read=["embed", "attn.0", "attn_in.0"], keep=0)
+    trace = model.run(token, read=["embed", "attn.0", "attn_in.0"], logits=0)
     x, read, added = trace["embed"][0, 0], trace["attn_in.0"][0, 0], trace["attn.0"][0, 0]
     gain, centres = gain_of(model, model.body.norm_before("attn", 0))
     zero = torch.zeros(1, 1, 32, dtype=F64)

@@ -17,7 +17,7 @@ F64 = torch.float64
 
 def along(model: Model, direction: Tensor, site: str) -> Tensor:
     """The stream's component along a direction, at every token of some prompts."""
-    return model.run(prompts(), read=[site], keep=0)[site] @ (direction / direction.norm())
+    return model.run(prompts(), read=[site], logits=0)[site] @ (direction / direction.norm())
 
 
 def drawn() -> Tensor:
@@ -52,13 +52,13 @@ def test_with_the_embedding_left_alone_its_component_flows_on() -> None:
 
 def test_a_unit_goes_by_its_decoder_row_and_nothing_else_of_the_writes_moves() -> None:
     model = model_of("llama", F64)
-    lens = model.through(relu_dictionary(model, "resid.1", dtype=F64))
-    row = lens.dictionaries[model.body.site("resid.1")].get_buffer("W_dec")[3]
-    stack = remove_feature(lens, at="resid.1", unit=3)
+    view = model.through(relu_dictionary(model, "resid.1", dtype=F64))
+    row = view.dictionaries[model.body.site("resid.1")].get_buffer("W_dec")[3]
+    stack = remove_feature(view, at="resid.1", unit=3)
     assert isinstance(stack[0], Project) and [str(e.at) for e in stack[1:]] == ["out.0", "down.0", "out.1", "down.1"]
     assert torch.allclose(stack[0].directions[0].abs(), (row / row.norm()).abs(), atol=1e-12)
     unit, before = row / row.norm(), model.body.linear("down.1").matrix()
-    after = lens.edited(stack).body.linear("down.1").matrix()
+    after = view.edited(stack).body.linear("down.1").matrix()
     assert torch.allclose(after, before - torch.outer(unit, unit @ before), atol=1e-12)
 
 
@@ -84,11 +84,11 @@ def test_what_cannot_be_removed_is_refused() -> None:
 @pytest.mark.real
 def test_a_feature_of_a_pretrained_model_stays_out_whatever_it_reads() -> None:
     (sae,) = [d for d in clew.Dictionary.load("smollm2-135m") if str(d.writes) == "resid.10"]
-    lens = clew.open("smollm2-135m").through(sae)
+    view = clew.open("smollm2-135m").through(sae)
     tokens, row = (
         torch.randint(100, 40_000, (2, 12), generator=torch.Generator().manual_seed(0)),
         sae.get_buffer("W_dec")[5],
     )
-    seen = [m.run(tokens, read=["resid.10"], keep=0)["resid.10"] @ row / row.norm() for m in
-            (lens, lens.edited(remove_feature(lens, at="resid.10", unit=5)))]  # fmt: skip
+    seen = [m.run(tokens, read=["resid.10"], logits=0)["resid.10"] @ row / row.norm() for m in
+            (view, view.edited(remove_feature(view, at="resid.10", unit=5)))]  # fmt: skip
     assert float(seen[1].abs().max()) < 1e-3 < 0.1 < float(seen[0].std())

@@ -19,7 +19,7 @@ def test_in_a_linear_model_the_subject_becomes_the_other() -> None:
     model = linear_toy()
     wanted = Facts("last", (replace(LAST[0], target="he"), *LAST.facts[1:]))
     stack = lre(model, wanted, layer=0, rank=32, shots=False)
-    edited, other = (m.run(f.asked, read=["resid.2"], keep=0)["resid.2"][0, -1]
+    edited, other = (m.run(f.asked, read=["resid.2"], logits=0)["resid.2"][0, -1]
                      for m, f in ((model.edited(stack), LAST[0]), (model, LAST[1])))  # fmt: skip
     assert torch.allclose(edited, other, atol=1e-9)
     assert stack.about["as"] == "old king" and stack.name == "nurse: she -> he"
@@ -31,7 +31,7 @@ def test_a_subject_of_several_words_is_changed_at_its_last_and_nowhere_else(dens
     facts = Facts("said", (SAID[0], replace(SAID[1], target="she"), *SAID.facts[2:]))
     stack = lre(model, facts, edit=1, layer=1, edit_layer=0, rank=3, dense=dense, shots=False)
     tokens = model.tokenizer("she said of the old king that he was not", return_tensors="pt")["input_ids"]
-    before, after = (m.run(tokens, read=["resid.0"], keep=0)["resid.0"][0] for m in (model, model.edited(stack)))
+    before, after = (m.run(tokens, read=["resid.0"], logits=0)["resid.0"][0] for m in (model, model.edited(stack)))
     assert (before != after).any(-1).nonzero().flatten().tolist() == [5]  # she said of the old king
     assert stack[0].at == Site("resid", 0) and stack.about["rank"] == 3
     with pytest.raises(EditDidNotFire):

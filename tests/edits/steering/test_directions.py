@@ -151,8 +151,8 @@ def test_padding_changes_nothing():
     model = model_of("llama", torch.float64)
     steered = model.edited(mean_difference(model, TEXTS, sites=["resid.0", "attn.1"]))
     tokens, real = steered.tokens([*TEXTS[0], *TEXTS[1]])
-    together = steered.run(tokens, real=real, keep=1).logits
-    alone = torch.cat([steered.run(text, keep=1).logits for text in [*TEXTS[0], *TEXTS[1]]])
+    together = steered.run(tokens, real=real, logits=1).logits
+    alone = torch.cat([steered.run(text, logits=1).logits for text in [*TEXTS[0], *TEXTS[1]]])
     assert torch.allclose(together, alone, atol=1e-10, rtol=0) and not bool(real.all())
 
 

@@ -30,7 +30,7 @@ def test_the_gate_opens_on_the_unwanted_side_alone():
     moved = []
     for side in texts:
         tokens = torch.tensor(side)
-        plain, now = (m.run(tokens, read=EMBED, keep=1) for m in (model, model.edited(stack)))
+        plain, now = (m.run(tokens, read=EMBED, logits=1) for m in (model, model.edited(stack)))
         shift = now["embed"] - plain["embed"]
         fired = (shift != 0).any(-1)
         assert torch.allclose(shift[fired], 5 * edit.vector.expand_as(shift[fired]))
@@ -120,7 +120,7 @@ def test_a_heads_gate_reads_and_its_edit_moves_nothing_but_its_own_slots():
     noise[:, list(edit.units)] = 0.0
     assert torch.equal(edit.gate(x), edit.gate(x + 100 * noise)) and 0 < int(edit.gate(x).sum()) < 50
     tokens = torch.tensor(texts[1])
-    plain, now = (m.run(tokens, read=HEADS, keep=1)["head.0"] for m in (model, model.edited(stack)))
+    plain, now = (m.run(tokens, read=HEADS, logits=1)["head.0"] for m in (model, model.edited(stack)))
     assert sorted((plain != now).flatten(0, 1).any(0).nonzero().flatten().tolist()) == list(edit.units)
 
 

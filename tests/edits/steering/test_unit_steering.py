@@ -24,7 +24,7 @@ ROWS = [[1.0, 0.0, 0.5], [0.0, 1.0], [0.0, 0.0, 1.0]]
 
 
 @cache
-def lens() -> Model:
+def view() -> Model:
     torch.manual_seed(0)
     model = embedding_model(WORDS)
     module = model.body.module
@@ -33,7 +33,7 @@ def lens() -> Model:
 
 
 def steered(tier: str, **options: object) -> Stack:
-    return unit_steering(lens(), TEXTS, avoid="rude", tier=tier, **options)
+    return unit_steering(view(), TEXTS, avoid="rude", tier=tier, **options)
 
 
 def stream(model: Model, prompt: str) -> torch.Tensor:
@@ -48,7 +48,7 @@ def test_the_unit_of_the_texts_to_avoid_is_chosen_and_measured():
 
 @pytest.mark.parametrize(("tier", "open"), [("constant", [1, 1, 1]), ("prompt", [1, 1, 1]), ("token", [0, 1, 0])])
 def test_each_tier_by_hand(tier, open):
-    model = lens()
+    model = view()
     shift = torch.zeros(3, D)
     shift[:, 0], shift[:, 2] = 2.0 * 3.5, 3.5  # strength * size * row
     moved = stream(model, "start vile day") - stream(model.edited(steered(tier, strength=2.0)), "start vile day")
@@ -58,7 +58,7 @@ def test_each_tier_by_hand(tier, open):
 @pytest.mark.parametrize("cache", [True, False])
 @pytest.mark.parametrize("tier", ["prompt", "token"])
 def test_a_prompt_on_which_no_unit_fires_keeps_every_bit(tier, cache):
-    model, edited = lens(), lens().edited(steered(tier, strength=9.0))
+    model, edited = view(), view().edited(steered(tier, strength=9.0))
     calm = model.run("start fine day")
     assert torch.equal(edited.run("start fine day").logits, calm.logits)
     before = model.generate("start fine day", max_new_tokens=4, use_cache=cache)
@@ -69,13 +69,13 @@ def test_a_prompt_on_which_no_unit_fires_keeps_every_bit(tier, cache):
 
 def test_strength_zero_keeps_every_bit():
     for tier in ("constant", "prompt", "token"):
-        edited = lens().edited(steered(tier, strength=0.0))
-        assert torch.equal(edited.run("start vile day").logits, lens().run("start vile day").logits)
+        edited = view().edited(steered(tier, strength=0.0))
+        assert torch.equal(edited.run("start vile day").logits, view().run("start vile day").logits)
 
 
 @pytest.mark.parametrize("tier", ["constant", "prompt", "token"])
 def test_a_batch_is_its_prompts_one_by_one(tier):
-    edited, prompts = lens().edited(steered(tier, strength=2.0)), ["start vile day fine", "fine day"]
+    edited, prompts = view().edited(steered(tier, strength=2.0)), ["start vile day fine", "fine day"]
     together = edited.run(prompts, read=["embed"])
     assert torch.allclose(together.logits[1, -1], edited.run(prompts[1]).logits[0, -1], atol=1e-5)
     assert torch.equal(together["embed"][1, 2:], stream(edited, prompts[1]))
@@ -83,14 +83,14 @@ def test_a_batch_is_its_prompts_one_by_one(tier):
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_a_prompt_that_fires_keeps_its_answer_steered_to_the_end(cache):
-    edited = lens().edited(steered("prompt", strength=2.0))
+    edited = view().edited(steered("prompt", strength=2.0))
     receipts = edited.generate(["start vile day", "start fine day"], max_new_tokens=4, use_cache=cache).receipts
     seen = 3 + 3 if cache else 3 + 4 + 5 + 6
     assert (receipts[0].fired, receipts[0].reached) == (seen, 2 * seen)
 
 
 def test_switching_a_unit_off_takes_out_what_it_wrote_and_no_more():
-    model = lens()
+    model = view()
     off = model.edited(unit_scaling(model, TEXTS, avoid="rude", units=1))
     moved = stream(model, "start worse fine") - stream(off, "start worse fine")
     expected = torch.zeros(3, D)
@@ -99,7 +99,7 @@ def test_switching_a_unit_off_takes_out_what_it_wrote_and_no_more():
 
 
 def test_a_factor_of_one_keeps_every_bit_and_minus_one_writes_the_opposite():
-    model = lens()
+    model = view()
     for factor, move in ((1.0, 0.0), (-1.0, 8.0)):
         edited = model.edited(unit_scaling(model, TEXTS, avoid="rude", units=1, factor=factor))
         assert (stream(model, "start worse") - stream(edited, "start worse"))[1, 0] == move
@@ -125,7 +125,7 @@ def test_it_survives_the_disk(tmp_path):
     stack = steered("prompt", strength=2.0, units=(0,))
     with_one = Stack.load(stack.save(tmp_path / "calm.safetensors"))
     prompt = "start vile fine day"
-    assert torch.equal(lens().edited(with_one).run(prompt).logits, lens().edited(stack).run(prompt).logits)
+    assert torch.equal(view().edited(with_one).run(prompt).logits, view().edited(stack).run(prompt).logits)
     assert with_one.about == stack.about
 
 
@@ -142,11 +142,11 @@ def test_what_cannot_be_chosen_is_refused():
     ):
         with pytest.raises(ValueError, match=words):
             # beartype would be first to complain about a wrong word, in other words than a user sees
-            getattr(unit_steering, "__wrapped__", unit_steering)(lens(), TEXTS, **options)
+            getattr(unit_steering, "__wrapped__", unit_steering)(view(), TEXTS, **options)
 
 
 def test_of_several_dictionaries_one_must_be_named():
-    model = lens().neurons("embed", "resid.0")
+    model = view().neurons("embed", "resid.0")
     with pytest.raises(ValueError, match=r"seen through 2 dictionaries; say which by at="):
         unit_steering(model, TEXTS, avoid="rude")
     assert unit_steering(model, TEXTS, avoid="rude", at="embed")[0].at == Site("embed")

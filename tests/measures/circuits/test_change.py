@@ -28,8 +28,8 @@ def child_of(model: Model, edit) -> Model:
     return Model(Body(module, None, "child"))
 
 
-def found(lens: Model = HEADS, task: Behaviour = TASK, **options: object) -> Circuit:
-    return clew.find(lens, task, by="attribution_patching", positions=False, **options)
+def found(view: Model = HEADS, task: Behaviour = TASK, **options: object) -> Circuit:
+    return clew.find(view, task, by="attribution_patching", positions=False, **options)
 
 
 def rows(report: Report, measure: str) -> dict[str, Row]:
@@ -74,7 +74,7 @@ def planted() -> tuple[Model, Behaviour]:
     model = child_of(tiny_model("llama", scale=0.05), times(20, layer=0, head=2))
     answered = []
     (batch,) = TASK.batches(model)
-    moved = model.run(batch.clean, keep=1).logits - model.run(batch.patch, keep=1).logits
+    moved = model.run(batch.clean, logits=1).logits - model.run(batch.patch, logits=1).logits
     for pair, to, of in zip(
         TASK.pairs, moved[:, -1].argmax(-1).tolist(), moved[:, -1].argmin(-1).tolist(), strict=True
     ):
@@ -83,10 +83,10 @@ def planted() -> tuple[Model, Behaviour]:
 
 
 def test_a_head_that_is_pruned_is_what_is_lost():
-    lens, task = planted()
-    circuit = found(lens, task)
+    view, task = planted()
+    circuit = found(view, task)
     assert circuit.top(1).keys() == [("head.0", 2, -1)]
-    report = clew.verify(lens, task, circuit, by="change", child=child_of(lens, times(0, layer=0, head=2)), of="pruned")
+    report = clew.verify(view, task, circuit, by="change", child=child_of(view, times(0, layer=0, head=2)), of="pruned")
     lost = next(r for r in report.rows if r.measure == "lost")
     assert lost.of == "head.0/2" and lost.value == pytest.approx(-circuit.top(1).score[0])
     assert lost.high < 0 and rows(report, "p")["head.0/2"].value < 0.05 and report["changed nodes"].value >= 1
@@ -106,17 +106,17 @@ def test_the_metric_is_that_of_both_models_on_the_prompts_judged():
 
 
 def test_of_one_behaviour_halves_of_the_prompts_agree_with_each_other_more_than_with_another_model():
-    lens, task = planted()
-    report = change(lens, task, found(lens, task), child=child_of(lens, times(-1, layer=0, head=2)), sizes=[1, 4])
+    view, task = planted()
+    report = change(view, task, found(view, task), child=child_of(view, times(-1, layer=0, head=2)), sizes=[1, 4])
     halves = rows(report, "correlation")
     assert halves["halves, parent with parent"].value > halves["halves, parent with child"].value
 
 
 @pytest.mark.parametrize("edit", ["8 bits", "bfloat16"])
 def test_rounding_leaves_the_circuit(edit):
-    lens, task = planted()
-    child = child_of(lens, rounded_to_8_bits if edit == "8 bits" else lambda m: m.bfloat16().double())
-    report = change(lens, task, found(lens, task), child=child, of=edit, sizes=[4], groups=2)
+    view, task = planted()
+    child = child_of(view, rounded_to_8_bits if edit == "8 bits" else lambda m: m.bfloat16().double())
+    report = change(view, task, found(view, task), child=child, of=edit, sizes=[4], groups=2)
     assert rows(report, "overlap")[edit].value == 1 and rows(report, "correlation")[edit].value > 0.9
     faithful = rows(report, "faithfulness")
     assert faithful[f"circuit given in {edit}"].value == pytest.approx(
@@ -135,9 +135,9 @@ def test_changes_of_layers_are_those_of_the_searches():
 
 
 def test_a_dictionary_that_does_not_fit_the_child_is_left_out_in_both():
-    lens = MODEL.through(random_dictionary("resid.0", 32), random_dictionary("neuron.1", 48))
+    view = MODEL.through(random_dictionary("resid.0", 32), random_dictionary("neuron.1", 48))
     child = tiny_model("llama", intermediate_size=40)
-    report = change(lens, TASK, found(lens), child=child, sizes=[4], groups=2)
+    report = change(view, TASK, found(view), child=child, sizes=[4], groups=2)
     assert report.notes[0] == "left out in both, for they do not fit the child: neuron.1"
     assert not any(row.of.startswith("neuron.1/") for row in report.rows)
     with pytest.raises(ValueError, match="none of the sites"):

@@ -92,11 +92,11 @@ def test_a_path_through_no_edges_is_a_path_of_no_edges() -> None:
 
 
 def test_the_default_pool_is_every_unit_of_the_lens() -> None:
-    lens = tiny_model("llama").through(random_dictionary("resid.0", 32), random_dictionary("resid.1", 32))
+    view = tiny_model("llama").through(random_dictionary("resid.0", 32), random_dictionary("resid.1", 32))
     whole = scored(6)
-    circuit = Circuit(tuple(lens.dictionaries), dict.fromkeys(lens.dictionaries, 20), whole.site % 2,
+    circuit = Circuit(tuple(view.dictionaries), dict.fromkeys(view.dictionaries, 20), whole.site % 2,
                       np.array([ERROR, 1, 2, 3, 4, 5]), np.array([0, 0, 0, 2, 2, 2]), whole.score, whole.score)  # fmt: skip
-    trial = trial_of(lens, random_behaviour(), circuit)
+    trial = trial_of(view, random_behaviour(), circuit)
     assert len(pool_of(trial, circuit, None)) == 2 * 21 * 2
     assert len(pool_of(trial, circuit.keep(circuit.unit >= 0), None)) == 2 * 20 * 2
 

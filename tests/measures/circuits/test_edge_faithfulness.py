@@ -15,7 +15,7 @@ from clew.data.planted.induction import induction
 from clew.dictionaries import Identity, JumpReLU, Partition, ReLU, TopK
 from clew.measures.circuits._edges import EdgeTrial
 from clew.measures.circuits._feature_paths import FeaturePaths
-from clew.measures.circuits._nodes import Trial
+from clew.measures.circuits._nodes import NodeTrial
 from clew.measures.circuits.edge_faithfulness import edge_faithfulness, random_edges
 from clew.models.graph.components import Components
 from clew.readings.ablation import Ablation
@@ -63,17 +63,17 @@ def nodes_of(model: Model, positions: bool, *, share: float = 1.0, length: int =
     return Circuit(tuple(units), units, site, unit, position, score=np.ones(len(rows)), patch_mean=np.ones(len(rows)))
 
 
-def trial(model: Model, behaviour: Behaviour, **options: Any) -> Trial:
-    return Trial(model, behaviour, Ablation(**options), seed=0)
+def trial(model: Model, behaviour: Behaviour, **options: Any) -> NodeTrial:
+    return NodeTrial(model, behaviour, Ablation(**options), seed=0)
 
 
-def inside(judge: Trial, circuit: Circuit) -> Circuit:
+def inside(judge: NodeTrial, circuit: Circuit) -> Circuit:
     """The nodes at sites that are ablated."""
     return circuit.keep(np.array([circuit.sites[i] in judge.sites for i in circuit.site]))
 
 
 def judged(name: str, positions: bool = True, share: float = 0.4, ablation: str = "mean", tokens: int = 48):
-    """The judge of some nodes of a lens, and the judge of edges between them."""
+    """The judge of some nodes of a view, and the judge of edges between them."""
     model = LENSES[name]
     judge = trial(model, random_behaviour(), kind=ablation)
     return judge, FeaturePaths(judge, inside(judge, nodes_of(model, positions, share=share)), tokens=tokens)
@@ -131,7 +131,7 @@ def test_one_edge_is_what_path_patching_by_hand_makes_of_it() -> None:
     code = mean[low].code.repeat(3, 1, 1)
     code[:, at, unit] = clean[:, at, unit]
     low_value = model.dictionaries[low].decode(code) + mean[low].error
-    seen = model.run(batch.clean, edits=[Set(low, value=low_value)], read=[high], keep=0).code(high)
+    seen = model.run(batch.clean, edits=[Set(low, value=low_value)], read=[high], logits=0).code(high)
     code = mean[high].code.repeat(3, 1, 1)
     target = int((seen - code)[:, 3].abs().sum(0).argmax())
     code[:, 3, target] = seen[:, 3, target]

@@ -10,7 +10,7 @@ import clew
 from clew import Behaviour, Circuit, Model
 from clew.changes import Set
 from clew.circuits.circuit import ERROR
-from clew.measures.circuits._nodes import Trial
+from clew.measures.circuits._nodes import NodeTrial
 from clew.measures.circuits.curve import curve
 from clew.measures.circuits.faithfulness import faithfulness
 from clew.methods.graphs.attribution_graph import attribution_graph
@@ -23,7 +23,7 @@ from tests.planted import random_behaviour, random_dictionary, tiny_model
 SITES = ("resid.0", "attn.1", "mlp.1", "resid.1")
 
 
-def lens() -> Model:
+def view() -> Model:
     return tiny_model("gpt_neox").through(*[random_dictionary(s, 32) for s in SITES])
 
 
@@ -41,13 +41,13 @@ def all_nodes(model: Model, length: int) -> Circuit:
     return Circuit(tuple(model.dictionaries), units, site, unit, position, score=ones, patch_mean=ones)
 
 
-def trial(model: Model, behaviour: Behaviour, **options: Any) -> Trial:
-    return Trial(model, behaviour, Ablation(**options), seed=0)
+def trial(model: Model, behaviour: Behaviour, **options: Any) -> NodeTrial:
+    return NodeTrial(model, behaviour, Ablation(**options), seed=0)
 
 
 @pytest.mark.parametrize("ablation", ["mean", "zero", "resample"])
 def test_everything_is_faithful_and_nothing_is_not(ablation: str) -> None:
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     whole = all_nodes(model, 4)
     full = faithfulness(model, behaviour, whole, ablation=ablation, held_out=False)
     none = faithfulness(model, behaviour, whole.top(0), ablation=ablation, held_out=False)
@@ -58,14 +58,14 @@ def test_everything_is_faithful_and_nothing_is_not(ablation: str) -> None:
 
 
 def test_the_whole_model_is_the_untouched_model() -> None:
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     (batch,) = behaviour.batches(model)
     wanted = behaviour.metric(model.run(batch.clean), batch)
     assert np.allclose(trial(model, behaviour).whole, wanted.numpy(), rtol=0, atol=1e-12)
 
 
 def test_an_empty_circuit_is_every_site_at_its_patch_mean() -> None:
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     (batch,) = behaviour.batches(model)
     mean = means(model, behaviour, of="patch")[4]
     at_mean = [Set(s, value=mean[s].value(d).expand(3, -1, -1)) for s, d in model.dictionaries.items()]
@@ -75,7 +75,7 @@ def test_an_empty_circuit_is_every_site_at_its_patch_mean() -> None:
 
 def test_units_are_encoded_anew_after_ablations_below() -> None:
     """Keep one unit of resid.1 whole: its value is what the ablated stream gives it, not its clean value."""
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     (batch,) = behaviour.batches(model)
     found = integrated_gradients(model, behaviour)
     node = found.keep((found.site == 3) & (found.unit != ERROR)).top(1)
@@ -92,7 +92,7 @@ def test_units_are_encoded_anew_after_ablations_below() -> None:
 
 
 def test_errors_kept_and_removed_bracket_errors_as_nodes() -> None:
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     circuit = integrated_gradients(model, behaviour).top(40)
     units = circuit.keep(circuit.unit != ERROR)
     all_errors = all_nodes(model, 4)
@@ -109,21 +109,21 @@ def test_errors_kept_and_removed_bracket_errors_as_nodes() -> None:
 
 
 def test_layers_below_the_start_are_left_alone() -> None:
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     assert [str(s) for s in trial(model, behaviour, start=1).sites] == ["attn.1", "mlp.1", "resid.1"]
-    with pytest.raises(ValueError, match="no site of the lens is left"):
+    with pytest.raises(ValueError, match="no site of the view is left"):
         trial(model, behaviour, start=2)
 
 
 def test_a_mean_over_all_positions_where_they_are_not_aligned() -> None:
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     placed, pooled = (means(model, behaviour, of="patch", by_position=p)[4][Site("resid", 0)] for p in (True, False))
     assert pooled.code.shape == (1, 20)
     assert torch.allclose(pooled.code[0], placed.code.mean(0))
 
 
 def test_intervals_hold_the_value_and_one_example_has_none() -> None:
-    model, circuit = lens(), integrated_gradients(lens(), random_behaviour()).top(20)
+    model, circuit = view(), integrated_gradients(view(), random_behaviour()).top(20)
     row = faithfulness(model, random_behaviour(n=12), circuit, held_out=False)["faithfulness"]
     assert row.low < row.value < row.high and row.examples == 12
     alone = faithfulness(model, random_behaviour(n=1), circuit, held_out=False)["faithfulness"]
@@ -131,14 +131,14 @@ def test_intervals_hold_the_value_and_one_example_has_none() -> None:
 
 
 def test_verify_judges_on_the_half_that_found_nothing() -> None:
-    model, behaviour = lens(), random_behaviour(n=10)
+    model, behaviour = view(), random_behaviour(n=10)
     circuit = clew.find(model, behaviour, by="attribution_patching")
     assert circuit.keys() == clew.find(model, behaviour.train, by="attribution_patching", held_out=False).keys()
     assert clew.verify(model, behaviour, circuit)["faithfulness"].examples == 5
 
 
 def test_a_curve_has_every_size_and_random_circuits_beside_it() -> None:
-    model, behaviour = lens(), random_behaviour()
+    model, behaviour = view(), random_behaviour()
     circuit = integrated_gradients(model, behaviour)
     report = curve(model, behaviour, circuit, sizes=(5, 50, 10**6), random=2, held_out=False)
     assert {(r.measure, r.of, r.nodes) for r in report.rows} == {
@@ -159,21 +159,21 @@ def test_components_without_edges_are_refused_and_an_empty_circuit_is_not() -> N
 
 def test_of_an_attribution_graph_only_what_the_lens_holds_is_judged() -> None:
     model, behaviour = tiny_model("llama", scale=0.15), random_behaviour()
-    lens = model.through(*(random_dictionary(f"mlp_in.{i}", 32, writes=f"mlp.{i}") for i in range(3)))
-    graph = attribution_graph(lens, behaviour)
+    view = model.through(*(random_dictionary(f"mlp_in.{i}", 32, writes=f"mlp.{i}") for i in range(3)))
+    graph = attribution_graph(view, behaviour)
     with pytest.raises(ValueError, match=r"tokens and logits too \(here at embed, final\).*predicted_effects"):
-        faithfulness(lens, behaviour, graph, held_out=False)
-    kept = graph.keep(np.array([node.site in lens.dictionaries for node in graph]))
-    assert faithfulness(lens, behaviour, kept, held_out=False)["faithfulness"].nodes == len(kept) < len(graph)
+        faithfulness(view, behaviour, graph, held_out=False)
+    kept = graph.keep(np.array([node.site in view.dictionaries for node in graph]))
+    assert faithfulness(view, behaviour, kept, held_out=False)["faithfulness"].nodes == len(kept) < len(graph)
 
 
 def test_ablating_to_constants_is_every_site_held_at_them() -> None:
     model, behaviour = tiny_model("llama"), random_behaviour()
-    lens = model.components()
-    constants = {site: torch.full((lens.body.widths[site],), 0.25, dtype=torch.float64) for site in lens.dictionaries}
-    trial = Trial(lens, behaviour, Ablation(constants=constants), seed=0)
+    view = model.components()
+    constants = {site: torch.full((view.body.widths[site],), 0.25, dtype=torch.float64) for site in view.dictionaries}
+    trial = NodeTrial(view, behaviour, Ablation(constants=constants), seed=0)
     batch = next(behaviour.batches(model))
     edits = [Set(site, value=value) for site, value in constants.items() if site.part != "embed"]
-    expected = behaviour.metric(model.run(batch.clean, edits=edits, keep=1), batch)
+    expected = behaviour.metric(model.run(batch.clean, edits=edits, logits=1), batch)
     torch.testing.assert_close(torch.from_numpy(trial.empty), expected)
     assert "constant ablation" in trial.notes[0]

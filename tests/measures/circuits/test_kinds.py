@@ -11,7 +11,7 @@ from clew import Circuit, Model, Report, verify
 from clew.circuits.kind import Kind
 from clew.finder import load, names
 from clew.measures.circuits._edges import EdgeTrial
-from clew.measures.circuits._nodes import Trial
+from clew.measures.circuits._nodes import NodeTrial
 from clew.measures.circuits._trials import trial_of
 from clew.methods.edges.eap import eap
 from clew.methods.edges.edges import edges
@@ -34,7 +34,7 @@ OTHER = {
 
 
 @cache
-def lens() -> Model:
+def view() -> Model:
     return MODEL.through(*(random_dictionary(f"resid.{i}", 32) for i in range(3)))
 
 
@@ -45,16 +45,16 @@ def transcoders() -> Model:
 
 @cache
 def nodes() -> Circuit:
-    return attribution_patching(lens(), TASK).top(8)
+    return attribution_patching(view(), TASK).top(8)
 
 
 def of_weights() -> Circuit:
-    """Nodes that the lens has, so that nothing but their kind tells that no run has them."""
+    """Nodes that the view has, so that nothing but their kind tells that no run has them."""
     return nodes().with_kind(of="weights", in_metric_units=False)
 
 
 def judge(name: str) -> Callable[[Model, Circuit], Report]:
-    more = {"change": {"child": lens(), "sizes": (2,)}, "reuse": {"other": nodes(), "other_behaviour": TASK}}
+    more = {"change": {"child": view(), "sizes": (2,)}, "reuse": {"other": nodes(), "other_behaviour": TASK}}
     measure = load("measures.circuits", name)
     return lambda model, circuit: measure(model, TASK, circuit, held_out=False, **more.get(name, {}))
 
@@ -66,25 +66,25 @@ def test_no_judge_is_forgotten():
 @pytest.mark.parametrize("name", [*ABLATES, "reuse"])
 def test_a_circuit_of_weights_is_not_ablated(name):
     with pytest.raises(ValueError, match=r"circuit of weights.*judged by its masks.*load_masks.*details\['bigrams'\]"):
-        judge(name)(lens(), of_weights())
+        judge(name)(view(), of_weights())
 
 
 def test_nor_are_its_nodes_wired():
     with pytest.raises(ValueError, match="circuit of weights"):
-        edges(lens(), TASK, of_weights())
+        edges(view(), TASK, of_weights())
 
 
 def test_verify_says_so_too():
     with pytest.raises(ValueError, match="circuit of weights"):
-        verify(lens(), TASK, of_weights())
+        verify(view(), TASK, of_weights())
 
 
 def test_the_trial_is_that_of_the_kind():
     graph = eap(MODEL, TASK).strongest_edges(5)
     assert isinstance(trial_of(MODEL, TASK, graph), EdgeTrial)
-    assert isinstance(trial_of(lens(), TASK, nodes()), Trial)
-    found = query_key(lens(), TASK, layer=1, head=0)
-    assert isinstance(trial_of(lens(), TASK, found), Trial)  # its nodes are units at positions, as any
+    assert isinstance(trial_of(view(), TASK, nodes()), NodeTrial)
+    found = query_key(view(), TASK, layer=1, head=0)
+    assert isinstance(trial_of(view(), TASK, found), NodeTrial)  # its nodes are units at positions, as any
     bare = replace(graph, kind=Kind(components=graph.kind.components))  # the kind decides, not the sites
     with pytest.raises(ValueError, match="the model is not seen there"):
         trial_of(MODEL.components(), TASK, bare).circuit_metric(bare)
@@ -100,10 +100,10 @@ def test_tokens_and_logits_of_a_prompt_graph_are_not_ablated_as_units():
     with pytest.raises(ValueError, match=r"nodes for tokens and logits too \(here at embed, final\)"):
         trial_of(transcoders(), TASK, graph)
     held = graph.keep(np.array([node.site in transcoders().dictionaries for node in graph]))
-    assert isinstance(trial_of(transcoders(), TASK, held), Trial)
+    assert isinstance(trial_of(transcoders(), TASK, held), NodeTrial)
 
 
 def test_an_attention_score_predicts_nothing_of_the_metric():
-    found = query_key(lens(), TASK, layer=1, head=0)
+    found = query_key(view(), TASK, layer=1, head=0)
     with pytest.raises(ValueError, match="explains an attention score"):
-        judge("predicted_effects")(lens(), found)
+        judge("predicted_effects")(view(), found)

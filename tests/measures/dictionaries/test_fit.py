@@ -32,23 +32,23 @@ def test_splicing_an_exact_dictionary_leaves_every_bit_of_the_loss(site: str) ->
 
 
 def test_the_mean_recovers_nothing_of_mean_ablation_and_explains_nothing() -> None:
-    lens, windows = model(), text()
-    mean = values(lens, windows, signed_copy(32)).mean(0)
-    report = fit(lens, windows, constant(mean))
+    view, windows = model(), text()
+    mean = values(view, windows, signed_copy(32)).mean(0)
+    report = fit(view, windows, constant(mean))
     assert row(report, "loss recovered", "mean ablation").value == pytest.approx(0, abs=1e-9)
     assert report["FVU"].value == pytest.approx(1) and report["L0"].value == 0 and report["dead"].value == 1
-    zero = fit(lens, windows, constant(torch.zeros_like(mean)))
+    zero = fit(view, windows, constant(torch.zeros_like(mean)))
     assert row(zero, "loss recovered", "zero ablation").value == 0
     assert zero["uncentred FVU"].value == 1 < zero["FVU"].value
 
 
 def test_fvu_is_one_ratio_centred_by_the_mean_of_the_whole_text() -> None:
     """A dictionary that halves every deviation from a far-off mean leaves a quarter, whatever the batches are."""
-    lens, windows = model(), text()
-    y = values(lens, windows, signed_copy(32))
+    view, windows = model(), text()
+    y = values(view, windows, signed_copy(32))
     half = signed_copy(32, scale=0.5)
     centred = ReLU(SITE, W_enc=half.W_enc, W_dec=half.W_dec, b_dec=y.mean(0), centred=True)
-    report = fit(lens, windows, centred)
+    report = fit(view, windows, centred)
     assert report["FVU"].value == pytest.approx(0.25, abs=1e-12)
     error = (y - y.mean(0)).square().sum() / 4
     assert report["uncentred FVU"].value == pytest.approx(float(error / y.square().sum()))
@@ -64,13 +64,13 @@ def test_a_dictionary_that_says_half_has_half_the_length_and_bias() -> None:
 
 
 def test_losses_are_those_of_whole_runs_of_each_window() -> None:
-    lens, windows, dictionary = model(), text(), random_dictionary("mlp.0", 32)
-    report = fit(lens, windows, dictionary)
+    view, windows, dictionary = model(), text(), random_dictionary("mlp.0", 32)
+    report = fit(view, windows, dictionary)
     spliced, whole, kl = [], [], []
     for ids, keep in zip(windows.ids, windows.keep, strict=True):
-        clean = lens.run(ids[None].long(), read=["mlp.0"])
+        clean = view.run(ids[None].long(), read=["mlp.0"])
         edit = Set(Site("mlp", 0), value=dictionary.reconstruct(clean["mlp.0"]), keep=~keep[None, :, None])
-        run = lens.run(ids[None].long(), edits=[edit])
+        run = view.run(ids[None].long(), edits=[edit])
         p, q = (t.logits[0, :-1].log_softmax(-1)[keep[:-1]] for t in (clean, run))
         following = ids[1:].long()[keep[:-1], None]
         whole += (-p.gather(1, following)).flatten().tolist()
@@ -83,21 +83,21 @@ def test_losses_are_those_of_whole_runs_of_each_window() -> None:
 
 
 def test_a_transcoder_is_judged_by_what_it_writes() -> None:
-    lens, windows = model(), text()
+    view, windows = model(), text()
     dictionary = random_dictionary("mlp_in.1", 32, writes="mlp.1")
-    report = fit(lens, windows, dictionary)
-    y = values(lens, windows, dictionary)
-    x = values(lens, windows, signed_copy(32, "mlp_in.1"))
+    report = fit(view, windows, dictionary)
+    y = values(view, windows, dictionary)
+    x = values(view, windows, signed_copy(32, "mlp_in.1"))
     left = (dictionary.reconstruct(x) - y).square().sum() / (y - y.mean(0)).square().sum()
     assert report["FVU"].value == pytest.approx(float(left))
 
 
 def test_a_skip_counts_as_reconstruction() -> None:
-    lens, windows = model(), text()
+    view, windows = model(), text()
     nothing = constant(torch.zeros(32, dtype=torch.float64))
     skip = ReLU(SITE, **{n: getattr(nothing, n) for n in ("W_enc", "b_enc", "W_dec", "b_dec")}, centred=False,
                 W_skip=torch.eye(32, dtype=torch.float64))  # fmt: skip
-    report = fit(lens, windows, skip)
+    report = fit(view, windows, skip)
     assert report["FVU"].value == 0 and row(report, "loss recovered", "mean ablation").value == 1
 
 
@@ -109,10 +109,10 @@ def test_negative_codes_are_on() -> None:
 
 
 def test_the_densities_are_a_histogram_of_all_units() -> None:
-    lens, windows, dictionary = model(), text(), random_dictionary(SITE, 32)
+    view, windows, dictionary = model(), text(), random_dictionary(SITE, 32)
     dictionary.b_enc[:3] = torch.tensor([-1e9, 1e9, -1e9])  # two never fire, one always
-    report = fit(lens, windows, dictionary)
-    on = dictionary.encode(values(lens, windows, dictionary)) != 0
+    report = fit(view, windows, dictionary)
+    on = dictionary.encode(values(view, windows, dictionary)) != 0
     assert report["dead"].value == pytest.approx(0.1) and int((on.sum(0) == 0).sum()) == 2
     assert report["L0"].value == pytest.approx(float(on.sum(1).double().mean()))
     assert sum(r.value for r in report.rows if r.measure == "density") == pytest.approx(0.9)
@@ -122,8 +122,8 @@ def test_the_densities_are_a_histogram_of_all_units() -> None:
 
 
 def test_outlier_dimensions_are_counted_and_left_out() -> None:
-    lens, windows = model(), text()
-    y = values(lens, windows, signed_copy(32))
+    view, windows = model(), text()
+    y = values(view, windows, signed_copy(32))
     large = int(y.abs().mean(0).argmax())
     eye = torch.eye(32, dtype=torch.float64)
     eye[large] *= 100
@@ -142,9 +142,9 @@ def test_outlier_dimensions_are_counted_and_left_out() -> None:
 
 
 def test_token_classes_share_out_the_unexplained_variance() -> None:
-    lens, windows, dictionary = model(), text(classes=True), random_dictionary(SITE, 32)
-    report = fit(lens, windows, dictionary)
-    y, mean = values(lens, windows, dictionary), values(lens, windows, dictionary).mean(0)
+    view, windows, dictionary = model(), text(classes=True), random_dictionary(SITE, 32)
+    report = fit(view, windows, dictionary)
+    y, mean = values(view, windows, dictionary), values(view, windows, dictionary).mean(0)
     kinds = torch.cat([b.classes[b.keep] for b in windows.batches(4096)])
     for name, i in (("user", 1), ("assistant", 2)):
         here = y[kinds == i]

@@ -64,11 +64,11 @@ def test_orthonormal_directions_are_ideal() -> None:
 
 def test_the_atomic_inner_product_is_plain_where_the_text_is_white() -> None:
     """Directions written in the axes of the text, each as long as the text spreads there, are at right angles."""
-    lens, windows = model(), text()
-    y = values(lens, windows, random_dictionary(SITE, 32))
+    view, windows = model(), text()
+    y = values(view, windows, random_dictionary(SITE, 32))
     size, axes = torch.linalg.eigh(y.T @ y / len(y))
     turned = torch.linalg.qr(torch.randn(32, 32, dtype=torch.float64)).Q @ (axes * size.sqrt()).T
-    report = geometry(lens, windows, always(turned, on=4))
+    report = geometry(view, windows, always(turned, on=4))
     assert row(report, "coherence", "atomic").value == pytest.approx(0, abs=1e-9)
     assert row(report, "coherence", "plain").value > 0.1
     assert row(report, "isometry", "atomic").value == pytest.approx(0, abs=1e-9)

@@ -89,8 +89,8 @@ def test_units_of_several_coordinates_are_refused():
 def test_ablating_the_pooled_code_is_running_the_model_with_it_ablated():
     dictionary = relu([(1.0, 0.5), (0.0, 1.0, 2.0)], encoder=[(1.0, -0.1), (0.3, 0.2)])
     texts = Labelled("t", ("on a b c", "on c"), {"x": ("p", "q")})
-    lens = MODEL.through(dictionary)
-    run = lens.edited(Scale(Site.parse("embed"), factor=0.0, units=(1,), basis="code"))
+    view = MODEL.through(dictionary)
+    run = view.edited(Scale(Site.parse("embed"), factor=0.0, units=(1,), basis="code"))
     truth = [run.run(MODEL.tokens(text)[0], read=["embed"])["embed"][0, 1:].mean(0) for text in texts.texts]
     assert torch.allclose(without(see(MODEL, texts, dictionary), dictionary, [1]), torch.stack(truth), atol=1e-6)
 

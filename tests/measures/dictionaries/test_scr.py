@@ -7,7 +7,7 @@ import torch
 from clew.data.labels.labelled import Labelled
 from clew.dictionaries import Identity
 from clew.measures.dictionaries._probes import Seen
-from clew.measures.dictionaries.scr import Trial, scr
+from clew.measures.dictionaries.scr import Confounding, scr
 from tests.measures.labelled_model import D, embedding_model, relu
 
 SIGN = {"nurse": 1.0, "prof": -1.0, "she": 1.0, "he": -1.0}
@@ -48,7 +48,7 @@ def test_the_score_by_hand():
     truth = np.array([True, True, False, False])
     right = lambda *ones: np.isin(np.arange(4), ones)  # noqa: E731
     seen = Seen(torch.zeros(4, 1), torch.zeros(4, 1))
-    trial = Trial(0, (torch.zeros(1), 0.0), [], seen, truth, right(0, 2), right(0, 1, 2, 3))
+    trial = Confounding(0, (torch.zeros(1), 0.0), [], seen, truth, right(0, 2), right(0, 1, 2, 3))
     assert (trial.base, trial.oracle) == (0.5, 1.0)
     scores = [trial.score(right(*ones), np.arange(4)) for ones in ((0, 1, 2, 3), (0, 1, 2), (0, 2), (0,))]
     assert scores == [1.0, 0.5, 0.0, -0.5]

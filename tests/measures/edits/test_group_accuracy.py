@@ -49,8 +49,8 @@ TOGETHER = (("nurse", "female"), ("professor", "male"))
 
 def test_verify_says_what_an_edit_did() -> None:
     stack = Stack((Scale("embed", factor=0.0, basis="code", units=(1,)),))
-    lens = MODEL.neurons("embed")
-    report = clew.verify(lens, FOUR, stack, by="group_accuracy", probe=HEAD, together=TOGETHER)
+    view = MODEL.neurons("embed")
+    report = clew.verify(view, FOUR, stack, by="group_accuracy", probe=HEAD, together=TOGETHER)
     found = {(row.of, row.measure): row.value for row in report.rows}
     assert found["unedited", "gender accuracy"] == 1.0 and found["unedited", "worst group"] == 0.0
     assert found["edited", "gender accuracy"] == 0.5 and found["edited", "worst group"] == 1.0

@@ -56,9 +56,9 @@ LENSES = {
 }
 
 
-def row_states(lens: Model, wiring: Wiring, site: Site, rows: Tensor, read: Tensor, value: Tensor) -> Tensor:
+def row_states(view: Model, wiring: Wiring, site: Site, rows: Tensor, read: Tensor, value: Tensor) -> Tensor:
     """G_d . s_d of every row, from what the dictionary reads and what flows at its site."""
-    dictionary, grad = lens.dictionaries[site], wiring.grads[site]
+    dictionary, grad = view.dictionaries[site], wiring.grads[site]
     code = dictionary.encode(read)
     error = value - dictionary.decode(code)
     one = torch.eye(dictionary.n_units, dtype=code.dtype)
@@ -71,11 +71,11 @@ def row_states(lens: Model, wiring: Wiring, site: Site, rows: Tensor, read: Tens
 
 @pytest.mark.parametrize("name", LENSES)
 def test_edges_are_derivatives(name: str) -> None:
-    lens = LENSES[name]
-    contrast = Contrast(lens, random_behaviour())
+    view = LENSES[name]
+    contrast = Contrast(view, random_behaviour())
     (batch,) = contrast.batches
     wiring = Wiring(contrast, batch, ig.gradients, tokens=48)
-    order = list(lens.dictionaries)
+    order = list(view.dictionaries)
     largest = 0.0
     for site in order[1:]:
         effect = wiring.effect(site)
@@ -84,12 +84,12 @@ def test_edges_are_derivatives(name: str) -> None:
         rows = torch.cat(
             [
                 torch.stack(torch.unravel_index(top, effect.shape), 1),
-                *([] if lens.dictionaries[site].exact else [errors]),
+                *([] if view.dictionaries[site].exact else [errors]),
             ]
         )
         for leaf, table in tables(wiring, site, rows).items():
             for position, unit in probes(contrast, wiring, leaf):
-                slope = finite_difference(lens, contrast, wiring, site, rows, leaf, position, unit)
+                slope = finite_difference(view, contrast, wiring, site, rows, leaf, position, unit)
                 assert torch.allclose(slope, table[:, position, unit], atol=2e-7)
                 largest = max(largest, float(slope.abs().max()))
     assert largest > 1e-3
@@ -97,10 +97,10 @@ def test_edges_are_derivatives(name: str) -> None:
 
 def tables(wiring: Wiring, site: Site, rows: Tensor) -> dict[Site, Tensor]:
     """Weights from every node of every leaf to the rows, [row, seq, unit + 1]; zeros where nothing is read."""
-    lens, seq = wiring.model, wiring.batch.clean.shape[1]
+    view, seq = wiring.model, wiring.batch.clean.shape[1]
     found = {
         s: torch.zeros(len(rows), seq, d.n_units + 1, dtype=torch.float64)
-        for s, d in lens.dictionaries.items()
+        for s, d in view.dictionaries.items()
         if s < site
     }
     wiring.seat([rows])
@@ -123,10 +123,10 @@ def probes(contrast: Contrast, wiring: Wiring, leaf: Site) -> list[tuple[int, in
 
 
 def finite_difference(
-    lens: Model, contrast: Contrast, wiring: Wiring, site: Site, rows: Tensor, leaf: Site, position: int, unit: int
+    view: Model, contrast: Contrast, wiring: Wiring, site: Site, rows: Tensor, leaf: Site, position: int, unit: int
 ) -> Tensor:
     """Change of G_d . s_d when one node of a leaf moves toward its other state and every other leaf is held."""
-    dictionary, reader = lens.dictionaries[leaf], lens.dictionaries[site]
+    dictionary, reader = view.dictionaries[leaf], view.dictionaries[site]
     here, there = contrast.states(wiring.clean, wiring.other, leaf)
     move = torch.zeros_like(wiring.clean[leaf]).detach()
     if unit == dictionary.n_units:
@@ -138,26 +138,26 @@ def finite_difference(
     for sign in (STEP, -STEP):
         held = [
             Set(s, value=wiring.clean[s].detach() + (sign * move if s == leaf else 0))
-            for s in lens.dictionaries
+            for s in view.dictionaries
             if s < site
         ]
-        run = lens.run(wiring.batch.clean, read={reader.reads, site}, edits=held, keep=0)
-        values.append(row_states(lens, wiring, site, rows, run[reader.reads], run[site]))
+        run = view.run(wiring.batch.clean, read={reader.reads, site}, edits=held, logits=0)
+        values.append(row_states(view, wiring, site, rows, run[reader.reads], run[site]))
     return (values[0] - values[1]) / (2 * STEP)
 
 
 def test_which_sites_mix_positions() -> None:
-    lens = LENSES["sequential"]
-    assert {str(s) for s in lens.dictionaries if mixes_positions(lens, s)} == {"attn.0", "attn.1"}
+    view = LENSES["sequential"]
+    assert {str(s) for s in view.dictionaries if mixes_positions(view, s)} == {"attn.0", "attn.1"}
     assert all(mixes_positions(LENSES["far apart"], s) for s in LENSES["far apart"].dictionaries)
 
 
 @pytest.mark.parametrize("positions", [True, False])
 def test_edges_into_a_node_add_up_to_its_rows(positions: bool) -> None:
-    lens, behaviour = LENSES["sequential"], random_behaviour()
-    circuit = integrated_gradients(lens, behaviour, positions=positions)
-    wired = find(lens, behaviour, circuit, by="edges", gradient="integrated_gradients", held_out=False, examples=None)
-    contrast = Contrast(lens, behaviour)
+    view, behaviour = LENSES["sequential"], random_behaviour()
+    circuit = integrated_gradients(view, behaviour, positions=positions)
+    wired = find(view, behaviour, circuit, by="edges", gradient="integrated_gradients", held_out=False, examples=None)
+    contrast = Contrast(view, behaviour)
     (batch,) = contrast.batches
     wiring = Wiring(contrast, batch, ig.gradients, tokens=48)
     node = int(np.flatnonzero((wired.site == 3) & (np.abs(wired.score) > 1e-3))[0])
@@ -170,8 +170,8 @@ def test_edges_into_a_node_add_up_to_its_rows(positions: bool) -> None:
 
 
 def test_edges_into_the_metric_carry_the_scores_of_the_last_sites() -> None:
-    lens, behaviour = LENSES["far apart"], random_behaviour()
-    wired = find(lens, behaviour, integrated_gradients(lens, behaviour).top(30), by="edges", held_out=False)
+    view, behaviour = LENSES["far apart"], random_behaviour()
+    wired = find(view, behaviour, integrated_gradients(view, behaviour).top(30), by="edges", held_out=False)
     into = wired.target == OUTPUT
     assert into.any()
     assert {str(wired.sites[i]) for i in wired.site[wired.source[into]]} == {"resid.2"}
@@ -179,29 +179,29 @@ def test_edges_into_the_metric_carry_the_scores_of_the_last_sites() -> None:
 
 
 def test_edges_keep_the_nodes() -> None:
-    lens, behaviour = LENSES["far apart"], random_behaviour()
-    circuit: Circuit = integrated_gradients(lens, behaviour).top(10)
-    assert find(lens, behaviour, circuit, by="edges", held_out=False).keys() == circuit.keys()
+    view, behaviour = LENSES["far apart"], random_behaviour()
+    circuit: Circuit = integrated_gradients(view, behaviour).top(10)
+    assert find(view, behaviour, circuit, by="edges", held_out=False).keys() == circuit.keys()
 
 
 def test_what_flows_out_of_a_node_is_its_first_order_effect() -> None:
     """In sequential blocks the attention is read by the MLP and by the metric; its score must not be counted twice."""
-    lens = lens_of("gpt_neox", ("attn.2", ReLU), ("mlp.2", ReLU), use_parallel_residual=False)
+    view = lens_of("gpt_neox", ("attn.2", ReLU), ("mlp.2", ReLU), use_parallel_residual=False)
     behaviour = random_behaviour()
-    circuit = find(lens, behaviour, by="attribution_patching", held_out=False)
-    wired = find(lens, behaviour, circuit, by="edges", held_out=False, examples=None)
+    circuit = find(view, behaviour, by="attribution_patching", held_out=False)
+    wired = find(view, behaviour, circuit, by="edges", held_out=False, examples=None)
     for site in (0, 1):
         out = sum(wired.weight[(wired.site[wired.source] == site)])
         assert out == pytest.approx(circuit.score[circuit.site == site].sum(), abs=1e-9)
 
 
 def test_edges_use_the_options_that_found_the_circuit() -> None:
-    lens, behaviour = LENSES["far apart"], random_behaviour()
+    view, behaviour = LENSES["far apart"], random_behaviour()
     options = {"baseline": "zero", "steps": 3}
-    circuit = find(lens, behaviour, by="integrated_gradients", held_out=False, **options).top(20)
-    by_itself = find(lens, behaviour, circuit, by="edges", held_out=False)
+    circuit = find(view, behaviour, by="integrated_gradients", held_out=False, **options).top(20)
+    by_itself = find(view, behaviour, circuit, by="edges", held_out=False)
     by_hand = find(
-        lens, behaviour, circuit, by="edges", held_out=False, baseline="zero", gradient="integrated_gradients"
+        view, behaviour, circuit, by="edges", held_out=False, baseline="zero", gradient="integrated_gradients"
     )
     assert len(by_itself.weight) and by_itself.provenance["wired"]["method"] == "edges"
     assert not np.array_equal(by_itself.weight, by_hand.weight)  # ten steps there
@@ -209,10 +209,10 @@ def test_edges_use_the_options_that_found_the_circuit() -> None:
 
 
 def test_labels_of_units_that_were_cut_away_do_not_stop_the_wiring() -> None:
-    lens, behaviour = LENSES["far apart"], random_behaviour()
-    circuit = find(lens, behaviour, by="attribution_patching", held_out=False)
+    view, behaviour = LENSES["far apart"], random_behaviour()
+    circuit = find(view, behaviour, by="attribution_patching", held_out=False)
     few = circuit.keep(np.arange(len(circuit)) < 5)
     gone = next(n for n in circuit if n.address.partition("@")[0] not in {k.address.partition("@")[0] for k in few})
     labels = circuit.labelled({gone.address: "gone"}).keep(np.arange(len(circuit)) < 5)
     for by in ("edges", "exact_patching"):
-        assert "gone" in find(lens, behaviour, labels, by=by, held_out=False).labels.values()
+        assert "gone" in find(view, behaviour, labels, by=by, held_out=False).labels.values()

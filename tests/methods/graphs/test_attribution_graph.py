@@ -20,7 +20,7 @@ TASK = random_behaviour(n=2, length=7)
 WHOLE = {"node_threshold": 1.0, "edge_threshold": 1.0}
 
 
-def lens(family: str = "llama", *, bias: bool = False, layers: tuple[int, ...] = (0, 1, 2), kind: type = ReLU) -> Model:
+def view(family: str = "llama", *, bias: bool = False, layers: tuple[int, ...] = (0, 1, 2), kind: type = ReLU) -> Model:
     """A tiny model seen through random transcoders; without biases unless asked for."""
     model = tiny_model(family)
     for name, p in model.body.module.named_parameters():
@@ -41,7 +41,7 @@ def into(graph: Circuit) -> dict[str, float]:
 
 @pytest.mark.parametrize("family", ["llama", "gemma3_text", "gpt2", "gpt_neo"])
 def test_what_the_sources_put_into_a_node_adds_up_to_its_activation(family):
-    graph = attribution_graph(lens(family), TASK, **WHOLE)
+    graph = attribution_graph(view(family), TASK, **WHOLE)
     sums, activation = into(graph), graph.details["activation"]
     assert len(sums) > 30 and {n.site.part for n in graph} == {"embed", "mlp", "final"}
     assert sums == pytest.approx({name: activation[name] for name in sums}, abs=1e-9)
@@ -49,7 +49,7 @@ def test_what_the_sources_put_into_a_node_adds_up_to_its_activation(family):
 
 @pytest.mark.parametrize("kind", [ReLU, JumpReLU])
 def test_the_bias_of_a_target_is_what_is_left_when_nothing_is_written(kind):
-    model = lens("gpt2", bias=True, kind=kind)
+    model = view("gpt2", bias=True, kind=kind)
     graph = attribution_graph(model, TASK, **WHOLE)
     clean = model.run(torch.tensor([TASK.pairs[0].clean]), read=model.body.taps)
     transcoders = [model.dictionaries[Site("mlp", i)] for i in range(3)]
@@ -63,7 +63,7 @@ def test_the_bias_of_a_target_is_what_is_left_when_nothing_is_written(kind):
 
 
 def test_an_edge_is_the_change_of_the_frozen_model_when_the_source_is_taken_out():
-    model = lens("gpt2", bias=True)
+    model = view("gpt2", bias=True)
     graph = attribution_graph(model, TASK, **WHOLE)
     clean = model.run(torch.tensor([TASK.pairs[0].clean]), read=model.body.taps)
     transcoders = [model.dictionaries[Site("mlp", i)] for i in range(3)]
@@ -88,7 +88,7 @@ def test_an_edge_is_the_change_of_the_frozen_model_when_the_source_is_taken_out(
 
 
 def test_a_score_is_the_slope_of_the_metric_in_the_model_of_transcoders_with_the_rest_held():
-    model, small = lens("gpt2", bias=True), 1e-6
+    model, small = view("gpt2", bias=True), 1e-6
     graph = attribution_graph(model, TASK, of="metric", **WHOLE)
     clean = model.run(torch.tensor([TASK.pairs[0].clean]), read=model.body.taps)
     transcoders = [model.dictionaries[Site("mlp", i)] for i in range(3)]
@@ -112,7 +112,7 @@ def test_a_score_is_the_slope_of_the_metric_in_the_model_of_transcoders_with_the
 
 
 def test_the_metric_is_the_difference_of_its_two_logits():
-    model = lens()
+    model = view()
     graph = attribution_graph(model, TASK, of="metric", **WHOLE)
     pair = TASK.pairs[0]
     value = model.run(torch.tensor([pair.clean])).logits[0, -1]
@@ -121,7 +121,7 @@ def test_the_metric_is_the_difference_of_its_two_logits():
 
 
 def test_a_graph_of_few_features_is_part_of_the_graph_of_all():
-    model = lens()
+    model = view()
     whole, part = (attribution_graph(model, TASK, max_nodes=n, rows=3, **WHOLE) for n in (10_000, 25))
     assert part.details["features"]["traced"] == 25 < whole.details["features"]["traced"]
     names = [[n.address for n in g] for g in (whole, part)]
@@ -133,7 +133,7 @@ def test_a_graph_of_few_features_is_part_of_the_graph_of_all():
 
 
 def test_the_mlp_of_a_layer_without_a_transcoder_is_its_error():
-    graph = attribution_graph(lens(layers=(0, 2)), TASK, **WHOLE)
+    graph = attribution_graph(view(layers=(0, 2)), TASK, **WHOLE)
     units = {n.unit for n in graph if n.site == Site("mlp", 1)}
     sums, activation = into(graph), graph.details["activation"]
     assert units == {ERROR}
@@ -141,13 +141,13 @@ def test_the_mlp_of_a_layer_without_a_transcoder_is_its_error():
 
 
 def test_skipped_positions_are_no_sources():
-    graph = attribution_graph(lens(), TASK, skip=2, **WHOLE)
+    graph = attribution_graph(view(), TASK, skip=2, **WHOLE)
     assert graph.position[graph.site != 0].min() == 2
     assert set(graph.position[graph.site == 0]) == set(range(7))
 
 
 def test_pruning_leaves_tokens_and_logits_and_fewer_features():
-    graph = attribution_graph(lens(), TASK)
+    graph = attribution_graph(view(), TASK)
     parts = [n.site.part for n in graph]
     assert parts.count("embed") == 7 and parts.count("final") == len(graph.kind.prompt.logits) == 10
     assert 0 < graph.details["features"]["kept"] < graph.details["features"]["active"]
@@ -155,13 +155,13 @@ def test_pruning_leaves_tokens_and_logits_and_fewer_features():
 
 
 def test_a_graph_is_saved_and_loaded(tmp_path):
-    graph = attribution_graph(lens(), TASK)
+    graph = attribution_graph(view(), TASK)
     again = Circuit.load(graph.save(tmp_path / "graph.json"))
     assert again.to_json() == graph.to_json()
 
 
 def test_what_cannot_be_attributed_is_refused():
-    model = lens()
+    model = view()
     with pytest.raises(ValueError, match="needs transcoders"):
         attribution_graph(tiny_model("llama"), TASK)
     with pytest.raises(ValueError, match="needs transcoders"):
@@ -174,7 +174,7 @@ def test_what_cannot_be_attributed_is_refused():
 
 @pytest.mark.parametrize("of", ["logits", "metric"])
 def test_a_graph_goes_out_in_the_schema_of_the_viewers(of):
-    graph = attribution_graph(lens(), TASK, of=of)
+    graph = attribution_graph(view(), TASK, of=of)
     out = to_attribution_graph(graph)
     jsonschema.validate(out, SCHEMA)
     ids = [n["node_id"] for n in out["nodes"]]

@@ -19,7 +19,7 @@ FAMILIES = ("llama", "qwen3", "gemma3_text", "gpt2", "gpt_neox", "opt")
 
 
 @cache
-def lens(family: str, site: str = "resid.0") -> Model:
+def view(family: str, site: str = "resid.0") -> Model:
     return tiny_model(family).through(random_dictionary(site, 32))
 
 
@@ -54,7 +54,7 @@ def test_by_hand_in_coordinates() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("site", "layer"), [("resid.0", 1), ("embed", 0), ("attn_in.1", 1)])
 def test_all_pairs_add_up_to_the_models_score(family: str, site: str, layer: int) -> None:
-    model, behaviour = lens(family, site), random_behaviour(1)
+    model, behaviour = view(family, site), random_behaviour(1)
     for head, query, key in ((3, 3, 1), (0, 2, 2)):
         found = query_key(model, behaviour, layer=layer, head=head, query=query, key=key)
         assert abs(total(found) - real_score(model, layer, head, query, key)) < 1e-9
@@ -107,7 +107,7 @@ def test_a_bias_that_is_there_is_found() -> None:
 @pytest.mark.parametrize("family", ["llama", "gpt_neox"])
 def test_removing_both_ends_of_a_pair_takes_its_term_away(family: str) -> None:
     """Inclusion and exclusion, seen after the norm, where no scale has to be held."""
-    model, behaviour = lens(family, "attn_in.1"), random_behaviour(1)
+    model, behaviour = view(family, "attn_in.1"), random_behaviour(1)
     found = query_key(model, behaviour, layer=1, head=2, query=3, key=1)
     nodes = (found.unit[found.source] >= 0) & (found.unit[found.target] >= 0) & (found.target != OUTPUT)
     for edge in np.flatnonzero(nodes)[np.argsort(-np.abs(found.weight[nodes]))[:3]]:
@@ -118,7 +118,7 @@ def test_removing_both_ends_of_a_pair_takes_its_term_away(family: str) -> None:
 
 def test_a_nodes_score_is_what_the_score_loses_without_it() -> None:
     """Also for a node that stands at query and key at once."""
-    model, behaviour = lens("gpt_neox", "attn_in.1"), random_behaviour(1)
+    model, behaviour = view("gpt_neox", "attn_in.1"), random_behaviour(1)
     for query, key in ((3, 1), (2, 2)):
         found = query_key(model, behaviour, layer=1, head=0, query=query, key=key)
         whole = real_score(model, 1, 0, query, key)
@@ -128,7 +128,7 @@ def test_a_nodes_score_is_what_the_score_loses_without_it() -> None:
 
 
 def test_two_keys_are_held_against_each_other() -> None:
-    model, behaviour = lens("llama"), random_behaviour(1)
+    model, behaviour = view("llama"), random_behaviour(1)
     found = query_key(model, behaviour, layer=1, head=1, query=3, key=0, versus=2)
     assert abs(total(found) - real_score(model, 1, 1, 3, 0) + real_score(model, 1, 1, 3, 2)) < 1e-9
     assert set(found.position) == {0, 2, 3}
@@ -141,7 +141,7 @@ def test_two_keys_are_held_against_each_other() -> None:
 
 
 def test_the_default_key_is_the_one_most_attended_to() -> None:
-    model, behaviour = lens("gpt2"), random_behaviour(2)
+    model, behaviour = view("gpt2"), random_behaviour(2)
     found = find(model, behaviour, by="query_key", layer=1, head=0, example=1, held_out=False)
     about = found.details["attention"]
     tokens = torch.tensor([behaviour.pairs[1].clean])
@@ -152,7 +152,7 @@ def test_the_default_key_is_the_one_most_attended_to() -> None:
 
 
 def test_units_have_their_patch_value() -> None:
-    model, behaviour = lens("gpt2"), random_behaviour(1)
+    model, behaviour = view("gpt2"), random_behaviour(1)
     found = query_key(model, behaviour, layer=1, head=0, query=3, key=1)
     code = model.run(next(behaviour.batches(model)).patch, read=["resid.0"]).code("resid.0")[0]
     unit = found.unit != ERROR
@@ -162,7 +162,7 @@ def test_units_have_their_patch_value() -> None:
 
 
 def test_an_edited_model_is_explained_as_it_is() -> None:
-    model, behaviour = lens("llama"), random_behaviour(1)
+    model, behaviour = view("llama"), random_behaviour(1)
     edit = Set(Site("resid", 0), value=0.0, basis="code", units=(3, 5))
     found = query_key(model.edited(edit), behaviour, layer=1, head=1, query=3, key=0)
     assert abs(total(found) - real_score(model, 1, 1, 3, 0, edit)) < 1e-9
@@ -181,12 +181,12 @@ def test_an_edited_model_is_explained_as_it_is() -> None:
 )
 def test_what_is_not_there_is_named(options: dict[str, int], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        query_key(lens("gpt2"), random_behaviour(1), **{"layer": 1, "head": 0, **options})
+        query_key(view("gpt2"), random_behaviour(1), **{"layer": 1, "head": 0, **options})
 
 
 def test_a_sliding_window_hides_keys_and_other_families_are_refused() -> None:
     behaviour = random_behaviour(1, length=8)
     with pytest.raises(ValueError, match="cannot attend"):  # the window of the first layers is 5
-        query_key(lens("gemma3_text"), behaviour, layer=1, head=0, query=7, key=0)
+        query_key(view("gemma3_text"), behaviour, layer=1, head=0, query=7, key=0)
     with pytest.raises(ValueError, match="attention interface"):
-        query_key(lens("bloom"), behaviour, layer=1, head=0)
+        query_key(view("bloom"), behaviour, layer=1, head=0)

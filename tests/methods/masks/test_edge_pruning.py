@@ -59,7 +59,7 @@ def test_the_mean_of_sources_is_over_all_positions_of_all_prompts_and_never_a_pr
     model, pairs = tiny_model("llama"), random_behaviour(n=2).pairs + random_behaviour(n=1, length=6).pairs
     behaviour = replace(random_behaviour(), pairs=pairs, split=None)
     masked = MaskedEdges(model, behaviour, objective=None, baseline="mean", tokens=8, seed=0)
-    runs = [model.run(batch.clean, read=masked.graph.source_sites, keep=0) for batch in masked.prompts]
+    runs = [model.run(batch.clean, read=masked.graph.source_sites, logits=0) for batch in masked.prompts]
     writes = [masked.graph.writes(run) for run in runs]
     mean = torch.cat([w.movedim(1, 0).flatten(1, 2) for w in writes], dim=1).mean(1)
     assert [w.shape[2] for w in writes] == [4, 6]

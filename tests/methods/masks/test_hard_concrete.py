@@ -20,23 +20,23 @@ OPTIONS = {"baseline": None, "positions": None, "tokens": 512, "seed": 0}
 
 
 def test_all_masks_on_is_the_whole_model_and_all_off_is_what_the_patch_prompt_says() -> None:
-    lens, behaviour = oracle_lens(), oracle_behaviour()
-    masked = MaskedNodes(lens, behaviour, objective=None, **OPTIONS)
-    (batch,) = behaviour.batches(lens)
-    whole, patched = (behaviour.metric(lens.run(t, keep=1), batch).mean().item() for t in (batch.clean, batch.patch))
+    view, behaviour = oracle_lens(), oracle_behaviour()
+    masked = MaskedNodes(view, behaviour, objective=None, **OPTIONS)
+    (batch,) = behaviour.batches(view)
+    whole, patched = (behaviour.metric(view.run(t, logits=1), batch).mean().item() for t in (batch.clean, batch.patch))
     ones = torch.ones(masked.items, dtype=torch.float64)
     assert masked.whole_loss(ones) == pytest.approx(-whole, abs=1e-10)
     assert masked.whole_loss(0 * ones) == pytest.approx(-patched, abs=1e-10)
 
 
 def test_a_mask_of_zeros_and_ones_is_the_ablation_of_measures() -> None:
-    lens = tiny_model("llama").through(*[random_dictionary(s, 32) for s in ("mlp.0", "resid.1", "attn.2")])
+    view = tiny_model("llama").through(*[random_dictionary(s, 32) for s in ("mlp.0", "resid.1", "attn.2")])
     behaviour = random_behaviour()
-    masked = MaskedNodes(lens, behaviour, objective=None, **OPTIONS)
+    masked = MaskedNodes(view, behaviour, objective=None, **OPTIONS)
     mask = (torch.rand(masked.items, generator=torch.Generator().manual_seed(0)) < 0.5).double()
     circuit = masked.circuit(mask)
     assert 0 < (circuit.unit == ERROR).sum() < (masked.circuit(1 + 0 * mask).unit == ERROR).sum()
-    trial = Trial(lens, behaviour, Ablation("patch"), seed=0)
+    trial = Trial(view, behaviour, Ablation("patch"), seed=0)
     assert masked.whole_loss(mask) == pytest.approx(-trial.circuit_metric(circuit).mean(), abs=1e-10)
 
 
@@ -77,17 +77,17 @@ def test_every_baseline_serves(baseline: str) -> None:
 
 
 def test_where_positions_are_not_aligned_the_mean_is_one_over_all_prompts() -> None:
-    lens, pairs = tiny_model("gpt2").heads(), random_behaviour(n=2).pairs + random_behaviour(n=1, length=6).pairs
+    view, pairs = tiny_model("gpt2").heads(), random_behaviour(n=2).pairs + random_behaviour(n=1, length=6).pairs
     behaviour = replace(random_behaviour(), pairs=pairs, split=None, aligned=False)
-    masked = MaskedNodes(lens, behaviour, objective=None, **OPTIONS | {"baseline": "mean"})
-    site = next(iter(lens.dictionaries))
+    masked = MaskedNodes(view, behaviour, objective=None, **OPTIONS | {"baseline": "mean"})
+    site = next(iter(view.dictionaries))
     here, there = zip(*(masked._states(batch)[site] for batch in masked.prompts), strict=True)
     mean = torch.cat([s.code.flatten(0, 1) for s in here]).mean(0)
     assert len(there) == 2 and all(torch.allclose(s.code, mean.expand_as(s.code), atol=1e-12) for s in there)
 
 
 def test_positions_have_masks_of_their_own() -> None:
-    lens, behaviour = tiny_model("gpt2").heads(), random_behaviour(length=4)
-    found = hard_concrete(lens, behaviour, schedule=Schedule(2))
+    view, behaviour = tiny_model("gpt2").heads(), random_behaviour(length=4)
+    found = hard_concrete(view, behaviour, schedule=Schedule(2))
     assert found.position.min() == 1, "position 0 holds the same token on both prompts, so nothing differs there"
     assert found.kind.length == 4 and len(found) == 3 * 12

@@ -35,19 +35,19 @@ def test_the_best_constant_of_a_last_write_is_the_mean_of_what_is_missing() -> N
     (batch,) = behaviour.batches(model)
     run = model.run(batch.clean, read=["resid.2", "mlp.2"])
     rest, whole = (run["resid.2"] - run["mlp.2"])[:, -1, 0], run["resid.2"][:, -1, 0]
-    lens = model.through(*(d for s, d in model.components().dictionaries.items() if str(s) == "mlp.2"))
+    view = model.through(*(d for s, d in model.components().dictionaries.items() if str(s) == "mlp.2"))
     options = {"objective": None, "steps": 80, "lr": 0.3}
-    found = optimal_ablation(lens, behaviour, **options)
+    found = optimal_ablation(view, behaviour, **options)
     gaps = (rest - rest.mean()) ** 2 - (whole - goal) ** 2
     assert found.score[0] == pytest.approx(gaps.mean().item(), abs=1e-4)
     assert found.score_error[0] == pytest.approx((gaps.std() / 5**0.5).item(), rel=1e-3)
-    best = constants(lens, behaviour, **options)[Site("mlp", 2)][0]
+    best = constants(view, behaviour, **options)[Site("mlp", 2)][0]
     assert best.item() == pytest.approx(goal - rest.mean().item(), abs=1e-2)
 
 
 def test_the_best_constant_loses_no_more_than_the_mean() -> None:
-    lens, behaviour = tiny_model("llama").components(), random_behaviour(n=4)
-    mean, best = (optimal_ablation(lens, behaviour, steps=steps, lr=0.1) for steps in (0, 10))
+    view, behaviour = tiny_model("llama").components(), random_behaviour(n=4)
+    mean, best = (optimal_ablation(view, behaviour, steps=steps, lr=0.1) for steps in (0, 10))
     assert len(best) == len(mean) == 16 and (best.score <= mean.score + 1e-12).all()
     assert best.score.sum() < 0.9 * mean.score.sum() and (best.score >= 0).all()
 
@@ -64,19 +64,19 @@ def test_mean_ablation_by_hand() -> None:
 
 
 def test_constants_are_what_the_scores_were_measured_with() -> None:
-    lens, behaviour = tiny_model("gpt2").heads(), random_behaviour(n=3)
-    found = optimal_ablation(lens, behaviour, steps=3, tokens=40)
-    (batch,) = behaviour.with_metric("kl_divergence").batches(lens)
+    view, behaviour = tiny_model("gpt2").heads(), random_behaviour(n=3)
+    found = optimal_ablation(view, behaviour, steps=3, tokens=40)
+    (batch,) = behaviour.with_metric("kl_divergence").batches(view)
     value = torch.tensor(found.details["constants"]["head.1"], dtype=torch.float64)
-    keep = lens.dictionaries[Site("head", 1)].unfold(torch.tensor([True, True, False, True]))
-    run = lens.run(batch.clean, edits=[Set(Site("head", 1), value=value, keep=keep, basis="code")])
+    keep = view.dictionaries[Site("head", 1)].unfold(torch.tensor([True, True, False, True]))
+    run = view.run(batch.clean, edits=[Set(Site("head", 1), value=value, keep=keep, basis="code")])
     drop = -behaviour.with_metric("kl_divergence").metric(run, batch).mean().item()
     assert found["head.1/2"].score[0] == pytest.approx(drop, abs=1e-10)
 
 
 def test_how_prompts_are_batched_changes_nothing() -> None:
-    lens, behaviour = tiny_model("gpt2").heads(), random_behaviour(n=3)
-    one, many = (optimal_ablation(lens, behaviour, steps=2, tokens=tokens) for tokens in (400, 8))
+    view, behaviour = tiny_model("gpt2").heads(), random_behaviour(n=3)
+    one, many = (optimal_ablation(view, behaviour, steps=2, tokens=tokens) for tokens in (400, 8))
     assert np.allclose(one.score, many.score, rtol=0, atol=1e-9)
 
 
@@ -96,8 +96,8 @@ def test_the_graph_of_a_batch_is_gone_before_the_next_is_run(monkeypatch: pytest
 
 
 def test_units_of_a_dictionary_have_a_constant_too() -> None:
-    lens = oracle_lens().through(oracle_lens().dictionaries[Site("resid", 1)])
-    found = optimal_ablation(lens, oracle_behaviour(), steps=2, tokens=10_000)
+    view = oracle_lens().through(oracle_lens().dictionaries[Site("resid", 1)])
+    found = optimal_ablation(view, oracle_behaviour(), steps=2, tokens=10_000)
     assert np.isfinite(found.score).all() and (found.unit >= 0).all() and np.isfinite(found.patch_mean).all()
 
 

@@ -15,7 +15,7 @@ def graph_and_runs(family: str):
     graph = Components(model.body)
     batch = next(random_behaviour().batches(model))
     reads = [*graph.source_sites, *model.sites("q", "k", "v", "mlp_in", "attn", "resid")]
-    clean, patch = (model.run(tokens, read=reads, keep=1) for tokens in (batch.clean, batch.patch))
+    clean, patch = (model.run(tokens, read=reads, logits=1) for tokens in (batch.clean, batch.patch))
     return model, graph, batch, clean, patch
 
 
@@ -69,14 +69,14 @@ def test_all_edges_out_of_a_head_cut_is_the_head_patched():
 
     value = clean[Site("head", 1)].clone().unflatten(-1, (4, -1))
     value[..., 2, :] = patch[Site("head", 1)].unflatten(-1, (4, -1))[..., 2, :]
-    patched = model.run(batch.clean, edits=[Set(Site("head", 1), value=value.flatten(-2))], keep=1).logits
+    patched = model.run(batch.clean, edits=[Set(Site("head", 1), value=value.flatten(-2))], logits=1).logits
     cut = Paths(graph, model, graph.writes(patch)).run(batch.clean, keep).logits
     torch.testing.assert_close(cut, patched, rtol=1e-6, atol=1e-6)
 
 
 def test_a_run_that_resumes_gives_the_same():
     model, graph, batch, _, patch = graph_and_runs("gemma3_text")
-    clean = model.run(batch.clean, read=graph.source_sites, keep=1, record=True)
+    clean = model.run(batch.clean, read=graph.source_sites, logits=1, record=True)
     keep = (torch.rand(2, *graph.legal.shape, generator=torch.Generator().manual_seed(0)) > 0.5).double()
     keep[:, :, : graph.reader_at[Site("q", 1)].start] = 1
     whole = Paths(graph, model, graph.writes(patch)).run(batch.clean, keep).logits

@@ -168,8 +168,8 @@ def test_a_method_written_after_the_guide_stands_in_the_bench(name, unit):
 
 def test_features_are_ranked_through_the_dictionaries_given():
     width = tiny_model("gpt2").body.widths
-    lens = [random_dictionary(str(site), width[site]) for site in width if str(site) in ("resid.0", "resid.1")]
-    chance, found = cells(bench(units=("features",), dictionaries=lens))
+    view = [random_dictionary(str(site), width[site]) for site in width if str(site) in ("resid.0", "resid.1")]
+    chance, found = cells(bench(units=("features",), dictionaries=view))
     assert not chance.failed and not found.failed and found.provenance["dictionaries"].keys() == {"resid.0", "resid.1"}
 
 

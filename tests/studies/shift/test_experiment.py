@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 import torch
 
-from clew.circuits.verdicts import Judgement
+from clew.circuits.verdicts import Verdicts
 from clew.data.labels.confounded import Confounded
 from clew.data.labels.labelled import Labelled
 from clew.readings.probe import pooled
@@ -32,9 +32,9 @@ def texts() -> Confounded:
 
 @cache
 def planted() -> Experiment:
-    lens = MODEL.neurons("embed").dictionaries.values()
+    view = MODEL.neurons("embed").dictionaries.values()
     return Experiment(
-        MODEL, tuple(lens), texts(), "embed", by_words({"he", "she"}), ("teaches", "heals"), epochs=20, steps=2
+        MODEL, tuple(view), texts(), "embed", by_words({"he", "she"}), ("teaches", "heals"), epochs=20, steps=2
     )
 
 
@@ -49,8 +49,8 @@ def test_the_original_uses_what_is_louder() -> None:
 
 
 def test_shift_drops_the_planted_coordinate_and_no_other() -> None:
-    circuit, judgement = planted().judged["features"]
-    assert [node.address for node in judgement.dropped(circuit)] == ["embed/1"]
+    circuit, verdicts = planted().judged["features"]
+    assert [node.address for node in verdicts.dropped(circuit)] == ["embed/1"]
 
 
 @pytest.mark.parametrize("of", ["SHIFT", "SHIFT + retrain", "feature skyline"])
@@ -76,10 +76,10 @@ def test_as_many_random_units_change_next_to_nothing() -> None:
 
 
 def test_a_judge_on_file_decides_and_leaves_the_rest_to_the_rule(tmp_path) -> None:
-    circuit, judgement = planted().judged["features"]
-    path = Judgement.of(circuit).keep("embed/1", "I like it", judge="Ada").save(tmp_path / "judged.json")
+    circuit, verdicts = planted().judged["features"]
+    path = Verdicts.of(circuit).keep("embed/1", "I like it", judge="Ada").save(tmp_path / "judged.json")
     judged = by_file(path, by_words({"he", "she"}))(circuit)
-    assert judged["embed/1"].judge == "Ada" and judged["embed/0"] == judgement["embed/0"]
+    assert judged["embed/1"].judge == "Ada" and judged["embed/0"] == verdicts["embed/0"]
 
 
 def test_a_judge_that_drops_nothing_leaves_the_model_as_it_is_and_says_so() -> None:

@@ -5,12 +5,12 @@ import torch
 
 from clew.training import Plan, train
 from clew.training.loop.fit import rate
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from tests.training.planted_rows import rows
 
 
 def test_the_rate_goes_up_over_a_twentieth_of_the_steps_and_down_over_the_last_third() -> None:
-    found = [rate(Moment(step, 1000)) for step in (1, 25, 50, 400, 701, 851, 1000)]
+    found = [rate(Clock(step, 1000)) for step in (1, 25, 50, 400, 701, 851, 1000)]
     assert found == pytest.approx([0.02, 0.5, 1, 1, 1, 0.5, 1 / 300])
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from clew.dictionaries import Codebook
 from clew.sites import Site
 from clew.training import Plan, train
-from clew.training.objective import Moment, Scaling
+from clew.training.objective import Clock, Scaling
 from clew.training.objectives.codebook import Codes, codebook, nearer
 from tests.training.planted_rows import rows
 
@@ -22,7 +22,7 @@ def test_loss_and_gradient_are_those_of_the_mean_of_the_chosen():
     codes = fit.tensors["codes"].requires_grad_()
     chosen = (x @ F.normalize(codes, dim=1).T).topk(3, dim=1).indices
     expected = (codes[chosen].mean(1) - x).square().sum(1).mean() / fit.state["variance"]
-    found = fit.loss(x, x, Moment(1, 9))
+    found = fit.loss(x, x, Clock(1, 9))
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(*(torch.autograd.grad(loss, codes)[0] for loss in (found, expected)))
 
@@ -42,8 +42,8 @@ def test_a_dead_code_becomes_the_row_that_is_explained_worst():
     fit.tensors["codes"][[4, 7]] = 0.0
     worst = (fit.reconstruct(x) - x).square().sum(1).argsort(descending=True)
     for step in (4, 5):
-        fit.loss(x, x, Moment(step, 9))
-        fit.settle(Moment(step, 9))
+        fit.loss(x, x, Clock(step, 9))
+        fit.settle(Clock(step, 9))
         changed = fit.tensors["codes"][[4, 7]]
         assert bool(changed.any()) == (step == 5)
     torch.testing.assert_close(F.normalize(changed, dim=1), F.normalize(x[worst[:2]], dim=1))

@@ -6,7 +6,7 @@ import torch
 from clew.dictionaries import CrossLayerTranscoder
 from clew.sites import Site
 from clew.training import Plan, train
-from clew.training.objective import Moment, Scaling
+from clew.training.objective import Clock, Scaling
 from clew.training.objectives._dead import AUXILIARY
 from clew.training.objectives.cross_layer_transcoder import CrossLayers, cross_layer_transcoder
 from tests.training.planted_rows import rows
@@ -49,7 +49,7 @@ def test_the_loss_and_its_gradient_are_those_of_the_dense_formula(dead: list[int
             guess = guess @ torch.cat([t[f"W_dec.{n}.{m}"][here] for m in range(n, 3)], dim=1)
             share = (guess - left).square().sum() / left.square().sum()
             plain = plain + AUXILIARY * min(1, len(here) / most) * share / 3
-    found = fit.loss(x, y, Moment(1, 1))
+    found = fit.loss(x, y, Clock(1, 1))
     assert float(found.detach()) == pytest.approx(float(plain.detach()), rel=1e-12)
     for mine, theirs in zip(*(torch.autograd.grad(a, list(t.values())) for a in (found, plain)), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)

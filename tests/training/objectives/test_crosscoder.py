@@ -5,7 +5,7 @@ import torch
 
 from clew.dictionaries import Crosscoder
 from clew.training import Plan, train
-from clew.training.objective import Moment, Scaling
+from clew.training.objective import Clock, Scaling
 from clew.training.objectives.crosscoder import crosscoder
 from clew.training.objectives.crosscoder_l1 import crosscoder_l1
 from tests.training.planted_rows import WIDTHS, rows, two_sites
@@ -36,7 +36,7 @@ def test_the_loss_and_its_gradient_are_those_of_the_formula(made, options) -> No
     variance = (x - x.mean(0)).square().sum(1).mean()
     plain = (code @ t["W_dec"] + t["b_dec"] - x).square().sum(1).mean() / variance
     plain = plain + (0.3 * rank.sum(1).mean() / variance.sqrt() if "penalty" in options else 0)
-    found = fit.loss(x, x, Moment(1, 1))
+    found = fit.loss(x, x, Clock(1, 1))
     assert float(found.detach()) == pytest.approx(float(plain.detach()), rel=1e-10)
     for mine, theirs in zip(*(torch.autograd.grad(a, list(t.values())) for a in (found, plain)), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
@@ -52,7 +52,7 @@ def test_a_step_keeps_the_sum_of_lengths_and_the_gradient_does_not_work_against_
     after = fit.length(rows + 1e-6 * gradients["W_dec"])
     assert (after - 1).abs().max() < 1e-8  # of second order in the step
     rows *= 3
-    fit.settle(Moment(1, 1))
+    fit.settle(Clock(1, 1))
     torch.testing.assert_close(fit.length(rows), torch.ones(24, dtype=torch.float64))
 
 
@@ -62,7 +62,7 @@ def test_a_step_keeps_the_sum_of_lengths_and_the_gradient_does_not_work_against_
 def test_the_finished_dictionary_says_of_raw_rows_what_the_objective_says_of_scaled_ones(made, options) -> None:
     fit, x = started(made, **options)
     if "k" in options:  # a threshold that chooses the same units as the batch did
-        fit.loss(x, x, Moment(1, 1))
+        fit.loss(x, x, Clock(1, 1))
         fit.state["threshold"] *= 1 - 1e-9
     scale = torch.cat([torch.full((12,), 7.0), torch.full((9,), 0.3)]).double()
     scaling = Scaling(torch.randn(21, generator=torch.Generator().manual_seed(3)).double(), scale)

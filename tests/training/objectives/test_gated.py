@@ -1,11 +1,11 @@
 import torch
 
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.objectives._coder import Coder
 from clew.training.objectives.gated import gated
 from tests.training.planted_rows import rows
 
-NOW = Moment(50, 100)
+NOW = Clock(50, 100)
 
 
 def started(x: torch.Tensor) -> Coder:

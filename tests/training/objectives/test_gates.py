@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from clew.finder import load
 from clew.sites import Site
 from clew.training import Plan, train
-from clew.training.objective import Moment, Scaling
+from clew.training.objective import Clock, Scaling
 from clew.training.objectives import _gates
 from clew.training.objectives._coder import Coder
 from tests.training.planted_rows import rows
@@ -23,7 +23,7 @@ GATED = {
     "jumprelu of a price": {"penalty": 0.05},
     "gba that rectifies": {"gate": "relu"},
 }
-NOW = Moment(60, 100)
+NOW = Clock(60, 100)
 SITE = Site("resid", 1)
 
 

@@ -3,7 +3,7 @@ import torch
 
 from clew.dictionaries import JumpReLU, ReLU
 from clew.training import Plan, train
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.objectives._coder import Coder
 from clew.training.objectives.gba import Groups, gba
 from tests.training.planted_rows import rows
@@ -45,13 +45,13 @@ def test_what_is_seen_is_counted_since_the_last_look():
     fit = started(x, every=7)
     fit.state["bias"] -= 0.3
     for some in x.split(100):
-        fit.loss(some, some, Moment(1, 9))
+        fit.loss(some, some, Clock(1, 9))
     above = (x - fit.tensors["b_dec"]) @ fit.tensors["W_dec"].T - 0.3
     torch.testing.assert_close(fit.state["on"], (above > 0).sum(0).double())
     torch.testing.assert_close(fit.state["peak"], above.amax(0))
-    fit.settle(Moment(6, 9))
+    fit.settle(Clock(6, 9))
     assert fit.state["rows"] == 300
-    fit.settle(Moment(7, 9))
+    fit.settle(Clock(7, 9))
     assert fit.state["rows"] == 0
 
 

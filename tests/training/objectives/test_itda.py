@@ -6,7 +6,7 @@ import torch
 from clew.dictionaries import ITDA
 from clew.sites import Site
 from clew.training import Plan, train
-from clew.training.objective import Moment, Scaling
+from clew.training.objective import Clock, Scaling
 from clew.training.objectives.itda import SAME, itda
 
 SITE = Site.parse("resid.1")
@@ -29,11 +29,11 @@ def test_three_rows_by_hand() -> None:
     fit = itda(units=2, k=1)
     x = torch.tensor([[3.0, 0.0], [0.0, 1.0], [2.0, 0.0]])
     fit.start(x, x, torch.Generator())
-    assert fit.loss(x, x, Moment(1, 2)) * fit.state["variance"] == pytest.approx(14 / 3)  # nothing is explained yet
-    fit.settle(Moment(1, 2))
+    assert fit.loss(x, x, Clock(1, 2)) * fit.state["variance"] == pytest.approx(14 / 3)  # nothing is explained yet
+    fit.settle(Clock(1, 2))
     assert fit.state["atoms"].tolist() == [[1.0, 0.0]]
-    assert fit.loss(x, x, Moment(2, 2)) * fit.state["variance"] == pytest.approx(1 / 3)  # of the second row
-    fit.settle(Moment(2, 2))
+    assert fit.loss(x, x, Clock(2, 2)) * fit.state["variance"] == pytest.approx(1 / 3)  # of the second row
+    fit.settle(Clock(2, 2))
     assert (
         fit.state["atoms"].tolist() == [[1.0, 0.0], [0.0, 1.0]] and fit.state["gram"].tolist() == torch.eye(2).tolist()
     )
@@ -66,13 +66,13 @@ def test_above_tau_all_are_added_and_below_it_none(x: torch.Tensor) -> None:
     fit = itda(units=4000, k=4, tau=0.002)
     fit.start(x, x, torch.Generator())
     for step in (1, 2):
-        fit.loss(x[:300], x[:300], Moment(step, 2))
-        fit.settle(Moment(step, 2))
+        fit.loss(x[:300], x[:300], Clock(step, 2))
+        fit.settle(Clock(step, 2))
         assert len(fit.state["atoms"]) == 300  # all at once, for none was explained; then each explains itself
     rows = torch.nn.functional.normalize(x[300:600], dim=1)
     above = int(((rows - fit.explained(rows)).square().mean(1) > 0.002).sum())
-    fit.loss(x[300:600], x[300:600], Moment(2, 2))
-    fit.settle(Moment(2, 2))
+    fit.loss(x[300:600], x[300:600], Clock(2, 2))
+    fit.settle(Clock(2, 2))
     assert len(fit.state["atoms"]) == 300 + above and 0 < above < 300
 
 
@@ -86,8 +86,8 @@ def test_parts_of_a_batch_give_what_the_batch_gives(x: torch.Tensor) -> None:
         fit.start(x, x, torch.Generator())
         fit.state |= {"atoms": torch.eye(16)[:9], "gram": torch.eye(9)}
         for some in x[:900].chunk(parts):
-            fit.loss(some, some, Moment(1, 1))
-        fit.settle(Moment(1, 1))
+            fit.loss(some, some, Clock(1, 1))
+        fit.settle(Clock(1, 1))
     torch.testing.assert_close(one.state["atoms"], three.state["atoms"])
     assert len(one.state["gram"]) == 40
 
@@ -95,8 +95,8 @@ def test_parts_of_a_batch_give_what_the_batch_gives(x: torch.Tensor) -> None:
 def test_the_finished_dictionary_says_of_raw_rows_what_the_objective_says_of_scaled_ones(x: torch.Tensor) -> None:
     fit, x = itda(units=40, k=3), x.double()
     fit.start(x, x, torch.Generator())
-    fit.loss(x, x, Moment(1, 1))
-    fit.settle(Moment(1, 1))
+    fit.loss(x, x, Clock(1, 1))
+    fit.settle(Clock(1, 1))
     scaling = Scaling(torch.randn(16).double(), torch.full((16,), 7.0).double())
     done = fit.finish([SITE], [SITE], scaling, scaling)
     torch.testing.assert_close(done.reconstruct(scaling.centre + 7 * x), scaling.centre + 7 * fit.reconstruct(x))

@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from clew.training import Plan, train
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.objectives._coder import Coder
 from clew.training.objectives.jumprelu import jumprelu
 from tests.training.planted_rows import rows
 
-NOW = Moment(50, 100)
+NOW = Clock(50, 100)
 
 
 def started(x: torch.Tensor, **options: float) -> Coder:

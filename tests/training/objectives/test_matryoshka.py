@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.objectives.matryoshka import ends, matryoshka
 from tests.training.planted_rows import rows
 
@@ -20,7 +20,7 @@ def test_the_matryoshka_loss_is_the_mean_over_prefixes() -> None:
     code = torch.where(raw >= raw.flatten().topk(900).values[-1], raw, 0.0).relu()
     error = [code[:, :n] @ fit.tensors["W_dec"][:n] + fit.tensors["b_dec"] - x for n in (6, 24)]
     expected = sum(e.square().sum(1).mean() for e in error) / 2 / fit.state["variance"]
-    assert fit.loss(x, x, Moment(1, 1)) == pytest.approx(float(expected), rel=1e-5)
+    assert fit.loss(x, x, Clock(1, 1)) == pytest.approx(float(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("prefixes", [(0.5, 0.25, 1.0), (0.5,), (), (0.001, 1.0)])

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from clew.training import Plan, train
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.objectives.relu import relu
 from tests.training.planted_rows import rows
 
@@ -16,7 +16,7 @@ def test_the_loss_is_the_squared_error_and_the_penalty_as_far_as_it_has_warmed_u
     code = ((x - t["b_dec"]) @ t["W_enc"].T + t["b_enc"]).relu()
     error = (code @ t["W_dec"] + t["b_dec"] - x).square().sum(1).mean() / variance
     expected = error + share * 0.3 * (code * t["W_dec"].norm(dim=1)).sum(1).mean() / variance.sqrt()
-    torch.testing.assert_close(fit.loss(x, x, Moment(step, 100)), expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(fit.loss(x, x, Clock(step, 100)), expected, rtol=1e-12, atol=0)
     assert fit.told["l0"] == pytest.approx(float((code > 0).sum(1).double().mean()))
 
 

@@ -2,7 +2,7 @@ import torch
 
 from clew.dictionaries import TopAFA
 from clew.training import Plan, train
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.objectives.top_afa import top_afa
 from tests.training.planted_rows import rows
 
@@ -20,7 +20,7 @@ def test_the_loss_is_that_of_a_full_sort():
     code = torch.stack(code)
     error = (code @ t["W_dec"] + t["b_dec"] - x).square().sum(1).mean()
     length = (code.norm(dim=1) - (x - t["b_dec"]).norm(dim=1)).square().mean()
-    torch.testing.assert_close(fit.loss(x, x, Moment(1, 9)), (error + 3 * length) / fit.state["variance"])
+    torch.testing.assert_close(fit.loss(x, x, Clock(1, 9)), (error + 3 * length) / fit.state["variance"])
 
 
 def test_there_is_no_encoder_bias_and_a_code_is_about_as_long_as_its_row():

@@ -3,7 +3,7 @@ import torch
 
 from clew.dictionaries import TopK
 from clew.training import Plan, train
-from clew.training.objective import Moment
+from clew.training.objective import Clock
 from clew.training.objectives._coder import Coder
 from clew.training.objectives._dead import AUXILIARY
 from clew.training.objectives.topk import Best, topk
@@ -45,7 +45,7 @@ def test_gradients_are_those_of_dense_autograd(dead):
     fit.tensors["b_enc"].data[dead] = -50.0
     fit.state["idle"][dead] = 10**6
     expected = dense(fit, x, torch.tensor(dead, dtype=torch.long))
-    found = torch.autograd.grad(fit.loss(x, x, Moment(1, 1)), list(fit.tensors.values()))
+    found = torch.autograd.grad(fit.loss(x, x, Clock(1, 1)), list(fit.tensors.values()))
     for mine, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-13)
 
@@ -54,7 +54,7 @@ def test_the_auxiliary_loss_reaches_the_encoder_of_a_dead_unit():
     x = rows(200)[0].double()
     fit = started(x)
     fit.tensors["b_enc"].data[5] = -50.0
-    on_encoder = lambda: torch.autograd.grad(fit.loss(x, x, Moment(1, 1)), fit.tensors["W_enc"])[0][5]  # noqa: E731
+    on_encoder = lambda: torch.autograd.grad(fit.loss(x, x, Clock(1, 1)), fit.tensors["W_enc"])[0][5]  # noqa: E731
     assert on_encoder().abs().sum() == 0
     fit.state["idle"][5] = 10**6
     assert on_encoder().abs().sum() > 0
@@ -64,7 +64,7 @@ def test_choosing_by_half_precision_keeps_values_and_gradients_whole():
     x = rows(200)[0].double()
     exact, half = started(x), started(x, half=True)
     half.tensors = exact.tensors
-    (one, value), (two, values) = (fit.design.read(fit, x, Moment(1, 1)) for fit in (exact, half))
+    (one, value), (two, values) = (fit.design.read(fit, x, Clock(1, 1)) for fit in (exact, half))
     same = (one.active.unit.view(-1, 3).sort().values == two.active.unit.view(-1, 3).sort().values).all(1)
     assert same.float().mean() > 0.9
     torch.testing.assert_close(
@@ -99,7 +99,7 @@ def test_a_random_decoder_stays_as_it_was_drawn():
 
 def test_k_comes_down_over_the_first_half_of_the_steps():
     choose, raw = Best(k=2, first_k=12), torch.rand(5, 24)
-    assert [int(choose(raw, Moment(step, 20)).count[0]) for step in (1, 5, 10, 20)] == [11, 7, 2, 2]
+    assert [int(choose(raw, Clock(step, 20)).count[0]) for step in (1, 5, 10, 20)] == [11, 7, 2, 2]
 
 
 @pytest.mark.parametrize(

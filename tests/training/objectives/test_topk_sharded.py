@@ -12,7 +12,7 @@ from clew.sites import Site
 from clew.training import Plan, train
 from clew.training.loop.batches import Batch
 from clew.training.loop.fit import Fit
-from clew.training.objective import Moment, Scaling
+from clew.training.objective import Clock, Scaling
 from tests.training.planted_rows import rows
 
 SITE = Site.parse("resid.1")
@@ -31,7 +31,7 @@ def steps(by: str, mine: slice, dead_after: int) -> tuple[dict[str, torch.Tensor
         fit.objective.tensors["b_enc"].data[:9] = -9.0  # nine units, all of the first process, die
     losses = []
     for step, some in enumerate(x.split(160), 1):
-        fit.step(batch(some[mine]), Moment(step, 12), parts=1)
+        fit.step(batch(some[mine]), Clock(step, 12), parts=1)
         losses.append(fit.log["loss"])
     return dict(fit.finished({}).named_buffers()) | {"dead": torch.tensor(fit.log["dead"])}, losses
 

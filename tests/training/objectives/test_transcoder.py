@@ -6,7 +6,7 @@ import torch
 from clew.dictionaries import TopK
 from clew.sites import Site
 from clew.training import Plan, train
-from clew.training.objective import Moment, Scaling
+from clew.training.objective import Clock, Scaling
 from clew.training.objectives.skip_transcoder import skip_transcoder
 from clew.training.objectives.transcoder import transcoder
 from tests.training.planted_rows import pairs, rows
@@ -27,7 +27,7 @@ def test_the_loss_and_its_gradient_are_those_of_the_dense_formula(made) -> None:
     out = torch.zeros(200, 24).double().scatter(1, index, value.relu()) @ t["W_dec"] + t["b_dec"]
     out = out + x @ t["W_skip"] if "W_skip" in t else out
     plain = (out - y).square().sum() / (y - y.mean(0)).square().sum()
-    found = fit.loss(x, y, Moment(1, 1))
+    found = fit.loss(x, y, Clock(1, 1))
     assert float(found.detach()) == pytest.approx(float(plain.detach()), rel=1e-12)
     for mine, theirs in zip(*(torch.autograd.grad(a, list(t.values())) for a in (found, plain)), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-13)

@@ -11,7 +11,7 @@ from clew.circuits.circuit import Circuit
 from clew.report import Row, bootstrap
 
 
-class Judge(ABC):
+class Trial(ABC):
     """What trials of nodes and trials of edges have in common."""
 
     whole: np.ndarray
