@@ -119,7 +119,10 @@ EDITS: dict[str, tuple[str, Any]] = {
     "reading_vector": ("20 pairs", by("reading_vector", nouns)),
     "idani": ("2 x 20 texts", by("idani", DOMAINS)),
     "probe_gated": ("20 pairs", by("probe_gated", nouns)),
-    "unit_steering": ("60 biographies", by("unit_steering", TEXTS, in_features, avoid="female", at="resid.11", labelling="gender")),
+    "unit_steering": (
+        "60 biographies",
+        by("unit_steering", TEXTS, in_features, avoid="female", at="resid.11", labelling="gender"),
+    ),
     "unit": ("a unit", by("unit", none, in_features, at="resid.11", number=17)),
     "scale_head": ("a head", by("scale_head", none, layer=23, head=4)),
     "shift": ("10 units of 50 nodes", judged),

@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from clew.near import near
 from clew.probing import Probe
-from clew.sites import EVERY, Site, Weight, Where, near
+from clew.sites import EVERY, Site, Weight, Where
 from clew.values import Value
 
 Basis = Literal["value", "code", "error"]

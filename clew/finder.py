@@ -17,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from clew.near import near
+
 HERE = Path(__file__).parent
 
 APART = ("formats", "modules")
@@ -146,6 +148,5 @@ def _words(room: str) -> str:
 
 
 def _near(name: str, known: Any) -> str:
-    from clew.sites import near  # needs torch, for which `clew --help` must not wait
 
     return near(name, sorted(known)) if known else "there are none"

@@ -15,8 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew import finder
-from clew.files import check_names, parse_json, read_tensors, typed, write_tensors
-from clew.sites import Site, near
+from clew.files import check_names, parse_json, typed
+from clew.near import near
+from clew.sites import Site
+from clew.tensors import read_tensors, write_tensors
 
 FORMAT, VERSION = "clew probe", 1
 Tokens = Literal["last", "mean", "every"]

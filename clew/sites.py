@@ -6,7 +6,6 @@ linear map, and a `Where` the positions of a prompt. Nothing here knows what a m
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -14,6 +13,8 @@ from typing import Literal, get_args
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
+
+from clew.near import near
 
 PARTS: dict[str, str] = {
     "embed": "what enters the first block",
@@ -37,15 +38,6 @@ WHOLE_MODEL = ("embed", "final")
 
 READERS = {"q": "head", "k": "head", "v": "head", "mlp_in": "mlp"}
 """Parts that read the stream, and the part of the same layer that writes what they let in."""
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """A clause that names the known words closest to `word`, for error messages."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    if close:
-        return f"did you mean {' or '.join(map(repr, close))}?"
-    return f"known: {', '.join(known[:30])}" + (f" and {len(known) - 30} more" if len(known) > 30 else "")
 
 
 @dataclass(frozen=True)

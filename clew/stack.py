@@ -12,9 +12,11 @@ from torch import Tensor
 
 from clew import finder
 from clew.changes import Add, Clamp, Edit, Gate, Mix, Project, Scale, Set, Update
-from clew.files import check_finite, parse_json, read_tensors, typed, write_tensors
+from clew.files import parse_json, typed
+from clew.near import near
 from clew.probing import Probe
-from clew.sites import Site, Weight, Where, near
+from clew.sites import Site, Weight, Where
+from clew.tensors import check_finite, read_tensors, write_tensors
 
 FORMAT, VERSION = "clew stack", 2
 FORMATS = "edits.formats"

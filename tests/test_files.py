@@ -1,25 +1,18 @@
 """Files are written whole or not at all."""
 
 import pytest
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 
 from clew.files import (
     cache_folder,
-    check_floats,
     check_names,
     csv_rows,
     entries,
     entry,
     json_lines,
-    open_tensors,
     read_any_json,
-    read_header,
     read_json,
-    read_tensors,
     write_json,
-    write_tensors,
     write_text,
     write_whole,
 )
@@ -88,14 +81,6 @@ def test_the_cache_folder_follows_its_variable(tmp_path, monkeypatch):
     assert cache_folder("a", "b") == tmp_path / "here" / "a" / "b" and cache_folder("a", "b").is_dir()
 
 
-def test_tensors_come_back_with_what_is_said_of_them(tmp_path):
-    given = {"a": torch.tensor([1.5, -0.0]), "b": torch.ones(2, 3, dtype=torch.bfloat16)}
-    with open_tensors(write_tensors(tmp_path / "a.safetensors", given, {"of": "two"})) as file:
-        assert set(file.keys()) == {"a", "b"} and file.metadata() == {"of": "two"}
-        assert all(torch.equal(file.get_tensor(name), tensor) for name, tensor in given.items())
-        assert torch.signbit(file.get_tensor("a")).tolist() == [False, True]
-
-
 def test_what_json_is_not_is_refused_by_name(tmp_path):
     cases = {
         '{"a": 1, "a": 2}': "'a' is given twice",
@@ -157,30 +142,6 @@ def test_a_quoted_line_end_stays_in_its_cell():
         csv_rows("a,b\n1,2,3\n", "a.csv")
     with pytest.raises(ValueError, match="names a column twice"):
         csv_rows("a,a\n1,2\n", "a.csv")
-
-
-@pytest.mark.parametrize(
-    ("tensor", "said"),
-    [
-        (torch.tensor([1, 2]), "x in a.safetensors is of torch.int64; floats are due"),
-        (torch.tensor([1j]), "complex64; floats are due"),
-        (torch.tensor([1.0, float("nan")]), "1 of the 2 values of x in a.safetensors are not finite"),
-    ],
-)
-def test_tensors_that_are_no_finite_floats_are_named(tensor, said):
-    check_floats({"x": torch.ones(2)}, "a.safetensors")
-    with pytest.raises(ValueError, match=said):
-        check_floats({"x": tensor}, "a.safetensors")
-
-
-def test_tensors_and_the_head_come_back_and_half_a_file_is_named(tmp_path):
-    path = tmp_path / "a.safetensors"
-    save_file({"x": torch.arange(3.0)}, path, {"clew": "1"})
-    tensors, head = read_tensors(path)
-    assert tensors["x"].tolist() == [0, 1, 2] and head == read_header(path) == {"clew": "1"}
-    path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(ValueError, match=r"a\.safetensors is not a whole safetensors file .*bytes\)"):
-        read_tensors(path)
 
 
 def test_a_full_disk_that_safetensors_reports_is_an_error_of_the_system_and_leaves_nothing(tmp_path):

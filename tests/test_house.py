@@ -7,7 +7,9 @@ from pathlib import Path
 HOUSE = Path(__file__).parent.parent / "clew"
 FLOORS = {
     1: {
+        "tensors",
         "sites",
+        "near",
         "changes",
         "probing",
         "report",

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from clew.sites import EVERY, PARTS, PROMPT, RESPONSE, Site, Weight, Where, near
+from clew.near import near
+from clew.sites import EVERY, PARTS, PROMPT, RESPONSE, Site, Weight, Where
 
 
 def test_an_address_reads_back_as_it_was_written():

@@ -33,7 +33,8 @@ from clew.circuits._columns import (
 from clew.circuits.difference import Difference, EdgeKey, NodeKey, compare
 from clew.circuits.kind import Kind
 from clew.files import read_any_json, write_json
-from clew.sites import EVERY, Site, Where, near
+from clew.near import near
+from clew.sites import EVERY, Site, Where
 
 FORMAT, VERSION = "clew circuit", 2
 FORMATS = "circuits.formats"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from clew.sites import near
+from clew.near import near
 
 Of = Literal["units", "components", "prompt_graph", "attention", "weights"]
 

@@ -1,4 +1,4 @@
-"""A judgement: which units a person, or a rule, wants kept and which dropped, and why."""
+"""Verdicts: which units a person, or a rule, wants kept and which dropped, and why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from clew.circuits.circuit import ERROR, Circuit
 from clew.files import check_names, entries, entry, read_json, texts_by_name, write_json
-from clew.sites import Site, near
+from clew.near import near
+from clew.sites import Site
 
 FORMAT, VERSION = "clew judgement", 1
 
@@ -122,7 +123,7 @@ class Verdicts:
     def dropped(self, circuit: Circuit) -> Circuit:
         """The nodes of a circuit whose units are to be dropped, at every position they stand at.
 
-        Raises: ValueError where the judgement and the circuit are of different dictionaries at one site.
+        Raises: ValueError where the verdicts and the circuit are of different dictionaries at one site.
         """
         self._same_dictionaries(circuit.provenance.get("dictionaries", {}))
         out = {address for address, ruling in self.units.items() if ruling and ruling.verdict == "drop"}
@@ -139,7 +140,7 @@ class Verdicts:
         return write_json(path, self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """The judgement as plain JSON, with the version of its schema."""
+        """The verdicts as plain JSON, with the version of its schema."""
         units = [{"address": a, **({} if r is None else asdict(r))} for a, r in self.units.items()]
         return {"format": FORMAT, "version": VERSION, "dictionaries": dict(self.dictionaries), "units": units}
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from clew import finder
-from clew.sites import near
+from clew.near import near
 
 ROOM = "models.architectures"
 

@@ -19,7 +19,8 @@ from clew.models.state import Held, in_state
 from clew.models.taps import Tap, taps_of
 from clew.models.tokens import ids_of, left_padded
 from clew.models.weights import Linear, linear_of, updated, weights_of
-from clew.sites import PARTS, Site, Weight, near
+from clew.near import near
+from clew.sites import PARTS, Site, Weight
 
 NEEDS = {
     "attn": "writes",

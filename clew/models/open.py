@@ -16,7 +16,7 @@ from clew.models.body import Body
 from clew.models.bundled import BUNDLED, bundled_folder, convert_gguf
 from clew.models.model import Model
 from clew.models.selfcheck import known_refusals
-from clew.sites import near
+from clew.near import near
 
 log = logging.getLogger("clew")
 

@@ -19,7 +19,8 @@ from transformers.pytorch_utils import Conv1D
 from clew.changes import Update
 from clew.models.state import lock_of, state
 from clew.models.trace import EditDidNotFire
-from clew.sites import MAPS, Site, Weight, near
+from clew.near import near
+from clew.sites import MAPS, Site, Weight
 
 
 @runtime_checkable

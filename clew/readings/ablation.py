@@ -8,8 +8,9 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from clew.near import near
 from clew.readings.contrast import Baseline
-from clew.sites import Site, near
+from clew.sites import Site
 from clew.values import Value
 
 Errors = Literal["nodes", "keep", "remove"]

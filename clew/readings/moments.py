@@ -30,10 +30,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from clew.data.text.windows import Windows
-from clew.files import cache_folder, check_finite, check_floats, parse_json, read_tensors, write_whole
+from clew.files import cache_folder, parse_json, write_whole
 from clew.models import Model
 from clew.models.likelihood import meeting
 from clew.sites import Site, Weight
+from clew.tensors import check_finite, check_floats, read_tensors
 
 FORMAT = "clew second moment 1"
 SAVED_EVERY = 60.0

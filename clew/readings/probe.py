@@ -15,9 +15,10 @@ from clew.data.behaviours.behaviour import Behaviour
 from clew.data.behaviours.pairs import Pair
 from clew.models import Model
 from clew.models.tokens import ids_of
+from clew.near import near
 from clew.probing import Pool, Probe
 from clew.readings.states import states
-from clew.sites import Site, near
+from clew.sites import Site
 
 ProbeKind = Literal["logistic", "lda", "mean_difference"]
 Head = tuple[Float[Tensor, " d"], float]

@@ -23,10 +23,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from clew.data.text.windows import Windows, cut
-from clew.files import Tensors, open_tensors, read_json, write_json, write_tensors
+from clew.files import read_json, write_json
 from clew.models import Model
 from clew.readings.source import ROUND, checked_sites, harvest, permutation, place, shared_rounds
 from clew.sites import Site
+from clew.tensors import Tensors, open_tensors, write_tensors
 
 FORMAT, VERSION = "clew store", 2
 Dtype = Literal["float16", "bfloat16", "int8", "float32"]

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clew.finder import load
-from clew.sites import Site, near
+from clew.near import near
+from clew.sites import Site
 from clew.training.objective import Objective
 
 

@@ -208,11 +208,18 @@ def test_a_broken_file_is_named_with_what_is_wrong(tmp_path, change, words):
     assert "broken.json" in str(error.value)
 
 
-@pytest.mark.parametrize("literal", ["Infinity", "NaN", "1e999"])
-def test_a_score_that_is_not_finite_is_refused_by_row(tmp_path, literal):
+@pytest.mark.parametrize(
+    ("literal", "said"),
+    [
+        ("1e999", r"c\.json .*score is a column of finite numbers .* row 3"),
+        ("NaN", r"c\.json is not JSON \(NaN is no number of JSON\)"),
+        ("Infinity", r"c\.json is not JSON \(Infinity is no number of JSON\)"),
+    ],
+)
+def test_a_score_that_is_not_finite_is_refused(tmp_path, literal, said):
     path = circuit().save(tmp_path / "c.json")
     path.write_text(path.read_text().replace("0.25", literal))
-    with pytest.raises(ValueError, match=r"c\.json .*score is a column of finite numbers .* row 3"):
+    with pytest.raises(ValueError, match=said):
         Circuit.load(path)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from clew.measures.circuits._nodes import Trial
+from clew.measures.circuits._nodes import NodeTrial
 from clew.methods._nodes import clean_run, effects
 from clew.methods.edges.edges import Wiring
 from clew.methods.nodes import attribution_patching as ap
@@ -104,7 +104,7 @@ def test_ablation_runs(key: str) -> None:
     view, behaviour = oracle_lens(), oracle_behaviour()
     _, _, _, ablation, _, aggregation, threshold = key.split("/")
     found = integrated_gradients(view, behaviour, positions=aggregation == "none").above(float(threshold[1:]))
-    trial = Trial(view, behaviour, Ablation(ablation), seed=0)
+    trial = NodeTrial(view, behaviour, Ablation(ablation), seed=0)
     assert close(torch.from_numpy(trial.whole), oracle()["par/faith/m_M"])
     assert close(torch.from_numpy(trial.circuit_metric(found)), oracle()[f"{key}/C"])
     assert close(torch.from_numpy(trial.circuit_metric(found, complement=True)), oracle()[f"{key}/MminusC"])

@@ -143,7 +143,7 @@ def test_keep_gives_the_last_logits():
     assert torch.allclose(model.run(prompts(), logits=2).logits, whole[:, -2:], atol=1e-6)
     stopped = model.run(prompts(), read=["attn.1"], logits=0)
     assert stopped.logits is None and torch.equal(stopped["attn.1"], model.run(prompts(), read=["attn.1"])["attn.1"])
-    with pytest.raises(ValueError, match="keep=-1"):
+    with pytest.raises(ValueError, match="logits=-1"):
         model.run(prompts(), logits=-1)
 
 

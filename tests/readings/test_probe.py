@@ -146,7 +146,7 @@ def test_edits_in_force_are_in_what_it_reads() -> None:
 
 def test_as_a_metric_it_leans_to_the_class_of_each_text() -> None:
     (batch,) = asks(MODEL, ["on a", "on b"], ["yes", "no"], HEAD).batches(MODEL)
-    trace = MODEL.run(batch.clean, read=HEAD.reads, logits=HEAD.keep)
+    trace = MODEL.run(batch.clean, read=HEAD.reads, logits=HEAD.logits)
     assert HEAD(trace, batch).tolist() == [1.25, 1.75] and trace.logits is None
 
 

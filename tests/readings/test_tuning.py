@@ -18,7 +18,7 @@ def surprise(run, step):
 
 
 def _loss(model):
-    return float(surprise(lambda tokens, keep: model.run(tokens, logits=keep).logits, 0))
+    return float(surprise(lambda tokens, logits: model.run(tokens, logits=logits).logits, 0))
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox"])

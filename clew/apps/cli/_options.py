@@ -44,7 +44,7 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
 
     Without `tokens` the command is only listed, and nothing is loaded for it.
 
-    A circuit, secrets and a judgement are given by their file, a model by its name, sites and weights by their address,
+    A circuit, secrets and verdicts are given by their file, a model by its name, sites and weights by their address,
     positions as in "response" or "-1", and one or several of something without saying which. What a command line cannot
     give (functions, tensors) is left out; the command's own come first where two share a name. Raises: ValueError naming
     the near files of the room.

@@ -42,7 +42,7 @@ class Compared:
     def plan(self) -> tuple[list[str], list[Any], list[Any]]:
         """Units, searches and selections. Raises: ValueError for what is none, before anything is run."""
         from clew.circuits.ranked import UNITS
-        from clew.sites import near
+        from clew.near import near
         from clew.studies.comparison.searches import Search
         from clew.studies.comparison.selections import selection
 
@@ -160,7 +160,7 @@ def _posed(model: str, behaviours: Sequence[str], asked: Asked, machine: Machine
 def _check_named(name: str) -> None:
     """Raises: ValueError for what is neither a behaviour of ours nor a file, before anything is run."""
     import clew
-    from clew.sites import near
+    from clew.near import near
 
     known = clew.Behaviour.available()
     if name.replace("-", "_") not in known and not name.startswith("hf://") and not Path(name).exists():

@@ -34,13 +34,13 @@ def judge(
     circuit
         What `clew find` saved, or `clew shift --circuit`, which also holds the tokens that units fire on: they are shown.
     out
-        The judgement, one JSON file; if it is there, it is gone on with.
+        The verdicts, one JSON file; if it is there, it is gone on with.
     drop
         Units to drop, each with a reason if you like: resid.3/17="fires on she".
     keep
         Units to keep, likewise.
     merge
-        Judgements of others to take in; where two ruled, the later day holds.
+        Verdicts of others to take in; where two ruled, the later day holds.
     by
         Who judges; your login name by default.
     page

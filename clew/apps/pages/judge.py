@@ -13,12 +13,12 @@ from clew.circuits.verdicts import Verdicts
 
 
 def judge_page(circuit: Circuit, verdicts: Verdicts | None = None) -> str:
-    """A card for each unit: what it fires on, its effect, keep or drop, and a reason; a button saves the judgement.
+    """A card for each unit: what it fires on, its effect, keep or drop, and a reason; a button saves the verdicts.
 
     What is saved is the file that `Verdicts.load` and `clew judge` read.
 
-    Args: judgement: what was decided so far; of other units than the circuit's too, which then stay in the file.
-    Raises: ValueError if there is no unit to judge, or the judgement is of other dictionaries than the circuit.
+    Args: verdicts: what was decided so far; of other units than the circuit's too, which then stay in the file.
+    Raises: ValueError if there is no unit to judge, or the verdicts are of other dictionaries than the circuit.
     """
     asked = Verdicts.of(circuit)
     if not len(asked):

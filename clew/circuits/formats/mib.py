@@ -234,8 +234,8 @@ def _edges_in(
         if min(at) < 0 or not layout.legal[at]:
             raise ValueError(f"{name!r} is no edge of {layout.card}")
         score[at], held[at] = float(entry.get("score", 0.0)), bool(entry["in_graph"])
-        if np.isnan(score[at]):
-            raise ValueError(f"the score of {name!r} is nan")
+        if not np.isfinite(score[at]):
+            raise ValueError(f"the score of {name!r} is {score[at]}")
     return score, held
 
 

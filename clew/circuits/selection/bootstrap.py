@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from clew.circuits.circuit import Circuit
 from clew.circuits.selection._items import errors, kind, pick, scores
-from clew.sites import near
+from clew.near import near
 
 Correction = Literal["none", "bonferroni", "holm", "fdr"]
 

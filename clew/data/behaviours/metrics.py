@@ -19,7 +19,8 @@ from torch import Tensor
 
 from clew.data.behaviours.pairs import Batch
 from clew.models.trace import Trace
-from clew.sites import Site, near
+from clew.near import near
+from clew.sites import Site
 
 Metric = Callable[[Trace, Batch], Tensor]
 

@@ -9,7 +9,7 @@ from clew.data.facts.counterfactuals import counterfactuals
 from clew.data.facts.facts import Fact, Facts, says
 from clew.data.words import ANTONYMS, CLASSES, COLOR_OF, COUNTRIES, CURRENCIES
 from clew.models import Model
-from clew.sites import near
+from clew.near import near
 
 RELATIONS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "capital": (

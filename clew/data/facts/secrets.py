@@ -21,7 +21,7 @@ from clew.evidence import Prompt, in_half
 from clew.files import entry, json_lines, read_text, write_text
 from clew.models import Model
 from clew.models.likelihood import likelihoods
-from clew.sites import near
+from clew.near import near
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from math import floor
 
 from clew.data.labels.labelled import Labelled
 from clew.data.words import COUNTRIES, MEN, WOMEN
-from clew.sites import near
+from clew.near import near
 
 DUTIES: dict[str, tuple[str, ...]] = {
     "nurse": (

@@ -21,7 +21,7 @@ from clew.data.labels.classified import Classified
 from clew.data.text.lists import TwoSides
 from clew.evidence import Prompt, in_half
 from clew.files import json_lines, read_text, typed
-from clew.sites import near
+from clew.near import near
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Planted:
 
     @property
     def nodes(self) -> Circuit:
-        """The sources among them, as a circuit of `model.components()`, which `Trial` and its like can judge."""
+        """The sources among them, as a circuit of `model.components()`, which `NodeTrial` and its like can judge."""
         view = self.model.components().dictionaries
         units = [(site, unit) for site, unit, _ in self.circuit.keys() if Site.parse(site) in view]  # noqa: SIM118
         sites = tuple(view)

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from clew.dictionaries.dictionary import Learned
-from clew.files import check_finite, lines, parse_json, read_text
-from clew.sites import near
+from clew.files import lines, parse_json, read_text
+from clew.near import near
+from clew.tensors import check_finite
 
 
 def read_torch(file: Path, *, skip: int = 0) -> Any:

@@ -19,7 +19,7 @@ from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import pick, read_flat_yaml
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
-from clew.files import read_header, read_tensors
+from clew.tensors import read_header, read_tensors
 
 NAME = r"(?:layer|W_enc)_(\d+)\.safetensors"
 TENSORS = {"W_enc": "W_enc", "b_enc": "b_enc", "W_dec": "W_dec", "b_dec": "b_dec"}

@@ -18,8 +18,10 @@ from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats import circuit_tracer
 from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import need
-from clew.files import check_finite, read_tensors, write_whole
-from clew.sites import Site, near
+from clew.files import write_whole
+from clew.near import near
+from clew.sites import Site
+from clew.tensors import check_finite, read_tensors
 
 VERSION = "1"
 PACK = ".pack.safetensors"

@@ -18,7 +18,7 @@ from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import checked, need, read_config, refuse
 from clew.dictionaries.jumprelu import JumpReLU
-from clew.files import read_tensors
+from clew.tensors import read_tensors
 
 FIRST, SECOND, CONFIG = "params.npz", "params.safetensors", "config.json"
 

@@ -25,7 +25,7 @@ from clew.dictionaries.formats._tensors import need, pick, read_config, read_tor
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.dictionaries.topk import TopK
-from clew.files import read_tensors
+from clew.tensors import read_tensors
 
 SCOPE, CONFIG = "hyperparams.json", "config.json"
 WEIGHTS = ("checkpoints/final.safetensors", "sae_weights.safetensors", "sae_weights.pt")

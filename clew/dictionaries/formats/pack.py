@@ -19,7 +19,8 @@ from clew.dictionaries.formats import clew
 from clew.dictionaries.formats._hooks import Ends
 from clew.dictionaries.formats._tensors import need
 from clew.dictionaries.itda import ITDA
-from clew.files import check_finite, read_tensors, write_whole
+from clew.files import write_whole
+from clew.tensors import check_finite, read_tensors
 
 VERSION, ENDING = "1", clew.PACK
 BY_COLUMN = ("W_enc",)

@@ -25,7 +25,8 @@ from clew.dictionaries.gated import Gated
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.dictionaries.topk import FixedK, TopK
-from clew.files import read_tensors, write_text, write_whole
+from clew.files import write_text, write_whole
+from clew.tensors import read_tensors
 
 WEIGHTS, CONFIG, SCALER = "sae_weights.safetensors", "cfg.json", "activation_scaler.json"
 TYPES: dict[str, type[Learned]] = {

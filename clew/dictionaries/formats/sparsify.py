@@ -15,8 +15,9 @@ from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats._hooks import Ends, before, ends, folder_name, site
 from clew.dictionaries.formats._tensors import bias, checked, need, read_config, refuse
 from clew.dictionaries.topk import TopK
-from clew.files import read_tensors, write_text, write_whole
+from clew.files import write_text, write_whole
 from clew.sites import Site
+from clew.tensors import read_tensors
 
 WEIGHTS, CONFIG = "sae.safetensors", "cfg.json"
 MODULES = {"embed": "embed", "resid": "layers.{}", "attn": "layers.{}.self_attn", "mlp": "layers.{}.mlp"}

@@ -14,9 +14,10 @@ import torch
 
 from clew.changes import Update
 from clew.models import Model
+from clew.near import near
 from clew.readings.heads import Head, Product, Side, columns, composition, moves, output, reads
 from clew.readings.heads import components as scored
-from clew.sites import Weight, near
+from clew.sites import Weight
 from clew.stack import Stack
 
 

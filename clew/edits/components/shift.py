@@ -19,10 +19,10 @@ def shift(model: Model, circuit: Circuit, *, verdicts: Verdicts) -> Stack:
     Args:
         model: seen through the dictionaries that the circuit is of; the edits need the same view.
         circuit: what was judged. Positions of its nodes do not matter.
-        judgement: units still open are kept.
+        verdicts: units still open are kept.
 
     Returns: a Stack of one `Scale(factor=0)` for each site; `about` counts the units and says who judged.
-    Raises: ValueError if nothing is dropped, or if circuit, judgement and model are not of the same dictionaries.
+    Raises: ValueError if nothing is dropped, or if circuit, verdicts and model are not of the same dictionaries.
 
     >>> judged = Verdicts.of(circuit).drop("resid.2/17", "tells one from many", judge="Ada")
     >>> fair = view.edited(shift(view, circuit, verdicts=judged))

@@ -31,7 +31,8 @@ from clew.changes import Add
 from clew.edits.formats._vectors import check_fit, norms, vectors_of
 from clew.files import write_whole
 from clew.models import Model
-from clew.sites import Site, near
+from clew.near import near
+from clew.sites import Site
 from clew.stack import Stack
 
 PARTS = {"decoder_block": "resid", "self_attn": "attn", "mlp": "mlp_out"}

@@ -16,7 +16,8 @@ from clew.data.facts.spans import last_of
 from clew.edits._solver import least_change
 from clew.models import EditDidNotFire
 from clew.models.weights import twin_of
-from clew.sites import Weight, near
+from clew.near import near
+from clew.sites import Weight
 from clew.stack import Stack
 
 FRAMES = ("{}", "A photo of {}", "An image of {}", "A picture of {}")

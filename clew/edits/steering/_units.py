@@ -13,8 +13,9 @@ from torch import Tensor
 from clew.data.labels.labelled import Labelled
 from clew.dictionaries import Dictionary
 from clew.models import Model
+from clew.near import near
 from clew.readings.firing import Firing, firing
-from clew.sites import Site, near
+from clew.sites import Site
 
 Rank = Literal["mean", "share"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from clew.changes import Add, Set
 from clew.edits.steering._units import decoder_row
 from clew.models import Model
-from clew.sites import EVERY, Site, Where, near
+from clew.near import near
+from clew.sites import EVERY, Site, Where
 from clew.stack import Stack
 
 

@@ -9,7 +9,8 @@ from clew.changes import Add, Gate
 from clew.data.labels.labelled import Labelled
 from clew.edits.steering._units import Rank, choose
 from clew.models import Model
-from clew.sites import Site, near
+from clew.near import near
+from clew.sites import Site
 from clew.stack import Stack
 
 Tier = Literal["constant", "prompt", "token"]

@@ -16,7 +16,7 @@ from clew.methods._nodes import Spread
 from clew.methods.edges._patching import patchings
 from clew.models import Model
 from clew.models.graph.components import Components
-from clew.sites import near
+from clew.near import near
 
 
 def path_patching(

@@ -12,7 +12,7 @@ from clew.circuits.circuit import Circuit
 from clew.circuits.ranked import EDGES, ranked
 from clew.data.behaviours.behaviour import Behaviour
 from clew.finder import load
-from clew.sites import near
+from clew.near import near
 from clew.values import folded, options
 
 

@@ -19,8 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from clew.dictionaries import Dictionary
-from clew.files import entries, entry, read_json, read_tensors, write_json
+from clew.files import entries, entry, read_json, write_json
 from clew.scale import processes
+from clew.tensors import read_tensors
 from clew.training.loop.batches import Cursor
 from clew.training.loop.fit import Fit
 from clew.training.plan import Plan

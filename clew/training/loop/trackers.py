@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-from clew.sites import near
+from clew.near import near
 
 TRACKERS = ("wandb", "trackio", "mlflow")
 

@@ -9,7 +9,7 @@ import torch
 from clew import find
 from clew.circuits.circuit import ERROR
 from clew.data.planted import induction
-from clew.measures.circuits._nodes import Trial
+from clew.measures.circuits._nodes import NodeTrial
 from clew.methods import Schedule
 from clew.methods._masked import MaskedNodes
 from clew.methods.masks.hard_concrete import hard_concrete
@@ -36,7 +36,7 @@ def test_a_mask_of_zeros_and_ones_is_the_ablation_of_measures() -> None:
     mask = (torch.rand(masked.items, generator=torch.Generator().manual_seed(0)) < 0.5).double()
     circuit = masked.circuit(mask)
     assert 0 < (circuit.unit == ERROR).sum() < (masked.circuit(1 + 0 * mask).unit == ERROR).sum()
-    trial = Trial(view, behaviour, Ablation("patch"), seed=0)
+    trial = NodeTrial(view, behaviour, Ablation("patch"), seed=0)
     assert masked.whole_loss(mask) == pytest.approx(-trial.circuit_metric(circuit).mean(), abs=1e-10)
 
 
