@@ -1,9 +1,9 @@
 """What do node scores cost, and are they right? SmolLM2-135M on IOI, 8 prompts of 22 tokens, one thread.
 
-Environment: python 3.11, torch 2.13.0 on a CPU, transformer-view 3.8.0; a venv of its own, since that brings many
-packages:  python -m venv view-env
-           view-env/bin/pip install torch==2.13.0 transformer-view==3.8.0 "transformers==5.23.*" jaxtyping cyclopts rich
-Run:       PYTHONPATH=. view-env/bin/python bench/node_scores.py        (5 CPU-minutes)
+Environment: python 3.11, torch 2.13.0 on a CPU, transformer-lens 3.8.0; a venv of its own, since that brings many
+packages:  python -m venv lens-env
+           lens-env/bin/pip install torch==2.13.0 transformer-lens==3.8.0 "transformers==5.23.*" jaxtyping cyclopts rich
+Run:       PYTHONPATH=. lens-env/bin/python bench/node_scores.py        (5 CPU-minutes)
 
 The same scores are computed by hand on TransformerLens' bridge: hooks on the embedding, on z and on the MLPs' output,
 gradients for these alone (not for the weights, as a plain `backward` would), and the path of embeddings step by step.

@@ -1,7 +1,7 @@
 """Do SAELens and clew compute the same code from the same folder? Both ways: our writer, and our reader.
 
-Environment: python 3.11, torch 2.13.0 on a CPU, sae-view 6.54.12; a venv of its own, since sae-view brings
-many packages:  python -m venv saelens-env && saelens-env/bin/pip install torch==2.13.0 sae-view==6.54.12
+Environment: python 3.11, torch 2.13.0 on a CPU, sae-lens 6.54.12; a venv of its own, since sae-lens brings
+many packages:  python -m venv saelens-env && saelens-env/bin/pip install torch==2.13.0 sae-lens==6.54.12
 Run:            PYTHONPATH=. saelens-env/bin/python bench/saelens_parity.py        (25 s)
 
 d 64, 512 units, 1000 rows of float32. A difference is the largest |ours - theirs| over all codes or
@@ -186,7 +186,7 @@ def published(folder: Path, x: torch.Tensor) -> None:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     rows = torch.randn(ROWS, D, generator=torch.Generator().manual_seed(2))
-    print(f"sae-view {sae_lens.__version__}, torch {torch.__version__}, {UNITS} units of {D} dimensions, {ROWS} rows")
+    print(f"sae-lens {sae_lens.__version__}, torch {torch.__version__}, {UNITS} units of {D} dimensions, {ROWS} rows")
     with tempfile.TemporaryDirectory() as name:
         for check in (written, read, scaled, trained, published):
             check(Path(name), rows)

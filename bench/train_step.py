@@ -1,7 +1,7 @@
 """How many tokens a second does a TopK training step take in, against SAELens, sparsify and the floor?
 
 Environment: python 3.11, torch 2.13.0, a venv of its own with the peers:
-    python -m venv peers && peers/bin/pip install torch==2.13.0 sae-view==6.54.12 eai-sparsify==1.3.3 cyclopts
+    python -m venv peers && peers/bin/pip install torch==2.13.0 sae-lens==6.54.12 eai-sparsify==1.3.3 cyclopts
 Run:  PYTHONPATH=. peers/bin/python bench/train_step.py [--threads 2] [--rounds 5]       (5 minutes; on a GPU seconds)
 
 Same rows for all: d 576, 4608 units, k 32, batch 4096, float32 weights. A step is forward, backward, optimiser and
