@@ -6,7 +6,7 @@ social security numbers 90 (best baseline 37).
 Expected here: REVS at the bands of the paper hides every secret from the output and from every attack (1.00 but for
 relearning, 0.79), and the model says 7 of the 10 others still: score 0.82. Lighter bands spare 9 and hide less: 0.76. Random
 labels and gradient ascent, which are told of the secrets to be kept, keep all (1.00) and score 0.76 and 0.95, but the logit
-view finds half of what they hide (0.55, 0.56). What REVS is asked to forget decides: with the two tokens of highest id, the
+lens finds half of what they hide (0.55, 0.56). What REVS is asked to forget decides: with the two tokens of highest id, the
 published choice, one of them is the domain that all addresses share, and none of the others is said any more (score 0).
 Half of the planted secrets is to be forgotten; the other half is the retain set: the two baselines learn to keep it, and
 REVS is told only which tokens its secrets share with the others.
