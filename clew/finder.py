@@ -148,5 +148,4 @@ def _words(room: str) -> str:
 
 
 def _near(name: str, known: Any) -> str:
-
     return near(name, sorted(known)) if known else "there are none"

@@ -16,7 +16,7 @@ from clew.files import parse_json, typed
 from clew.near import near
 from clew.probing import Probe
 from clew.sites import Site, Weight, Where
-from clew.tensors import check_finite, read_tensors, write_tensors
+from clew.tensors import check_finite, read_header, read_tensors, write_tensors
 
 FORMAT, VERSION = "clew stack", 2
 FORMATS = "edits.formats"
@@ -121,7 +121,8 @@ class Stack(Sequence[Edit]):
         path = Path(path).expanduser()
         if not path.is_file():
             raise ValueError(f"there is no file {path} of edits (here is {str(Path.cwd())!r})")
-        if known := finder.reading(FORMATS, path):
+        ours = path.suffix == ".safetensors" and "clew" in read_header(path)
+        if not ours and (known := finder.reading(FORMATS, path)):
             return known[1].read(path, model)
         if path.suffix != ".safetensors":
             raise ValueError(

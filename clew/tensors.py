@@ -70,7 +70,7 @@ def open_tensors(path: str | Path) -> AbstractContextManager[Tensors]:
     return cast("AbstractContextManager[Tensors]", safetensors.safe_open(path, framework="pt"))
 
 
-def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> Path:
-    """Write one safetensors file whole, `about` in its header; the tensors are contiguous and share no memory."""
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> Path:
+    """Write one safetensors file whole, `about`, if given, in its header; the tensors are contiguous and share no memory."""
     save = cast("Any", safetensors.torch).save_file  # which is half typed
-    return write_whole(path, lambda place: save(dict(tensors), place, metadata=dict(about)))
+    return write_whole(path, lambda place: save(dict(tensors), place, metadata=None if about is None else dict(about)))

@@ -128,3 +128,9 @@ def test_a_gate_that_is_no_number_is_refused_with_the_files_name(tmp_path):
     path = first_version(tmp_path / "old.safetensors", (noise(32) * torch.nan, {}))
     with pytest.raises(ValueError, match=r"old\.safetensors are not finite"):
         Stack.load(path)
+
+
+def test_a_file_of_ours_is_ours_whatever_other_formats_would_say(tmp_path, monkeypatch):
+    path = Stack((Add("resid.0", vector=torch.ones(3)),), "mine").save(tmp_path / "mine.safetensors")
+    monkeypatch.setattr("clew.finder.reading", lambda room, given: pytest.fail("others were asked"))
+    assert Stack.load(path).name == "mine"

@@ -119,10 +119,9 @@ def linear_of(body: Holder, address: Weight | str, module: nn.Module | None = No
     """
     weight = Weight.parse(address)
     part, layer = weight.part, weight.layer
-    module = module or body.module
-    assert module is not None
+    held: nn.Module = body.module if module is None else module
     if part is None:
-        modules = dict(module.named_modules())
+        modules = dict(held.named_modules())
         if weight.name not in modules:
             known = [str(w) for w in weights_of(body)] + [
                 n for n, m in modules.items() if isinstance(m, nn.Linear | Conv1D)
@@ -144,7 +143,7 @@ def linear_of(body: Holder, address: Weight | str, module: nn.Module | None = No
             rows = None if record.columns is None else record.columns(body.module.config)[part]
         path = f"{record.blocks}.{layer}.{inside}"
     reads, writes = (None if p is None else Site(p, layer) for p in ENDS[part])
-    return Linear(weight, f"{path}.weight", module.get_submodule(path), reads, writes, rows)
+    return Linear(weight, f"{path}.weight", held.get_submodule(path), reads, writes, rows)
 
 
 def weights_of(body: Holder, *parts: str) -> list[Weight]:

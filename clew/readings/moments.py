@@ -26,15 +26,14 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import save_file
 from torch import Tensor
 
 from clew.data.text.windows import Windows
-from clew.files import cache_folder, parse_json, write_whole
+from clew.files import cache_folder, parse_json
 from clew.models import Model
 from clew.models.likelihood import meeting
 from clew.sites import Site, Weight
-from clew.tensors import check_finite, check_floats, read_tensors
+from clew.tensors import check_finite, check_floats, read_tensors, write_tensors
 
 FORMAT = "clew second moment 1"
 SAVED_EVERY = 60.0
@@ -267,9 +266,7 @@ def _load(about: Mapping[str, Any]) -> Moment:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], about: Mapping[str, Any]) -> None:
-    write_whole(
-        path, lambda temporary: save_file(tensors, temporary, {"format": FORMAT, "clew": json.dumps(dict(about))})
-    )
+    write_tensors(path, tensors, {"format": FORMAT, "clew": json.dumps(dict(about))})
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -11,17 +11,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 from clew import finder
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats import circuit_tracer
 from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import need
-from clew.files import write_whole
 from clew.near import near
 from clew.sites import Site
-from clew.tensors import check_finite, read_tensors
+from clew.tensors import check_finite, read_tensors, write_tensors
 
 VERSION = "1"
 PACK = ".pack.safetensors"
@@ -53,7 +50,7 @@ def write(dictionary: Dictionary, path: Path) -> None:
         kept = f"; {PACK} is the ending of format='pack'" if path.name.endswith(PACK) else ""
         raise ValueError(f"{path} must end in .safetensors, as in '{dictionary.writes}.safetensors'{kept}")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in dictionary.state_dict().items()}
-    write_whole(path, lambda temporary: save_file(tensors, temporary, {"clew": VERSION} | header(dictionary)))
+    write_tensors(path, tensors, {"clew": VERSION} | header(dictionary))
 
 
 def header(dictionary: Dictionary) -> dict[str, str]:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from jaxtyping import BFloat16, Float, Int8
-from safetensors.torch import save_file
 from torch import Tensor
 
 from clew.dictionaries.dictionary import Dictionary
@@ -19,8 +18,7 @@ from clew.dictionaries.formats import clew
 from clew.dictionaries.formats._hooks import Ends
 from clew.dictionaries.formats._tensors import need
 from clew.dictionaries.itda import ITDA
-from clew.files import write_whole
-from clew.tensors import check_finite, read_tensors
+from clew.tensors import check_finite, read_tensors, write_tensors
 
 VERSION, ENDING = "1", clew.PACK
 BY_COLUMN = ("W_enc",)
@@ -53,7 +51,7 @@ def write(dictionary: Dictionary, path: Path) -> None:
             tensors[name] = tensor.float() if tensor.is_floating_point() else tensor
     header = {"clew pack": VERSION} | clew.header(dictionary)
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_whole(path, lambda temporary: save_file(tensors, temporary, header))
+    write_tensors(path, tensors, header)
 
 
 def quantised(rows: Float[Tensor, "row col"]) -> tuple[Int8[Tensor, "row col"], BFloat16[Tensor, " row"]]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from clew.dictionaries.abstopk import AbsTopK
@@ -25,8 +24,8 @@ from clew.dictionaries.gated import Gated
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.dictionaries.topk import FixedK, TopK
-from clew.files import write_text, write_whole
-from clew.tensors import read_tensors
+from clew.files import write_text
+from clew.tensors import read_tensors, write_tensors
 
 WEIGHTS, CONFIG, SCALER = "sae_weights.safetensors", "cfg.json", "activation_scaler.json"
 TYPES: dict[str, type[Learned]] = {
@@ -124,7 +123,7 @@ def write(dictionary: Dictionary, path: Path) -> None:
         config |= {"k": dictionary.k, "rescale_acts_by_decoder_norm": False}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # The config comes last: until it stands there, the folder is not taken for a whole one.
-    write_whole(path / WEIGHTS, lambda temporary: save_file(tensors, temporary))
+    write_tensors(path / WEIGHTS, tensors)
     write_text(path / CONFIG, json.dumps(config, indent=2))
 
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats._hooks import Ends, before, ends, folder_name, site
 from clew.dictionaries.formats._tensors import bias, checked, need, read_config, refuse
 from clew.dictionaries.topk import TopK
-from clew.files import write_text, write_whole
+from clew.files import write_text
 from clew.sites import Site
-from clew.tensors import read_tensors
+from clew.tensors import read_tensors, write_tensors
 
 WEIGHTS, CONFIG = "sae.safetensors", "cfg.json"
 MODULES = {"embed": "embed", "resid": "layers.{}", "attn": "layers.{}.self_attn", "mlp": "layers.{}.mlp"}
@@ -102,7 +100,7 @@ def write(dictionary: Dictionary, path: Path) -> None:
     if dictionary.W_skip is not None:
         tensors["W_skip"] = dictionary.W_skip.T
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path / WEIGHTS, lambda temporary: save_file(tensors, temporary))
+    write_tensors(path / WEIGHTS, tensors)
     write_text(path / CONFIG, json.dumps(config, indent=2))
 
 

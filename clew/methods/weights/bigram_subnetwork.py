@@ -14,19 +14,18 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.func import functional_call
 
 from clew.circuits.circuit import ANYWHERE, Circuit
 from clew.circuits.kind import Kind
 from clew.data.text.windows import WindowBatch, Windows
-from clew.files import write_whole
 from clew.methods._masked import mask_like
 from clew.methods._masks import Masked, Price, Progress, Schedule, count, learn
 from clew.models import Model
 from clew.models.state import state
 from clew.sites import Site
+from clew.tensors import write_tensors
 
 FORMAT = "clew weight masks"
 
@@ -215,7 +214,7 @@ def save_masks(path: str | Path, masks: Mapping[str, Bool[Tensor, "..."]], model
     """Write masks by parameter name to one safetensors file, with the fingerprint of the weights they are for."""
     tensors = {name: mask.cpu().contiguous() for name, mask in masks.items()}
     about = {"format": FORMAT, "model": model.name, "weights": model.body.fingerprint}
-    return write_whole(path, lambda temporary: save_file(tensors, temporary, about))
+    return write_tensors(path, tensors, about)
 
 
 def load_masks(path: str | Path, model: Model) -> dict[str, Bool[Tensor, "..."]]:

@@ -13,6 +13,7 @@ from clew.circuits.ranked import EDGES, ranked
 from clew.data.behaviours.behaviour import Behaviour
 from clew.finder import load
 from clew.near import near
+from clew.signatures import options_of
 from clew.values import folded, options
 
 
@@ -44,8 +45,7 @@ class Search:
 
     def options(self, unit: str, seed: int) -> dict[str, Any]:
         """Every option: those given, those that make searches rank the same things, the defaults of the rest."""
-        parameters = inspect.signature(self.method).parameters.values()
-        defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        defaults = options_of(self.method)
         alike = {"positions": False, "seed": seed, "over": EDGES if unit == EDGES else "nodes", "unit": unit}
         return {**defaults, **{n: v for n, v in alike.items() if n in defaults}, **self.given}
 
