@@ -171,17 +171,6 @@ def test_nothing_unpickles():
     assert uses(HOUSE, r"pickle\..*|joblib\..*", outside="nowhere") == []
 
 
-def test_one_version():
-    from clew.version import VERSION
-
-    cited = (HOUSE.parent / "CITATION.cff").read_text()
-    assert f"version: {VERSION}\n" in cited
-    released = re.search(
-        rf"^## {re.escape(VERSION)} \((\S+)\)$", (HOUSE.parent / "CHANGELOG.md").read_text(), re.MULTILINE
-    )
-    assert released and f"date-released: {released[1]}\n" in cited
-
-
 def small_house(folder: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         path = folder / "clew" / name

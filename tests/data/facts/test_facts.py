@@ -4,10 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import clew
-from clew.data.facts.everyday import RELATIONS, facts
+from clew.data.facts.everyday import facts
 from clew.data.facts.facts import Fact, Facts, answer_ids, subject_last
-from clew.models.likelihood import likelihoods
 from tests.drawn import SAID, TEXT
 from tests.models.tiny import model_of
 
@@ -123,32 +121,6 @@ def test_a_newer_file_is_refused(tmp_path):
     (tmp_path / "x.json").write_text('{"format": "clew facts", "version": 9}')
     with pytest.raises(ValueError, match="version 9, newer than 1"):
         Facts.load(tmp_path / "x.json")
-
-
-def test_generated_facts_leave_their_neighbours_alone():
-    made = facts(150)
-    edited = {fact.subject for fact in made}
-    assert len(made) == len({fact.asked for fact in made}) == 150
-    assert len({fact.subject for fact in made.first(100)}) == 100  # new subjects come first
-    assert not [p for fact in made for p, _ in fact.neighbours if any(f" {s} " in f" {p} " for s in edited)]
-    assert facts(150) == made != facts(150, seed=1)
-
-
-def test_generated_facts_may_be_of_one_relation():
-    assert {fact.prompt for fact in facts(9, relation="capital")} == {RELATIONS["capital"][0][0]}
-    with pytest.raises(ValueError, match="did you mean 'capital'"):
-        facts(9, relation="capitals")
-    with pytest.raises(ValueError, match="n=900 is too many"):
-        facts(900)
-
-
-@pytest.mark.real
-def test_smollm2_knows_more_than_a_hundred_facts():
-    model = clew.open("smollm2-135m")
-    made = facts(120, model=model)
-    assert len(made.known(model)) == 120
-    beside = {(prompt, right) for fact in made for prompt, right in fact.neighbours}
-    assert all(found.greedy for found in likelihoods(model, [answer_ids(model.tokenizer, *asked) for asked in beside]))
 
 
 SOME = st.builds(

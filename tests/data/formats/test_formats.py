@@ -4,18 +4,7 @@ import pytest
 
 from clew.data.behaviours.behaviour import Behaviour, Pair
 from clew.data.behaviours.metrics import log_probability, logit_difference, probability_difference
-
-
-def lines(path, *rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def sva(clean, patch, answer, wrong, case="singular"):
-    return {"clean_prefix": clean, "patch_prefix": patch, "clean_answer": answer, "patch_answer": wrong, "case": case}
-
-
-DOG, CAT = sva("The dog", "The dogs", " has", " have"), sva("The cat", "The cats", " is", " are")
+from tests.data.rows import CAT, DOG, lines
 
 
 def test_agreement_lines_are_pairs(tmp_path):
@@ -27,41 +16,12 @@ def test_agreement_lines_are_pairs(tmp_path):
     assert read.name == "simple" and read.aligned and read.metric is logit_difference and len(read.train) == 1
 
 
-def test_agreement_lines_may_be_called_json(tmp_path):
-    assert len(Behaviour.load(lines(tmp_path / "simple.json", DOG, CAT))) == 2
-
-
-def test_a_published_test_file_is_the_test_half(tmp_path):
-    train = lines(tmp_path / "x_train.jsonl", DOG)
-    test = lines(tmp_path / "x_test.jsonl", CAT)
-    read = Behaviour.load(train)
-    assert [p.clean for p in read.train.pairs] == ["The dog"] and [p.clean for p in read.test.pairs] == ["The cat"]
-    assert read.source == f"{train}, {test}" and read.hash == Behaviour.load(train, test=str(test)).hash
-
-
-def test_rows_of_one_prompt_stay_on_one_side(tmp_path):
-    rows = [sva(f"The {w}", f"The {w}s", a, b) for w in "abcdef" for a, b in ((" is", " are"), (" has", " have"))]
-    read = Behaviour.load(lines(tmp_path / "simple.jsonl", *rows))
-    assert not {p.clean for p in read.train.pairs} & {p.clean for p in read.test.pairs} and len(read.train) == 6
-
-
 def test_columns_name_the_parts_of_any_table(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("q,a\nTwo and two is, four\nOne and one is, two\n")
     read = Behaviour.load(path, columns={"clean": "q", "answers": "a"}, n=2)
     assert Pair("Two and two is", None, (" four",)) in read.pairs
     assert read.metric is log_probability and not read.aligned
-
-
-@pytest.mark.parametrize("end", ["\n", "\x85", "\u2028", "\x0c"])
-def test_a_prompt_may_hold_whatever_some_take_for_the_end_of_a_line(tmp_path, end):
-    prompt = f"one{end}and one is"
-    (tmp_path / "mine.csv").write_text(f'q,a\n"{prompt}", two\n', encoding="utf-8")
-    written = json.dumps({"q": prompt, "a": " two"}, ensure_ascii=False)
-    (tmp_path / "mine.jsonl").write_text(f"{written}\n", encoding="utf-8")
-    for name in ("mine.csv", "mine.jsonl"):
-        read = Behaviour.load(tmp_path / name, columns={"clean": "q", "answers": "a"})
-        assert [pair.clean for pair in read.pairs] == [prompt]
 
 
 def test_a_cell_may_hold_several_answers(tmp_path):
@@ -148,53 +108,6 @@ def test_blimp_is_asked_with_one_prefix(tmp_path):
     assert read.note == "2 of 4 rows made no pair: the one-prefix method does not apply."
     with pytest.raises(ValueError, match="no sentence pair of none can be asked with one prefix"):
         Behaviour.load(lines(tmp_path / "none.jsonl", rows[1]))
-
-
-def test_n_bounds_the_pairs(tmp_path):
-    rows = [sva(f"The {i}", f"The {i}s", " is", " are") for i in range(9)]
-    assert len(Behaviour.load(lines(tmp_path / "simple.jsonl", *rows), n=4)) == 4
-
-
-@pytest.mark.parametrize(
-    ("text", "options", "message"),
-    [
-        (
-            '{"a": 1}\n',
-            {},
-            "has columns 'a', which is none of the layouts blimp, .*; say which column is what with columns=",
-        ),
-        ('{"a": 1}\n', {"columns": {"clean": "a"}}, "columns must say which column holds 'answers'"),
-        ('{"a": 1}\n', {"columns": {"clean": "a", "answers": "b"}}, "mine has no column 'b'; it has a"),
-        ('{"a": 1}\n', {"columns": {"prompt": "a"}}, "'prompt' is no part of a pair; columns can name clean, patch"),
-        ("{nonsense\n", {}, "line 1 is not JSON"),
-        ("[1]\n", {}, "must hold records with named columns; it holds other values"),
-        ("", {}, "it holds none"),
-        ('{"a": 1}\n', {"format": "tabel"}, "'tabel' is not one of clew's formats of behaviours; did you mean 'table'"),
-    ],
-)
-def test_a_foreign_file_is_explained(tmp_path, text, options, message):
-    path = tmp_path / "mine.jsonl"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message):
-        Behaviour.load(path, **options)
-
-
-def test_addresses_that_lead_nowhere():
-    with pytest.raises(ValueError, match=r"there is no file no/such\.jsonl"):
-        Behaviour.load("no/such.jsonl")
-    with pytest.raises(ValueError, match="write hf://datasets/owner/name/path"):
-        Behaviour.load("hf://datasets/owner")
-
-
-def test_a_hub_address_goes_through_the_hubs_client(tmp_path, monkeypatch):
-    import huggingface_hub
-
-    asked = []
-    local = str(lines(tmp_path / "simple.jsonl", DOG, CAT))
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *a, **k: asked.append((a, k)) or local)
-    read = Behaviour.load("hf://datasets/owner/name/data/simple.jsonl")
-    assert asked == [(("owner/name", "data/simple.jsonl"), {"repo_type": "dataset"})]
-    assert len(read) == 2 and read.source == "hf://datasets/owner/name/data/simple.jsonl"
 
 
 def test_a_row_without_a_prompt_is_refused_and_a_cell_keeps_its_lines(tmp_path):

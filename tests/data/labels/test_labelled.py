@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clew.data.labels.bios import DUTIES, bios
-from clew.data.labels.first_letters import first_letters
 from clew.data.labels.labelled import Labelled
 from clew.data.labels.word_classes import word_classes
 from clew.data.words import MEN, VERBS, WOMEN
@@ -111,22 +110,6 @@ def test_a_word_of_two_classes_has_no_label():
         if past in of and made["tense"][of[past]]:
             assert made["tense"][of[past]] == "past" and made["number"][of[past]] == ""
         assert present not in of or made["tense"][of[present]] in ("present", "")
-
-
-def test_first_letters_stand_at_their_word(toy):
-    words = "cat cow dog dot apple ant bee bat egg fog".split()
-    model = toy(*words, "has the first letter:")
-    made = first_letters(model, shots=2)
-    assert set(words) <= {text.split("\n")[-1].split()[0] for text in made.texts} and made.position == -5
-    for text, letter in zip(made.texts, made["letter"], strict=True):
-        word = model.tokenizer.decode([model.ids(text)[made.position]])
-        assert word[0] == letter and text.count("\n") == 2 and f"\n {word} has the first letter:" in text
-        assert all(line.split()[0] != word for line in text.split("\n")[:-1])
-
-
-def test_first_letters_needs_words(toy):
-    with pytest.raises(ValueError, match="2 lower-case words of one token; a prompt takes 4"):
-        first_letters(toy("Cat dog cow X1"))
 
 
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4), st.booleans())
