@@ -8,16 +8,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import math
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 from safetensors import SafetensorError
 
 from clew.near import near
+
+log = logging.getLogger("clew")
 
 
 def write_whole(path: str | Path, write: Callable[[Path], None]) -> Path:
@@ -220,9 +224,34 @@ def csv_rows(text: str, origin: str, delimiter: str = ",") -> list[dict[str, str
     return [dict(zip(head, row, strict=True)) for row in rows]
 
 
+# The cache.
+
+
 def cache_folder(*parts: str) -> Path:
-    """A folder under $CLEW_CACHE (by default ~/.cache/clew), made if it is not there."""
+    """A folder under $CLEW_CACHE (by default ~/.cache/clew), made if it is not there and can be."""
     root = Path(os.environ.get("CLEW_CACHE") or Path.home() / ".cache" / "clew")
     folder = root.joinpath(*parts)
-    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # who writes into it says what is wrong, and who only reads needs none
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def spared() -> Generator[None]:
+    """What is kept only to save time: where it cannot be read or written, work goes on without, and the log says so once."""
+    try:
+        yield
+    except OSError as error:
+        _say_uncached(str(cache_folder()), error)
+
+
+_said: set[str] = set()
+
+
+def _say_uncached(folder: str, error: OSError) -> None:
+    if folder not in _said:
+        _said.add(folder)
+        why = error.strerror or error
+        log.warning(
+            "nothing is kept in %s (%s), so work is done again each time; CLEW_CACHE names another", folder, why
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import math
 from collections.abc import Sequence
 from functools import cached_property, partial
 
@@ -15,7 +14,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from clew.changes import Update
 from clew.models.architecture import Architecture, architecture_of
-from clew.models.state import Held, in_state
+from clew.models.fingerprint import fingerprint, stamp
+from clew.models.state import Held, in_state, lock_of
 from clew.models.taps import Tap, taps_of
 from clew.models.tokens import ids_of, left_padded
 from clew.models.weights import Linear, linear_of, updated, weights_of
@@ -54,6 +54,7 @@ class Body:
         self.refused: dict[str, str] = {}
         """What selfcheck found not to hold: a name and the reason in words."""
         self._looked: tuple[dict[Site, int], bool] | None = None
+        self._hashed: tuple[str, str] | None = None
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -185,10 +186,14 @@ class Body:
         ids, real = left_padded([ids_of(self.tokenizer, prompt, f"prompt {i}") for i, prompt in enumerate(prompts)])
         return ids.to(self.device), real.to(self.device)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """A hash of the weights."""
-        return fingerprint(self.module)
+        """A hash of the weights as they are now; they are hashed again when they have changed."""
+        with lock_of(self.module):
+            now = stamp(self.module)
+            if self._hashed is None or self._hashed[0] != now:
+                self._hashed = now, fingerprint(self.module)
+            return self._hashed[1]
 
     @property
     def config_hash(self) -> str:
@@ -201,22 +206,3 @@ class Body:
 def _measure(widths: dict[Site, int], site: Site, x: Tensor) -> Tensor:
     widths[site] = x.shape[-1]
     return x
-
-
-def fingerprint(module: nn.Module) -> str:
-    """A hash of a module: of every tensor's name and shape, about 1,024 evenly spaced values, sum and sum of squares."""
-    digest = hashlib.sha256(type(module).__name__.encode())
-    for name, p in module.state_dict().items():
-        flat = p.detach().reshape(-1)
-        values = flat[:: max(1, len(flat) // 1024)]
-        digest.update(f"{name}{tuple(p.shape)}{p.dtype}".encode())
-        digest.update(values.float().cpu().numpy().tobytes())
-        sums = torch.tensor([_sums(part) for part in flat.split(1 << 20)], dtype=torch.float64)
-        digest.update(repr([math.fsum(column) for column in sums.T.tolist()]).encode())
-    return digest.hexdigest()[:16]
-
-
-def _sums(x: Tensor) -> tuple[float, float]:
-    """Sum and sum of squares of some values, in float64."""
-    wide = x.double()
-    return float(wide.sum()), float(wide @ wide)

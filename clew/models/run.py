@@ -18,6 +18,7 @@ from clew.changes import ActivationEdit, Gate
 from clew.dictionaries.dictionary import Dictionary
 from clew.models import attention
 from clew.models.body import Body
+from clew.models.fingerprint import versions
 from clew.models.frozen import held_sites, hold_norms
 from clew.models.state import Held, in_state
 from clew.models.trace import EditDidNotFire, Receipt, Trace, as_read
@@ -198,6 +199,8 @@ def forward(
     trace.module = body.module
 
     def work(held: Held) -> None:
+        if record or base is not None:
+            trace.versions = versions(body.module)
         if base is not None:
             _resume(held, body, base, _first_block(visitors.sites), trace)
         if visitors.frozen:  # before the taps, which then see what the held norms hand on
@@ -252,6 +255,8 @@ def _resume(held: Held, body: Body, base: Trace, first: int, trace: Trace) -> No
     mine, recorded = ([r.edit for r in t.receipts if _first_block([r.edit.at]) < first] for t in (trace, base))
     if base.module is not body.module or mine != recorded:
         raise ValueError("`base` was recorded with another model, or with other edits below the block to resume from")
+    if first and base.versions != trace.versions:
+        raise ValueError("the weights have changed since `base` was recorded; record it again")
     for layer, block in enumerate(body.blocks[:first]):
         held.put(block, "forward", _stub(base.blocks[layer], copies, body.block_returns_tuple))
 

@@ -19,7 +19,7 @@ import transformers
 from torch import Tensor
 
 from clew.changes import ActivationEdit, Add, Scale
-from clew.files import cache_folder, read_json, write_json
+from clew.files import cache_folder, read_json, spared, write_json
 from clew.models.body import Body
 from clew.models.run import Visitors, forward
 from clew.models.state import state
@@ -77,17 +77,21 @@ def known_refusals(body: Body) -> dict[str, str]:
 
 
 def cached_selfcheck(body: Body) -> SelfCheck:
-    """selfcheck, once per weights, dtype, device kind and versions."""
+    """selfcheck, once per weights, dtype, device kind and versions; each time where others have put hooks on the module."""
+    if _hooks(body):  # which are not in its weights
+        return selfcheck(body)
     attention = body.module.config._attn_implementation
     checks = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]  # what is promised may change with clew
     versions = f"{transformers.__version__}-{torch.__version__}-{checks}"
     setting = f"{body.fingerprint}-{body.config_hash}-{body.dtype}-{body.device.type}-{attention}-{versions}"
     path = cache_folder("selfcheck") / f"{setting.replace('torch.', '')}.json"
-    if path.exists():
-        value = read_json(path, FORMAT)
-        return SelfCheck(body.name, value["fingerprint"], tuple(Finding(**f) for f in value["findings"]))
+    with spared():
+        if path.exists():
+            value = read_json(path, FORMAT)
+            return SelfCheck(body.name, value["fingerprint"], tuple(Finding(**f) for f in value["findings"]))
     check = selfcheck(body)
-    write_json(path, check.to_json())
+    with spared():
+        write_json(path, check.to_json())
     return check
 
 

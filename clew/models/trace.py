@@ -61,6 +61,8 @@ class Trace:
     dictionaries: Mapping[Site, Dictionary] = field(default_factory=dict[Site, Dictionary])
     module: nn.Module | None = None
     """What ran."""
+    versions: tuple[tuple[int, int], ...] = ()
+    """Of its weights, in a run that was recorded or resumed."""
 
     def __getitem__(self, site: Site | str) -> Tensor:
         """What flowed at a site. Raises: KeyError listing the sites that were read."""

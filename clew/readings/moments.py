@@ -29,7 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.data.text.windows import Windows
-from clew.files import cache_folder, parse_json
+from clew.files import cache_folder, parse_json, spared
 from clew.models import Model
 from clew.models.likelihood import meeting
 from clew.sites import Site, Weight
@@ -166,7 +166,9 @@ def second_moment(
         raise ValueError("name at least one weight, as in 'down.3'")
     cache = cache and not model.activation_edits
     abouts = {site: _about(model, windows, site) for site in sites}
-    found = {site: _load(about) for site, about in abouts.items() if cache and _file(about).exists()}
+    found: dict[Site, Moment] = {}
+    with spared():
+        found |= {site: _load(about) for site, about in abouts.items() if cache and _file(about).exists()}
     if missing := {site: about for site, about in abouts.items() if site not in found}:
         found |= _collect(model, windows, missing, tokens, cache, progress)
     moments = {m.weight: replace(found[m.reads], shrink=shrink) for m in maps if m.reads is not None}
@@ -204,9 +206,7 @@ def _collect(
     on = torch.device("cpu") if model.device.type == "mps" else model.device  # which has no float64
     wide = torch.promote_types(model.body.dtype, torch.float32)
     part = _file({"tokens": tokens, "sites": list(abouts.values())}, ".part")
-    state: dict[str, Tensor] = {}
-    if cache and part.exists():
-        state = _read(part)[0]
+    state = _begun(part) if cache else {}
     grams = {
         site: state.get(str(site), torch.zeros(a["width"], a["width"]).double()).to(on) for site, a in abouts.items()
     }
@@ -227,21 +227,16 @@ def _collect(
         if cache and time.monotonic() - saved > SAVED_EVERY:
             scalars = {f"{site} fourth": torch.tensor(fourths[site]).double() for site in abouts}
             counts = {"batches": torch.tensor(number + 1), "samples": torch.tensor(samples)}
-            _write(part, {**{str(site): g.cpu() for site, g in grams.items()}, **scalars, **counts}, {})
+            with spared():
+                _write(part, {**{str(site): g.cpu() for site, g in grams.items()}, **scalars, **counts}, {})
             saved = time.monotonic()
     found = {site: Moment(grams[site].cpu(), fourths[site], samples, about=abouts[site]) for site in abouts}
     if cache:
-        for moment in found.values():
-            _write(
-                _file(moment.about),
-                {"gram": moment.gram},
-                {
-                    **moment.about,
-                    "samples": samples,
-                    "fourth": moment.fourth,
-                },
-            )
-        part.unlink(missing_ok=True)
+        with spared():
+            for moment in found.values():
+                about = {**moment.about, "samples": samples, "fourth": moment.fourth}
+                _write(_file(moment.about), {"gram": moment.gram}, about)
+            part.unlink(missing_ok=True)
     return found
 
 
@@ -249,6 +244,17 @@ def _file(about: Mapping[str, Any], suffix: str = "") -> Path:
     """Where the sums of these are kept."""
     name = hashlib.sha256(json.dumps([FORMAT, about], sort_keys=True).encode()).hexdigest()[:24]
     return cache_folder("second_moment") / f"{name}{suffix}.safetensors"
+
+
+def _begun(part: Path) -> dict[str, Tensor]:
+    """What a run that was stopped has kept; nothing where there is none, or another process has just finished it."""
+    with spared():
+        try:
+            return _read(part)[0] if part.exists() else {}
+        except ValueError:
+            if part.exists():
+                raise
+    return {}
 
 
 def _load(about: Mapping[str, Any]) -> Moment:

@@ -124,6 +124,15 @@ def test_a_resumed_run_really_skips_the_blocks_below():
     assert ran == [1, 2, 2]
 
 
+def test_a_base_of_weights_that_have_changed_since_is_refused():
+    model, edit = model_of(), Scale(Site("attn", 1), factor=0.0)
+    base = model.run(prompts(), record=True)
+    with torch.no_grad():
+        model.body.module.model.embed_tokens.weight.mul_(2)
+    with pytest.raises(ValueError, match="changed since `base` was recorded"):
+        model.run(prompts(), edits=[edit], base=base)
+
+
 def test_a_base_that_does_not_fit_is_refused():
     model = model_of("llama")
     base, edit = model.run(prompts(), record=True), Scale(Site("attn", 1), factor=0.0)

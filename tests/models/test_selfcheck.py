@@ -149,3 +149,36 @@ def test_the_same_weights_under_another_config_are_checked_anew(tmp_path, monkey
     for window in (3, 4):
         cached_selfcheck(Body(build("Mistral", LLAMA | {"sliding_window": window, "head_dim": 8}), None, "m"))
     assert len(list((tmp_path / "selfcheck").iterdir())) == 2
+
+
+@pytest.mark.parametrize("family", ["gpt2", "opt", "llama"])
+def test_a_module_in_training_keeps_its_promises_and_so_do_its_weights_at_rest(family, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLEW_CACHE", str(tmp_path))
+    module = module_of(family).train()
+    while_learning = cached_selfcheck(Body(module, None, family))
+    assert module.training and broken(while_learning) == []
+    assert cached_selfcheck(Body(module.eval(), None, family)) == while_learning
+    assert len(list((tmp_path / "selfcheck").iterdir())) == 1
+
+
+def test_what_hooks_of_others_break_is_not_kept_for_the_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLEW_CACHE", str(tmp_path))
+    module = module_of("llama")
+    hook = module.model.layers[1].register_forward_hook(lambda m, args, output: 1.5 * output)
+    assert set(known_refusals(Body(module, None, "odd"))) == {"writes"}
+    hook.remove()
+    assert known_refusals(Body(module, None, "plain")) == {}
+
+
+def test_without_a_place_for_the_cache_a_model_is_checked_each_time_and_that_is_said_once(
+    tmp_path, monkeypatch, caplog
+):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("CLEW_CACHE", str(tmp_path / "file" / "cache"))
+    for _ in range(2):
+        assert known_refusals(Body(module_of("llama"), None, "plain")) == {}
+    said = [r.getMessage() for r in caplog.records if "nothing is kept" in r.message]
+    assert said == [
+        f"nothing is kept in {tmp_path / 'file' / 'cache'} (Not a directory), so work is done again each time; "
+        "CLEW_CACHE names another"
+    ]

@@ -105,6 +105,25 @@ def test_the_same_weights_under_another_config_have_a_moment_of_their_own(own_ca
         unwrap(Moment.__add__)(first, second)
 
 
+def test_a_model_that_has_learnt_since_has_a_moment_of_its_own(own_cache: Path) -> None:
+    model = model_of("llama", F64)
+    before = second_moment(model, ["down.1"], text(), least=0.0)[DOWN]
+    with torch.no_grad():
+        model.body.module.model.layers[1].mlp.up_proj.weight.mul_(2)
+    after = second_moment(model, ["down.1"], text(), least=0.0)[DOWN]
+    assert torch.allclose(after.gram, 4 * before.gram) and len(list(own_cache.iterdir())) == 2
+
+
+def test_without_a_place_for_the_cache_moments_are_taken_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "SAVED_EVERY", -1.0)
+    kept = second_moment(model_of("llama", F64), ["down.1"], text(), least=0.0)[DOWN]
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("CLEW_CACHE", str(tmp_path / "file" / "cache"))
+    assert torch.equal(second_moment(model_of("llama", F64), ["down.1"], text(), least=0.0)[DOWN].gram, kept.gram)
+
+
 def test_a_stopped_run_goes_on_where_it_was(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, windows = model_of("llama", F64), text()
     monkeypatch.setattr(room, "SAVED_EVERY", -1.0)

@@ -58,6 +58,16 @@ def test_the_bare_module_says_the_same(tmp_path: Path) -> None:
     assert store.documents.tolist() == [d for d, row in enumerate(ids) for _ in row[1:]]
 
 
+def test_a_store_is_of_one_model(tmp_path: Path) -> None:
+    model = model_of()
+    recorded(model, tmp_path)
+    next(tmp_path.glob("shard-*")).unlink()
+    with torch.no_grad():
+        model.body.linear("down.0").owner.get_parameter("weight").mul_(2)
+    with pytest.raises(ValueError, match="another recording .it differs in weights.; choose"):
+        recorded(model, tmp_path)
+
+
 KILLED = """
 import os, signal, sys, safetensors.torch, tests.conftest
 from tests.readings import test_store as t

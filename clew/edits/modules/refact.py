@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from clew.changes import Update
 from clew.edits.components.linear import change
 from clew.edits.modules._modules import edited, key_of, linear_at, read_at
-from clew.models.body import fingerprint
+from clew.models.fingerprint import fingerprint
 from clew.readings.moments import Moment
 from clew.sites import Weight
 from clew.stack import Stack
