@@ -21,6 +21,7 @@ from clew.models import Model, Trace
 from clew.models.graph.components import Components
 from clew.models.graph.paths import Paths
 from clew.readings.contrast import Baseline, Contrast, State, resampled
+from clew.readings.means import Means
 from clew.scale.budget import VALUES
 from clew.sites import Site
 
@@ -146,9 +147,12 @@ class MaskedEdges(Masked):
         self.prompts = list(behaviour.batches(model, tokens=tokens))
         written = [self._writes(batch, baseline) for batch in self.prompts]
         if baseline == "mean":
-            places = sum(batch.clean.numel() for batch in self.prompts)
-            mean = torch.stack([w.sum((0, 2), dtype=like.dtype) for w in written]).sum(0) / places
-            written = [mean.to(w)[:, None].expand_as(w) for w in written]
+            apart = ((b.clean, {"writes": w.transpose(1, 2)}) for b, w in zip(self.prompts, written, strict=True))
+            means = Means.of(model, behaviour, apart)
+            written = [
+                means.at("writes", b.clean).transpose(1, 2).to(w).expand_as(w)
+                for b, w in zip(self.prompts, written, strict=True)
+            ]
         self.paths = [Paths(self.graph, model, other) for other in written]
         self.legal = self.graph.legal.to(model.device)
         super().__init__([len(b) for b in self.prompts], self.graph.n_edges, like, seed)

@@ -10,7 +10,7 @@ so a positive effect is a drop of the metric: the unit supports the behaviour.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,7 @@ class Mean:
             self.keep,
             {site: standard_error(mean[site], t / examples, examples) for site, t in self._square.items()},
         )
+        found = replace(found, provenance={"baseline": self.contrast.baseline})
         if not self.keep:
             return found
         return found.with_kind(length=self.contrast.batches[0].clean.shape[1]).with_details(

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from clew.data.behaviours.behaviour import Behaviour
 from clew.near import near
 from clew.readings.contrast import Baseline
 from clew.sites import Site
@@ -22,9 +23,9 @@ class Ablation(Value):
 
     kind: Baseline | None = None
     """What a node outside the circuit becomes: its "mean" over the patch prompts (clean ones where there are none), at
-    each position where the behaviour is aligned, else over all; "zero"; its value on another example ("resample", drawn by
-    the seed); or its value on the pair's own patch prompt ("patch", as in MIB). Mean by default for nodes; for edges there
-    is "patch" alone."""
+    each position where the behaviour is aligned, else over all words, with the first and special tokens apart; "zero"; its
+    value on another example ("resample", drawn by the seed); or its value on the pair's own patch prompt ("patch", as in
+    MIB). By default the mean of an aligned behaviour, of another the patch where there is one. For edges "patch" alone."""
     errors: Errors = "nodes"
     """Error nodes are in or out like other "nodes"; "keep" leaves all as they are, "remove" ablates all."""
     start: int = 0
@@ -41,6 +42,10 @@ class Ablation(Value):
             raise ValueError(f"start={self.start}: layers are counted from 0; 0 ablates at all of them")
         if self.constants is not None and self.kind is not None:
             raise ValueError(f"ablation to constants and kind={self.kind!r} exclude each other; leave one of them out")
+
+    def kind_for(self, behaviour: Behaviour) -> Baseline:
+        """The kind, or the usual one for this behaviour: a mean only where a position means the same in all prompts."""
+        return self.kind or ("mean" if behaviour.aligned or behaviour.baseline == "zero" else "patch")
 
     @classmethod
     def of(cls, given: Ablation | str) -> Ablation:

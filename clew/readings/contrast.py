@@ -7,8 +7,9 @@ measures.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -20,10 +21,12 @@ from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.dictionaries import Dictionary
 from clew.models import Model, Trace
 from clew.models.graph.components import Components
+from clew.readings.means import Means
 from clew.scale.budget import at_once
 from clew.sites import Site
 
 Baseline = Literal["patch", "zero", "mean", "resample"]
+EMBED = Site("embed")
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,25 @@ def zero_state(like: State) -> State:
     return State(torch.zeros_like(like.code), torch.zeros_like(like.error))
 
 
+def found_with(circuit: Circuit) -> Baseline | None:
+    """What its parts would have been otherwise when a circuit was found; None where its record does not say."""
+    made = circuit.provenance
+    return made.get("baseline") or made.get("options", {}).get("baseline")
+
+
+def input_baseline(behaviour: Behaviour, baseline: Baseline | None) -> Baseline:
+    """The other end of a path of embeddings: the patch prompts' by default or, where there are none, the mean embedding.
+
+    Raises: ValueError for zero, which is no embedding: a norm divides by its length, and gradients there mean nothing.
+    """
+    if baseline == "zero":
+        raise ValueError(
+            "a path of embeddings cannot end at zero, where norms divide by nothing; choose baseline='patch', 'mean' or "
+            "'resample', or a method that moves no embeddings, such as attribution_patching or eap"
+        )
+    return baseline or ("patch" if behaviour.baseline == "patch" else "mean")
+
+
 class Contrast:
     """Gives, batch by batch, the clean trace and the other state of each site."""
 
@@ -127,7 +149,7 @@ class Contrast:
         self.model, self.behaviour, self.seed = model, behaviour, seed
         self.sites = read_sites(model)
         self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
-        self._means = means(model, behaviour, of="clean") if self.baseline == "mean" else None
+        self._mean = mean_states(model, behaviour, of="clean") if self.baseline == "mean" else None
 
     def keeps_positions(self, positions: bool | None) -> bool:
         """Whether nodes are told apart by position: only where a position means the same in every prompt.
@@ -158,49 +180,46 @@ class Contrast:
             return self.model.run(resampled(batch, self.seed), read=self.sites, logits=1)
         return None
 
+    def embeddings(self, batch: Batch, other: Trace | None) -> Float[Tensor, "batch seq d_model"]:
+        """The other end of a path of embeddings. Args: other: the run that has it; None for their mean."""
+        tokens = batch.clean if other is None else other.tokens
+        found = self.model.run(tokens, read=[EMBED], logits=0)[EMBED]
+        return found if other is not None else self._mean_embedding.at("embed", tokens).to(found).expand_as(found)
+
+    @cached_property
+    def _mean_embedding(self) -> Means[str]:
+        read = ((b.clean, {"embed": self.model.run(b.clean, read=[EMBED], logits=0)[EMBED]}) for b in self.batches)
+        return Means.of(self.model, self.behaviour, read)
+
     def states(self, clean: Trace, other: Trace | None, site: Site) -> tuple[State, State]:
         """(clean, other) of one site, one at a time so that one site's codes are in memory at once."""
         here = state(clean, site)
         if other is not None:
             return here, state(other, site)
-        if self._means is None:
+        if self._mean is None:
             return here, zero_state(here)
-        mean = self._means[here.code.shape[1]][site]
+        mean = self._mean(site, clean.tokens)
         return here, State(mean.code.expand_as(here.code), mean.error.expand_as(here.error))
 
 
-def means(
-    model: Model, behaviour: Behaviour, *, of: Literal["clean", "patch"], by_position: bool | None = None
-) -> dict[int, dict[Site, State]]:
-    """Mean state of every site over all prompts, by prompt length: code [seq, code], error [seq, d_out].
+def mean_states(
+    model: Model, behaviour: Behaviour, *, of: Literal["clean", "patch"]
+) -> Callable[[Site, Int[Tensor, "row seq"]], State]:
+    """The mean state of every site over all prompts, at each place of theirs: see `Means`.
 
-    Args: by_position: mean at each position over the prompts of one length; otherwise one mean over
-        all positions of all prompts. By position where the behaviour's positions are aligned.
+    Args: of: the prompts; clean ones where there are no others.
+    Returns: called with a site and prompts, the state there: code [rows, seq, code], error [rows, seq, d_out].
     """
-    by_position = behaviour.aligned if by_position is None else by_position
-    totals: dict[int, dict[Site, State]] = {}
-    counts: dict[int, int] = {}
-    for batch in behaviour.batches(model, tokens=batch_tokens(model)):
-        tokens = batch.clean if of == "clean" or batch.patch is None else batch.patch
-        trace = model.run(tokens, read=read_sites(model), logits=0)
-        length = tokens.shape[1]
-        counts[length] = counts.get(length, 0) + len(batch.clean)
-        here = totals.setdefault(length, {})
-        for site in model.dictionaries:
-            s = state(trace, site)
-            code, error = s.code.sum(0), s.error.sum(0)
-            here[site] = State(here[site].code + code, here[site].error + error) if site in here else State(code, error)
-    if by_position:
-        return {
-            n: {site: State(s.code / counts[n], s.error / counts[n]) for site, s in sites.items()}
-            for n, sites in totals.items()
-        }
-    positions = sum(n * counts[n] for n in totals)
-    pooled = {
-        site: State(
-            sum(totals[n][site].code.sum(0, keepdim=True) for n in totals) / positions,  # type: ignore[arg-type]
-            sum(totals[n][site].error.sum(0, keepdim=True) for n in totals) / positions,  # type: ignore[arg-type]
-        )
-        for site in model.dictionaries
-    }
-    return dict.fromkeys(totals, pooled)
+
+    def held() -> Iterator[tuple[Tensor, dict[tuple[Site, str], Tensor]]]:
+        for batch in behaviour.batches(model, tokens=batch_tokens(model)):
+            tokens = batch.clean if of == "clean" or batch.patch is None else batch.patch
+            trace = model.run(tokens, read=read_sites(model), logits=0)
+            states = ((site, state(trace, site)) for site in model.dictionaries)
+            yield (
+                tokens,
+                {key: x for site, s in states for key, x in (((site, "code"), s.code), ((site, "error"), s.error))},
+            )
+
+    means = Means.of(model, behaviour, held())
+    return lambda site, tokens: State(means.at((site, "code"), tokens), means.at((site, "error"), tokens))

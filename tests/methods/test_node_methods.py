@@ -103,9 +103,34 @@ def test_without_patches_the_units_go_to_zero() -> None:
     "by", ["attribution_patching", "integrated_gradients", "integrated_gradients_inputs", "exact_patching"]
 )
 def test_every_method_takes_every_baseline(by: str, baseline: str) -> None:
+    if (by, baseline) == ("integrated_gradients_inputs", "zero"):
+        pytest.skip("zero is no embedding; the test below")
     model = tiny_model("gpt2").through(random_dictionary("resid.1", 32))
     found = find(model, random_behaviour(), by=by, baseline=baseline, held_out=False)
     assert len(found) and np.isfinite(found.score).all()
+
+
+@pytest.mark.parametrize("by", ["integrated_gradients_inputs", "eap_ig_inputs", "clean_corrupted"])
+def test_a_path_of_embeddings_never_ends_at_zero(by: str) -> None:
+    """A norm divides by the length of what it reads, so gradients at an embedding of zeros are huge or no numbers."""
+    behaviour, model = random_behaviour(), tiny_model("llama")
+    with pytest.raises(ValueError, match="a path of embeddings cannot end at zero.*'patch', 'mean' or 'resample'"):
+        find(model, behaviour, by=by, baseline="zero", held_out=False)
+    alone = behaviour.without_patches()
+    usual, mean = (find(model, alone, by=by, held_out=False, **how) for how in ({}, {"baseline": "mean"}))
+    assert usual.provenance["baseline"] == "mean"
+    assert np.array_equal(usual.weight, mean.weight) and np.array_equal(usual.score, mean.score)
+    assert np.isfinite(usual.score).all() and np.abs(usual.score).max() < 100
+
+
+def test_edges_take_the_baseline_that_a_method_chose_by_itself() -> None:
+    model = tiny_model("gpt2").through(random_dictionary("resid.0", 32), random_dictionary("resid.1", 32))
+    behaviour = random_behaviour().without_patches()
+    found = find(model, behaviour, by="integrated_gradients_inputs", held_out=False).top(20)
+    wired, asked = (
+        find(model, behaviour, found, by="edges", held_out=False, **how) for how in ({}, {"baseline": "mean"})
+    )
+    assert len(wired.weight) and np.array_equal(wired.weight, asked.weight)
 
 
 def test_patch_means_are_means_of_the_patch_prompts() -> None:

@@ -48,7 +48,7 @@ class EdgeTrial(Trial):
         self.check_ends("every edge")
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def how(self) -> tuple[str, ...]:
         return (
             f"edges outside the circuit read the patch prompt; {len(self.whole)} prompts; "
             f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",

@@ -5,6 +5,7 @@ What flows at a site when it is reached, ablations below included, is encoded an
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -17,8 +18,11 @@ from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.measures.circuits._trial import Trial
 from clew.models import Model, Trace
 from clew.readings.ablation import Ablation
-from clew.readings.contrast import batch_tokens, check_fits, means, read_sites, resampled, state
+from clew.readings.contrast import batch_tokens, check_fits, mean_states, read_sites, resampled, state
 from clew.sites import Site
+
+FAR = 5.0
+"""So many times as long as what flows may be what replaces it, at the median position."""
 
 
 class NodeTrial(Trial):
@@ -27,7 +31,7 @@ class NodeTrial(Trial):
     unit = "node"
 
     def __init__(self, model: Model, behaviour: Behaviour, ablation: Ablation, *, seed: int) -> None:
-        self.kind = ablation.kind or "mean"
+        self.kind = ablation.kind_for(behaviour)
         if self.kind == "patch" and behaviour.baseline != "patch":
             raise ValueError(f"{behaviour.name} has no patch prompts; choose ablation='mean', 'zero' or 'resample'")
         self.model, self.behaviour, self.ablation, self.seed = model, behaviour, ablation, seed
@@ -38,23 +42,27 @@ class NodeTrial(Trial):
                 f"with start={start} no site of the view is left to ablate; {model.name} has {model.n_layers} layers"
             )
         self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
-        self._mean = means(model, behaviour, of="patch") if self.kind == "mean" and constants is None else None
+        self._mean = mean_states(model, behaviour, of="patch") if self.kind == "mean" and constants is None else None
         self.other = (
             [self._other_run(b) for b in self.batches]
-            if self.kind in ("resample", "patch")
+            if self.kind in ("resample", "patch") and constants is None
             else [None] * len(self.batches)
         )
         self.whole = self.metric(None)
+        self.far = self._far()
         self.empty = self.metric(lambda site, unit, length: torch.zeros(length, unit + 1, dtype=torch.bool))
+        if self.far:
+            warnings.warn(f"{behaviour.name}: {self.far}", stacklevel=2)
         self.check_ends(f"every node at {len(self.sites)} sites")
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def how(self) -> tuple[str, ...]:
         error = {"nodes": "errors are nodes", "keep": "errors kept", "remove": "errors ablated"}[self.ablation.errors]
         kind = self.kind if self.ablation.constants is None else "constant"
         return (
             f"{kind} ablation at {len(self.sites)} sites, {error}; {len(self.whole)} prompts; "
             f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",
+            *([self.far] if self.far else []),
         )
 
     def _other_run(self, batch: Batch) -> Trace:
@@ -67,12 +75,33 @@ class NodeTrial(Trial):
         if self.ablation.constants is not None:
             return self.ablation.constants[site], 0.0
         if self._mean is not None:
-            mean = self._mean[batch.clean.shape[1]][site]
+            mean = self._mean(site, batch.clean)
             return mean.code, mean.error
         if other is None:
             return 0.0, 0.0
         there = state(other, site)
         return there.code, there.error
+
+    def _far(self) -> str:
+        """Where what replaces is far longer than what flows, in words: nothing like it ever flows there."""
+        if self._mean is None and self.ablation.constants is None:
+            return ""  # zero is asked for, and other prompts are run
+        ratios: dict[Site, list[Tensor]] = {site: [] for site in self.sites}
+        for batch in self.batches:
+            clean = self.model.run(batch.clean, read=self.sites, logits=0)
+            for site, seen in ratios.items():
+                code, left = self.instead(batch, None, site)
+                there = self.model.dictionaries[site].decode(torch.as_tensor(code)) + left
+                ratio = there.norm(dim=-1) / clean[site].norm(dim=-1)
+                seen.append(ratio.expand(batch.clean.shape).flatten())
+        times = {site: float(torch.cat(seen).nanmedian()) for site, seen in ratios.items()}
+        site = max(times, key=lambda s: times[s])
+        if times[site] <= FAR:
+            return ""
+        return (
+            f"what replaces {site} is {times[site]:.0f} times as long as what flows there (the median over positions), so "
+            'the model without it is no model that ever runs; choose another ablation, such as "patch" or "resample"'
+        )
 
     def metric(self, keep: Callable[[Site, int, int], Tensor] | None) -> np.ndarray:
         """Metric of every prompt with all nodes ablated but those that `keep(site, n_units, seq)`, [seq, unit + 1], holds."""

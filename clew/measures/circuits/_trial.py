@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from clew.circuits.circuit import Circuit
+from clew.data.behaviours.behaviour import Behaviour
 from clew.report import Row, bootstrap
 
 
@@ -19,6 +21,8 @@ class Trial(ABC):
     empty: np.ndarray
     """[example] metric with every node, or every edge, ablated."""
     seed: int
+    behaviour: Behaviour
+    """On whose prompts it measures."""
     unit: str
     """What it ablates: "node" or "edge"."""
     forwards: int = 0
@@ -26,8 +30,26 @@ class Trial(ABC):
 
     @property
     @abstractmethod
-    def notes(self) -> tuple[str, ...]:
+    def how(self) -> tuple[str, ...]:
         """How it ablates, on how many prompts, and the metric at the two ends."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How it ablates, and what makes the shares doubtful, if anything does."""
+        return (*self.how, *self._doubts())
+
+    def _doubts(self) -> Iterator[str]:
+        """Why shares of the gap between the ends may mean nothing: it is inside its noise, or has the wrong sign."""
+        gap = self.whole - self.empty
+        low, high = bootstrap(lambda i: float(gap[i].mean()), len(gap), seed=self.seed)
+        said = f"the gap between the whole model and nothing, {gap.mean():.3g}"
+        if low <= 0 <= high:
+            yield f"{said} [{low:.3g}, {high:.3g}], is inside its own noise, so shares of it mean nothing; give more prompts"
+        elif gap.mean() < 0:
+            yield (
+                f"{said}, is negative: the metric is higher with every {self.unit} ablated. Unless lower is better, these "
+                "shares do not say how much of the behaviour a circuit carries; try another ablation"
+            )
 
     @abstractmethod
     def circuit_metric(self, circuit: Circuit, *, complement: bool = False) -> np.ndarray:
@@ -65,9 +87,11 @@ class Trial(ABC):
                 yield Row(name, share(np.arange(n)), low, high, of, self.size(circuit), n, self.unit)
 
     def check_ends(self, what: str) -> None:
-        """Raises: ValueError where ablating everything does not move the metric."""
+        """Warn of shares that mean nothing. Raises: ValueError where ablating everything does not move the metric."""
         if abs(self.whole.mean() - self.empty.mean()) < 1e-12:
             raise ValueError(
                 f"ablating {what} leaves the metric at {self.whole.mean():.4g}, so shares of its change mean nothing; "
                 "another ablation, metric, other patch prompts or another set of sites is needed"
             )
+        for doubt in self._doubts():
+            warnings.warn(f"{self.behaviour.name}: {doubt}", stacklevel=2)

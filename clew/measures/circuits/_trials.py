@@ -21,7 +21,8 @@ def trial_of(
 ) -> Trial:
     """An `EdgeTrial` for a circuit of components with edges, else a `NodeTrial` of nodes.
 
-    Args: ablation: "mean" for nodes by default; edges read the patch prompts, so only "patch" (or no kind) goes there.
+    Args: ablation: as usual for the behaviour by default (see Ablation); edges read the patch prompts, so only "patch" (or no
+            kind) goes there.
     Raises: ValueError for a component circuit with nodes but no edges, an attribution graph with tokens and logits, or
         a circuit of weights.
     """

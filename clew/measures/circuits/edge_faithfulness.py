@@ -48,7 +48,7 @@ def edge_faithfulness(
         sizes: numbers of edges; sizes beyond the circuit are left out, and all of its edges are always judged.
         random: beside each size, the mean over this many draws of as many edges between the circuit's nodes, as many
             of them into the metric, among all pairs of which one can read the other; none beside the size of all pairs.
-        ablation: what flows in place of an edge that is not there; for features see faithfulness, "mean" by default,
+        ablation: what flows in place of an edge that is not there; for features as faithfulness does,
             for components the patch prompt's. Edges from sites below its `start` are always in place and not counted.
         tokens: size of the batch in which nodes that read different edges take their values side by side.
         held_out: measure on the behaviour's test half; False measures on all that is given.

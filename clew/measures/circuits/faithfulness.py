@@ -31,7 +31,7 @@ def faithfulness(
     Args:
         circuit: nodes of the view, or a wired circuit of components, which is then judged by its edges.
         ablation: what becomes of all else: an Ablation (kind, errors, start, constants), or its kind in a word: "mean",
-            "zero", "resample" or "patch".
+            "zero", "resample" or "patch". By default the mean where the behaviour is aligned, else the patch.
         held_out: measure on the behaviour's test half; False measures on all that is given.
 
     Returns: a Report with the rows faithfulness and completeness. Costs: four forwards per batch, and those of the mean.

@@ -23,7 +23,7 @@ from clew.data.behaviours.metrics import measured, needs
 from clew.evidence import half
 from clew.measures.circuits._edges import EdgeTrial
 from clew.models import Model, Trace
-from clew.readings.contrast import Baseline, Contrast, check_fits, state
+from clew.readings.contrast import Baseline, Contrast, check_fits, found_with, state
 from clew.report import Report, Row, bootstrap
 from clew.sites import Site
 from clew.statistics.ranks import pearson, spearman
@@ -118,7 +118,7 @@ def predicts_effects(model: Model, behaviour: Behaviour, circuit: Circuit) -> bo
         return False
     if circuit.kind.by_edges:
         made = circuit.provenance.get("options", {})
-        patched = behaviour.baseline == "patch" and made.get("baseline") in (None, "patch")
+        patched = behaviour.baseline == "patch" and found_with(circuit) in (None, "patch")
         return patched and not made.get("ungrouped")
     return circuit.kind.of == "prompt_graph" or set(circuit.sites) <= set(model.dictionaries)
 
@@ -176,7 +176,7 @@ class Interventions:
         """An attribution graph: weights are in the target's activation, and tokens and logits are nodes too."""
         made = circuit.provenance.get("options", {})
         self.contrast = Contrast(
-            model, behaviour, baseline or ("zero" if self.graph else made.get("baseline")), seed=made.get("seed", seed)
+            model, behaviour, baseline or ("zero" if self.graph else found_with(circuit)), seed=made.get("seed", seed)
         )
         self.model, self.circuit, self.nodes = model, circuit, circuit.nodes
         view = np.array([s in model.dictionaries or not self.graph for s in circuit.sites], bool)

@@ -28,7 +28,8 @@ from clew.models import Model, Trace
 from clew.models.attention import Shared, heads_apart
 from clew.models.graph.components import EMBED, FINAL, Components
 from clew.models.state import state
-from clew.readings.contrast import Baseline, edge_tokens, resampled
+from clew.readings.contrast import Baseline, edge_tokens, input_baseline, resampled
+from clew.readings.means import Means
 from clew.sites import Site
 
 Gradient = Float[Tensor, "example reader seq d_model"]
@@ -54,6 +55,8 @@ def score_edges(
     seed: int,
 ) -> Circuit:
     """All edges, with the gradient averaged over points of the path of embeddings: 0 is clean, 1 the other end."""
+    if any(points):
+        baseline = input_baseline(behaviour, baseline)
     scores = Scores(model, behaviour, baseline, ungrouped=ungrouped, seed=seed)
     *before, last = sorted(points, reverse=True)
     for batch in scores.batches:
@@ -89,9 +92,9 @@ class Scores:
         self._spread = Spread(*self.graph.legal.shape, device=model.device)
         self._mean = self._mean_writes() if self.baseline == "mean" else None
 
-    def _mean_writes(self) -> Float[Tensor, "source d_model"]:
-        total = sum(self.writes(batch.clean).sum((0, 2)) for batch in self.batches)
-        return total / sum(batch.clean.numel() for batch in self.batches)  # type: ignore[operator]
+    def _mean_writes(self) -> Means[str]:
+        apart = ((batch.clean, {"writes": self.writes(batch.clean).transpose(1, 2)}) for batch in self.batches)
+        return Means.of(self.model, self.behaviour, apart)
 
     def writes(self, tokens: Tensor) -> Writes:
         """What the sources write on some prompts."""
@@ -103,9 +106,11 @@ class Scores:
             return batch.patch
         return resampled(batch, self.seed) if self.baseline == "resample" else None
 
-    def other_writes(self, clean: Writes) -> Writes:
+    def other_writes(self, batch: Batch, clean: Writes) -> Writes:
         """What the sources write in an other state that is not that of prompts."""
-        return torch.zeros_like(clean) if self._mean is None else self._mean[:, None].expand_as(clean)
+        if self._mean is None:
+            return torch.zeros_like(clean)
+        return self._mean.at("writes", batch.clean).transpose(1, 2).to(clean).expand_as(clean)
 
     def run(
         self,
@@ -137,7 +142,8 @@ class Scores:
 
     def circuit(self) -> Circuit:
         """Mean and standard error of every edge over the examples."""
-        return self.graph.circuit(*self._spread.over(sum(map(len, self.batches))))
+        found = self.graph.circuit(*self._spread.over(sum(map(len, self.batches))))
+        return replace(found, provenance={"baseline": self.baseline})
 
 
 class Ends:
@@ -160,8 +166,8 @@ class Ends:
     def other(self) -> Writes:
         """What they write in the other state."""
         if self._other is None:
-            made = self.scores.other_writes(self.clean) if self.tokens is None else self.scores.writes(self.tokens)
-            self._other = made
+            scores, tokens = self.scores, self.tokens
+            self._other = scores.other_writes(self.batch, self.clean) if tokens is None else scores.writes(tokens)
         return self._other
 
     def delta(self) -> Writes:

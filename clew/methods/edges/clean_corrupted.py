@@ -20,7 +20,9 @@ def clean_corrupted(
 ) -> EdgesOfComponents:
     """As `eap`, with half the gradient at the clean prompts and half at the other ones.
 
-    Args: baseline, ungrouped, seed: as for `eap`.
+    Args:
+        baseline: as for `eap`, but never "zero", which is no embedding; the "mean" where there are no patch prompts.
+        ungrouped, seed: as for `eap`.
 
     Returns: a Circuit as `eap` does. Costs: two forwards and two backwards; the published code takes four forwards.
     """

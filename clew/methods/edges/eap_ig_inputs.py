@@ -28,7 +28,8 @@ def eap_ig_inputs(
     Args:
         start: the end that is one of the points; the points are 0, 1/steps, ..., 1 - 1/steps of the way from it. With
             "clean" and one step this is `eap`.
-        baseline, ungrouped, seed: as for `eap`.
+        baseline: as for `eap`, but never "zero", which is no embedding; the "mean" where there are no patch prompts.
+        ungrouped, seed: as for `eap`.
 
     Returns: a Circuit as `eap` does. Costs: steps + 1 forwards and `steps` backwards, for the end that is a point is
     run once; the published code takes steps + 2 forwards.

@@ -32,7 +32,7 @@ from clew.finder import load
 from clew.methods._nodes import Gradients, clean_run, effects
 from clew.models import Model
 from clew.models.trace import as_read
-from clew.readings.contrast import Baseline, Contrast, State, check_fits
+from clew.readings.contrast import Baseline, Contrast, State, check_fits, found_with
 from clew.sites import Site
 
 MOST = 20_000
@@ -64,7 +64,7 @@ def edges(
 
     Returns: the circuit with edges, all else as it was; the weights into a node add up to the part of its effect that
     comes through the circuit. Edges into the metric carry what reaches it without passing another site of the view: a
-    node's whole score where nothing else reads it.
+    node's whole effect on these examples where no other site of the view reads its own.
     Raises: ValueError for a circuit of another view or of prompts of another length, or more than 20,000 nodes.
     """
     if len(circuit) > MOST:
@@ -72,7 +72,7 @@ def edges(
     made = circuit.provenance.get("options", {})
     some = behaviour if examples is None else behaviour.first(examples)
     contrast = Contrast(
-        model, some, baseline or made.get("baseline"), seed=made.get("seed", 0) if seed is None else seed
+        model, some, baseline or found_with(circuit), seed=made.get("seed", 0) if seed is None else seed
     )
     check_fits(model, circuit, {b.clean.shape[1] for b in contrast.batches})
     gradients = _gradients(gradient or circuit.provenance.get("method", "attribution_patching"), gradient is None, made)
@@ -100,8 +100,7 @@ def _gradients(method: str, made_it: bool, options: Mapping[str, Any]) -> Gradie
 
 def _wire(wiring: Wiring, circuit: Circuit, threshold: float, weight: np.ndarray) -> None:
     """Add one batch's edges, [source, target or metric]."""
-    placed, read_on = bool((circuit.position != ANYWHERE).any()), set()
-    rows = {}
+    placed, rows = bool((circuit.position != ANYWHERE).any()), {}
     for site in wiring.model.dictionaries:
         nodes = _nodes(circuit, site)
         if len(nodes):
@@ -112,18 +111,20 @@ def _wire(wiring: Wiring, circuit: Circuit, threshold: float, weight: np.ndarray
     wiring.seat([some for _, some, _ in rows.values()])
     for site, (targets, some, node) in rows.items():
         for chunk, leaf, grad, positions in wiring.pull_back(site, some):
-            read_on.add(leaf)
             sources = _nodes(circuit, leaf)
             if len(sources):
                 values = wiring.contract(leaf, grad, some[chunk], positions, circuit, sources, placed)
                 np.add.at(weight, (sources[None, :], targets[node[chunk].cpu().numpy()][:, None]), values)
+    read_on = wiring.read_on()
     for leaf, grad in wiring.into_the_metric().items():
         nodes = _nodes(circuit, leaf)
-        if leaf not in read_on:
-            weight[nodes, -1] += circuit.score[nodes] * len(grad)
-            continue
-        every = torch.arange(len(grad), device=grad.device)
-        values = wiring.contract(leaf, grad, torch.stack([every, every, every], dim=1), None, circuit, nodes, placed)
+        if leaf in read_on:
+            every = torch.arange(len(grad), device=grad.device)
+            values = wiring.contract(
+                leaf, grad, torch.stack([every, every, every], dim=1), None, circuit, nodes, placed
+            )
+        else:
+            values = wiring.chosen(wiring.effect(leaf), circuit, nodes, placed)
         weight[nodes, -1] += values.sum(0)
 
 
@@ -265,15 +266,25 @@ class Wiring:
     ) -> np.ndarray:
         """Weights [row, source] of edges from the circuit's nodes at a leaf."""
         values = self.all_weights(leaf, grad, rows, positions)
-        n_units = self.dictionary(leaf).n_units
-        unit = np.where(circuit.unit[sources] == ERROR, n_units, circuit.unit[sources])
-        values = values[..., torch.from_numpy(unit).to(values.device)]
-        if not placed:
-            return values.sum(1).cpu().double().numpy()
+        if not placed or positions is None:
+            return self.chosen(values, circuit, sources, placed)
         wanted = torch.from_numpy(circuit.position[sources]).to(values.device)
-        if positions is not None:
-            return (values[:, 0] * (positions[:, None] == wanted)).cpu().double().numpy()
-        return values[:, wanted, torch.arange(len(wanted))].cpu().double().numpy()
+        at = values[:, 0, self._columns(circuit, sources, values)] * (positions[:, None] == wanted)
+        return at.cpu().double().numpy()
+
+    def chosen(
+        self, values: Float[Tensor, "row seq unit_and_error"], circuit: Circuit, nodes: np.ndarray, placed: bool
+    ) -> np.ndarray:
+        """What some nodes of one site have of the values of all its nodes, [row, node]: where they stand, or everywhere."""
+        columns = self._columns(circuit, nodes, values)
+        if not placed:
+            return values[..., columns].sum(1).cpu().double().numpy()
+        at = torch.from_numpy(circuit.position[nodes]).to(values.device)
+        return values[:, at, columns].cpu().double().numpy()
+
+    def _columns(self, circuit: Circuit, nodes: np.ndarray, values: Tensor) -> Int[Tensor, " node"]:
+        unit = np.where(circuit.unit[nodes] == ERROR, values.shape[-1] - 1, circuit.unit[nodes])
+        return torch.from_numpy(unit).to(values.device)
 
     def all_weights(
         self, leaf: Site, grad: Float[Tensor, "row seq d"], rows: Int[Tensor, "row 3"], positions: Tensor | None
@@ -287,6 +298,17 @@ class Wiring:
         grad = grad.to(code.dtype)
         units = dictionary.fold(dictionary.pull(grad) * code)
         return torch.cat([units, (grad * error).sum(-1, keepdim=True)], dim=-1)
+
+    def read_on(self) -> set[Site]:
+        """The sites that another site of the view reads, be there nodes of the circuit or not."""
+        leaves, cut = list(self.model.dictionaries), self.cut
+        through = (cut.values[d.reads] for site, d in self.model.dictionaries.items() if d.reads != site)
+        tied = [x for x in (*(cut.arrived[site] for site in leaves), *through) if x.requires_grad]
+        if not tied:
+            return set()
+        ones = [torch.ones_like(x) for x in tied]
+        grads = torch.autograd.grad(tied, [cut.values[s] for s in leaves], ones, allow_unused=True, retain_graph=True)
+        return {s for s, grad in zip(leaves, grads, strict=True) if grad is not None}
 
     def into_the_metric(self) -> dict[Site, Float[Tensor, "example seq d"]]:
         """d loss / d value at every site that the metric reads without another view site in between."""

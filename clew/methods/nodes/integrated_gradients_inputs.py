@@ -14,10 +14,8 @@ from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.methods._nodes import loss, score_nodes
 from clew.models import Model, Trace
-from clew.readings.contrast import Baseline, Contrast
+from clew.readings.contrast import EMBED, Baseline, Contrast, input_baseline
 from clew.sites import Site
-
-EMBED = Site("embed")
 
 
 def integrated_gradients_inputs(
@@ -34,8 +32,10 @@ def integrated_gradients_inputs(
 
     Args:
         steps: points on the path, at 0, 1/steps, ..., 1 - 1/steps of the way.
-        baseline, positions, tokens, seed: as for integrated gradients; the embeddings move to those of the patch
-            (or resampled) prompts, and to zero where the baseline is "zero" or "mean".
+        baseline: what the embeddings move to, and what a unit would be: that of the "patch" prompts (the default where
+            there are any), of other examples ("resample"), or the "mean" over the clean ones (the default elsewhere).
+            Never zero, which is no embedding.
+        positions, tokens, seed: as for integrated gradients.
 
     Returns: a Circuit of all nodes with an effect; scores in units of the metric, averaged over examples.
     Costs: two forwards, and `steps` forwards and backwards of the whole model, for all sites together.
@@ -43,6 +43,7 @@ def integrated_gradients_inputs(
     if steps < 1:
         raise ValueError(f"steps is {steps}; at least one point on the path is needed")
     step = partial(gradients, steps=steps, tokens=tokens)
+    baseline = input_baseline(behaviour, baseline)
     return score_nodes(model, behaviour, step, baseline=baseline, positions=positions, seed=seed)
 
 
@@ -51,9 +52,8 @@ def gradients(
 ) -> dict[Site, Tensor]:
     """Mean of d loss / d value over the path, at every site of the view."""
     start = contrast.model.run(batch.clean, read=[EMBED], logits=0)[EMBED]
-    end = torch.zeros_like(start)
-    if other is not None:
-        end = contrast.model.run(other.tokens, read=[EMBED], logits=0)[EMBED]
+    input_baseline(contrast.behaviour, contrast.baseline)  # `edges` asks here with a baseline of its own
+    end = contrast.embeddings(batch, other)
     alphas = torch.arange(steps, dtype=torch.float64) / steps
     total: dict[Site, Tensor] = {}
     for chunk in alphas.split(max(1, tokens // batch.clean.numel())):

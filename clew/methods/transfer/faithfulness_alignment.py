@@ -28,7 +28,8 @@ from clew.methods._masked import MaskedNodes
 from clew.methods._masks import Progress, loop
 from clew.methods._nodes import circuit_of
 from clew.models import Model
-from clew.readings.contrast import means
+from clew.readings.contrast import batch_tokens, read_sites, state
+from clew.sites import Site
 
 INITIAL = 0.02
 """Standard deviation of the entries of W before the fit."""
@@ -176,8 +177,19 @@ def fit(
 def carried(view: Model, behaviour: Behaviour, score: Float[Tensor, " target"]) -> Circuit:
     """A circuit of the target's heads and MLPs with these scores, in forward order."""
     sites = view.dictionaries
-    other = next(iter(means(view, behaviour, of="patch", by_position=False).values()))
     parts = score.split([dictionary.n_units for dictionary in sites.values()])
     table = {site: torch.cat([part, part.new_zeros(1)])[None] for site, part in zip(sites, parts, strict=True)}
-    mean = {site: d.fold(other[site].code) for site, d in sites.items()}
+    mean = _mean_codes(view, behaviour)
     return circuit_of(view, table, mean, positions=False).with_kind(in_metric_units=False)
+
+
+def _mean_codes(view: Model, behaviour: Behaviour) -> dict[Site, Float[Tensor, "1 unit"]]:
+    """What every unit holds on the patch prompts (clean ones where there are none), over all their tokens."""
+    total, tokens = dict[Site, Tensor](), 0
+    for batch in behaviour.batches(view, tokens=batch_tokens(view)):
+        other = batch.clean if batch.patch is None else batch.patch
+        trace, tokens = view.run(other, read=read_sites(view), logits=0), tokens + other.numel()
+        for site, dictionary in view.dictionaries.items():
+            code = dictionary.fold(state(trace, site).code).sum((0, 1))[None]
+            total[site] = total[site] + code if site in total else code
+    return {site: code / tokens for site, code in total.items()}

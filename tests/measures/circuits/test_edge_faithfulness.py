@@ -19,7 +19,7 @@ from clew.measures.circuits._nodes import NodeTrial
 from clew.measures.circuits.edge_faithfulness import edge_faithfulness, random_edges
 from clew.models.graph.components import Components
 from clew.readings.ablation import Ablation
-from clew.readings.contrast import means
+from clew.readings.contrast import mean_states
 from clew.sites import Site
 from tests.measures.idle_model import all_edges, idle_model
 from tests.planted import random_behaviour, random_dictionary, tiny_model
@@ -125,7 +125,8 @@ def test_one_edge_is_what_path_patching_by_hand_makes_of_it() -> None:
     judge, paths = judged("far apart", share=1.0)
     model, (batch,) = LENSES["far apart"], judge.batches
     low, high = Site("resid", 0), Site("resid", 2)
-    mean = means(model, random_behaviour(), of="patch")[4]
+    states = mean_states(model, random_behaviour(), of="patch")
+    mean = {site: states(site, batch.clean) for site in (low, high)}
     clean = model.run(batch.clean, read=[low]).code(low)
     unit, at = int((clean - mean[low].code)[:, 1].abs().sum(0).argmax()), 1
     code = mean[low].code.repeat(3, 1, 1)

@@ -1,5 +1,6 @@
 """Faithfulness and completeness: their ends by hand, their parts against edits made one by one."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from clew.measures.circuits.faithfulness import faithfulness
 from clew.methods.graphs.attribution_graph import attribution_graph
 from clew.methods.nodes.integrated_gradients import integrated_gradients
 from clew.readings.ablation import Ablation
-from clew.readings.contrast import means
+from clew.readings.contrast import mean_states
 from clew.sites import Site
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
@@ -67,8 +68,8 @@ def test_the_whole_model_is_the_untouched_model() -> None:
 def test_an_empty_circuit_is_every_site_at_its_patch_mean() -> None:
     model, behaviour = view(), random_behaviour()
     (batch,) = behaviour.batches(model)
-    mean = means(model, behaviour, of="patch")[4]
-    at_mean = [Set(s, value=mean[s].value(d).expand(3, -1, -1)) for s, d in model.dictionaries.items()]
+    mean = mean_states(model, behaviour, of="patch")
+    at_mean = [Set(s, value=mean(s, batch.clean).value(d).expand(3, -1, -1)) for s, d in model.dictionaries.items()]
     wanted = behaviour.metric(model.run(batch.clean, edits=at_mean), batch)
     assert np.allclose(trial(model, behaviour).empty, wanted.numpy(), atol=1e-10)
 
@@ -79,7 +80,8 @@ def test_units_are_encoded_anew_after_ablations_below() -> None:
     (batch,) = behaviour.batches(model)
     found = integrated_gradients(model, behaviour)
     node = found.keep((found.site == 3) & (found.unit != ERROR)).top(1)
-    mean = means(model, behaviour, of="patch")[4]
+    states = mean_states(model, behaviour, of="patch")
+    mean = {site: states(site, batch.clean) for site in model.dictionaries}
     below = [Set(s, value=mean[s].value(d).expand(3, -1, -1)) for s, d in list(model.dictionaries.items())[:3]]
     ablated = model.run(batch.clean, edits=below, read=["resid.1"])
     code = mean[Site("resid", 1)].code.expand(3, -1, -1).clone()
@@ -115,11 +117,48 @@ def test_layers_below_the_start_are_left_alone() -> None:
         trial(model, behaviour, start=2)
 
 
-def test_a_mean_over_all_positions_where_they_are_not_aligned() -> None:
+def test_what_an_unaligned_behaviour_becomes_is_each_pairs_own_patch() -> None:
     model, behaviour = view(), random_behaviour()
-    placed, pooled = (means(model, behaviour, of="patch", by_position=p)[4][Site("resid", 0)] for p in (True, False))
-    assert pooled.code.shape == (1, 20)
-    assert torch.allclose(pooled.code[0], placed.code.mean(0))
+    loose, alone = replace(behaviour, aligned=False), replace(behaviour.without_patches(), aligned=False)
+    assert [trial(model, b).kind for b in (behaviour, loose, alone)] == ["mean", "patch", "mean"]
+    assert np.array_equal(trial(model, loose).empty, trial(model, behaviour, kind="patch").empty)
+    assert "patch ablation" in trial(model, loose).notes[0]
+
+
+def test_what_replaces_far_longer_than_what_flows_is_said() -> None:
+    model, behaviour = tiny_model("llama").neurons("mlp.0", "mlp.1"), random_behaviour()
+    (batch,) = behaviour.batches(model)
+    flows = model.run(batch.clean, read=["mlp.1"])["mlp.1"].norm(dim=-1).median()
+    far = torch.zeros(model.body.widths[Site("mlp", 1)], dtype=torch.float64)
+    far[0] = 52 * flows
+    constants = {Site("mlp", 0): torch.zeros_like(far), Site("mlp", 1): far}
+    with pytest.warns(UserWarning, match="what replaces mlp.1 is [45]. times as long as what flows there"):
+        notes = trial(model, behaviour, constants=constants).notes
+    assert any("what replaces mlp.1" in note for note in notes)
+    assert not any(
+        "what replaces" in note for kind in ("mean", "patch") for note in trial(model, behaviour, kind=kind).notes
+    )
+
+
+def ends(whole: list[float], empty: list[float]) -> tuple[str, ...]:
+    """What is noted where the metric has these values at the ends."""
+    judged = trial(view(), random_behaviour(n=len(whole)))
+    judged.whole, judged.empty = np.array(whole), np.array(empty)
+    return judged.notes[1:]
+
+
+def test_shares_of_a_gap_that_means_nothing_say_so() -> None:
+    spread = [1.0, 2.0, 3.0, 4.0]
+    assert not ends(spread, [0.0, 0.1, 0.0, 0.1])
+    (noise,) = ends(spread, [4.0, 3.1, 2.0, 1.0])
+    assert "is inside its own noise, so shares of it mean nothing" in noise
+    (below,) = ends([0.0, 0.1, 0.0, 0.1], spread)
+    assert "is negative: the metric is higher with every node ablated" in below
+    doubtful = random_behaviour(n=4)
+    with pytest.warns(UserWarning, match="mean nothing|is negative"):
+        for scale in (1, 2, 3, 4):  # of as many random models at least one does no better than nothing
+            model = tiny_model("gpt_neox", scale=0.1 * scale).neurons("mlp.1")
+            NodeTrial(model, doubtful, Ablation(), seed=0)
 
 
 def test_intervals_hold_the_value_and_one_example_has_none() -> None:

@@ -1,5 +1,7 @@
 """Edges against finite differences: another way to the same numbers, through edits instead of cut runs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -171,11 +173,34 @@ def test_edges_into_a_node_add_up_to_its_rows(positions: bool) -> None:
 
 def test_edges_into_the_metric_carry_the_scores_of_the_last_sites() -> None:
     view, behaviour = LENSES["far apart"], random_behaviour()
-    wired = find(view, behaviour, integrated_gradients(view, behaviour).top(30), by="edges", held_out=False)
+    found = find(view, behaviour, by="integrated_gradients", held_out=False)
+    wired = find(view, behaviour, found.top(30), by="edges", held_out=False)
     into = wired.target == OUTPUT
     assert into.any()
     assert {str(wired.sites[i]) for i in wired.site[wired.source[into]]} == {"resid.2"}
     assert np.allclose(wired.weight[into], wired.score[wired.source[into]], atol=1e-12)
+
+
+@pytest.mark.parametrize("seen", [("mlp.0", "mlp.1", "mlp.2"), ("attn.1", "mlp.1", "attn.2", "mlp.2")])
+def test_edges_into_the_metric_do_not_depend_on_which_other_nodes_there_are(seen) -> None:
+    """A stream runs past every site here, so that each reaches the metric directly, and more of it through later ones."""
+    view, behaviour = lens_of("llama", *((site, ReLU) for site in seen)), random_behaviour()
+    found = find(view, behaviour, by="attribution_patching", held_out=False)
+    first = found.keep(found.site == 0)
+    alone, whole = (find(view, behaviour, c, by="edges", held_out=False, examples=None) for c in (first, found))
+    from_first = whole.keep_edges((whole.site[whole.source] == 0) & (whole.target == OUTPUT))
+    assert np.allclose(np.sort(alone.weight), np.sort(from_first.weight), atol=1e-12)
+    assert not np.allclose(np.sort(alone.weight), np.sort(first.score[alone.source]))
+
+
+def test_what_reaches_the_metric_is_told_of_the_examples_that_were_wired() -> None:
+    view, behaviour = LENSES["far apart"], random_behaviour(n=6)
+    found = find(view, behaviour, by="attribution_patching", held_out=False)
+    few = find(view, behaviour.first(2), by="attribution_patching", held_out=False)
+    wired = find(view, behaviour, found, by="edges", held_out=False, examples=2)
+    into, effect = wired.target == OUTPUT, dict(zip(few.keys(), few.score, strict=True))
+    keys = wired.keys()
+    assert [effect[keys[i]] for i in wired.source[into]] == pytest.approx(wired.weight[into].tolist(), abs=1e-12)
 
 
 def test_edges_keep_the_nodes() -> None:
@@ -216,3 +241,17 @@ def test_labels_of_units_that_were_cut_away_do_not_stop_the_wiring() -> None:
     labels = circuit.labelled({gone.address: "gone"}).keep(np.arange(len(circuit)) < 5)
     for by in ("edges", "exact_patching"):
         assert "gone" in find(view, behaviour, labels, by=by, held_out=False).labels.values()
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_edges_out_of_a_source_add_up_to_its_node_under_the_mean_too(aligned: bool) -> None:
+    model, behaviour = tiny_model("llama"), replace(random_behaviour(n=4), aligned=aligned)
+    edges = find(model, behaviour, by="eap", baseline="mean", held_out=False)
+    nodes = find(
+        model.components(), behaviour, by="attribution_patching", baseline="mean", positions=False, held_out=False
+    )
+    wanted = dict(zip(nodes.keys(), nodes.score, strict=True))
+    sources = set(edges.source.tolist())
+    got = {key: edges.weight[edges.source == i].sum() for i, key in enumerate(edges.keys()) if i in sources}
+    assert got.keys() >= wanted.keys()
+    assert all(got[key] == pytest.approx(value, abs=1e-6) for key, value in wanted.items())

@@ -76,14 +76,15 @@ def test_every_baseline_serves(baseline: str) -> None:
     assert len(found) and np.isfinite(found.score).all()
 
 
-def test_where_positions_are_not_aligned_the_mean_is_one_over_all_prompts() -> None:
+def test_where_positions_are_not_aligned_the_mean_is_one_over_all_words() -> None:
     view, pairs = tiny_model("gpt2").heads(), random_behaviour(n=2).pairs + random_behaviour(n=1, length=6).pairs
     behaviour = replace(random_behaviour(), pairs=pairs, split=None, aligned=False)
     masked = MaskedNodes(view, behaviour, objective=None, **OPTIONS | {"baseline": "mean"})
     site = next(iter(view.dictionaries))
     here, there = zip(*(masked._states(batch)[site] for batch in masked.prompts), strict=True)
-    mean = torch.cat([s.code.flatten(0, 1) for s in here]).mean(0)
-    assert len(there) == 2 and all(torch.allclose(s.code, mean.expand_as(s.code), atol=1e-12) for s in there)
+    mean = torch.cat([s.code[:, 1:].flatten(0, 1) for s in here]).mean(0)
+    words = [s.code[:, 1:] for s in there]
+    assert len(there) == 2 and all(torch.allclose(code, mean.expand_as(code), atol=1e-12) for code in words)
 
 
 def test_positions_have_masks_of_their_own() -> None:
