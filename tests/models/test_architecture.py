@@ -66,11 +66,3 @@ def test_a_field_nobody_knows_is_named_with_its_value():
     assert unknown_fields(module.config, record("llama")) == {"residual_multiplier": 0.22}
     with pytest.raises(ValueError, match=r"sets residual_multiplier=0\.22"):
         architecture_of(module)
-
-
-def test_a_site_the_model_lacks_says_which_it_has():
-    body = Body(module_of("falcon"), None, "tiny")
-    with pytest.raises(ValueError, match=r"3 layers: resid\.0 to resid\.2"):
-        body.site("resid.3")
-    with pytest.raises(ValueError, match=r"no site 'pattern\.0'"):
-        body.site("pattern.0")

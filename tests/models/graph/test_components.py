@@ -4,19 +4,10 @@ import pytest
 import torch
 
 from clew.models.graph.components import Components
-from clew.models.graph.paths import Paths
 from clew.sites import Site
+from tests.models.graph.runs import graph_and_runs
 from tests.models.tiny import FAMILIES
-from tests.planted import random_behaviour, tiny_model
-
-
-def graph_and_runs(family: str):
-    model = tiny_model(family)
-    graph = Components(model.body)
-    batch = next(random_behaviour().batches(model))
-    reads = [*graph.source_sites, *model.sites("q", "k", "v", "mlp_in", "attn", "resid")]
-    clean, patch = (model.run(tokens, read=reads, logits=1) for tokens in (batch.clean, batch.patch))
-    return model, graph, batch, clean, patch
+from tests.planted import tiny_model
 
 
 def test_counts_of_a_grouped_model_by_hand():
@@ -52,38 +43,6 @@ def test_readers_read_the_stream_through_their_norm_and_matrix(family):
         torch.testing.assert_close(normed, clean[site], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_edge_kept_is_the_clean_run_and_every_edge_cut_the_patch_run(family):
-    model, graph, batch, clean, patch = graph_and_runs(family)
-    paths = Paths(graph, model, graph.writes(patch))
-    keep = torch.ones(graph.legal.shape, dtype=torch.float64)
-    both = paths.run(batch.clean, torch.stack([keep, 0 * keep])).logits
-    torch.testing.assert_close(both, torch.cat([clean.logits, patch.logits]), rtol=1e-6, atol=1e-6)
-
-
-def test_all_edges_out_of_a_head_cut_is_the_head_patched():
-    model, graph, batch, clean, patch = graph_and_runs("llama")
-    keep = torch.ones(graph.legal.shape, dtype=torch.float64)
-    keep[graph.source_at[Site("head", 1)].start + 2] = 0
-    from clew.changes import Set
-
-    value = clean[Site("head", 1)].clone().unflatten(-1, (4, -1))
-    value[..., 2, :] = patch[Site("head", 1)].unflatten(-1, (4, -1))[..., 2, :]
-    patched = model.run(batch.clean, edits=[Set(Site("head", 1), value=value.flatten(-2))], logits=1).logits
-    cut = Paths(graph, model, graph.writes(patch)).run(batch.clean, keep).logits
-    torch.testing.assert_close(cut, patched, rtol=1e-6, atol=1e-6)
-
-
-def test_a_run_that_resumes_gives_the_same():
-    model, graph, batch, _, patch = graph_and_runs("gemma3_text")
-    clean = model.run(batch.clean, read=graph.source_sites, logits=1, record=True)
-    keep = (torch.rand(2, *graph.legal.shape, generator=torch.Generator().manual_seed(0)) > 0.5).double()
-    keep[:, :, : graph.reader_at[Site("q", 1)].start] = 1
-    whole = Paths(graph, model, graph.writes(patch)).run(batch.clean, keep).logits
-    resumed = Paths(graph, model, graph.writes(patch), graph.writes(clean), clean).run(batch.clean, keep).logits
-    torch.testing.assert_close(resumed, whole, rtol=1e-6, atol=1e-6)
-
-
 def test_a_circuit_and_its_table_are_the_same():
     graph = Components(tiny_model("llama").body)
     weight = torch.randn(graph.legal.shape, dtype=torch.float64) * graph.legal
@@ -101,5 +60,3 @@ def test_a_circuit_of_another_graph_is_refused():
     split = Components(tiny_model("llama").body, ungrouped=True)
     with pytest.raises(ValueError, match=r"4 units at k\.0, .* has 2 there"):
         graph.keep(split.circuit(torch.ones(split.legal.shape)).strongest_edges(3))
-    with pytest.raises(ValueError, match="without ungrouped=True"):
-        Paths(Components(tiny_model("llama").body, ungrouped=True), tiny_model("llama"), torch.zeros(1, 16, 4, 32))

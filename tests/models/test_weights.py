@@ -8,6 +8,7 @@ import torch
 from clew.changes import Add, Scale, Update
 from clew.dictionaries import Identity
 from clew.models import EditDidNotFire, Model
+from clew.models.weights import logits_with, matrix_of, twin_of, weights_of
 from clew.sites import Site, Weight
 from clew.stack import Stack
 from tests.models.tiny import FAMILIES, model_of, prompts, relu_dictionary
@@ -294,10 +295,97 @@ def test_what_cannot_be_updated_is_refused():
             model.edited(update())
 
 
-def test_a_run_takes_edits_of_what_flows_only_and_a_prompt_within_its_columns():
-    model = model_of("llama")
-    with pytest.raises(ValueError, match=r"no edit of what flows; put it on by model\.edited"):
-        model._checked([Update("down.0", left=torch.ones(32, 48))])
-    for prompt in (0, -1, 5):
-        with pytest.raises(ValueError, match="give 1 to all of them"):
-            model.run(torch.tensor([[3, 4, 5, 6]]), prompt=prompt)
+# Addresses, and maps as they are stored.
+
+
+def test_addresses_are_in_forward_order_layer_by_layer():
+    body = model_of("llama").body
+    assert [str(w) for w in weights_of(body)][:6] == ["q.0", "k.0", "v.0", "out.0", "down.0", "q.1"]
+    assert [str(w) for w in weights_of(body, "unembed", "down")] == ["down.0", "down.1", "down.2", "unembed"]
+    assert [str(w) for w in weights_of(body, "v", "q")] == ["q.0", "v.0", "q.1", "v.1", "q.2", "v.2"]
+    with pytest.raises(ValueError, match="'donw' is no kind of weight; did you mean 'down'"):
+        weights_of(body, "q", "donw")
+
+
+def test_the_sites_at_the_ends_of_a_map():
+    body = model_of("llama").body
+    ends = {w: (str(body.linear(w).reads), str(body.linear(w).writes)) for w in ("q.1", "out.1", "down.1", "unembed")}
+    assert ends == {
+        "q.1": ("attn_in.1", "q.1"),
+        "out.1": ("head.1", "None"),
+        "down.1": ("neuron.1", "mlp_out.1"),
+        "unembed": ("final", "None"),
+    }
+    assert body.linear("model.layers.0.mlp.up_proj").reads is None
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox"])
+def test_a_parameter_holding_its_own_matrix_is_itself_and_only_its_rows_change(family):
+    """`holding` undoes `matrix`, however the family stores the map, and is differentiable."""
+    for at in ("q.1", "down.1"):
+        linear = model_of(family).body.linear(at)
+        matrix = linear.matrix().requires_grad_()
+        whole = linear.holding(matrix)
+        assert torch.equal(whole, linear.parameter) and whole.is_contiguous()
+        (grad,) = torch.autograd.grad(whole.sum(), matrix)
+        assert torch.equal(grad, torch.ones_like(matrix))
+        held = linear.holding(torch.zeros_like(matrix))
+        assert int((held != linear.parameter).sum()) == int((linear.matrix() != 0).sum())
+
+
+def test_a_matrix_is_a_copy_and_a_bias_its_own_rows():
+    body = model_of("gpt2").body
+    for linear in (body.linear("k.1"), body.linear("down.1"), model_of("llama").body.linear("down.1")):
+        before = linear.matrix()
+        linear.matrix().zero_()
+        assert torch.equal(linear.matrix(), before) and float(before.abs().max()) > 0
+    assert torch.equal(body.linear("k.1").bias, body.module.transformer.h[1].attn.c_attn.bias[32:64])
+    assert model_of("llama").body.linear("q.1").bias is None
+
+
+def test_a_map_of_another_kind_is_known_by_asking_it():
+    class Odd(torch.nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 3 * super().forward(x) + 1
+
+    odd = Odd(3, 2).double()
+    matrix, bias = matrix_of(odd)
+    assert torch.allclose(matrix, 3 * odd.weight) and bias is not None and torch.allclose(bias, 3 * odd.bias + 1)
+    plain = torch.nn.Linear(3, 2, bias=False)
+    matrix, bias = matrix_of(plain)
+    assert matrix.data_ptr() == plain.weight.data_ptr() and bias is None
+
+
+def test_a_twin_is_another_module_of_the_very_same_tensors():
+    module = model_of("gpt2").body.module
+    twin = twin_of(module)
+    assert twin is not module and twin.lm_head.weight is module.lm_head.weight is twin.transformer.wte.weight
+    twin.transformer.h[0].ln_1.register_parameter("weight", torch.nn.Parameter(torch.zeros(32)))
+    assert float(module.transformer.h[0].ln_1.weight.abs().sum()) > 0
+
+
+# Learning: other matrices for the length of a call.
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_logits_with_other_matrices_are_those_of_the_updated_model_and_differentiable(family):
+    model = model_of(family, F64)
+    updates = [change(model, at) for at in ("q.1", "v.1", "down.0", "unembed")]
+    other = {u.at: model.body.linear(u.at).matrix() + u.change for u in updates}
+    other[Weight("down.0")].requires_grad_()
+    own = bits(model)
+    logits = logits_with(model.body, other, prompts())
+    assert torch.allclose(logits, model.edited(*updates).run(prompts()).logits, atol=1e-9)
+    (grad,) = torch.autograd.grad(logits[:, -1, 5].sum(), other[Weight("down.0")])
+    assert float(grad.abs().max()) > 0 and all(torch.equal(t, own[n]) for n, t in bits(model).items())
+    assert torch.equal(logits_with(model.body, {}, prompts()), model.run(prompts()).logits)
+
+
+def test_logits_with_other_matrices_of_the_last_positions_and_of_padded_rows():
+    model = model_of("llama", F64)
+    other = {Weight("down.1"): 2 * model.body.linear("down.1").matrix()}
+    whole = logits_with(model.body, other, prompts())
+    assert torch.allclose(logits_with(model.body, other, prompts(), keep=2), whole[:, -2:], atol=1e-12)
+    tokens, real = torch.cat([torch.zeros(2, 3, dtype=torch.long), prompts()], 1), torch.ones(2, 10, dtype=torch.bool)
+    real[:, :3] = False
+    assert torch.allclose(logits_with(model.body, other, tokens, real)[:, 3:], whole, atol=1e-9)
