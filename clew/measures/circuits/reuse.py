@@ -23,6 +23,8 @@ from clew.report import Report, Row, bootstrap
 from clew.sites import Site
 from clew.statistics.ranks import spearman
 
+NOTHING = "its own circuit cannot be told from one that carries nothing, so there is no share of it for reuse to state"
+
 
 def reuse(
     model: Model,
@@ -48,7 +50,7 @@ def reuse(
 
     Returns: the rows of `shared`; with `other_behaviour` also the faithfulness on both behaviours of a behaviour's own
     circuit, of the other's, and of what they share, and reuse: the faithfulness of the other's circuit over that of the
-    own one. Intervals over prompts.
+    own one, nan where that one carries nothing. Intervals over prompts.
     Raises: ValueError for circuits of two views, or of edges and of nodes, or of components without edges.
     """
     pair = comparable(circuit, other)
@@ -68,10 +70,12 @@ def reuse(
             ends = bootstrap(share, len(every), seed=seed)
             size = trial.size(kinds[of])
             rows.append(Row("faithfulness", share(every), *ends, f"{task.name}, {of}", size, len(every), trial.unit))
+        low, high = bootstrap(shares["own circuit"], len(every), seed=seed)
+        carries = shares["own circuit"](every) > 0 and not low <= 0 <= high
         ratio = _ratio(*(metrics[of] - trial.empty for of in ("the other's circuit", "own circuit")))
-        ends = bootstrap(ratio, len(every), seed=seed)
-        rows.append(Row("reuse", ratio(every), *ends, task.name, None, len(every)))
-        notes += [f"{task.name}: {note}" for note in trial.notes]
+        ends = bootstrap(ratio, len(every), seed=seed) if carries else (float("nan"), float("nan"))
+        rows.append(Row("reuse", ratio(every) if carries else float("nan"), *ends, task.name, None, len(every)))
+        notes += [f"{task.name}: {note}" for note in (*trial.notes, *([] if carries else [NOTHING]))]
     return Report(f"{behaviour.name} on {model.name}: what circuits share", tuple(rows), tuple(notes))
 
 

@@ -105,13 +105,23 @@ def test_edges_beside_nodes_and_components_without_edges_are_refused():
 
 def test_a_behaviour_reuses_its_own_circuit_in_full():
     model, task = tiny_model("gpt2"), random_behaviour(n=6)
-    circuit = clew.find(model, task, by="attribution_patching").top(30)
+    circuit = clew.find(model, task, by="attribution_patching")  # all of them, which carry the whole behaviour
     report = clew.verify(model, task, circuit, by="reuse", other=circuit, other_behaviour=task, draws=20)
     rows = {(r.measure, r.of): r for r in report.rows}
     alone = clew.verify(model, task, circuit)["faithfulness"]
     for of in ("own circuit", "the other's circuit", "what both share"):
         assert rows["faithfulness", f"token ids, {of}"].value == pytest.approx(alone.value)
     assert report["reuse"].value == pytest.approx(1) == report["reuse"].low
+
+
+def test_reuse_is_no_share_of_a_circuit_that_carries_nothing():
+    """A ratio of two faithfulnesses around zero, or below it, can be any number."""
+    model, task = tiny_model("gpt2"), random_behaviour(n=6)
+    whole = clew.find(model, task, by="attribution_patching")
+    report = clew.verify(model, task, whole.top(0), by="reuse", other=whole, other_behaviour=task, draws=5)
+    rows = [r for r in report.rows if r.measure == "reuse"]
+    assert np.isnan(rows[0].value) and rows[0].interval() == "" and rows[1].value == pytest.approx(0, abs=1e-9)
+    assert sum("its own circuit cannot be told from one that carries nothing" in note for note in report.notes) == 1
 
 
 def test_each_behaviour_is_judged_on_both_circuits():
