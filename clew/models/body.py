@@ -108,7 +108,8 @@ class Body:
     @property
     def unembedding(self) -> Tensor:
         """The matrix of the unembedding as the module holds it, [vocab, d_model]; not a copy."""
-        return self.unembed.get_parameter("weight").detach()
+        with lock_of(self.module):
+            return self.unembed.get_parameter("weight").detach()
 
     @property
     def vocabulary(self) -> int:

@@ -136,7 +136,7 @@ def _norm_between(model: Model, edit: ActivationEdit) -> bool:
 
 def _untied(model: Model, module: Any) -> list[str]:
     """Say in the config of the twin that the unembedding has weights of its own, where an update gave it some."""
-    unembed, embedding = model.body.unembed, module.get_input_embeddings()
+    unembed, embedding = module.get_submodule(model.body.record.unembed), module.get_input_embeddings()
     if not getattr(module.config, "tie_word_embeddings", False) or unembed.weight is embedding.weight:
         return []
     module.config = copy.deepcopy(module.config)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
 from torch import nn
@@ -20,11 +20,20 @@ from torch import nn
 T = TypeVar("T")
 
 _locks: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
+_of_configs: WeakValueDictionary[int, Any] = WeakValueDictionary()
+_making = Lock()
 
 
 def lock_of(module: nn.Module) -> Any:
-    """The re-entrant lock of a module. A twin with other weights is a module of its own."""
-    return _locks.setdefault(module, RLock())
+    """The re-entrant lock of a module, and of all that were made from the same config object, where settings stand.
+
+    A twin with other weights is a module of its own.
+    """
+    if module not in _locks:
+        with _making:
+            shared = _of_configs.setdefault(id(getattr(module, "config", module)), RLock())
+            _locks.setdefault(module, shared)
+    return _locks[module]
 
 
 class Held:

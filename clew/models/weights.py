@@ -57,6 +57,8 @@ class Linear:
     """Of the parameter, in the module's state dict."""
     owner: nn.Module
     """The module that holds it."""
+    within: nn.Module
+    """The whole model, in which another thread may just be learning other values of it."""
     reads: Site | None
     """The site that holds its input; None for a module that no site looks into."""
     writes: Site | None
@@ -66,7 +68,8 @@ class Linear:
     @property
     def parameter(self) -> Tensor:
         """As the module stores it."""
-        return self.owner.get_parameter("weight").detach()
+        with lock_of(self.within):
+            return self.owner.get_parameter("weight").detach()
 
     @property
     def transposed(self) -> bool:
@@ -75,7 +78,8 @@ class Linear:
 
     def matrix(self) -> Float[Tensor, "out in"]:
         """A copy of it."""
-        whole, _ = matrix_of(self.owner)
+        with lock_of(self.within):
+            whole, _ = matrix_of(self.owner)
         return whole.clone() if self.rows is None else whole[self.rows.to(whole.device)]
 
     @property
@@ -130,7 +134,7 @@ def linear_of(body: Holder, address: Weight | str, module: nn.Module | None = No
         owner = modules[weight.name]
         if not isinstance(owner, nn.Linear | Conv1D):
             raise ValueError(f"{weight.name!r} of {body.name} is a {type(owner).__name__}, not a linear map")
-        return Linear(weight, f"{weight.name}.weight", owner, None, None)
+        return Linear(weight, f"{weight.name}.weight", owner, held, None, None)
     if layer is not None and layer >= body.n_layers:
         raise ValueError(f"{weight.name!r} is no weight of {body.name} ({body.n_layers} layers, counted from 0)")
     record, rows = body.record, None
@@ -143,7 +147,7 @@ def linear_of(body: Holder, address: Weight | str, module: nn.Module | None = No
             rows = None if record.columns is None else record.columns(body.module.config)[part]
         path = f"{record.blocks}.{layer}.{inside}"
     reads, writes = (None if p is None else Site(p, layer) for p in ENDS[part])
-    return Linear(weight, f"{path}.weight", held.get_submodule(path), reads, writes, rows)
+    return Linear(weight, f"{path}.weight", held.get_submodule(path), held, reads, writes, rows)
 
 
 def weights_of(body: Holder, *parts: str) -> list[Weight]:
@@ -156,8 +160,13 @@ def weights_of(body: Holder, *parts: str) -> list[Weight]:
 
 
 def twin_of(module: nn.Module) -> Any:
-    """A module of the same structure that shares every tensor with `module`; setting a parameter of one leaves the other."""
-    return copy.deepcopy(module, {id(t): t for t in (*module.parameters(), *module.buffers())})
+    """A module of the same structure and the same memory; setting a parameter of one leaves the other as it is.
+
+    Its parameters are objects of their own, for whether one requires grad is a setting, and another thread may run `module`.
+    """
+    shared = {id(t): t for t in (*module.parameters(), *module.buffers())}
+    own = {i: nn.Parameter(t.detach(), t.requires_grad) for i, t in shared.items() if type(t) is nn.Parameter}
+    return copy.deepcopy(module, shared | own)
 
 
 def updated(body: Holder, updates: Iterable[Update]) -> Any:

@@ -1,5 +1,6 @@
 """Ctrl-C at any line of a run: no hook, stub or setting is left, and the next run is right."""
 
+import random
 import signal
 import sys
 from collections.abc import Callable
@@ -11,7 +12,9 @@ import torch
 from clew.changes import Scale, Update
 from clew.models import Model
 from clew.models.costs import counted
+from clew.models.selfcheck import selfcheck
 from clew.models.weights import logits_with
+from clew.readings.store import record
 from clew.sites import Site, Weight
 from tests.models.test_run import settings
 from tests.models.tiny import model_of, prompts
@@ -114,15 +117,25 @@ def test_an_interrupt_while_things_come_off_waits_until_all_are_off(name):
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer signals here")
-def test_signals_at_odd_times_leave_nothing_behind():
+def test_signals_at_odd_times_leave_nothing_behind(tmp_path):
     model = model_of()
-    jobs, before, plain = works(model), settings(model), model.run(prompts()).logits
+    text = ["the nurse said that she was not very good"] * 3
+
+    def gradients() -> None:
+        trace = model.run(prompts(), read=["resid.0", "pattern.1"], grad=True, logits=1)
+        trace.gradients(trace.logits.square().sum())
+
+    def recorded() -> None:
+        record(model, text, sites=["resid.1"], to=tmp_path / "store", tokens=20, shard=8)
+
+    jobs = [*works(model).values(), gradients, recorded, lambda: selfcheck(model.body)]
+    before, plain, odd = settings(model), model.run(prompts()).logits, random.Random(0)
     old, hits = signal.signal(signal.SIGALRM, signal.default_int_handler), 0
     try:
-        for i in range(40):
+        for i in range(100):
             try:
-                signal.setitimer(signal.ITIMER_REAL, 2e-4 + 1.37e-4 * i)
-                jobs["run" if i % 2 else "generate"]()
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 + 0.02 * odd.random() ** 2)
+                jobs[i % len(jobs)]()
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt:
                 hits += 1
@@ -130,4 +143,6 @@ def test_signals_at_odd_times_leave_nothing_behind():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
-    assert hits and torch.equal(model.run(prompts()).logits, plain)
+    assert hits > 20 and torch.equal(model.run(prompts()).logits, plain)
+    recorded()
+    assert not [path for path in (tmp_path / "store").iterdir() if path.name.startswith(".")]

@@ -21,6 +21,7 @@ from torch import Tensor
 from clew.circuits.circuit import ANYWHERE, OUTPUT, Circuit
 from clew.circuits.kind import Card, Kind
 from clew.models.body import Body
+from clew.models.state import lock_of
 from clew.models.trace import Trace
 from clew.models.weights import matrix_of
 from clew.sites import Site
@@ -126,7 +127,8 @@ class Components:
     @cached_property
     def _output(self) -> list[tuple[Tensor, Tensor | None]]:
         """Of each layer: the output projection by head, [head, d_head, d_model], and its bias."""
-        pairs = [matrix_of(block.get_submodule(self.body.record.output)) for block in self.body.blocks]
+        with lock_of(self.body.module):
+            pairs = [matrix_of(block.get_submodule(self.body.record.output)) for block in self.body.blocks]
         return [(matrix.T.unflatten(0, (self.n_heads, -1)), bias) for matrix, bias in pairs]
 
     def _post_norm(self, layer: int) -> Map | None:
@@ -156,7 +158,8 @@ class Components:
             if site.part not in "qkv":
                 continue
             tap = self.body.taps[site]
-            matrix, bias = matrix_of(tap.module)
+            with lock_of(self.body.module):
+                matrix, bias = matrix_of(tap.module)
             bias = matrix.new_zeros(len(matrix)) if bias is None else bias
             if tap.columns is not None:
                 matrix, bias = matrix[tap.columns.to(matrix.device)], bias[tap.columns.to(matrix.device)]

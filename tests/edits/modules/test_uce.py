@@ -32,7 +32,8 @@ def test_only_the_maps_that_read_the_text_are_changed():
     stack = uce(painter, {"the nurse": "the doctor"}, encoder=encoder, tokenizer=tokenizer)
     assert [str(u.at) for u in stack] == [f"{block}.attn2.to_{x}" for block in BLOCKS for x in "kv"]
     old, new = (dict(m.named_parameters()) for m in (painter, edited(painter, stack)))
-    assert [name for name in old if old[name] is not new[name]] == [f"{u.at}.weight" for u in stack]
+    moved = [name for name in old if old[name].data_ptr() != new[name].data_ptr()]
+    assert moved == [f"{u.at}.weight" for u in stack]
 
 
 def test_one_map_is_enough_where_one_reads_the_text_and_the_encoder_is_a_t5():
