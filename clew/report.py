@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from clew.files import check_names, entries, entry, read_json, typed, write_json
+from clew.tables import as_html, frame
 
 FORMAT, VERSION = "clew report", 1
 KINDS = {
@@ -81,7 +82,42 @@ class Report:
         parts = [*self.provenance.get("parts", [dict(self.provenance)]), dict(other.provenance)]
         return Report(self.title, self.rows + other.rows, self.notes + other.notes, {"parts": parts})
 
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """A table for a notebook."""
+        return as_html(self.title, *self._cells(), self.notes)
+
+    def to_frame(self) -> Any:
+        """The rows as a pandas DataFrame, a column for each field of `Row`. Raises: ImportError without pandas."""
+        return frame([asdict(row) for row in self.rows], [f.name for f in fields(Row)])
+
+    def sizes(self) -> list[int]:
+        """The sizes of circuits that stand side by side, where the same is measured of several; else none."""
+        told = [(r.measure, r.of, r.nodes) for r in self.rows]
+        several = len({what[:2] for what in told}) < len(told) == len(set(told)) and all(size for *_, size in told)
+        return sorted({size for *_, size in told if size}) if several else []
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        """Head and rows of a table: sizes side by side where there are several, else a line for each row."""
+        if not (sizes := self.sizes()):
+            head = ["measure", "of", "size", "value", "95 % interval", "examples"]
+            return head, [_line(r) for r in self.rows]
+        table: dict[tuple[str, str], dict[int | None, str]] = {}
+        for r in self.rows:
+            table.setdefault((r.measure, r.of), {})[r.nodes] = r.said(".2f")
+        head = [f"{self.rows[0].unit}s", *map(str, sizes)]
+        return head, [[f"{m} {of}".strip(), *(cells.get(n, "") for n in sizes)] for (m, of), cells in table.items()]
+
     def __str__(self) -> str:
+        if self.sizes():
+            head, rows = self._cells()
+            widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+            lines = [
+                "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+            ]
+            return "\n".join([self.title, *lines, *(f"  {note}" for note in self.notes)])
         width = max([len(r.measure) + len(r.of) for r in self.rows], default=10) + 3
         lines = [self.title]
         for r in self.rows:
@@ -118,6 +154,12 @@ class Report:
         rows = [_row(r, f"{path}: rows[{i}]") for i, r in enumerate(entries(value, "rows", dict, origin=origin))]
         title, notes = entry(value, "title", str, origin=origin), entries(value, "notes", str, origin=origin)
         return cls(title, tuple(rows), tuple(notes), entry(value, "provenance", dict, origin=origin))
+
+
+def _line(r: Row) -> list[str]:
+    """A row of a report as cells."""
+    size = "" if r.nodes is None else f"{r.nodes} {r.unit}s"
+    return [r.measure, r.of, size, f"{r.value:.3f}", r.interval(), str(r.examples or "")]
 
 
 def _row(held: Mapping[str, Any], origin: str) -> Row:

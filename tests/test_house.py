@@ -7,6 +7,7 @@ from pathlib import Path
 HOUSE = Path(__file__).parent.parent / "clew"
 FLOORS = {
     1: {
+        "tables",
         "tensors",
         "sites",
         "near",

@@ -1,6 +1,7 @@
 """Reports: a table for people, a file for machines, an interval for every number."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -95,3 +96,37 @@ def test_any_report_comes_back_from_disk_to_the_bit(tmp_path, title, rows, notes
     report = Report(title, tuple(rows), tuple(notes), provenance)
     found = Report.load(report.save(tmp_path / "report.json"))
     assert repr(found) == repr(report) and str(found) == str(report)  # nan equals nan as it is written
+
+
+def test_in_a_notebook_a_report_is_its_table() -> None:
+    report = Report("t <1>", (Row("faithfulness", 0.8, 0.75, 0.875, "features", 10, 40),), ("a note",))
+    shown = report._repr_html_()
+    assert "t &lt;1&gt;" in shown and "a note" in shown
+    assert all(
+        f"<td>{cell}</td>" in shown
+        for cell in ("faithfulness", "features", "10 nodes", "0.800", "[0.750, 0.875]", "40")
+    )
+    assert repr(report) == str(report)
+
+
+def test_the_rows_of_a_frame_are_those_of_the_report() -> None:
+    rows = (Row("faithfulness", 0.8, 0.75, 0.875, "features", 10, 40), Row("completeness", 0.1, 0.0, 0.2))
+    made = Report("t", rows).to_frame()
+    assert made.columns.tolist() == [f.name for f in fields(Row)]
+    assert made["value"].tolist() == [0.8, 0.1] and made["measure"].tolist() == ["faithfulness", "completeness"]
+
+
+def test_several_sizes_of_the_same_stand_side_by_side() -> None:
+    rows = tuple(Row(m, v, v, v, of, n, 4) for m, of, n, v in (
+        ("faithfulness", "features", 10, 0.5), ("faithfulness", "random", 10, 0.0),
+        ("faithfulness", "features", 100, 0.75), ("faithfulness", "random", 100, 0.25),
+    ))  # fmt: skip
+    said = str(Report("t", rows, ("a note",))).splitlines()
+    assert [line.split() for line in said] == [
+        ["t"],
+        ["nodes", "10", "100"],
+        ["faithfulness", "features", "0.50", "[0.50,", "0.50]", "0.75", "[0.75,", "0.75]"],
+        ["faithfulness", "random", "0.00", "[0.00,", "0.00]", "0.25", "[0.25,", "0.25]"],
+        ["a", "note"],
+    ]
+    assert Report("t", rows[:2]).sizes() == [] and Report("t", rows).sizes() == [10, 100]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, cast, overload
 
 import numpy as np
 import torch
@@ -35,9 +35,12 @@ from clew.circuits.kind import Kind
 from clew.files import read_any_json, write_json
 from clew.near import near
 from clew.sites import EVERY, Site, Where
+from clew.tables import as_html, frame
 
 FORMAT, VERSION = "clew circuit", 2
 FORMATS = "circuits.formats"
+SHOWN = 20
+"""So many nodes a notebook shows."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,23 @@ class Circuit:
 
     def __repr__(self) -> str:
         return f"Circuit({len(self)} node{'s' * (len(self) != 1)}, {len(self.weight)} edges, view of {len(self.sites)} sites)"
+
+    def _repr_html_(self) -> str:
+        """The strongest nodes as a table for a notebook."""
+        strongest = sorted(self, key=lambda node: -abs(node.score))[:SHOWN]
+        rows = [[node.address, node.label, f"{node.score:+.4g}"] for node in strongest]
+        left = [f"and {len(self) - SHOWN} weaker nodes"] if len(self) > SHOWN else []
+        return as_html(repr(self), ["node", "label", "score"] if rows else [], rows, left)
+
+    def to_frame(self) -> Any:
+        """The nodes as a pandas DataFrame, in the order of the columns. Raises: ImportError without pandas."""
+        columns = ("address", "label", *NODE_COLUMNS)
+        values = zip(*(getattr(self, name).tolist() for name in NODE_COLUMNS), strict=True)
+        rows = [
+            dict(zip(columns, (n.address, n.label, *row), strict=True)) | {"site": str(n.site)}
+            for n, row in zip(self, values, strict=True)
+        ]
+        return frame(rows, columns)
 
     # Where it comes from.
 
@@ -224,11 +244,22 @@ class Circuit:
         """The same circuit with more for a page to show."""
         return replace(self, details={**self.details, **details})
 
-    def __getitem__(self, name: str) -> Circuit:
+    @overload
+    def __getitem__(self, name: int) -> Node: ...
+    @overload
+    def __getitem__(self, name: str | slice) -> Circuit: ...
+    def __getitem__(self, name: str | int | slice) -> Circuit | Node:
         """Nodes by label, by address (`resid.3/17`, `resid.3/17@4`, `resid.3/error`) or by site (`resid.3`).
 
-        Raises: KeyError that lists the near labels and addresses.
+        Also by place in the columns: one node (`circuit[0]`), or some as a circuit (`circuit[:10]`).
+        Raises: KeyError that lists the near labels and addresses; IndexError for a place that there is not.
         """
+        if isinstance(name, slice):
+            return self.keep(np.arange(len(self))[name])
+        if isinstance(name, int):
+            if not -len(self) <= name < len(self):
+                raise IndexError(f"there is no node {name}; the circuit has {len(self)}")
+            return next(iter(self.keep(np.array([name % len(self)]))))
         hit = np.array([name in (n.label, n.address, n.address.partition("@")[0], str(n.site)) for n in self], bool)
         if not name or not hit.any():
             known = {w for n in self for w in (n.label, n.address.partition("@")[0]) if w}

@@ -36,6 +36,9 @@ class Generation:
     def __str__(self) -> str:
         return "\n".join(self.texts)
 
+    def __repr__(self) -> str:
+        return "\n".join([*map(repr, self.texts), *map(repr, self.receipts)])
+
 
 @dataclass(frozen=True, eq=False)
 class Model:

@@ -64,6 +64,13 @@ class Trace:
     versions: tuple[tuple[int, int], ...] = ()
     """Of its weights, in a run that was recorded or resumed."""
 
+    def __repr__(self) -> str:
+        rows, length = self.tokens.shape
+        sites = ", ".join(f"{site} {tuple(x.shape)}" for site, x in self.values.items()) or "no sites"
+        logits = "" if self.logits is None else f"; logits {tuple(self.logits.shape)}"
+        fired = "".join(f"; {receipt}" for receipt in self.receipts)
+        return f"<run of {rows} prompt{'s' * (rows != 1)} of {length} tokens; read {sites}{logits}{fired}>"
+
     def __getitem__(self, site: Site | str) -> Tensor:
         """What flowed at a site. Raises: KeyError listing the sites that were read."""
         site = Site.parse(site)

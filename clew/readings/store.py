@@ -67,6 +67,10 @@ class Store:
         store.check_whole()
         return store
 
+    def __repr__(self) -> str:
+        sites, model = ", ".join(self.about["sites"]), self.about["model"]
+        return f"Store({str(self.folder)!r}: {len(self)} tokens of {model} at {sites}, {self.about['dtype']})"
+
     @property
     def sites(self) -> list[Site]:
         return [Site.parse(s) for s in self.about["sites"]]

@@ -266,3 +266,31 @@ def test_details_that_are_no_numbers_are_saved_as_null(tmp_path):
     made = circuit().with_details(predicted_effects={"r": float("nan"), "nodes": np.int64(3), "of": (np.float64(0.5),)})
     loaded = Circuit.load(made.save(tmp_path / "c.json"))
     assert loaded.details["predicted_effects"] == {"r": None, "nodes": 3, "of": [0.5]}
+
+
+def test_a_place_gives_its_node_and_a_slice_gives_a_circuit() -> None:
+    one = circuit()
+    assert one[0] == one.nodes[0] and one[-1] == one.nodes[3] and one[0].label == "female pronoun"
+    assert one[1:3].keys() == one.keys()[1:3] and one[:0].keys() == []
+    for place in (4, -5):
+        with pytest.raises(IndexError, match=f"there is no node {place}; the circuit has 4"):
+            one[place]
+
+
+def test_a_notebook_shows_the_strongest_nodes_first_and_counts_the_rest() -> None:
+    shown = circuit()._repr_html_()
+    assert shown.index("resid.0/error") < shown.index("@2") < shown.index("female pronoun") < shown.index("+0.25")
+    many = circuit().keep(np.arange(4).repeat(10))
+    assert "and 20 weaker nodes" in many._repr_html_() and "weaker" not in shown
+    assert "<table" not in circuit()[:0]._repr_html_()
+
+
+def test_a_frame_has_a_row_for_each_node() -> None:
+    made = circuit().to_frame()
+    assert made["address"].tolist() == [n.address for n in circuit()] and made["score"].tolist() == [
+        0.5,
+        -2.0,
+        1.0,
+        0.25,
+    ]
+    assert made["site"].tolist()[0] == str(A) and made["label"].tolist()[0] == "female pronoun"

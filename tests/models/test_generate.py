@@ -126,3 +126,9 @@ def test_a_promise_that_does_not_hold_is_refused():
     model.body.refused["padding"] = "Prompts of different length must be run one length at a time"
     with pytest.raises(ValueError, match="one length at a time"):
         model.generate(PROMPTS, use_cache=False)
+
+
+def test_what_was_written_shows_its_text_and_no_tensor():
+    written = model_of("gpt2").edited([Scale("resid.1", factor=2.0)]).generate(PROMPTS[0], max_new_tokens=2)
+    assert repr(written) == "\n".join([repr(written.texts[0]), *map(repr, written.receipts)])
+    assert "tensor" not in repr(written) and "scale at resid.1" in repr(written)

@@ -85,3 +85,11 @@ def test_that_an_edit_did_not_fire_is_a_mistake_of_the_user():
     empty = Trace(torch.ones(1, 2, dtype=torch.long), torch.ones(1, 2, dtype=torch.bool))
     with pytest.raises(KeyError, match="read were no sites"):
         empty["resid.0"]
+
+
+def test_a_trace_says_what_was_run_and_read_and_no_numbers():
+    model = model_of("gpt2")
+    said = repr(model.run([[1, 2, 3]], read=["resid.1"], edits=[Scale("resid.1", factor=2.0)], logits=1))
+    assert said.startswith("<run of 1 prompt of 3 tokens; read resid.1 (1, 3, ")
+    assert "; logits (1, 1, " in said and "scale at resid.1: 3 positions" in said and "tensor" not in said
+    assert "read no sites" in repr(model.run([[1, 2, 3], [4, 5, 6]])) and len(said) < 200

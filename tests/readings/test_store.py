@@ -221,3 +221,11 @@ def test_what_cannot_be_read_or_recorded(tmp_path: Path) -> None:
     plan.write_text(json.dumps(json.loads(plan.read_text()) | {"version": 1}))
     with pytest.raises(ValueError, match="is a store of version 1"):
         Store.load(tmp_path / "a")
+
+
+def test_a_store_says_what_it_holds(tmp_path):
+    store = recorded(model_of(), tmp_path / "store")
+    assert (
+        repr(store)
+        == f"Store({str(tmp_path / 'store')!r}: {len(store)} tokens of {model_of().name} at resid.0, mlp.1, float16)"
+    )
