@@ -2,8 +2,6 @@ import torch
 
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.behaviours.pairs import Encoded, Misfit, Pair, encode, stack
-from clew.readings.contrast import resampled
-from tests.planted import random_behaviour, tiny_model
 
 TEXT = "The boy boys has have"
 
@@ -63,14 +61,3 @@ def test_repeat_lays_whole_copies_one_after_the_other(toy):
     assert twice.patch is not None and twice.patch_answers is not None
     assert torch.equal(twice.patch[2:], batch.patch) and torch.equal(twice.answers[:2], batch.answers)
     assert twice.index == (0, 1, 0, 1) and len(twice) == 4 and twice.pairs[3] == pairs[1]
-
-
-def test_who_stands_in_for_whom_does_not_depend_on_the_batches():
-    behaviour, model = random_behaviour(n=5), tiny_model("llama")
-    whole = torch.cat([resampled(batch, 3) for batch in behaviour.batches(model)])
-    parts = torch.cat([resampled(batch, 3) for batch in behaviour.batches(model, tokens=8)])
-    single = torch.cat([resampled(batch, 3) for batch in behaviour.batches(model, tokens=1)])
-    assert torch.equal(whole, parts) and torch.equal(whole, single)
-    patches = torch.tensor([pair.patch for pair in behaviour.pairs])
-    assert sorted(map(tuple, whole.tolist())) == sorted(map(tuple, patches.tolist()))
-    assert not (whole == patches).all(1).any()

@@ -1,76 +1,20 @@
-"""Channels between heads: scores by hand and by theory, and what a model without one does."""
+"""Channels between heads: which one is found, and what a model without it does."""
 
 import itertools
 from typing import Any, get_args
 
 import pytest
 import torch
-from torch import Tensor
 
 from clew.changes import Update
 from clew.edits.components.remove_component import ranked, remove_component
-from clew.models import Model
-from clew.readings.heads import Product, Side, components, composition, moves, reads
+from clew.readings.heads import Side, composition, moves, reads
 from clew.readings.norms import gain_of
 from clew.sites import Weight
 from tests.models.tiny import model_of, prompts
+from tests.readings.channels import F64, dense, draw, heads
 
-F64 = torch.float64
 FAMILIES = pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "gemma3_text"])
-
-
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=F64, generator=torch.Generator().manual_seed(seed))
-
-
-def dense(product: Product) -> Tensor:
-    return product.left @ product.right
-
-
-def heads(model: Model) -> int:
-    return model.body.n_heads
-
-
-def test_a_reader_of_one_direction_by_hand() -> None:
-    e = torch.eye(4, dtype=F64)
-    writer = Product(torch.stack([3 * e[0], 4 * e[1]], 1), e[2:])  # writes e0 with 3 and e1 with 4
-    assert composition(Product(e[:, :1], e[:1]), writer) == pytest.approx(3 / 5)
-    assert components(Product(e[:, :1], e[:1]), writer).tolist() == pytest.approx([0, 3 / 5])  # the larger one first
-    assert composition(Product(e[:, :1], e[2:3]), writer) == 0
-    assert composition(Product(e[:, :1], e[:1]), Product(e[:, :1], e[2:3])) == pytest.approx(1)
-
-
-def test_factors_say_what_dense_matrices_say() -> None:
-    reader, writer = Product(draw(9, 3), draw(3, 9, seed=1)), Product(draw(9, 4, seed=2), draw(4, 9, seed=3))
-    whole = (dense(reader) @ dense(writer)).norm() / dense(reader).norm() / dense(writer).norm()
-    assert (
-        composition(reader, writer) == pytest.approx(float(whole), rel=1e-12) and 0 <= composition(reader, writer) <= 1
-    )
-    u, size, v = writer.svd
-    assert torch.allclose(u * size @ v.T, dense(writer), atol=1e-12)
-    assert float(components(reader, writer).square().sum()) == pytest.approx(float(whole) ** 2, rel=1e-12)
-
-
-@FAMILIES
-def test_what_a_head_moves_is_what_it_adds_to_the_stream(family: str) -> None:
-    """A single token attends to itself alone, so that a head's value goes straight through W_OV, up to the norms."""
-    model = model_of(family, F64)
-    body, token = model.body, torch.tensor([[5]])
-    trace = model.run(token, read=["embed", "attn.0", "attn_in.0"], logits=0)
-    x, read, added = trace["embed"][0, 0], trace["attn_in.0"][0, 0], trace["attn.0"][0, 0]
-    gain, centres = gain_of(model, model.body.norm_before("attn", 0))
-    zero = torch.zeros(1, 1, 32, dtype=F64)
-    shift = model.body.norm_before("attn", 0).forward(zero)[0, 0].detach()
-    scale = float((read - shift).norm() / (gain * (x - x.mean() if centres else x)).norm())
-    moved = torch.stack([dense(moves(model, (0, h))) for h in range(heads(model))]).sum(0) @ x * scale
-    out, value = body.linear("out.0"), body.linear("v.0")
-    constant = value.matrix() @ shift + (0 if value.bias is None else value.bias)  # shift and biases belong to no W_OV
-    constant = constant.unflatten(0, (body.n_kv_heads, -1)).repeat_interleave(heads(model) // body.n_kv_heads, 0)
-    added = added - out.matrix() @ constant.flatten() - (0 if out.bias is None else out.bias)
-    added = added - added.mean() if centres else added
-    assert torch.cosine_similarity(moved, added, dim=0) > 1 - 1e-9
-    if family != "gemma3_text":  # where a norm follows, all but its scale is folded in
-        assert torch.allclose(moved, added, rtol=1e-6, atol=1e-8)
 
 
 @FAMILIES

@@ -11,7 +11,6 @@ from clew import Circuit, Model
 from clew.methods.nodes.attribution_patching import attribution_patching
 from clew.methods.transfer import faithfulness_alignment as dfa
 from clew.methods.transfer.faithfulness_alignment import faithfulness_alignment, scrambled, source_scores
-from clew.methods.transfer.transfer_by_depth import transfer_by_depth
 from tests.planted import random_behaviour, tiny_model
 
 
@@ -95,24 +94,6 @@ def test_find_and_verify_take_a_carried_circuit() -> None:
     found = clew.find(model, behaviour, source_circuit(tiny_model("gpt_neox")), by="faithfulness_alignment", epochs=1)
     assert found.provenance["method"] == "faithfulness_alignment"
     assert clew.verify(model.components(), behaviour, found.top(3), ablation="patch")["faithfulness"].nodes == 3
-
-
-def test_by_depth_a_model_gives_itself_the_means_of_its_layers() -> None:
-    model = tiny_model("llama")
-    found = source_circuit(model)
-    moved = transfer_by_depth(model, random_behaviour(), found)
-    total = np.abs(found.score).sum()
-    for site in dfa.in_heads_and_mlps(model).dictionaries:
-        mean = found[str(site)].score.sum() / found.units[site] / total
-        assert moved[str(site)].score == pytest.approx(np.full(found.units[site], mean))
-
-
-def test_by_depth_a_layer_between_two_gets_their_mean() -> None:
-    source = source_circuit(tiny_model("llama", num_hidden_layers=2))
-    moved = transfer_by_depth(tiny_model("llama", num_hidden_layers=3), random_behaviour(), source)
-    mlps = [moved[f"mlp.{layer}"].score[0] for layer in range(3)]
-    assert mlps[1] == pytest.approx((mlps[0] + mlps[2]) / 2)
-    assert mlps[0] == pytest.approx(source["mlp.0"].score[0] / np.abs(source.score).sum())
 
 
 def test_what_cannot_be_carried_is_refused() -> None:

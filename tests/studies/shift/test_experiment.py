@@ -10,9 +10,8 @@ from clew.circuits.verdicts import Verdicts
 from clew.data.labels.confounded import Confounded
 from clew.data.labels.labelled import Labelled
 from clew.readings.probe import pooled
-from clew.studies.shift.bottleneck import concepts, nearness
 from clew.studies.shift.experiment import Experiment, by_file, by_words
-from tests.measures.labelled_model import D, embedding_model
+from tests.measures.labelled_model import embedding_model
 
 WORDS = {"on": (9.0, 9.0), "teaches": (1.0,), "heals": (-1.0,), "he": (0.0, 3.0), "she": (0.0, -3.0)} | {
     f"w{i}": (0.0, 0.0, *[float(j == i) for j in range(6)]) for i in range(6)
@@ -89,18 +88,6 @@ def test_a_judge_that_drops_nothing_leaves_the_model_as_it_is_and_says_so() -> N
     rows = {(row.of, row.measure): row.value for row in report.rows}
     assert rows["SHIFT", "worst group"] == rows["original", "worst group"] == 0.0
     assert any("dropped nothing" in note for note in report.notes)
-
-
-def test_a_keyword_is_its_last_token_less_the_mean() -> None:
-    found = concepts(MODEL, ("teaches", "heals"), "embed")
-    assert torch.equal(found, torch.eye(D)[:1].mul(torch.tensor([[1.0], [-1.0]])))
-    x = torch.zeros(1, D).index_fill(1, torch.tensor([0, 1]), 3.0)
-    assert nearness(x, found)[0].tolist() == pytest.approx([0.5**0.5, -(0.5**0.5)])
-
-
-def test_one_keyword_is_no_bottleneck() -> None:
-    with pytest.raises(ValueError, match="at least two keywords"):
-        concepts(MODEL, ("teaches",), "embed")
 
 
 def test_dictionaries_above_the_probe_are_refused() -> None:
