@@ -43,10 +43,7 @@ def parts_of(
         at = lambda x: call(x[None, None])[0, 0].double()  # noqa: E731
         shift, loud, raised, faint = at(0 * wave), at(4096 * wave), at(4096 * (wave + 1)), at(wave / 256)
         x = torch.linspace(-1, 2, len(wave), device=wave.device, dtype=wave.dtype).square()
-        x = torch.stack(
-            [x, 4096 * x]
-        )  # of two sizes, for at one alone a map that scales looks like a norm of a great eps
-        made, x, wave = torch.stack([*map(at, x)]), x.double(), wave.double()
+        made, x, wave = at(x), x.double(), wave.double()
     centres = bool(torch.allclose(loud, raised, rtol=2e-2, atol=1e-2 * float(loud.abs().max())))
     inside = wave - wave.mean() if centres else wave
     size = float(inside.square().mean())
@@ -54,8 +51,8 @@ def parts_of(
     held = gain != 0
     shrunk = float(((faint - shift)[held] / gain[held]).square().mean())  # size / 2^16 over the same plus eps
     eps = max(0.0, size / 2**16 * (1 / shrunk - 1)) if shrunk else 0.0
-    centred = x - x.mean(-1, keepdim=True) if centres else x
-    wanted = centred / (centred.square().mean(-1, keepdim=True) + eps).sqrt() * gain + shift
+    centred = x - x.mean() if centres else x
+    wanted = centred / (centred.square().mean() + eps).sqrt() * gain + shift
     loose = max(1e-4, 8 * torch.finfo(like.dtype).eps) * float(wanted.abs().max())
     if not bool(gain.isfinite().all()) or not torch.allclose(made, wanted, rtol=0, atol=loose):
         raise ValueError(f"a {type(norm).__name__} is neither a layer norm nor an RMS norm")
