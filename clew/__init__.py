@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from clew.models import Trace as Trace
     from clew.models import open_model as open  # noqa: F401  # pyright: ignore[reportUnusedImport]
     from clew.probing import Probe as Probe
+    from clew.progress import Progress as Progress
     from clew.readings.ablation import Ablation as Ablation
     from clew.readings.store import Store as Store
     from clew.readings.store import record as record
@@ -65,6 +66,7 @@ _ROOMS = {
     "clew.dictionaries": ("Dictionary",),
     "clew.models": ("EditDidNotFire", "Generation", "Model", "Trace", "open"),
     "clew.probing": ("Probe",),
+    "clew.progress": ("Progress",),
     "clew.report": ("Report",),
     "clew.sites": ("Site", "Weight", "Where"),
     "clew.stack": ("Stack",),

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from clew.circuits.circuit import Circuit
 from clew.data.text.lists import Texts
@@ -16,11 +16,14 @@ from clew.evidence import Evidence, half, is_held_out
 from clew.finder import load, names
 from clew.models import Model
 from clew.probing import Probe
+from clew.progress import Stopped, Tell
 from clew.provenance import MetAgain, leaked, prompts_used, provenance
 from clew.readings.budget import within_budget
 from clew.report import Report
 from clew.signatures import check_kinds, check_options, is_one, options_of
 from clew.stack import Stack
+
+T = TypeVar("T")
 
 
 def find(
@@ -30,6 +33,7 @@ def find(
     *,
     by: str | Callable[..., Circuit] = "integrated_gradients",
     held_out: bool | None = None,
+    progress: Tell | None = None,
     **options: Any,
 ) -> Circuit:
     """Score the units of a model by their part in a behaviour; `verify` says whether the scores hold.
@@ -40,15 +44,21 @@ def find(
         circuit: nodes to score or to wire, for methods that take one (`edges`, `exact_patching`).
         by: a file of clew/methods, or a function of the same shape.
         held_out: use the training half, so that `verify` can judge on the other; by default of a Behaviour, else all.
+        progress: told how far it is, by methods that take long; `clew.Progress()` says so on stderr, with the time left.
         options: as in the signature of the method.
 
     Returns: a Circuit of all scored nodes, with provenance; `.top(100)` makes it small.
-    Raises: ValueError naming near methods, the option that the method does not have, or what it is made for.
+    Raises: ValueError naming near methods, the option that the method does not have, or what it is made for. Stopped at
+        an interrupt of a method that learns; its `result` is the Circuit so far.
     """
     method = load("methods", by) if isinstance(by, str) else by
     used = half(behaviour, "train", held_out)
-    found, seconds = _timed("methods", method, options, model, used, circuit)
-    return found.recorded(provenance(model, used, method, options, seconds) | prompts_used(used))
+    options |= _taken(method, progress=progress)
+
+    def recorded(found: Circuit, seconds: float) -> Circuit:
+        return found.recorded(provenance(model, used, method, options, seconds) | prompts_used(used))
+
+    return _timed("methods", method, options, recorded, model, used, circuit)
 
 
 def edit(
@@ -59,7 +69,7 @@ def edit(
     held_out: bool | None = None,
     text: Windows | None = None,
     budget: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Tell | None = None,
     **options: Any,
 ) -> Stack:
     """Compute a change of a model: a steering vector, a rewritten fact, a feature taken out.
@@ -88,13 +98,15 @@ def edit(
             f"clew.data.text.windows.cut(texts, model.tokenizer) makes; a {type(text).__name__} was given"
         )
     learnt, judged = text.split(0.5) if text and budget is not None and "text" in takes else (text, text)
-    given = {"text": learnt, "progress": progress}
-    options |= {name: value for name, value in given.items() if value is not None and name in takes}
-    stack, seconds = _timed("edits", function, options, model, used)
-    if budget is not None and judged is not None:
-        stack = within_budget(model, stack, judged, budget, progress=progress)
-    record = provenance(model, used, function, options, seconds) | prompts_used(used)
-    return replace(stack, provenance={**record, **stack.provenance})
+    options |= _taken(function, text=learnt, progress=progress)
+
+    def recorded(stack: Stack, seconds: float) -> Stack:
+        if budget is not None and judged is not None:
+            stack = within_budget(model, stack, judged, budget, progress=progress)
+        record = provenance(model, used, function, options, seconds) | prompts_used(used)
+        return replace(stack, provenance={**record, **stack.provenance})
+
+    return _timed("edits", function, options, recorded, model, used)
 
 
 def verify(
@@ -104,6 +116,7 @@ def verify(
     *,
     by: str | Callable[..., Report] | None = None,
     held_out: bool | None = None,
+    progress: Tell | None = None,
     **options: Any,
 ) -> Report:
     """Measure a circuit on the behaviour's held-out half, a dictionary on text, or what an edit changed.
@@ -116,11 +129,13 @@ def verify(
         by: a file of the claim's room in clew/measures, or a function of the same shape. By default `faithfulness` for a
             circuit, `fit` for a dictionary; for edits what goes with the evidence.
         held_out: judge on the test half; by default of a Behaviour, and on all of facts, secrets and texts.
+        progress: told how far it is, by measures that take long; `clew.Progress()` says so on stderr, with the time left.
         options: as in its signature.
 
     Returns: a Report with intervals and provenance. Warns, and notes in it, where prompts that are held out were among
         those that the claim was made from, as the halves of one behaviour of two sizes are.
     Raises: ValueError naming near measures, the option that the measure does not have, or what it measures instead.
+        Stopped at an interrupt of `controls`, `curve` and `hypothesis_tests`; its `result` is the Report so far.
     """
     given: Any = Texts.of(evidence)
     name = by or claim.usual_measure or getattr(given, "shows_edits", "success")
@@ -130,12 +145,17 @@ def verify(
         given = used
     elif held_out is not None:
         options |= {"held_out": held_out}
-    report, seconds = _timed(claim.measured_in, measure, options, model, given, claim)
-    if is_held_out(given, held_out) and (said := leaked(used, claim.provenance)):
-        warnings.warn(said, MetAgain, stacklevel=2)
-        report = replace(report, notes=(*report.notes, said))
-    record = provenance(model, used, measure, options, seconds) | claim.card()
-    return replace(report, provenance={**record, **report.provenance})
+    options |= _taken(measure, progress=progress)
+
+    def recorded(report: Report, seconds: float) -> Report:
+        record = provenance(model, used, measure, options, seconds) | claim.card()
+        return replace(report, notes=(*report.notes, *notes), provenance={**record, **report.provenance})
+
+    met = leaked(used, claim.provenance) if is_held_out(given, held_out) else ""
+    notes = [met] if met else []
+    if met:
+        warnings.warn(met, MetAgain, stacklevel=2)
+    return _timed(claim.measured_in, measure, options, recorded, model, given, claim)
 
 
 def probe(model: Model, evidence: Any, *, by: str | Callable[..., Probe] = "linear", **options: Any) -> Probe:
@@ -152,15 +172,34 @@ def probe(model: Model, evidence: Any, *, by: str | Callable[..., Probe] = "line
     Raises: ValueError naming near functions, an option that it lacks, or what it is made from.
     """
     function, used = load("probes", by) if isinstance(by, str) else by, Texts.of(evidence)
-    found, seconds = _timed("probes", function, options, model, used)
-    record = provenance(model, used, function, options, seconds) | prompts_used(used)
-    return replace(found, fitted={**record, **found.fitted})
+
+    def recorded(found: Probe, seconds: float) -> Probe:
+        record = provenance(model, used, function, options, seconds) | prompts_used(used)
+        return replace(found, fitted={**record, **found.fitted})
+
+    return _timed("probes", function, options, recorded, model, used)
 
 
-def _timed(room: str, function: Any, options: dict[str, Any], model: Model, *given: object) -> tuple[Any, float]:
-    """What a function of a room makes of what is given, once that fits its signature, and the seconds it took."""
+def _taken(function: Any, **given: Any) -> dict[str, Any]:
+    """Of what is given, that which a function takes."""
+    takes = options_of(function)
+    return {name: value for name, value in given.items() if value is not None and name in takes}
+
+
+def _timed(
+    room: str, function: Any, options: dict[str, Any], recorded: Callable[[Any, float], T], model: Model, *given: object
+) -> T:
+    """What a function of a room makes of what is given, once that fits its signature, recorded with the seconds it took.
+
+    Raises: Stopped, with what there was by then, recorded likewise.
+    """
     given = tuple(one for one in given if one is not None)
     check_kinds(function, given, (load(room, name) for name in names(room)))
     check_options(function, options)
     started = time.perf_counter()
-    return function(model, *given, **options), time.perf_counter() - started
+    try:
+        found = function(model, *given, **options)
+    except Stopped as stopped:
+        stopped.result = recorded(stopped.result, time.perf_counter() - started)
+        raise
+    return recorded(found, time.perf_counter() - started)

@@ -6,8 +6,11 @@ import torch
 import clew
 from clew.data.facts.facts import Facts
 from clew.data.labels.labelled import Labelled
+from clew.data.planted import induction
 from clew.data.text.windows import cut
 from clew.dictionaries import Identity
+from clew.progress import Stopped
+from tests.conformance.shape import Interrupts, Told
 from tests.models.tiny import model_of
 from tests.planted import random_behaviour
 
@@ -103,3 +106,29 @@ def test_a_budget_is_held_on_text_that_the_edit_acts_on_and_was_not_made_from() 
     never = clew.Stack((clew.Add("resid.0", vector=loud, where=clew.Where("token", (10**6,))),))
     with pytest.raises(ValueError, match="means no position of this text"):
         clew.edit(model, facts, by=lambda model, facts: never, text=text, budget=0.1)
+
+
+def test_whoever_takes_long_is_given_the_one_to_tell_and_the_record_does_not_name_it() -> None:
+    planted, told = induction(n=4), Told()
+    view = planted.model.components()
+    circuit = clew.find(view, planted.behaviour, progress=told)
+    told.check()
+    report = clew.verify(view, planted.behaviour, circuit.top(3), progress=told)
+    told.check()
+    assert "progress" not in {*circuit.provenance["options"], *report.provenance["options"]}
+    assert clew.verify(view, planted.behaviour, circuit.top(3), by="recovery", truth=planted.circuit, progress=told)
+
+
+def test_what_there_was_before_an_interrupt_knows_where_it_comes_from() -> None:
+    planted = induction(n=8)
+    view = planted.model.components()
+    circuit = clew.find(view, planted.behaviour, positions=False)
+    with pytest.raises(Stopped) as stopped:
+        clew.verify(
+            view, planted.behaviour, circuit, by="curve", sizes=(1, 2), ablation="patch", progress=Interrupts(4)
+        )
+    made = stopped.value.result.provenance
+    assert made["method"] == "curve" and made["circuit"]["method"] == "integrated_gradients"
+    with pytest.raises(Stopped) as stopped:
+        clew.find(view, planted.behaviour, by="hard_concrete", progress=Interrupts(3))
+    assert stopped.value.result.provenance["method"] == "hard_concrete"

@@ -31,6 +31,9 @@ class Dictionary(nn.Module, ABC):
     kind: ClassVar[str]
     """The name under which a type is saved; also the name of its file."""
 
+    unit: str = "feature"
+    """What a unit is called."""
+
     exact: ClassVar[bool] = False
     """True where decode(encode(x)) is x by construction, so that there is no error node."""
 

@@ -13,6 +13,7 @@ class Identity(Dictionary):
     """The code of x is x; nothing is left over, so there is no error node."""
 
     kind = "identity"
+    unit = "neuron"
     exact = True
 
     def __init__(self, reads: Site | str, d: int, *, writes: Site | str | None = None, **meta: Any) -> None:

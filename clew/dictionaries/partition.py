@@ -28,6 +28,11 @@ class Partition(Identity):
     counts: Tensor
 
     @property
+    def unit(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """A head, or where the parts are of another site, a component."""
+        return "head" if self.reads.part == "head" else "component"
+
+    @property
     def n_units(self) -> int:
         return len(self.sizes)
 

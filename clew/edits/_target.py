@@ -6,7 +6,7 @@ and learnt by gradient so that the model goes on with the target. Only the block
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,7 @@ from clew.data.facts.facts import Fact
 from clew.edits._asked import TOKENS, Question, asked_after, at_subjects, neutral, padded
 from clew.models import Model, Trace
 from clew.models.likelihood import meeting
+from clew.progress import Tell
 from clew.sites import Site
 from clew.values import Value
 
@@ -70,7 +71,7 @@ def learn_targets(
     descent: Descent,
     *,
     as_published: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Tell | None = None,
 ) -> list[Target]:
     """δ for each fact, by Adam from 0.
 

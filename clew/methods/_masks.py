@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.circuits.circuit import Circuit
+from clew.progress import Stopped, Tell
 from clew.values import Value
 
 STRETCH = 0.1
@@ -26,8 +27,6 @@ START = 3.0
 """log_alpha at first: nearly every mask is on."""
 SHORTEST = 1e-6
 """How near to 0 and 1 the uniform draws come."""
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Called with (step, steps, numbers of the step)."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +62,6 @@ class Price(Value):
             raise ValueError(
                 f"warmup={self.warmup}, temperature={self.temperature}: give a warmup from 0 to 1 and a temperature above 0"
             )
-
-
-class Stopped(KeyboardInterrupt):
-    """An interrupted search. Nothing is lost: `circuit` is what it had learned by then."""
-
-    def __init__(self, message: str, circuit: Circuit) -> None:
-        super().__init__(message)
-        self.circuit = circuit
 
 
 class Masked(ABC):
@@ -145,7 +136,7 @@ def count(keep: float | int, items: int) -> int:
 
 
 def loop(
-    steps: int, step: Callable[[int], dict[str, float]], learned: Callable[[], Circuit], progress: Progress | None
+    steps: int, step: Callable[[int], dict[str, float]], learned: Callable[[], Circuit], progress: Tell | None
 ) -> None:
     """Call `step` so many times; the numbers it returns, "loss" among them, go to `progress`.
 
@@ -160,7 +151,7 @@ def loop(
             if progress:
                 progress(done + 1, steps, numbers)
     except KeyboardInterrupt as interrupt:
-        said = f"stopped after {done} of {steps} steps; what was learned is in `.circuit` of this exception"
+        said = f"stopped after {done} of {steps} steps; what was learned is in `.result` of this exception"
         raise Stopped(said, learned()) from interrupt
 
 
@@ -171,7 +162,7 @@ def learn(
     schedule: Schedule,
     price: Price,
     seed: int,
-    progress: Progress | None,
+    progress: Tell | None,
 ) -> tuple[Circuit, Float[Tensor, " item"]]:
     """Hard-concrete masks that keep the loss low while only `keep` items are on.
 

@@ -21,11 +21,13 @@ from torch import Tensor
 from clew.circuits.circuit import ANYWHERE, ERROR, NODE_COLUMNS, Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.models import Model, Trace
+from clew.progress import Tell
 from clew.readings.contrast import Baseline, Contrast, State
 from clew.sites import Site
 
 Gradients = Callable[[Contrast, Batch, Trace, Trace | None], dict[Site, Tensor]]
-"""d loss / d value at every site of the view, [example, seq, d], from the clean and the other run."""
+"""d loss / d value at every site of the view, [example, seq, d], from the clean and the other run. What loops within a batch
+does so over `contrast.loops`, so that progress is told of its steps."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,12 @@ def score_nodes(
     positions: bool | None,
     seed: int,
     skip: int = 0,
+    progress: Tell | None = None,
 ) -> Circuit:
     """Mean effect of every node over the behaviour's examples, as a circuit of all nodes that have one."""
-    contrast = Contrast(model, behaviour, baseline, seed=seed)
+    contrast = Contrast(model, behaviour, baseline, seed=seed, progress=progress)
     mean = Mean(contrast, positions, skip)
-    for batch in contrast.batches:
+    for batch in contrast.loops.over(contrast.batches):
         clean, other = clean_run(contrast, batch), contrast.other(batch)
         grads = gradients(contrast, batch, clean, other)
         for site in model.dictionaries:

@@ -84,6 +84,12 @@ class Model:
         """A hash of each dictionary of this view, by the site it writes; hashed once, for it reads every value."""
         return {str(site): dictionary.fingerprint for site, dictionary in self.dictionaries.items()}
 
+    @property
+    def units(self) -> str:
+        """What the units of this view are called: features, neurons, heads, components; units where they are mixed."""
+        kinds = {dictionary.unit for dictionary in self.dictionaries.values()}
+        return f"{'component' if kinds == {'head', 'component'} else kinds.pop() if len(kinds) == 1 else 'unit'}s"
+
     def sites(self, *parts: str) -> list[Site]:
         """All sites of these parts (of every part without arguments), in forward order."""
         return [s for s in self.body.taps if not parts or s.part in parts]

@@ -10,6 +10,7 @@ from clew.changes import ActivationEdit
 from clew.data.text.windows import Windows
 from clew.models import Model
 from clew.models.likelihood import tokens_at_once
+from clew.progress import Tell
 from clew.readings.likelihood import idle, next_tokens, predictions
 from clew.stack import Stack
 
@@ -33,7 +34,7 @@ def within_budget(
     windows: Windows,
     budget: float,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Tell | None = None,
 ) -> Stack:
     """The stack as it is, or scaled down until the loss on a text rises by at most a relative `budget`.
 

@@ -21,6 +21,7 @@ from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.dictionaries import Dictionary
 from clew.models import Model, Trace
 from clew.models.graph.components import Components
+from clew.progress import Loops, Tell
 from clew.readings.means import Means
 from clew.scale.budget import at_once
 from clew.sites import Site
@@ -137,7 +138,15 @@ def input_baseline(behaviour: Behaviour, baseline: Baseline | None) -> Baseline:
 class Contrast:
     """Gives, batch by batch, the clean trace and the other state of each site."""
 
-    def __init__(self, model: Model, behaviour: Behaviour, baseline: Baseline | None = None, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: Model,
+        behaviour: Behaviour,
+        baseline: Baseline | None = None,
+        *,
+        seed: int = 0,
+        progress: Tell | None = None,
+    ) -> None:
         has_patches = all(p.patch is not None for p in behaviour.pairs)
         self.baseline: Baseline = baseline or ("patch" if has_patches else "zero")
         if self.baseline not in ("patch", "zero", "mean", "resample"):
@@ -146,7 +155,7 @@ class Contrast:
             raise ValueError(
                 f"{behaviour.name} has prompts without a patch; choose baseline='zero', 'mean' or 'resample'"
             )
-        self.model, self.behaviour, self.seed = model, behaviour, seed
+        self.model, self.behaviour, self.seed, self.loops = model, behaviour, seed, Loops(progress)
         self.sites = read_sites(model)
         self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
         self._mean = mean_states(model, behaviour, of="clean") if self.baseline == "mean" else None

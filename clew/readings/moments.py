@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from clew.data.text.windows import Windows
 from clew.files import cache_folder, parse_json, spared
 from clew.models import Model
 from clew.models.likelihood import meeting
+from clew.progress import Tell
 from clew.sites import Site, Weight
 from clew.tensors import check_finite, check_floats, read_tensors, write_tensors
 
@@ -130,7 +131,7 @@ def second_moment(
     least: float = 10.0,
     cache: bool = True,
     tokens: int = 2048,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Tell | None = None,
 ) -> dict[Weight, Moment]:
     """C = E[k kᵀ] of the input k of each weight, over the positions of a text that count.
 
@@ -200,7 +201,7 @@ def _collect(
     abouts: Mapping[Site, dict[str, Any]],
     tokens: int,
     cache: bool,
-    progress: Callable[[int, int], None] | None,
+    progress: Tell | None,
 ) -> dict[Site, Moment]:
     """One pass over the text; with the cache, from where an earlier one was stopped."""
     on = torch.device("cpu") if model.device.type == "mps" else model.device  # which has no float64

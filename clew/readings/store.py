@@ -10,7 +10,7 @@ from __future__ import annotations
 # torch and transformers leave arguments of their methods without a type:
 # pyright: reportUnknownMemberType=false
 import json
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from torch import Tensor
 from clew.data.text.windows import Windows, cut
 from clew.files import read_json, write_json
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.source import ROUND, checked_sites, harvest, permutation, place, shared_rounds
 from clew.sites import Site
 from clew.tensors import Tensors, open_tensors, write_tensors
@@ -171,7 +172,7 @@ def record(
     shard: int = 8192,
     rank: int | None = None,
     world: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Tell | None = None,
 ) -> Store:
     """Run texts once and keep what flows at the sites.
 
@@ -253,7 +254,7 @@ def _write(
     folder: Path,
     dtype: Dtype,
     batch: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Tell | None,
 ) -> None:
     """Make the shards that are missing; the disk writes one while the model runs the next."""
     done, wanted = 0, sum(some.tokens for _, some in shards)

@@ -9,7 +9,7 @@ starts at the block below which nothing is restored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ from clew.changes import ActivationEdit, Set
 from clew.data.facts.facts import Fact, Facts, answer_ids, subject_last
 from clew.data.facts.spans import token_of
 from clew.models import Model, Trace
+from clew.progress import Tell
 from clew.sites import Site
 
 PLACES = ("subject", "last")
@@ -54,7 +55,7 @@ def trace_facts(
     noise: float = 3.0,
     samples: int = 10,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Tell | None = None,
 ) -> Effects:
     """Effects of every layer, for each fact. Costs about one forward of `samples` x 2 prompts per layer and part.
 

@@ -18,6 +18,7 @@ from clew.changes import Update
 from clew.models.model import Model
 from clew.models.state import state
 from clew.models.weights import logits_with
+from clew.progress import Tell
 from clew.sites import Weight
 
 
@@ -42,7 +43,7 @@ def tune(
     lr: float = 1e-3,
     weight_decay: float = 0.0,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Tell | None = None,
 ) -> tuple[list[Update], list[float]]:
     """Learn updates of some weights that make a loss small.
 

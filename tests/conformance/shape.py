@@ -73,3 +73,31 @@ def check_untouched(module: torch.nn.Module, before: dict[str, torch.Tensor]) ->
     assert not any(p.requires_grad and p.grad is not None for p in module.parameters())
     after = module.state_dict()
     assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in before)
+
+
+class Told:
+    """What a long computation told of itself."""
+
+    def __init__(self) -> None:
+        self.shares: list[float] = []
+
+    def __call__(self, done: int, of: int, numbers: object = None, /) -> None:
+        self.shares.append(done / of)
+
+    def check(self) -> None:
+        """It grew, step by step, to the whole; each of several phases did."""
+        assert self.shares and self.shares[-1] == 1 and all(0 <= share <= 1 for share in self.shares)
+        falls = [i for i in range(1, len(self.shares)) if self.shares[i] < self.shares[i - 1]]
+        assert all(self.shares[i - 1] == 1 for i in falls), self.shares
+
+
+class Interrupts:
+    """Whoever tells it how far it is for the n-th time is interrupted, as by Ctrl-C."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def __call__(self, done: int, of: int, numbers: object = None, /) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from clew.data.planted._compile import Planted
 from clew.measures.circuits.hypothesis_tests import Minimality
 from clew.methods.nodes.attribution_patching import attribution_patching
 from clew.report import Report
-from tests.conformance.shape import bits, check_signature, check_untouched, check_words
+from tests.conformance.shape import Told, bits, check_signature, check_untouched, check_words
 
 CLAIMS = {"measures.circuits": "circuit", "measures.dictionaries": "dictionary", "measures.edits": "stack"}
 MEASURES = [(room, name) for room in CLAIMS for name in finder.names(room)]
@@ -48,16 +48,29 @@ def test_its_signature_has_the_shape_of_the_room(room, name):
     check_words(measure, room, "seed")
 
 
-@pytest.mark.parametrize("name", [n for n in finder.names("measures.circuits") if n not in NEED_MORE])
-def test_the_same_twice_and_nothing_left_behind(name):
-    measure, view, module = (
-        finder.load("measures.circuits", name),
-        planted().model.components(),
-        planted().model.body.module,
-    )
-    before, known = bits(module), inspect.signature(measure).parameters
+def measured(name: str, **more: object) -> Report:
+    """A report on the five strongest components of the planted model."""
+    measure, view = finder.load("measures.circuits", name), planted().model.components()
+    known = inspect.signature(measure).parameters
     given = {option: value for option, value in {**QUICK, "truth": planted().circuit}.items() if option in known}
     circuit = attribution_patching(view, planted().behaviour, positions=False).top(5)
-    one, two = (measure(view, planted().behaviour, circuit, **given) for _ in range(2))
+    return measure(view, planted().behaviour, circuit, **given, **more)
+
+
+QUICKLY = [n for n in finder.names("measures.circuits") if n not in NEED_MORE]
+
+
+@pytest.mark.parametrize("name", QUICKLY)
+def test_the_same_twice_and_nothing_left_behind(name):
+    module = planted().model.body.module
+    before = bits(module)
+    one, two = measured(name), measured(name)
     assert str(one.rows) == str(two.rows) and one.rows and one.title
     check_untouched(module, before)
+
+
+@pytest.mark.parametrize("name", [n for n in QUICKLY if n != "recovery"])
+def test_it_tells_how_far_it_is(name):
+    told = Told()
+    measured(name, progress=told)
+    told.check()

@@ -15,13 +15,17 @@ from clew.data.behaviours.behaviour import Behaviour
 from clew.data.planted import induction
 from clew.data.planted._compile import Planted
 from clew.measures.circuits.recovery import recovery
-from tests.conformance.shape import bits, check_signature, check_source, check_untouched, check_words
+from tests.conformance.shape import Told, bits, check_signature, check_source, check_untouched, check_words
 
 METHODS = finder.names("methods")
 ELSEWHERE = ("transfer_by_depth",)
 """Not published: a control of ours for one that is."""
 SHORT = {"steps": 3, "keep": 9, "positions": False, "objective": None, "threshold": 0.001}
 """Options under which what learns or sweeps is quick on a planted model; each is given to those that have it."""
+
+
+def takes(name: str) -> set[str]:
+    return set(inspect.signature(finder.load("methods", name)).parameters)
 
 
 def usual(name: str) -> bool:
@@ -40,7 +44,7 @@ def planted() -> Planted:
     return induction(n=6)
 
 
-def found(name: str) -> tuple[Any, Circuit]:
+def found(name: str, **more: Any) -> tuple[Any, Circuit]:
     """The view it was run on, and what it found."""
     method = finder.load("methods", name)
     known = inspect.signature(method).parameters
@@ -49,7 +53,7 @@ def found(name: str) -> tuple[Any, Circuit]:
     units = ranked(method)
     view = planted().model if EDGES in units else planted().model.heads() if "components" not in units else None
     view = view or planted().model.components()
-    return view, method(view, planted().behaviour, **given)
+    return view, method(view, planted().behaviour, **given, **more)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -77,3 +81,16 @@ def test_the_same_twice_nothing_left_behind_and_the_truth_on_top(name):
     wanted = "edges" if len(first.weight) else "nodes"
     rows = recovery(view, planted().behaviour, first, truth=planted().circuit).rows
     assert next(r.value for r in rows if r.measure == "AUROC" and r.of == wanted) > 0.5
+
+
+@pytest.mark.parametrize("name", [name for name in RUN if "progress" in takes(name)])
+def test_it_tells_how_far_it_is(name):
+    told = Told()
+    found(name, progress=told)
+    told.check()
+
+
+def test_what_takes_a_run_for_every_part_tells_how_far_it_is():
+    assert {"integrated_gradients", "exact_patching", "edges", "exact_edge_patching", "acdc"} <= {
+        name for name in METHODS if "progress" in takes(name)
+    }

@@ -12,7 +12,6 @@ from clew.methods._masks import (
     Masked,
     Price,
     Schedule,
-    Stopped,
     chance_on,
     count,
     hard_concrete_sample,
@@ -20,6 +19,7 @@ from clew.methods._masks import (
     loop,
     settled,
 )
+from clew.progress import Stopped
 from clew.sites import Site
 from clew.studies.comparison.searches import Search
 
@@ -116,7 +116,7 @@ def test_an_interrupt_keeps_what_was_learned() -> None:
 
     with pytest.raises(KeyboardInterrupt, match="after 59 of 200 steps") as stopped:
         learn(Worths([5.0, 0.0, 0.0, 0.0]), keep=1, progress=stop, **DEFAULTS)
-    assert isinstance(stopped.value, Stopped) and stopped.value.circuit.top(1).unit.tolist() == [0]
+    assert isinstance(stopped.value, Stopped) and stopped.value.result.top(1).unit.tolist() == [0]
 
 
 def test_a_loss_that_is_no_number_is_refused() -> None:

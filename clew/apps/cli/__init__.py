@@ -2,7 +2,8 @@
 
 The folder is the menu: every file holds one function of the file's name, and its signature is its options. Other
 packages add commands by entry points of "clew.apps.cli".
-Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 the user can mend it, 2 usage, 130 interrupted.
+Results go to stdout, everything else to stderr, which with --quiet gets errors alone.
+Exit codes: 0 done, 1 the user can mend it, 2 usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from clew.apps.cli._options import with_options
+from clew.apps.cli._terminal import quiet
 from clew.finder import functions, load, names
 from clew.version import VERSION
 
@@ -31,8 +33,10 @@ def main(tokens: Sequence[str] | None = None) -> None:
 def run(tokens: list[str]) -> int:
     """Run one command; its exit code."""
     stderr = Console(stderr=True, highlight=False)
+    words = [token for token in tokens if token != "--quiet"]
+    before = quiet.set(len(words) < len(tokens))
     try:
-        menu(tokens)(tokens, error_console=stderr, exit_on_error=False, result_action="return_value")
+        menu(words)(words, error_console=stderr, exit_on_error=False, result_action="return_value")
     except CycloptsError:
         return 2  # cyclopts has said what is wrong with the usage
     except KeyboardInterrupt:
@@ -46,6 +50,8 @@ def run(tokens: list[str]) -> int:
             raise
         stderr.print(f"clew: {_sentence(error)}", markup=False, soft_wrap=True)
         return 1
+    finally:
+        quiet.reset(before)
     return 0
 
 
@@ -53,7 +59,8 @@ def menu(tokens: Sequence[str] = ()) -> App:
     """The commands; the one that `tokens` calls also takes the options of the method or measure it names."""
     app = App(
         name="clew",
-        help="Follow the thread through a language model: find the features behind a behaviour, verify, name, edit.",
+        help="Follow the thread through a language model: find the features behind a behaviour, verify, name, edit.\n\n"
+        "Any command takes --quiet, which leaves on stderr nothing but errors.",
         version=VERSION,
         default_parameter=None,
         suppress_keyboard_interrupt=False,

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from inspect import signature
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress as Spinner
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from clew.progress import NOTHING, Progress, Tell
 
 Json = Annotated[bool, Parameter(negative="", show_default=False, help="Write JSON, and nothing else, to stdout.")]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Several = Parameter(consume_multiple=True, negative="", show_default=False)
+quiet = ContextVar("quiet", default=False)
+"""Whether nothing but results and errors is said."""
 
 
 def say(text: str, value: Any, json_wanted: bool) -> None:
@@ -32,7 +31,8 @@ def say(text: str, value: Any, json_wanted: bool) -> None:
 
 def aside(text: str) -> None:
     """A remark for people, on stderr."""
-    Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
+    if not quiet.get():
+        Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -46,17 +46,36 @@ def working(what: str) -> Iterator[None]:
     """A spinner and a clock on stderr while the block runs; a terminal only."""
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        progress.add_task(what, total=None)
+    hidden = quiet.get() or not console.is_terminal
+    with Spinner(*columns, console=console, transient=True, disable=hidden) as spinner:
+        spinner.add_task(what, total=None)
         yield
 
 
 @contextmanager
-def bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, in a terminal only; yields what moves it."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    columns = (*columns, TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, of: progress.update(task, completed=done, total=of)
+def telling(what: str) -> Iterator[Tell]:
+    """What a long computation in the block tells how far it is: a line on stderr with the time left, unless quiet."""
+    if quiet.get():
+        yield unheard
+        return
+    progress = Progress(what)
+    progress(0, 1)
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+@contextmanager
+def following(what: str, function: Callable[..., Any]) -> Iterator[dict[str, Any]]:
+    """Options for a function called in the block: `progress`, if it takes that; while one runs that does not, a spinner."""
+    if "progress" not in signature(function).parameters:
+        with working(what):
+            yield {}
+    else:
+        with telling(what) as tell:
+            yield {"progress": tell}
+
+
+def unheard(done: int, of: int, numbers: Mapping[str, float] = NOTHING, /) -> None:
+    """Told, and not said."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from clew.apps.cli._groups import Asked, Machine, unfolded
-from clew.apps.cli._terminal import Json, Several, aside, say
+from clew.apps.cli._terminal import Json, Several, aside, quiet, say
 
 PLANTED = "planted/"
 
@@ -194,11 +194,12 @@ def _told(of: int) -> Iterator[Any]:
 
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("searches"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    hidden = quiet.get() or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task("searches", total=of)
 
         def tell(job: str, result: str) -> None:
             progress.advance(task)
-            console.print(f"{job}: {result}", markup=False, soft_wrap=True)
+            aside(f"{job}: {result}")
 
         yield tell

@@ -8,10 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-from clew.apps.cli._terminal import Json, aside, say
+from clew.apps.cli._terminal import Json, aside, say, telling
 
 SIZES = (10, 30, 100, 300, 1000)
 
@@ -63,16 +60,16 @@ def demo(
         view, neurons = opened.through(*dictionaries), opened.neurons(*sites)
     with steps.take(f"prompts of {behaviour}"):
         task = clew.Behaviour.load(behaviour, model=opened, n=4 * examples).filter(opened).first(examples)
-    with steps.take("circuit of features, by integrated gradients"):
-        found = clew.find(view, task)
-    with steps.take("circuit of neurons, the same way"):
-        found_neurons = clew.find(neurons, task)
-    with steps.take("faithfulness on held-out prompts"):
-        report = clew.verify(view, task, found, by="curve", sizes=SIZES, of="features", random=2)
-        report += clew.verify(neurons, task, found_neurons, by="curve", sizes=SIZES, of="neurons", random=0)
-    with steps.take("edges of the 60 strongest nodes"):
-        circuit = clew.find(view, task, found.top(60), by="edges", examples=8)
-        circuit = with_predicted_effects(view, task.train, circuit)
+    with steps.take("circuit of features, by integrated gradients") as tell:
+        found = clew.find(view, task, progress=tell)
+    with steps.take("circuit of neurons, the same way") as tell:
+        found_neurons = clew.find(neurons, task, progress=tell)
+    with steps.take("faithfulness on held-out prompts") as tell:
+        report = clew.verify(view, task, found, by="curve", sizes=SIZES, random=2, progress=tell)
+        report += clew.verify(neurons, task, found_neurons, by="curve", sizes=SIZES, random=0, progress=tell)
+    with steps.take("edges of the 60 strongest nodes") as tell:
+        circuit = clew.find(view, task, found.top(60), by="edges", examples=8, progress=tell)
+        circuit = with_predicted_effects(view, task.train, circuit, progress=tell)
     with steps.take("what the units fire on"):
         texts = read_texts(text) if text else wikipedia_leads()
         circuit = top_tokens(view, circuit, texts, tokens=4_000)
@@ -112,11 +109,9 @@ def dictionaries_for(model: Any, sites: list[str], text: Path | None, tokens: in
         sites=sites,
         to=folder / "store",
         dtype="int8",
-        progress=lambda *n: tell("recording activations", *n),
+        progress=tell,
     )
-    return clew.train(
-        store, plans, to=folder, steps=400, progress=lambda step, of, _: tell("learning dictionaries", step, of)
-    )
+    return clew.train(store, plans, to=folder, steps=400, progress=tell)
 
 
 def sites_for(model: Any) -> list[str]:
@@ -128,20 +123,13 @@ class Steps:
     """Says on stderr what is being done and, when it is done, how long it took."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def take(self, what: str) -> Iterator[Any]:
-        """Time a step; yields a function (what, done, of) that moves its bar."""
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        """Time a step; yields what it tells how far it is."""
         started = time.perf_counter()
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            task = progress.add_task(what, total=None)
-
-            def tell(part: str, done: int, of: int) -> None:
-                progress.update(task, description=part, completed=done, total=of)
-
+        with telling(what) as tell:
             yield tell
         self.seconds[what] = round(time.perf_counter() - started, 1)
-        self.console.print(f"  {self.seconds[what]:7.1f} s  {what}", markup=False)
+        aside(f"  {self.seconds[what]:7.1f} s  {what}")

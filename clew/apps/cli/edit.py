@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ from cyclopts import Parameter
 from clew.apps.cli._evidence import Evidence, Text, Way, as_evidence, only_one, stack_of
 from clew.apps.cli._groups import Asked, Machine, View, unfolded
 from clew.apps.cli._options import options_of
-from clew.apps.cli._terminal import Json, Several, aside, bar, say, working
+from clew.apps.cli._terminal import Json, Several, aside, following, say
 
 
 @as_evidence
@@ -177,15 +176,13 @@ def _circuit(path: Path, _: Any) -> Any:
 
 
 def _computed(view: Any, evidence: Any, by: str, ordinary: Ordinary, options: dict[str, Any], what: str) -> Any:
-    """The edit, with a bar where it can tell how far it is."""
+    """The edit, saying how far it is where it can tell."""
     import clew
     from clew.finder import load
 
     windows = ordinary.windows(view) if ordinary.text else None
-    tells = ordinary.budget is not None or "progress" in signature(load("edits", by)).parameters
-    with (bar if tells else working)(what) as tell:
-        options |= {"progress": tell} if tells else {}
-        return clew.edit(view, evidence, by=by, text=windows, budget=ordinary.budget, **options)
+    with following(what, clew.edit if ordinary.budget is not None else load("edits", by)) as told:
+        return clew.edit(view, evidence, by=by, text=windows, budget=ordinary.budget, **options, **told)
 
 
 def _tried(before: Any, after: Any, prompt: str, length: int) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from clew.apps.cli._groups import Asked, Machine, View, unfolded
 from clew.apps.cli._options import options_of
-from clew.apps.cli._terminal import Flag, Json, aside, say, working
+from clew.apps.cli._terminal import Flag, Json, aside, following, say, telling
+from clew.progress import Stopped
 
 
 @unfolded
@@ -95,18 +96,26 @@ def find(
     seen = view.open(model, machine)
     import clew
     from clew.evidence import half
+    from clew.finder import load
     from clew.measures.circuits.predicted_effects import with_predicted_effects
 
     task, held_out = asked.behaviour(behaviour, seen), not asked.all_examples
-    with working(f"{by.replace('_', ' ')} on {behaviour}"):
-        found = clew.find(seen, task, nodes, by=by, held_out=held_out, **options)
-        if len(found.weight):
-            found = with_predicted_effects(seen, half(task, "train", held_out), found, nodes=tried)
+    stopped = None
+    with following(f"{by.replace('_', ' ')} on {behaviour}", load("methods", by)) as told:
+        try:
+            found = clew.find(seen, task, nodes, by=by, held_out=held_out, **options, **told)
+        except Stopped as caught:  # what it had learned by then is kept as it is
+            found, stopped, tried = caught.result, caught, 0
+    if len(found.weight) and tried:
+        with telling("trying what it predicts") as tell:
+            found = with_predicted_effects(seen, half(task, "train", held_out), found, nodes=tried, progress=tell)
     found = choose(found)
     found.save(out)
     shown, value = _summary(found)
     text = f"{len(found)} nodes and {len(found.weight)} edges, saved as {out}\n{shown}".rstrip()
     say(text, {**value, "circuit": str(out)}, json)
+    if stopped:
+        raise stopped
     if not json:
         words = ["clew verify", model, behaviour, str(out), *view.typed(), *asked.typed()]
         aside(f"next: {' '.join(words)}, or clew show {out}")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from clew.apps.cli._evidence import named_texts
 from clew.apps.cli._groups import Machine, unfolded
-from clew.apps.cli._terminal import Flag, Json, Several, aside, bar, say, working
+from clew.apps.cli._terminal import Flag, Json, Several, aside, say, telling, working
 
 
 @unfolded
@@ -124,7 +124,7 @@ def record(
     with working("reading and cutting the text"):
         windows = cut(read.read(texts), opened.tokenizer, tokens)
     try:
-        with bar(f"recording {len(chosen)} sites") as tell:
+        with telling(f"recording {len(chosen)} sites") as tell:
             store = recorded(opened, windows, sites=chosen, to=to, dtype=dtype, batch=running.batch, progress=tell)
     except KeyboardInterrupt:
         aside(f"what is done stays in {to}; the same command goes on where it stopped")

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 from clew.apps.cli._evidence import Text
 from clew.apps.cli._groups import Machine, unfolded
 from clew.apps.cli._options import options_of
-from clew.apps.cli._terminal import Json, Several, aside, bar, say
+from clew.apps.cli._terminal import Json, Several, aside, say, telling
+from clew.progress import NOTHING
 
 
 @unfolded
@@ -120,12 +121,11 @@ def train(
     plans = plans or wanted.crossed(by, sites, options)
     first = not int(os.environ.get("RANK", "0"))
     tracks = [tracker(name, to.name) for name in log] if first else []
-    with bar(f"learning {len(plans)} dictionaries") as tell:
+    with telling(f"learning {len(plans)} dictionaries") as tell:
 
-        def told(step: int, of: int, numbers: dict[str, float]) -> None:
-            tell(step, of)
-            for track in tracks:
-                track(step, of, numbers)
+        def told(step: int, of: int, numbers: Mapping[str, float] = NOTHING, /) -> None:
+            for one in (tell, *tracks):
+                one(step, of, numbers)
 
         try:
             made = clew.train(held, plans, to=to, steps=steps, device=device, progress=told, **asdict(loop))

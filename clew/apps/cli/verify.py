@@ -12,8 +12,9 @@ from typing import Annotated, Any
 from clew.apps.cli._evidence import Evidence, Text, as_evidence, labelled_texts, only_one, stack_of, usual_windows
 from clew.apps.cli._groups import Asked, Machine, View, unfolded
 from clew.apps.cli._options import given, options_of
-from clew.apps.cli._terminal import Flag, Json, Several, aside, say, working
+from clew.apps.cli._terminal import Flag, Json, Several, aside, following, say
 from clew.files import write_json, write_text
+from clew.progress import Stopped
 
 USUAL = {
     "--dictionary": "fit",
@@ -151,26 +152,31 @@ def verify(
         options |= {"other": Circuit.load(claim.other)} if claim.other else {}
         seen = view.open(model, machine)
         task = asked.behaviour(behaviour, seen)
-        with working(f"{by.replace('_', ' ')} of {circuit} on {behaviour}"):
-            report = _measured(seen, task, nodes, by=by, **options)
+        said = f"{by.replace('_', ' ')} of {circuit} on {behaviour}"
+        try:
+            report = _measured(said, seen, task, nodes, by=by, **options)
+        except Stopped as stopped:
+            written.say(str(stopped.result), stopped.result.to_json())
+            raise
         written.say(str(report), report.to_json())
 
 
 def _edits(seen: Any, paths: Sequence[Path], by: str, on: Callable[[Any], Any], options: dict[str, Any]) -> Any:
     """The report on edits, measured on what `on` makes for the model."""
     evidence, stack = on(seen), stack_of(paths, seen)
-    with working(f"{by.replace('_', ' ')} of {stack.name or 'the edits'}"):
-        return _measured(seen, evidence, stack, by=by, **options)
+    said = f"{by.replace('_', ' ')} of {stack.name or 'the edits'}"
+    return _measured(said, seen, evidence, stack, by=by, **options)
 
 
-def _measured(*given: Any, **options: Any) -> Any:
+def _measured(said: str, model: Any, evidence: Any, claim: Any, *, by: str, **options: Any) -> Any:
     """What `verify` reports; the notes that are printed say what it would also warn of."""
     import clew
+    from clew.finder import load
     from clew.provenance import MetAgain
 
-    with warnings.catch_warnings():
+    with following(said, load(claim.measured_in, by)) as told, warnings.catch_warnings():
         warnings.simplefilter("ignore", MetAgain)
-        return clew.verify(*given, **options)
+        return clew.verify(model, evidence, claim, by=by, **options, **told)
 
 
 def _dictionaries(seen: Any, claim: Claim, by: str, text: Text, options: dict[str, Any]) -> dict[str, Any]:
@@ -187,8 +193,8 @@ def _dictionaries(seen: Any, claim: Claim, by: str, text: Text, options: dict[st
             continue
         name = f"{one.writes} {one.kind} {one.n_units}"
         name = name if name not in reports else f"{name} ({one.fingerprint})"
-        with working(f"{by.replace('_', ' ')} of {name}"):
-            reports[name] = _measured(seen, on, one, by=by, **options)
+        said = f"{by.replace('_', ' ')} of {name}"
+        reports[name] = _measured(said, seen, on, one, by=by, **options)
     return reports
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor
 
 from clew.data.text.windows import Windows
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.moments import second_moment
 from clew.sites import Weight
 
@@ -21,7 +22,7 @@ def priors(
     text: Windows | None,
     *,
     shrink: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Tell | None = None,
 ) -> tuple[Prior, str]:
     """The second moment of what each weight reads on a text, and a sentence that says so; the identity without a text."""
     if text is None:

@@ -12,7 +12,7 @@ where theirs is one number for a model; weight decay and the stop are as in `_ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -29,6 +29,7 @@ from clew.edits._target import Descent, learn_targets, nothing_to_write
 from clew.edits.facts._layers import suggest_layers
 from clew.edits.facts._prior import priors
 from clew.models import Model
+from clew.progress import Tell
 from clew.sites import Site, Weight
 from clew.stack import Stack
 
@@ -47,7 +48,7 @@ def memit(
     descent: Descent = PUBLISHED,
     faithful: bool = False,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Tell | None = None,
 ) -> Stack:
     """An update of each layer's output projection that rewrites all facts together, whatever their order.
 

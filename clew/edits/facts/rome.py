@@ -12,7 +12,6 @@ moment is shrunk.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -29,6 +28,7 @@ from clew.edits.facts._layers import suggest_layers
 from clew.edits.facts._prior import priors
 from clew.models import Model
 from clew.models.weights import Linear
+from clew.progress import Tell
 from clew.sites import Weight
 from clew.stack import Stack
 
@@ -47,7 +47,7 @@ def rome(
     descent: Descent = USUAL,
     faithful: bool = False,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Tell | None = None,
 ) -> Stack:
     """An update of rank one for each fact; several facts one after the other, each on the model with the updates before it.
 

@@ -13,6 +13,7 @@ from clew.measures.circuits._trial import Trial
 from clew.models import Model
 from clew.models.graph.components import Components
 from clew.models.graph.paths import Paths
+from clew.progress import Tell
 from clew.readings.contrast import edge_tokens
 
 
@@ -26,7 +27,16 @@ class EdgeTrial(Trial):
 
     unit = "edge"
 
-    def __init__(self, model: Model, behaviour: Behaviour, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: Model,
+        behaviour: Behaviour,
+        *,
+        seed: int = 0,
+        progress: Tell | None = None,
+        circuits: int = 0,
+    ) -> None:
+        """Args: circuits: how many will be measured, for `progress`."""
         if behaviour.baseline != "patch":
             raise ValueError(
                 f"{behaviour.name} has no patch prompts, and edges outside a circuit read those; give pairs with a patch"
@@ -34,10 +44,10 @@ class EdgeTrial(Trial):
         self.model, self.behaviour, self.seed = model, behaviour, seed
         self.graph = Components(model.body)
         self.batches = list(behaviour.batches(model, tokens=edge_tokens(self.graph)))
-        self.forwards = 1
+        self.progress, self.expected = progress, 2 + circuits
         self._paths: list[Paths] = []
         empty: list[Tensor] = []
-        for batch in self.batches:
+        for batch in self.over(self.batches):
             assert batch.patch is not None
             reads = [*self.graph.source_sites, *behaviour.needs.reads]
             run = model.run(batch.patch, read=reads, logits=1)
@@ -57,10 +67,9 @@ class EdgeTrial(Trial):
     def metric(self, keep: Bool[Tensor, "source reader"]) -> np.ndarray:
         """Metric of every prompt with these edges in place."""
         values: list[Tensor] = []
-        for batch, paths in zip(self.batches, self._paths, strict=True):
+        for batch, paths in self.over(list(zip(self.batches, self._paths, strict=True))):
             run = paths.run(batch.clean, keep, read=self.behaviour.needs.reads)
             values.append(self.behaviour.measured(run, batch).detach())
-        self.forwards += 1
         return torch.cat(values).cpu().double().numpy()
 
     def circuit_metric(self, circuit: Circuit, *, complement: bool = False) -> np.ndarray:

@@ -17,6 +17,7 @@ from clew.circuits.circuit import ANYWHERE, ERROR, Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.measures.circuits._trial import Trial
 from clew.models import Model, Trace
+from clew.progress import Tell
 from clew.readings.ablation import Ablation
 from clew.readings.contrast import batch_tokens, check_fits, mean_states, read_sites, resampled, state
 from clew.sites import Site
@@ -30,11 +31,22 @@ class NodeTrial(Trial):
 
     unit = "node"
 
-    def __init__(self, model: Model, behaviour: Behaviour, ablation: Ablation, *, seed: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        behaviour: Behaviour,
+        ablation: Ablation,
+        *,
+        seed: int,
+        progress: Tell | None = None,
+        circuits: int = 0,
+    ) -> None:
+        """Args: circuits: how many will be measured, for `progress`."""
         self.kind = ablation.kind_for(behaviour)
         if self.kind == "patch" and behaviour.baseline != "patch":
             raise ValueError(f"{behaviour.name} has no patch prompts; choose ablation='mean', 'zero' or 'resample'")
         self.model, self.behaviour, self.ablation, self.seed = model, behaviour, ablation, seed
+        self.progress, self.expected = progress, 2 + circuits
         start, constants = ablation.start, ablation.constants
         self.sites = [s for s in model.dictionaries if s.layer is None or s.layer >= start if s.part != "embed"]
         if not self.sites:
@@ -106,12 +118,11 @@ class NodeTrial(Trial):
     def metric(self, keep: Callable[[Site, int, int], Tensor] | None) -> np.ndarray:
         """Metric of every prompt with all nodes ablated but those that `keep(site, n_units, seq)`, [seq, unit + 1], holds."""
         values: list[Tensor] = []
-        for batch, other in zip(self.batches, self.other, strict=True):
+        for batch, other in self.over(list(zip(self.batches, self.other, strict=True))):
             edits = [] if keep is None else list(self._edits(batch, other, keep))
             reads = self.behaviour.needs.reads
             run = self.model.run(batch.clean, read=reads, edits=edits, logits=1)
             values.append(self.behaviour.measured(run, batch).detach())
-        self.forwards += 1
         return torch.cat(values).cpu().double().numpy()
 
     def _edits(

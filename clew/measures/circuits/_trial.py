@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
+from clew.progress import Tell
 from clew.report import Row, bootstrap
+
+T = TypeVar("T")
 
 
 class Trial(ABC):
@@ -27,6 +31,18 @@ class Trial(ABC):
     """What it ablates: "node" or "edge"."""
     forwards: int = 0
     """Forwards spent so far, in passes over all prompts."""
+    progress: Tell | None = None
+    expected: int = 2
+    """How many forwards there will be, the two of the ends among them: what `progress` is told of."""
+
+    def over(self, batches: Collection[T]) -> Iterator[T]:
+        """The batches of one forward, telling how far the trial is after each."""
+        n = len(batches)
+        for done, batch in enumerate(batches, self.forwards * n + 1):
+            yield batch
+            if self.progress:
+                self.progress(done, max(done, self.expected * n))
+        self.forwards += 1
 
     @property
     @abstractmethod
@@ -77,7 +93,7 @@ class Trial(ABC):
             (metric[i].mean() - self.empty[i].mean()) / (self.whole[i].mean() - self.empty[i].mean())
         )
 
-    def rows(self, circuits: Sequence[Circuit], of: str = "") -> Iterator[Row]:
+    def rows(self, circuits: Iterable[Circuit], of: str = "") -> Iterator[Row]:
         """Faithfulness and completeness of each circuit."""
         n = len(self.whole)
         for circuit in circuits:

@@ -8,6 +8,7 @@ from clew.measures.circuits._edges import EdgeTrial
 from clew.measures.circuits._nodes import NodeTrial
 from clew.measures.circuits._trial import Trial
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.ablation import Ablation
 
 
@@ -18,11 +19,13 @@ def trial_of(
     *,
     ablation: Ablation | str = Ablation(),
     seed: int = 0,
+    progress: Tell | None = None,
+    circuits: int = 0,
 ) -> Trial:
     """An `EdgeTrial` for a circuit of components with edges, else a `NodeTrial` of nodes.
 
     Args: ablation: as usual for the behaviour by default (see Ablation); edges read the patch prompts, so only "patch" (or no
-            kind) goes there.
+            kind) goes there. progress: told after each batch. circuits: how many will be measured, at most.
     Raises: ValueError for a component circuit with nodes but no edges, an attribution graph with tokens and logits, or
         a circuit of weights.
     """
@@ -30,7 +33,7 @@ def trial_of(
     how = Ablation.of(ablation)
     if not circuit.kind.by_edges:
         _check_graph(model, circuit)
-        return NodeTrial(model, behaviour, how, seed=seed)
+        return NodeTrial(model, behaviour, how, seed=seed, progress=progress, circuits=circuits)
     if how.kind not in (None, "patch") or how.start or how.constants:
         raise ValueError(
             f"{how}: edges outside a component circuit read the patch prompt, everywhere; leave kind, start and constants "
@@ -41,7 +44,7 @@ def trial_of(
             f"this circuit of components has {len(circuit)} nodes but no edges, and it is judged by its edges; choose some "
             "with circuit.strongest_edges(n), or find nodes to judge in model.components()"
         )
-    return EdgeTrial(model, behaviour, seed=seed)
+    return EdgeTrial(model, behaviour, seed=seed, progress=progress, circuits=circuits)
 
 
 def _check_graph(model: Model, circuit: Circuit) -> None:

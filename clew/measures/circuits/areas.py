@@ -23,6 +23,7 @@ from clew.measures.circuits._parts import judged
 from clew.measures.circuits._trial import Trial
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 from clew.sites import Site
@@ -55,6 +56,7 @@ def areas(
     tolerance: float = 0.05,
     held_out: bool = True,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> Report:
     """CPR, CMD and their log-k areas for a ranking, by signed and by absolute score, with bootstrap intervals.
 
@@ -67,6 +69,7 @@ def areas(
         ablation: as for faithfulness; to the patch prompt, as in MIB, by default.
         tolerance: f above 1 + tolerance is called overshoot.
         held_out: measure on the behaviour's test half; False measures on all that is given.
+        progress: as for faithfulness.
 
     Returns: a Report with the areas and the largest f of both rankings; what a ranking without signal gets at these
     sizes; "f" at every size (`nodes` counts edges where edges are ranked). `provenance["forwards"]` counts passes over
@@ -79,7 +82,7 @@ def areas(
     used = half(behaviour, "test", held_out)
     how = Ablation.of(ablation)
     how = replace(how, kind="patch") if how.kind is None and how.constants is None else how
-    judge = trial_of(model, used, circuit, ablation=how, seed=seed)
+    judge = trial_of(model, used, circuit, ablation=how, seed=seed, progress=progress, circuits=2 * len(k))
     ranked = _ranked(judge, circuit)
     if not judge.size(ranked):
         raise ValueError(f"the circuit has no {judge.unit}s to rank; give all scored ones, as a method returns them")
@@ -87,6 +90,7 @@ def areas(
     total = judge.total(ranked)
     n = [int(share * total + 1e-9) for share in k]
     known = {0: judge.empty}
+    judge.expected = 2 + 2 * sum(0 < count < total for count in n) + (total in n)
     curves = {
         of: _curve(judge, ranked, total, n, partial(choose, signed=of == SIGNED), known) for of in (SIGNED, ABSOLUTE)
     }

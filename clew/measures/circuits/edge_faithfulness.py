@@ -25,6 +25,7 @@ from clew.measures.circuits._trial import Trial
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.models.graph.components import Components
+from clew.progress import Loops, Tell
 from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 
@@ -40,6 +41,7 @@ def edge_faithfulness(
     tokens: int = 4096,
     held_out: bool = True,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> Report:
     """Faithfulness of a circuit's n strongest edges for each n, beside that of its nodes and of random edges.
 
@@ -52,6 +54,7 @@ def edge_faithfulness(
             for components the patch prompt's. Edges from sites below its `start` are always in place and not counted.
         tokens: size of the batch in which nodes that read different edges take their values side by side.
         held_out: measure on the behaviour's test half; False measures on all that is given.
+        progress: told after each of the circuits judged.
 
     Returns: a Report with the row faithfulness of edges and random edges for each size; for features also of "nodes"
         (all of them, each seeing every other), and of the "nodes joined" by the n edges: what the n edges would carry
@@ -80,15 +83,15 @@ def edge_faithfulness(
     rows = (
         [_row(trial, "nodes", trial.circuit_metric(whole), len(whole), "node")] if isinstance(trial, NodeTrial) else []
     )
-    generator = np.random.default_rng(seed)
-    for n in sorted({n for n in sizes if n < total} | {total}):
+    generator, loops = np.random.default_rng(seed), Loops(progress)
+    for n in loops.over(sorted({n for n in sizes if n < total} | {total})):
         chosen = whole.strongest_edges(n)
         rows.append(_row(trial, "edges", paths.circuit_metric(chosen), n, "edge"))
         if isinstance(trial, NodeTrial):
             joined = chosen.wired()
             rows.append(_row(trial, "nodes joined", trial.circuit_metric(joined), len(joined), "node"))
         if random and n < len(every.weight):
-            draws = [paths.circuit_metric(random_edges(chosen, every, generator)) for _ in range(random)]
+            draws = [paths.circuit_metric(random_edges(chosen, every, generator)) for _ in loops.over(range(random))]
             rows.append(_row(trial, "random edges", np.mean(draws, axis=0), n, "edge"))
     passes = paths.passes if isinstance(paths, FeaturePaths) else trial.forwards
     return Report(

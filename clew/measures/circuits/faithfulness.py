@@ -13,6 +13,7 @@ from clew.data.behaviours.behaviour import Behaviour
 from clew.evidence import half
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.ablation import Ablation
 from clew.report import Report
 
@@ -25,6 +26,7 @@ def faithfulness(
     ablation: Ablation | str = Ablation(),
     held_out: bool = True,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> Report:
     """Faithfulness and completeness of a circuit, with bootstrap intervals over prompts.
 
@@ -33,10 +35,11 @@ def faithfulness(
         ablation: what becomes of all else: an Ablation (kind, errors, start, constants), or its kind in a word: "mean",
             "zero", "resample" or "patch". By default the mean where the behaviour is aligned, else the patch.
         held_out: measure on the behaviour's test half; False measures on all that is given.
+        progress: told after each batch; `clew.Progress()` says it on stderr.
 
     Returns: a Report with the rows faithfulness and completeness. Costs: four forwards per batch, and those of the mean.
     """
     used = half(behaviour, "test", held_out)
-    trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
+    trial = trial_of(model, used, circuit, ablation=ablation, seed=seed, progress=progress, circuits=2)
     size = f"{trial.size(circuit)} {trial.unit}s"
     return Report(f"{behaviour.name}: {size} on {model.name}", tuple(trial.rows([circuit])), trial.notes)

@@ -12,6 +12,7 @@ from clew.evidence import half
 from clew.measures.circuits._parts import Per, judged, names, without
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 
@@ -28,6 +29,7 @@ def minimality(
     ablation: Ablation | str = Ablation(),
     held_out: bool = True,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> Report:
     """The drop of faithfulness when one part is taken out of a circuit, F(C) - F(C without it), part by part.
 
@@ -37,7 +39,7 @@ def minimality(
         tolerance: a part is superfluous if taking it out changes faithfulness by less than this.
         limit: at most this many parts, drawn by `seed`, so that the share of superfluous ones is that of the circuit.
         top: how many parts have a row.
-        ablation, held_out, seed: as for faithfulness.
+        ablation, held_out, seed, progress: as for faithfulness.
 
     Returns: a Report with the circuit's faithfulness, the share of superfluous parts, and the parts whose removal
         changes most, largest first, with intervals over prompts; a negative drop is of a part that works against the
@@ -50,7 +52,7 @@ def minimality(
             f"limit={limit}, top={top}, tolerance={tolerance}; give a limit from 1 on, the others from 0 on"
         )
     used = half(behaviour, "test", held_out)
-    trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
+    trial = trial_of(model, used, circuit, ablation=ablation, seed=seed, progress=progress, circuits=1 + limit)
     inside = judged(trial, circuit)
     parts = names(inside, per)
     if not parts:
@@ -58,6 +60,7 @@ def minimality(
     tested = np.arange(len(parts))
     if len(parts) > limit:
         tested = np.sort(np.random.default_rng(seed).choice(len(parts), limit, replace=False))
+    trial.expected -= limit - len(tested)
     kept = trial.circuit_metric(inside)
     lost = np.stack([kept - trial.circuit_metric(without(inside, per, int(part))) for part in tested])
     n, size = len(kept), trial.size(inside)

@@ -23,6 +23,7 @@ from clew.data.behaviours.metrics import measured, needs
 from clew.evidence import half
 from clew.measures.circuits._edges import EdgeTrial
 from clew.models import Model, Trace
+from clew.progress import Loops, Tell
 from clew.readings.contrast import Baseline, Contrast, check_fits, found_with, state
 from clew.report import Report, Row, bootstrap
 from clew.sites import Site
@@ -42,6 +43,7 @@ def predicted_effects(
     baseline: Baseline | None = None,
     held_out: bool = True,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> Report:
     """Pearson's r, the slope of intervened on predicted, and Spearman's rho, over nodes and over edges.
 
@@ -55,6 +57,7 @@ def predicted_effects(
         nodes, edges: how many. drawn: as many others of each, drawn by `seed`.
         baseline: what an ablated part becomes; by default what the circuit was found with (an attribution graph's: zero).
         held_out: on the behaviour's test half; False on all that is given. An attribution graph is tried on its prompt.
+        progress: told after each part.
 
     Returns: a Report with the rows r, slope and spearman, `of` nodes and edges, intervals over those parts. Costs:
     one forward from its site up for each part.
@@ -68,7 +71,9 @@ def predicted_effects(
     used = half(behaviour, "test", held_out and not ids)
     random = np.random.default_rng(seed)
     if circuit.kind.by_edges:
-        found = {"edges": _component_edges(model, used, circuit, _some(circuit.weight, edges, drawn, random), seed)}
+        found = {
+            "edges": _component_edges(model, used, circuit, _some(circuit.weight, edges, drawn, random), seed, progress)
+        }
         examples = len(used)
     else:
         used = _with_prompt(model, behaviour, ids) if ids else used
@@ -79,9 +84,11 @@ def predicted_effects(
         of_edge = np.array([e for e in range(len(circuit.weight)) if trial.can_ablate(int(circuit.source[e]))], int)
         tried = of_node[_some(circuit.score[of_node], nodes, drawn, random)]
         wired = of_edge[_some(circuit.weight[of_edge], edges, drawn, random)]
+        parts = [*((trial.node, i) for i in tried.tolist()), *((trial.edge, e) for e in wired.tolist())]
+        lost = np.array([ablate(part) for ablate, part in Loops(progress).over(parts)])
         found = {
-            "nodes": (circuit.score[tried], np.array([trial.node(int(i)) for i in tried])),
-            "edges": (circuit.weight[wired], np.array([trial.edge(int(e)) for e in wired])),
+            "nodes": (circuit.score[tried], lost[: len(tried)]),
+            "edges": (circuit.weight[wired], lost[len(tried) :]),
         }
         examples = sum(len(b) for b in trial.contrast.batches)
     rows = [row for of, pair in found.items() if len(pair[0]) for row in _rows(*pair, of, examples, seed)]
@@ -93,21 +100,27 @@ def predicted_effects(
 
 
 def with_predicted_effects(
-    model: Model, behaviour: Behaviour, circuit: Circuit, *, nodes: int = 20, examples: int = 8
+    model: Model,
+    behaviour: Behaviour,
+    circuit: Circuit,
+    *,
+    nodes: int = 20,
+    examples: int = 8,
+    progress: Tell | None = None,
 ) -> Circuit:
     """The circuit with `details["predicted_effects"]`: r and slope over its strongest nodes (or component edges).
 
     The circuit as it is where there is nothing to try: no nodes, or numbers that are no effects on the metric.
 
     Args: behaviour: the prompts that it was found on. nodes: how many to ablate; 0 for none. examples: on so many pairs;
-        an attribution graph on its prompt.
+        an attribution graph on its prompt. progress: told after each part.
     """
     parts = circuit.weight if circuit.kind.by_edges else circuit.score
     if not (nodes and len(parts) and predicts_effects(model, behaviour, circuit)):
         return circuit
     some = behaviour if circuit.kind.of == "prompt_graph" else behaviour.first(examples)
     edges = nodes if circuit.kind.by_edges else 0
-    report = predicted_effects(model, some, circuit, nodes=nodes, edges=edges, held_out=False)
+    report = predicted_effects(model, some, circuit, nodes=nodes, edges=edges, held_out=False, progress=progress)
     r, slope = report["r"], report["slope"]
     return circuit.with_details(predicted_effects={"r": r.value, "slope": slope.value, r.of: r.nodes})
 
@@ -146,10 +159,10 @@ def slope(x: Effects, y: Effects) -> float:
 
 
 def _component_edges(
-    model: Model, behaviour: Behaviour, circuit: Circuit, some: np.ndarray, seed: int
+    model: Model, behaviour: Behaviour, circuit: Circuit, some: np.ndarray, seed: int, progress: Tell | None
 ) -> tuple[Effects, Effects]:
     """(weight, drop of the metric with that edge alone on the patch prompt) of component edges."""
-    trial = EdgeTrial(model, behaviour, seed=seed)
+    trial = EdgeTrial(model, behaviour, seed=seed, progress=progress, circuits=len(some))
     drops = [
         (trial.whole - trial.circuit_metric(circuit.keep_edges(some[i : i + 1]), complement=True)).mean()
         for i in range(len(some))

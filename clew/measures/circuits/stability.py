@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
-from math import sqrt
 
 import numpy as np
 
@@ -31,7 +31,9 @@ from clew.measures.circuits._overlap import (
 )
 from clew.measures.circuits._rerun import Rerun
 from clew.models import Model
+from clew.progress import Loops, Tell
 from clew.report import Report, Row
+from clew.statistics.intervals import wilson
 from clew.statistics.ranks import spearman
 
 
@@ -48,6 +50,7 @@ def stability(
     paraphrases: Sequence[Behaviour] = (),
     held_out: bool = True,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> Report:
     """Search again and again, and compare what is found.
 
@@ -64,7 +67,7 @@ def stability(
         paraphrases: behaviours of the same task, compared with this one and each other by unit, without positions; by
             default the prompts of each case (`Pair.case`), where there are several.
         held_out: search on the training half, as `find` does; of the paraphrases too.
-        seed: draws the splits.
+        seed: draws the splits. progress: told after each search.
 
     Returns: a Report. overlap: mean Jaccard overlap over the compared pairs of runs; chance overlap: that of two random
     sets of n of the nodes that either run scored (exact, hypergeometric). correlation: Spearman's of all scores, a
@@ -78,15 +81,14 @@ def stability(
     again = Rerun.of(circuit, search)
     on = half(behaviour, "train", held_out)
     notes = [f"searched by {_name(again)} on {len(on)} prompts of {behaviour.name}"]
-    runs = [
-        found
-        for found in (
-            _halves(again, model, on, draws, seed, notes),
-            _seeds(again, model, on, seeds, baseline, notes),
-            _paraphrases(again, model, on, paraphrases, held_out, notes),
-        )
-        if found is not None
-    ]
+    loops = Loops(progress)
+    kinds = (
+        partial(_halves, draws=draws, seed=seed),
+        partial(_seeds, seeds=seeds, baseline=baseline),
+        partial(_paraphrases, given=paraphrases, held_out=held_out),
+    )
+    made = [kind(again, model, on, notes=notes, loops=loops) for kind in loops.over(kinds)]
+    runs = [found for found in made if found is not None]
     if not runs:
         raise ValueError(f"there is nothing to compare: {'; '.join(notes[1:])}")
     rows = [row for found in runs for row in found.rows(sizes)]
@@ -132,7 +134,9 @@ class Runs:
             yield Row(f"chance {what}overlap", *chance_jaccard(n, n, pool), self.of, n, unit=unit)
 
 
-def _halves(search: Rerun, model: Model, on: Behaviour, draws: int, seed: int, notes: list[str]) -> Runs | None:
+def _halves(
+    search: Rerun, model: Model, on: Behaviour, *, draws: int, seed: int, notes: list[str], loops: Loops
+) -> Runs | None:
     """Runs on both halves of random splits; the halves of one split are compared."""
     if draws < 1:
         return None
@@ -140,14 +144,21 @@ def _halves(search: Rerun, model: Model, on: Behaviour, draws: int, seed: int, n
         notes.append("no halves: there is one prompt")
         return None
     random, half, found = np.random.default_rng(seed), len(on) // 2, []
-    for _ in range(draws):
+    for _ in loops.over(range(draws)):
         order = random.permutation(len(on))
         found += [search(model, _some(on, np.sort(part))) for part in (order[:half], order[half:])]
     return Runs("halves", alike(found, search.circuit), [(i, i + 1) for i in range(0, len(found), 2)])
 
 
 def _seeds(
-    search: Rerun, model: Model, on: Behaviour, seeds: Sequence[int], baseline: str | None, notes: list[str]
+    search: Rerun,
+    model: Model,
+    on: Behaviour,
+    *,
+    seeds: Sequence[int],
+    baseline: str | None,
+    notes: list[str],
+    loops: Loops,
 ) -> Runs | None:
     """Runs that differ in the method's seed."""
     if len(seeds) < 2:
@@ -156,26 +167,33 @@ def _seeds(
         notes.append(f"no seeds: {_name(search)} has no seed")
         return None
     options = {} if baseline is None else {"baseline": baseline}
-    found = [search(model, on, seed=s, **options) for s in seeds]
+    found = [search(model, on, seed=s, **options) for s in loops.over(seeds)]
     if all(np.array_equal(c.score, found[0].score) for c in found):
         notes.append("the seed changes nothing here; baseline='resample' draws other examples by it")
     return Runs("seeds", alike(found, search.circuit), list(combinations(range(len(found)), 2)))
 
 
 def _paraphrases(
-    search: Rerun, model: Model, on: Behaviour, given: Sequence[Behaviour], held_out: bool, notes: list[str]
+    search: Rerun,
+    model: Model,
+    on: Behaviour,
+    *,
+    given: Sequence[Behaviour],
+    held_out: bool,
+    notes: list[str],
+    loops: Loops,
 ) -> Runs | None:
     """Runs on other words for the same task, or on the cases of one behaviour."""
     if given:
         tasks = [on, *(half(other, "train", held_out) for other in given)]
-        found = [c.everywhere() if placed(c) else c for c in (search(model, task) for task in tasks)]
+        found = [c.everywhere() if placed(c) else c for c in (search(model, task) for task in loops.over(tasks))]
     else:
         cases = sorted({p.case for p in on.pairs})
         if len(cases) < 2:
             return None
         index = {case: np.flatnonzero([p.case == case for p in on.pairs]) for case in cases}
         notes.append("paraphrases are the cases " + ", ".join(f"{case} ({len(i)})" for case, i in index.items()))
-        found = alike([search(model, _some(on, i)) for i in index.values()], search.circuit)
+        found = alike([search(model, _some(on, i)) for i in loops.over(index.values())], search.circuit)
     return Runs("paraphrases", found, list(combinations(range(len(found)), 2)))
 
 
@@ -196,15 +214,7 @@ def _of_nodes(halves: Runs, circuit: Circuit, sizes: Sequence[int]) -> Iterator[
     best = np.argsort(-np.abs(circuit.score), kind="stable")[:n]
     for node, one in zip(circuit.keep(best), own[best], strict=True):
         share = float(np.mean([one in top for top in tops]))
-        yield Row("stability", share, *_wilson(share, draws), f"{node.address} {node.label}".strip(), n, draws)
-
-
-def _wilson(share: float, draws: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    z2 = 1.959964**2
-    middle = (share + z2 / (2 * draws)) / (1 + z2 / draws)
-    half = sqrt(z2 * (share * (1 - share) / draws + z2 / (4 * draws**2))) / (1 + z2 / draws)
-    return max(0.0, middle - half), min(1.0, middle + half)
+        yield Row("stability", share, *wilson(share, draws), f"{node.address} {node.label}".strip(), n, draws)
 
 
 def _some(behaviour: Behaviour, index: np.ndarray) -> Behaviour:

@@ -11,6 +11,7 @@ from clew.data.behaviours.behaviour import Behaviour, Pair
 from clew.evidence import half
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.ablation import Ablation
 from clew.report import Report, Row, bootstrap
 
@@ -24,6 +25,7 @@ def worst_case(
     ablation: Ablation | str = Ablation(),
     held_out: bool = True,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> Report:
     """|metric of the circuit - metric of the model|, prompt by prompt: mean, 95th percentile and the largest.
 
@@ -32,7 +34,7 @@ def worst_case(
 
     Args:
         show: how many of the worst prompts the notes name.
-        ablation, held_out, seed: as for faithfulness.
+        ablation, held_out, seed, progress: as for faithfulness.
 
     Returns: a Report in units of the metric; the largest has no interval, for resampling cannot find a larger one.
         Costs: three forwards per prompt. Source: uit de Bos and Garriga-Alonso 2024 (arXiv:2407.15166),
@@ -41,7 +43,7 @@ def worst_case(
     if show < 0:
         raise ValueError(f"show={show} prompts; give 0 or more")
     used = half(behaviour, "test", held_out)
-    trial = trial_of(model, used, circuit, ablation=ablation, seed=seed)
+    trial = trial_of(model, used, circuit, ablation=ablation, seed=seed, progress=progress, circuits=1)
     kept = trial.circuit_metric(circuit)
     apart = np.abs(kept - trial.whole)
     size, n = trial.size(circuit), len(apart)

@@ -14,6 +14,7 @@ from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.models import Model
 from clew.models.graph.components import Components
 from clew.models.graph.paths import Paths
+from clew.progress import Loops
 from clew.readings.contrast import edge_tokens
 from clew.scale.budget import at_once
 
@@ -47,12 +48,13 @@ class Patching:
         return self.whole - torch.cat(parts)
 
 
-def patchings(model: Model, behaviour: Behaviour, graph: Components) -> Iterator[Patching]:
-    """The batches of a behaviour, each after one clean run and one of the patch prompts."""
+def patchings(model: Model, behaviour: Behaviour, graph: Components, loops: Loops | None = None) -> Iterator[Patching]:
+    """The batches of a behaviour, each after one clean run and one of the patch prompts. Args: loops: told of them."""
     if behaviour.baseline != "patch":
         raise ValueError(f"{behaviour.name} has no patch prompts for cut edges to hand on; give pairs with a patch")
     reads = [*graph.source_sites, *behaviour.needs.reads]
-    for batch in behaviour.batches(model, tokens=edge_tokens(graph)):
+    batches = list(behaviour.batches(model, tokens=edge_tokens(graph)))
+    for batch in (loops or Loops(None)).over(batches):
         assert batch.patch is not None
         with torch.no_grad():
             clean = model.run(batch.clean, read=reads, logits=1, record=True)

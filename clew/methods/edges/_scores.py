@@ -28,6 +28,7 @@ from clew.models import Model, Trace
 from clew.models.attention import Shared, heads_apart
 from clew.models.graph.components import EMBED, FINAL, Components
 from clew.models.state import state
+from clew.progress import Loops, Tell
 from clew.readings.contrast import Baseline, edge_tokens, input_baseline, resampled
 from clew.readings.means import Means
 from clew.sites import Site
@@ -53,16 +54,19 @@ def score_edges(
     baseline: Baseline | None,
     ungrouped: bool,
     seed: int,
+    progress: Tell | None = None,
 ) -> Circuit:
     """All edges, with the gradient averaged over points of the path of embeddings: 0 is clean, 1 the other end."""
     if any(points):
         baseline = input_baseline(behaviour, baseline)
     scores = Scores(model, behaviour, baseline, ungrouped=ungrouped, seed=seed)
     *before, last = sorted(points, reverse=True)
-    for batch in scores.batches:
+    loops = Loops(progress)
+    for batch in loops.over(scores.batches):
         ends, total = Ends(scores, batch), []
-        for point in before:
-            total = list(added(total, ends.at(point).gradients()))
+        for i, point in enumerate(before):
+            with loops.part(i, len(points)):
+                total = list(added(total, ends.at(point).gradients()))
         run = ends.at(last)
         scores.add(ends.delta(), added(total, run.gradients()), len(points))
     return scores.circuit()

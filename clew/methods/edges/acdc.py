@@ -16,6 +16,7 @@ from clew.data.behaviours.behaviour import Behaviour
 from clew.methods.edges._patching import Patching, edge_list, patchings, wired
 from clew.models import Model
 from clew.models.graph.components import Components
+from clew.progress import Tell
 from clew.sites import READERS, Site
 
 
@@ -27,6 +28,7 @@ def acdc(
     threshold: float = 0.01,
     objective: str | None = "kl_divergence",
     tokens: int = 4096,
+    progress: Tell | None = None,
 ) -> EdgesOfComponents:
     """The edges that stay when each, from the last reader to the first, is cut unless the objective drops by `threshold`.
 
@@ -37,6 +39,7 @@ def acdc(
         objective: -KL(whole model || circuit), in nats, as published; another metric by name, or None for the behaviour's
             own, which lets go of every edge that works against it.
         tokens: how many run at once, as copies of the prompts.
+        progress: told (edges decided, edges).
 
     Returns: a Circuit of the edges that stay; the weight of each is the drop that kept it. Costs: up to one forward
     of the blocks from its reader on for every edge; edges of a component that nobody reads any more cost nothing.
@@ -62,6 +65,8 @@ def acdc(
             at + min(gone + 1, len(drops)),
             (min(2 * guess, greedy.limit) if gone == len(drops) else max(1, guess // 2)),
         )
+        if progress:
+            progress(at, len(queue))
     found = graph.circuit(weight).keep_edges(greedy.kept[graph.legal].numpy())
     found = found.with_kind(in_metric_units=behaviour.metric == own)
     return found.scored_on(circuit, model.body.fingerprint)

@@ -7,6 +7,7 @@ from clew.circuits.ranked import EdgesOfComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods.edges._scores import score_edges
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.contrast import Baseline
 
 
@@ -17,6 +18,7 @@ def clean_corrupted(
     baseline: Baseline | None = None,
     ungrouped: bool = False,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> EdgesOfComponents:
     """As `eap`, with half the gradient at the clean prompts and half at the other ones.
 
@@ -26,4 +28,6 @@ def clean_corrupted(
 
     Returns: a Circuit as `eap` does. Costs: two forwards and two backwards; the published code takes four forwards.
     """
-    return score_edges(model, behaviour, [0.0, 1.0], baseline=baseline, ungrouped=ungrouped, seed=seed)
+    return score_edges(
+        model, behaviour, [0.0, 1.0], baseline=baseline, ungrouped=ungrouped, seed=seed, progress=progress
+    )

@@ -13,6 +13,7 @@ from clew.data.behaviours.behaviour import Behaviour
 from clew.methods.edges._scores import Ends, Piece, Scores, added
 from clew.models import Model
 from clew.models.graph.components import EMBED
+from clew.progress import Loops, Tell
 from clew.readings.contrast import Baseline
 from clew.sites import Site
 
@@ -26,6 +27,7 @@ def eap_ig_activations(
     baseline: Baseline | None = None,
     ungrouped: bool = False,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> EdgesOfComponents:
     """As `eap`, with each component's edges weighed by the gradient averaged along that component's own path.
 
@@ -33,7 +35,7 @@ def eap_ig_activations(
         steps: points on each path, at 0, 1/steps, ..., 1 - 1/steps of the way from the clean state.
         weigh: "own": edges out of a component use the gradients of its own interpolation; "all": every edge uses the
             mean over all interpolations, as in the published code.
-        baseline, ungrouped, seed: as for `eap`.
+        baseline, ungrouped, seed: as for `eap`. progress: told after each point of a path.
 
     Returns: a Circuit as `eap` does. Costs: two forwards, and `steps` forwards and backwards of the blocks above it
     ("all": of the whole model) for each of the 2 layers + 1 components.
@@ -44,15 +46,16 @@ def eap_ig_activations(
         raise ValueError(f"weigh={weigh!r}: edges are weighed by their component's 'own' gradients or by 'all'")
     scores = Scores(model, behaviour, baseline, ungrouped=ungrouped, seed=seed)
     moving = [EMBED, *(Site(part, layer) for layer in range(model.n_layers) for part in ("attn", "mlp"))]
-    for batch in scores.batches:
+    loops = Loops(progress)
+    for batch in loops.over(scores.batches):
         ends = Ends(scores, batch)
         base = ends.at(0.0).trace
         delta, everything = ends.delta(), []
-        for site in moving:
+        for site in loops.over(moving):
             total: list[Piece] = []
             units = scores.graph.source_at[Site("head", site.layer) if site.part == "attn" else site]
             move, own = delta[:, units].sum(1), weigh == "own"
-            for step in range(steps):
+            for step in loops.over(range(steps)):
                 edit = Set(site, value=base[site].detach() + step / steps * move)
                 how: dict[str, Any] = {"base": base, "above": site} if own else {}
                 run = scores.run(batch.clean, batch, [edit], **how)

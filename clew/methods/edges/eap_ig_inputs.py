@@ -10,6 +10,7 @@ from clew.circuits.ranked import EdgesOfComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods.edges._scores import score_edges
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.contrast import Baseline
 
 
@@ -22,6 +23,7 @@ def eap_ig_inputs(
     baseline: Baseline | None = None,
     ungrouped: bool = False,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> EdgesOfComponents:
     """As `eap`, with the gradient averaged over `steps` points between the embeddings of the two prompts.
 
@@ -40,4 +42,4 @@ def eap_ig_inputs(
         raise ValueError(f"start={start!r}: the path starts at the 'other' prompt or at the 'clean' one")
     points = [i / steps for i in range(steps)]
     points = points if start == "clean" else [1 - point for point in points]
-    return score_edges(model, behaviour, points, baseline=baseline, ungrouped=ungrouped, seed=seed)
+    return score_edges(model, behaviour, points, baseline=baseline, ungrouped=ungrouped, seed=seed, progress=progress)

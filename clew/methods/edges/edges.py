@@ -32,6 +32,7 @@ from clew.finder import load
 from clew.methods._nodes import Gradients, clean_run, effects
 from clew.models import Model
 from clew.models.trace import as_read
+from clew.progress import Tell
 from clew.readings.contrast import Baseline, Contrast, State, check_fits, found_with
 from clew.sites import Site
 
@@ -50,6 +51,7 @@ def edges(
     examples: int | None = 32,
     tokens: int = 1024,
     seed: int | None = None,
+    progress: Tell | None = None,
 ) -> Circuit:
     """The circuit with an edge between any two of its nodes of which one reads the other.
 
@@ -61,6 +63,7 @@ def edges(
         baseline: the other state of the sources; that of the circuit by default. seed: for resample, likewise.
         examples: use this many examples of the behaviour (all when None).
         tokens: size of the batch in which copies of the examples are run side by side.
+        progress: told after each site of a batch.
 
     Returns: the circuit with edges, all else as it was; the weights into a node add up to the part of its effect that
     comes through the circuit. Edges into the metric carry what reaches it without passing another site of the view: a
@@ -71,14 +74,16 @@ def edges(
         raise ValueError(f"{len(circuit)} nodes have too many pairs to wire; take circuit.top({MOST}) or fewer")
     made = circuit.provenance.get("options", {})
     some = behaviour if examples is None else behaviour.first(examples)
-    contrast = Contrast(
-        model, some, baseline or found_with(circuit), seed=made.get("seed", 0) if seed is None else seed
-    )
+    drawn_by = made.get("seed", 0) if seed is None else seed
+    contrast = Contrast(model, some, baseline or found_with(circuit), seed=drawn_by, progress=progress)
     check_fits(model, circuit, {b.clean.shape[1] for b in contrast.batches})
     gradients = _gradients(gradient or circuit.provenance.get("method", "attribution_patching"), gradient is None, made)
     weight = np.zeros((len(circuit), len(circuit) + 1))  # the last column is the metric
-    for batch in contrast.batches:
-        _wire(Wiring(contrast, batch, gradients, tokens), circuit, threshold, weight)
+    for batch in contrast.loops.over(contrast.batches):
+        with contrast.loops.part(0, 2):
+            wiring = Wiring(contrast, batch, gradients, tokens)
+        with contrast.loops.part(1, 2):
+            _wire(wiring, circuit, threshold, weight)
     weight /= sum(len(b.clean) for b in contrast.batches)
     source, target = np.nonzero(weight)
     strength = weight[source, target]
@@ -109,7 +114,7 @@ def _wire(wiring: Wiring, circuit: Circuit, threshold: float, weight: np.ndarray
                 *_rows(circuit, nodes, wiring.effect(site), threshold, placed, wiring.dictionary(site)),
             )
     wiring.seat([some for _, some, _ in rows.values()])
-    for site, (targets, some, node) in rows.items():
+    for site, (targets, some, node) in wiring.contrast.loops.over(rows.items()):
         for chunk, leaf, grad, positions in wiring.pull_back(site, some):
             sources = _nodes(circuit, leaf)
             if len(sources):

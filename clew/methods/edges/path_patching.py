@@ -17,10 +17,16 @@ from clew.methods.edges._patching import patchings
 from clew.models import Model
 from clew.models.graph.components import Components
 from clew.near import near
+from clew.progress import Loops, Tell
 
 
 def path_patching(
-    model: Model, behaviour: Behaviour, *, receivers: Sequence[str] = ("logits",), tokens: int = 4096
+    model: Model,
+    behaviour: Behaviour,
+    *,
+    receivers: Sequence[str] = ("logits",),
+    tokens: int = 4096,
+    progress: Tell | None = None,
 ) -> OnlyComponents:
     """Drop of the metric when a source's edges into the receivers hand on the patch prompt, all of them at once.
 
@@ -28,6 +34,7 @@ def path_patching(
         receivers: readers of the component graph: "logits", a site ("q.9", "mlp_in.3") or one unit of it ("q.9/3"). With
             every reader of a source among them this is activation patching of the source.
         tokens: how many run at once, as copies of the prompts.
+        progress: told after each run.
 
     Returns: a Circuit of every source, with standard errors; scores in units of the metric, 0 for sources that no
     receiver reads. Costs: two forwards, and one for every source, of the blocks from the first receiver on.
@@ -38,9 +45,9 @@ def path_patching(
     into = torch.zeros_like(graph.legal)
     into[:, columns] = graph.legal[:, columns]
     read = into.any(1).nonzero()[:, 0]
-    spread, examples = Spread(len(graph.sources)), 0
-    for patching in patchings(model, behaviour, graph):
-        for some in read.split(patching.copies(tokens)) if len(read) else ():
+    spread, examples, loops = Spread(len(graph.sources)), 0, Loops(progress)
+    for patching in patchings(model, behaviour, graph, loops):
+        for some in loops.over(read.split(patching.copies(tokens))) if len(read) else ():
             cuts = torch.zeros(len(some), *into.shape, dtype=torch.bool)
             cuts[torch.arange(len(some)), some] = into[some]
             spread.add(some, patching.drops(cuts, tokens, graph.legal).T)

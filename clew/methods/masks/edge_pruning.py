@@ -7,8 +7,9 @@ here the module runs unmodified. How the number of edges is held to its target d
 from clew.circuits.ranked import EdgesOfComponents
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods._masked import MaskedEdges
-from clew.methods._masks import Price, Progress, Schedule, learn
+from clew.methods._masks import Price, Schedule, learn
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.contrast import Baseline
 
 
@@ -23,7 +24,7 @@ def edge_pruning(
     price: Price = Price(),
     tokens: int = 512,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> EdgesOfComponents:
     """Masks over the edges between components, learned so that the model with only the kept ones loses least.
 

@@ -7,8 +7,9 @@ Source: subnetwork probing (Cao et al. 2021, arXiv:2104.03514) with the masks of
 from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods._masked import MaskedNodes
-from clew.methods._masks import Price, Progress, Schedule, learn
+from clew.methods._masks import Price, Schedule, learn
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.contrast import Baseline
 
 
@@ -24,7 +25,7 @@ def hard_concrete(
     price: Price = Price(),
     tokens: int = 2048,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> Circuit:
     """Masks over the nodes of the view, learned by gradient so that the model with only the kept ones loses least.
 

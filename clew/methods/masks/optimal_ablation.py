@@ -18,9 +18,10 @@ from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.data.behaviours.metrics import needs
 from clew.methods._masked import judged, mask_like, minus
-from clew.methods._masks import Progress, loop
+from clew.methods._masks import loop
 from clew.methods._nodes import circuit_of, standard_error
 from clew.models import Model, Trace
+from clew.progress import Tell
 from clew.readings.contrast import batch_tokens, read_sites
 from clew.sites import Site
 
@@ -33,7 +34,7 @@ def optimal_ablation(
     steps: int = 100,
     lr: float = 0.05,
     tokens: int = 4096,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> Circuit:
     """Every unit of the view by what its best constant loses; made for `model.components()` and `model.heads()`.
 
@@ -63,7 +64,7 @@ def constants(
     steps: int = 100,
     lr: float = 0.05,
     tokens: int = 4096,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> dict[Site, Float[Tensor, " code"]]:
     """The best constant of every unit, in the coordinates of its site's code; arguments as for optimal_ablation.
 
@@ -111,7 +112,7 @@ class _Search:
         clean = self.model.run(batch.clean, read=[*read_sites(self.model), *self.reads], logits=1, record=True)
         return _Prompts(batch, clean, minus(self.metric, clean, batch, 1)[0])
 
-    def learn(self, steps: int, lr: float, tokens: int, progress: Progress | None) -> None:
+    def learn(self, steps: int, lr: float, tokens: int, progress: Tell | None) -> None:
         """All units, in groups of neighbours that share a pass, so that it can resume far up."""
         if steps < 0:
             raise ValueError(f"steps={steps}: give 0, which is mean ablation, or more")
@@ -120,7 +121,7 @@ class _Search:
         for first in range(0, len(units), size):
             self._learn(units[first : first + size], steps, lr, progress)
 
-    def _learn(self, group: list[tuple[Site, int]], steps: int, lr: float, progress: Progress | None) -> None:
+    def _learn(self, group: list[tuple[Site, int]], steps: int, lr: float, progress: Tell | None) -> None:
         """Each unit on copies of the prompts of its own; of all constants seen, the one with the lowest loss stays."""
         coordinates = [self._coordinates(site, unit) for site, unit in group]
         mean = [self.constant[site][at] for (site, _), at in zip(group, coordinates, strict=True)]

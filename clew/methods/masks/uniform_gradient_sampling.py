@@ -17,8 +17,9 @@ from torch import Tensor
 from clew.circuits.ranked import EdgesOrUnits
 from clew.data.behaviours.behaviour import Behaviour
 from clew.methods._masked import MaskedEdges, MaskedNodes
-from clew.methods._masks import SHORTEST, Progress, Schedule, loop
+from clew.methods._masks import SHORTEST, Schedule, loop
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.contrast import Baseline
 
 
@@ -35,7 +36,7 @@ def uniform_gradient_sampling(
     samples: int = 4,
     tokens: int = 512,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> EdgesOrUnits:
     """Masks over edges or nodes that keep the loss low at a price for every item that stays.
 

@@ -11,6 +11,7 @@ from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.data.behaviours.metrics import name_of
 from clew.methods._nodes import loss, score_nodes
 from clew.models import Model, Trace
+from clew.progress import Tell
 from clew.readings.contrast import Baseline, Contrast
 from clew.sites import Site
 
@@ -23,6 +24,7 @@ def attribution_patching(
     positions: bool | None = None,
     skip: int = 0,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> Circuit:
     """(other - clean) times the gradient at the clean run, for every unit and every error node.
 
@@ -32,6 +34,7 @@ def attribution_patching(
             another example ("resample", drawn by `seed`).
         positions: tell nodes apart by position; by default where the behaviour's positions are aligned.
         skip: leave effects at the first positions out; the very first is an attention sink in most models.
+        progress: told after each batch; `clew.Progress()` says it on stderr.
 
     Returns: a Circuit of all nodes with an effect; scores in units of the metric, averaged over examples.
     Costs: two forwards and one backward to activations.
@@ -40,7 +43,9 @@ def attribution_patching(
         raise ValueError(
             f"{name_of(behaviour.metric)} compares with the clean run, so its gradient there is 0; use integrated_gradients"
         )
-    return score_nodes(model, behaviour, gradients, baseline=baseline, positions=positions, seed=seed, skip=skip)
+    return score_nodes(
+        model, behaviour, gradients, baseline=baseline, positions=positions, seed=seed, skip=skip, progress=progress
+    )
 
 
 def gradients(contrast: Contrast, batch: Batch, clean: Trace, other: Trace | None) -> dict[Site, Tensor]:

@@ -5,14 +5,13 @@ Source: Meng et al. 2022, arXiv:2202.05262, section 2; see `clew.readings.tracin
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from clew.circuits.circuit import ANYWHERE, Circuit
 from clew.circuits.kind import Kind
 from clew.data.facts.facts import Facts
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.tracing import PARTS, PLACES, trace_facts
 from clew.sites import Site
 
@@ -25,7 +24,7 @@ def causal_tracing(
     noise: float = 3.0,
     samples: int = 10,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Tell | None = None,
 ) -> Circuit:
     """How much of a fact's answer comes back when one state at the subject's last token is restored, layer by layer.
 

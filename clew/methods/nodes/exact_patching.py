@@ -17,6 +17,7 @@ from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.dictionaries import Dictionary
 from clew.methods._nodes import Mean, Scored, clean_run
 from clew.models import Model, Trace
+from clew.progress import Tell
 from clew.readings.contrast import Baseline, Contrast, State, check_fits
 from clew.sites import Site
 
@@ -30,25 +31,26 @@ def exact_patching(
     positions: bool | None = None,
     tokens: int = 4096,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> Circuit:
     """Drop of the metric when one node, at one position, takes its other state; averaged over examples.
 
     Args:
         circuit: score only its nodes; without it every unit whose state differs in some example.
-        baseline, positions, tokens, seed: as for integrated gradients. Summed over positions, a node's score is the
+        baseline, positions, tokens, seed, progress: as for integrated gradients. Summed over positions, a node's score is the
             sum of the effects of patching it at each position alone, which is what the gradient methods approximate.
 
     Returns: a Circuit of the scored nodes; scores in units of the metric.
     Costs: two forwards, and one forward of the blocks above its site for every node and position.
     """
-    contrast = Contrast(model, behaviour, baseline, seed=seed)
+    contrast = Contrast(model, behaviour, baseline, seed=seed, progress=progress)
     if circuit is not None:
         check_fits(model, circuit, {b.clean.shape[1] for b in contrast.batches})
     mean = Mean(contrast, positions)
-    for batch in contrast.batches:
+    for batch in contrast.loops.over(contrast.batches):
         clean, other = clean_run(contrast, batch), contrast.other(batch)
         whole = behaviour.measured(clean, batch).detach()
-        for site in model.dictionaries:
+        for site in contrast.loops.over(model.dictionaries):
             here, there = contrast.states(clean, other, site)
             chosen = None if circuit is None else _chosen(circuit, site, batch.clean.shape[1], model)
             mean.add(site, _patched_one_by_one(contrast, batch, clean, site, here, there, whole, chosen, tokens))
@@ -81,7 +83,7 @@ def _patched_one_by_one(
     nodes = (moves if chosen is None else moves & chosen).nonzero()
     effect = torch.zeros(*code.shape[:2], dictionary.n_units + 1, dtype=code.dtype, device=code.device)
     value = clean[site].detach()
-    for some in nodes.split(max(1, tokens // batch.clean.numel())) if len(nodes) else ():
+    for some in contrast.loops.over(nodes.split(max(1, tokens // batch.clean.numel()))) if len(nodes) else ():
         patched = value.repeat(len(some), 1, 1).view(len(some), *value.shape)
         for row, delta, (position, _) in zip(
             patched, _moves(dictionary, some, code, error), some.tolist(), strict=True

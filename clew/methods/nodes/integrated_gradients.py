@@ -15,6 +15,7 @@ from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.methods._nodes import loss, score_nodes
 from clew.models import Model, Trace
+from clew.progress import Tell
 from clew.readings.contrast import Baseline, Contrast
 from clew.sites import Site
 
@@ -29,12 +30,13 @@ def integrated_gradients(
     tokens: int = 2048,
     skip: int = 0,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> Circuit:
     """(other - clean) times the gradient averaged over `steps` points, for every unit and every error node.
 
     Args:
         steps: points on the line, at 0, 1/steps, ..., 1 - 1/steps of the way; 10 as in the reference.
-        baseline, positions, skip, seed: as for attribution patching.
+        baseline, positions, skip, seed, progress: as for attribution patching.
         tokens: the largest batch that is run at once; steps and examples are batched up to it.
 
     Returns: a Circuit of all nodes with an effect; scores in units of the metric, averaged over examples.
@@ -43,14 +45,16 @@ def integrated_gradients(
     if steps < 1:
         raise ValueError(f"steps is {steps}; at least one point on the line is needed")
     step = partial(gradients, steps=steps, tokens=tokens)
-    return score_nodes(model, behaviour, step, baseline=baseline, positions=positions, seed=seed, skip=skip)
+    settings = {"baseline": baseline, "positions": positions, "seed": seed, "skip": skip, "progress": progress}
+    return score_nodes(model, behaviour, step, **settings)
 
 
 def gradients(
     contrast: Contrast, batch: Batch, clean: Trace, other: Trace | None, *, steps: int = 10, tokens: int = 2048
 ) -> dict[Site, Tensor]:
     """Mean of d loss / d value over the steps, at every site that the view writes."""
-    return {site: _along(contrast, batch, clean, other, site, steps, tokens) for site in contrast.model.dictionaries}
+    sites = contrast.loops.over(contrast.model.dictionaries)
+    return {site: _along(contrast, batch, clean, other, site, steps, tokens) for site in sites}
 
 
 def _along(

@@ -14,6 +14,7 @@ from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.methods._nodes import loss, score_nodes
 from clew.models import Model, Trace
+from clew.progress import Tell
 from clew.readings.contrast import EMBED, Baseline, Contrast, input_baseline
 from clew.sites import Site
 
@@ -27,6 +28,7 @@ def integrated_gradients_inputs(
     positions: bool | None = None,
     tokens: int = 2048,
     seed: int = 0,
+    progress: Tell | None = None,
 ) -> Circuit:
     """(other - clean) times the gradient averaged over a path of embeddings, for every unit and error node.
 
@@ -35,7 +37,7 @@ def integrated_gradients_inputs(
         baseline: what the embeddings move to, and what a unit would be: that of the "patch" prompts (the default where
             there are any), of other examples ("resample"), or the "mean" over the clean ones (the default elsewhere).
             Never zero, which is no embedding.
-        positions, tokens, seed: as for integrated gradients.
+        positions, tokens, seed, progress: as for integrated gradients.
 
     Returns: a Circuit of all nodes with an effect; scores in units of the metric, averaged over examples.
     Costs: two forwards, and `steps` forwards and backwards of the whole model, for all sites together.
@@ -44,7 +46,8 @@ def integrated_gradients_inputs(
         raise ValueError(f"steps is {steps}; at least one point on the path is needed")
     step = partial(gradients, steps=steps, tokens=tokens)
     baseline = input_baseline(behaviour, baseline)
-    return score_nodes(model, behaviour, step, baseline=baseline, positions=positions, seed=seed)
+    settings = {"baseline": baseline, "positions": positions, "seed": seed, "progress": progress}
+    return score_nodes(model, behaviour, step, **settings)
 
 
 def gradients(
@@ -56,7 +59,7 @@ def gradients(
     end = contrast.embeddings(batch, other)
     alphas = torch.arange(steps, dtype=torch.float64) / steps
     total: dict[Site, Tensor] = {}
-    for chunk in alphas.split(max(1, tokens // batch.clean.numel())):
+    for chunk in contrast.loops.over(alphas.split(max(1, tokens // batch.clean.numel()))):
         copies = batch.repeat(len(chunk))
         path = torch.cat([torch.lerp(start, end, a) for a in chunk.tolist()])
         reads = [*contrast.sites, *contrast.behaviour.needs.reads]

@@ -25,9 +25,10 @@ from clew.circuits.circuit import ERROR, Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.dictionaries import Partition
 from clew.methods._masked import MaskedNodes
-from clew.methods._masks import Progress, loop
+from clew.methods._masks import loop
 from clew.methods._nodes import circuit_of
 from clew.models import Model
+from clew.progress import Tell
 from clew.readings.contrast import batch_tokens, read_sites, state
 from clew.sites import Site
 
@@ -46,7 +47,7 @@ def faithfulness_alignment(
     penalty: float = 0.1,
     temperature: float = 1.0,
     tokens: int = 64,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
     seed: int = 0,
 ) -> Circuit:
     """Scores of the target's heads and MLPs, s W, for the scores s of a circuit found in a source model.
@@ -153,7 +154,7 @@ def fit(
     temperature: float,
     seed: int,
     stopped: Callable[[], Circuit],
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> None:
     """Move `weight`, in place, by Adam on KL(whole || masked) + penalty * mean(mask); lessons in a seeded order."""
     adam = torch.optim.Adam([weight], lr=lr)

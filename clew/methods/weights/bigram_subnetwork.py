@@ -21,9 +21,10 @@ from clew.circuits.circuit import ANYWHERE, Circuit
 from clew.circuits.kind import Kind
 from clew.data.text.windows import WindowBatch, Windows
 from clew.methods._masked import mask_like
-from clew.methods._masks import Masked, Price, Progress, Schedule, count, learn
+from clew.methods._masks import Masked, Price, Schedule, count, learn
 from clew.models import Model
 from clew.models.state import state
+from clew.progress import Tell
 from clew.sites import Site
 from clew.tensors import write_tensors
 
@@ -42,7 +43,7 @@ def bigram_subnetwork(
     price: Price = Price(),
     tokens: int = 512,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> Circuit:
     """Masks over every matrix of the blocks, so that the weights left predict the next token as a bigram model does.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from clew.dictionaries import Dictionary
+from clew.progress import Tell
 from clew.readings.source import Rows, Source
 from clew.scale import processes
 from clew.sites import Site
@@ -20,9 +21,6 @@ from clew.training.loop.fit import Fit
 from clew.training.loop.interrupt import Interrupt
 from clew.training.objective import Clock
 from clew.training.plan import Plan
-
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Called with (step, steps, mean numbers of the batch over all plans)."""
 
 
 def train(
@@ -37,7 +35,7 @@ def train(
     save_every: float = 300.0,
     fast_forward: int = 0,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> list[Dictionary]:
     """Learn many dictionaries side by side from one stream of activations.
 
@@ -53,7 +51,8 @@ def train(
         save_every: seconds between checkpoints.
         fast_forward: with n > 0, every n steps the last step is repeated while the loss on held rows falls
             (Rahamim et al. 2024, arXiv:2409.04206).
-        seed: of the order of rows; each plan has its own for its start. progress: see `Progress`.
+        seed: of the order of rows; each plan has its own for its start. progress: told after each step, with the mean
+            numbers of the batch over all plans.
 
     Under torchrun each process takes its rounds of the source and gradients are averaged; the first one writes.
     Returns: the dictionaries in the order of the plans; `meta["trained"]` says how.

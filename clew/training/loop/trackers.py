@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from clew.near import near
+from clew.progress import NOTHING, Tell
 
 TRACKERS = ("wandb", "trackio", "mlflow")
 
 
-def tracker(name: str, run: str, *, project: str = "clew") -> Callable[[int, int, dict[str, float]], None]:
+def tracker(name: str, run: str, *, project: str = "clew") -> Tell:
     """A function for `train(..., progress=...)` that sends each step's numbers to a tracker and closes it at the end.
 
     Args: name: wandb, trackio or mlflow; the package of that name must be installed. run: what the run is called there.
@@ -30,7 +31,7 @@ def tracker(name: str, run: str, *, project: str = "clew") -> Callable[[int, int
     else:
         module.init(project=project, name=run)
 
-    def tell(step: int, steps: int, numbers: dict[str, float]) -> None:
+    def tell(step: int, steps: int, numbers: Mapping[str, float] = NOTHING, /) -> None:
         if name == "mlflow":
             module.log_metrics(numbers, step=step)
         else:

@@ -12,11 +12,13 @@ import torch
 
 import clew
 from clew import finder
+from clew import progress as progress_of
 from clew.apps.cli import _options, commands, run
 from clew.apps.cli._groups import Machine, View
 from clew.apps.cli._options import arguments
 from clew.circuits.circuit import Circuit
 from clew.measures.circuits import predicted_effects
+from clew.progress import Stopped
 from clew.report import Report, Row
 from clew.sites import Site
 from clew.studies.comparison import selections  # noqa: F401 - it takes the finder's `load` before the toys replace it
@@ -73,7 +75,7 @@ def toys(monkeypatch, tmp_path):
         calls["find"] = {"view": view, "by": by, "nodes": nodes, **options}
         return small_circuit()
 
-    def tried(view, task, circuit, *, nodes):
+    def tried(view, task, circuit, *, nodes, progress):
         calls["tried"] = (task, nodes)
         return circuit
 
@@ -262,3 +264,47 @@ def test_help_lists_the_commands_and_leaves_torch_alone():
 @pytest.mark.parametrize(("tokens", "code"), [(["--version"], 0), (["nonsense"], 2), (["show", "nowhere.json"], 1)])
 def test_exit_codes(tokens, code):
     assert clew_command(*tokens).returncode == code
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_an_interrupted_measure_is_shown_as_far_as_it_came(toys, stopped, monkeypatch, capsys):
+    def verify(*given, **options):
+        raise Stopped("stopped", Report("curve", (Row("faithfulness", 0.5, 0.4, 0.6),), ("stopped after 2 of 9",)))
+
+    small_circuit().save("c.json")
+    if stopped:
+        monkeypatch.setattr(clew, "verify", verify, raising=False)
+    assert typed("verify tiny agreement c.json --by curve --out r.json") == (130 if stopped else 0)
+    heard = capsys.readouterr()
+    assert ("stopped after 2 of 9" in heard.out) == ("clew: interrupted" in heard.err) == stopped
+    assert Report.load("r.json").rows
+
+
+def test_a_pipe_hears_how_far_it_is_and_a_quiet_one_nothing(toys, monkeypatch, capsys):
+    def slow(view, task, nodes=None, *, progress, **options):
+        progress(1, 2)
+        monkeypatch.setattr(progress_of.time, "monotonic", lambda: now + 30)
+        progress(3, 4)
+        monkeypatch.setattr(progress_of.time, "monotonic", lambda: now)
+        return small_circuit()
+
+    now = progress_of.time.monotonic()
+    monkeypatch.setattr(finder, "load", lambda folder, name: slow)
+    monkeypatch.setattr(clew, "find", slow, raising=False)
+    assert typed("find tiny agreement") == 0
+    assert "integrated gradients on agreement: 75%, 30 s so far, about 10 s left" in capsys.readouterr().err
+    assert typed("find tiny agreement --quiet") == 0
+    heard = capsys.readouterr()
+    assert heard.err == "" and "3 nodes" in heard.out
+    assert typed("find tiny agreement --quiet --top -1") == 1 and "clew: --top is -1" in capsys.readouterr().err
+
+
+def test_an_interrupted_search_is_saved_as_far_as_it_came(toys, monkeypatch, capsys):
+    def find(*given, **options):
+        raise Stopped("stopped", small_circuit())
+
+    monkeypatch.setattr(clew, "find", find, raising=False)
+    assert typed("find tiny agreement --top 2 --out c.json") == 130
+    heard = capsys.readouterr()
+    assert "2 nodes and 0 edges, saved as c.json" in heard.out and "clew: interrupted" in heard.err
+    assert len(Circuit.load("c.json")) == 2

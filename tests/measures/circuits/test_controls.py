@@ -11,7 +11,10 @@ from clew.circuits.circuit import ERROR, OUTPUT
 from clew.measures.circuits._controls import pool_of, random_like, random_path, shared_by_chance
 from clew.measures.circuits._trials import trial_of
 from clew.measures.circuits.controls import controls
+from clew.progress import Stopped
 from clew.sites import Site
+from clew.statistics.intervals import wilson
+from tests.conformance.shape import Interrupts
 from tests.measures.idle_model import LIVE, all_edges, all_nodes, idle_model, nodes
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
@@ -134,3 +137,30 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         random_like(pool, pool.top(60), np.random.default_rng(0))
     with pytest.raises(ValueError, match="draws=0"):
         controls(model, behaviour, nodes(model, *LIVE), draws=0, held_out=False)
+
+
+def test_an_interrupt_keeps_the_draws_that_were_tried() -> None:
+    """Two ends, the circuit and its complement, then two runs for each draw: the tenth is the second of the third draw."""
+    model, behaviour = idle_model(), random_behaviour(n=6)
+    given = {"draws": 19, "depth_matched": False, "held_out": False}
+    with pytest.raises(Stopped, match="stopped after 2 of 19 random circuits") as stopped:
+        controls(model, behaviour, nodes(model, *LIVE), progress=Interrupts(10), **given)
+    report = stopped.value.result
+    two = controls(model, behaviour, nodes(model, *LIVE), **{**given, "draws": 2})
+    assert report.rows == two.rows and report["faithfulness p"].examples == 2
+    assert report.notes[-1] == "stopped after 2 of 19 random circuits"
+
+
+def test_an_interrupt_before_the_first_draw_leaves_nothing_to_report() -> None:
+    model = idle_model()
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        controls(model, random_behaviour(n=6), nodes(model, *LIVE), held_out=False, progress=Interrupts(5))
+    assert not isinstance(stopped.value, Stopped)
+
+
+def test_the_report_says_how_well_p_is_known() -> None:
+    model = idle_model()
+    report = controls(model, random_behaviour(n=6), nodes(model, *LIVE), depth_matched=False, held_out=False)
+    p = report["faithfulness p"]
+    assert (p.examples, p.value) == (20, 1 / 21) and (p.low, p.high) == wilson(0.0, 20)
+    assert "20 draws give no p below 0.048" in "".join(report.notes)

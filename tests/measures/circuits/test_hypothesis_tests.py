@@ -8,8 +8,10 @@ import pytest
 from clew.measures.circuits._trials import trial_of
 from clew.measures.circuits.hypothesis_tests import Minimality, hypothesis_tests
 from clew.measures.circuits.minimality import minimality
+from clew.progress import Stopped
 from clew.report import Report
 from clew.statistics.tests import binomial, holm, hsic, near_half
+from tests.conformance.shape import Interrupts, Told
 from tests.measures.idle_model import LIVE, all_edges, all_nodes, idle_model, live_edges, nodes
 from tests.planted import random_behaviour
 
@@ -127,3 +129,32 @@ def test_probabilities_and_counts_are_checked() -> None:
     for options, named in zip(wrong, ("epsilon", "alpha", "quantile", "draws", "limit"), strict=True):
         with pytest.raises(ValueError, match=named):
             hypothesis_tests(model, random_behaviour(), nodes(model, *LIVE), held_out=False, **options)
+
+
+@pytest.mark.parametrize(("after", "tested"), [(7, 0), (10, 2)])
+def test_an_interrupt_keeps_the_tests_that_are_whole_and_the_parts_that_were_tested(after: int, tested: int) -> None:
+    """Two ends, the circuit and the rest, three draws; then one run for each of four parts."""
+    model, circuit = idle_model(), nodes(idle_model(), *LIVE, "head.1/3")
+    given = {"held_out": False, "minimality": Minimality(draws=3)}
+    with pytest.raises(Stopped, match=f"stopped after {tested} of 4 parts") as stopped:
+        hypothesis_tests(model, random_behaviour(n=6), circuit, progress=Interrupts(after), **given)
+    report, whole = stopped.value.result, hypothesis_tests(model, random_behaviour(n=6), circuit, **given)
+    assert str(report.rows[:5]) == str(whole.rows[:5]) and report["minimality"].examples == tested
+    assert math.isnan(report["minimality"].value) == (not tested)
+    assert ("stopped before any was tested" in "".join(report.notes)) == (not tested)
+
+
+def test_it_tells_how_far_it_is() -> None:
+    for circuit in (nodes(idle_model(), *LIVE), live_edges(idle_model())):
+        told, how = Told(), Minimality(draws=2, limit=3)
+        hypothesis_tests(idle_model(), random_behaviour(n=2), circuit, held_out=False, minimality=how, progress=told)
+        told.check()
+
+
+def test_the_share_of_superfluous_parts_has_an_interval_where_some_were_not_tested() -> None:
+    model, circuit = idle_model(), nodes(idle_model(), *LIVE, "head.1/3")
+    for limit, bounded in ((3, True), (4, False)):
+        how = Minimality(draws=3, limit=limit)
+        report = hypothesis_tests(model, random_behaviour(n=6), circuit, held_out=False, minimality=how)
+        share = next(row for row in report.rows if row.of == "superfluous")
+        assert bool(share.interval()) == bounded

@@ -11,9 +11,9 @@ from torch import Tensor
 from clew import Behaviour
 from clew.changes import Set
 from clew.data.behaviours.pairs import Batch
-from clew.methods._masks import Stopped
 from clew.methods.masks.optimal_ablation import _Search, constants, optimal_ablation
 from clew.models import Trace
+from clew.progress import Stopped
 from clew.sites import Site
 from tests.planted import oracle_behaviour, oracle_lens, random_behaviour, tiny_model
 
@@ -111,6 +111,6 @@ def test_an_interrupt_keeps_the_groups_that_were_done() -> None:
     behaviour = random_behaviour(n=2, length=4)
     with pytest.raises(Stopped) as stopped:
         optimal_ablation(tiny_model("gpt2").heads(), behaviour, steps=4, tokens=4 * 8, progress=stop)
-    assert len(stopped.value.circuit) == 8, "four heads that were done, and four whose last group was under way"
+    assert len(stopped.value.result) == 8, "four heads that were done, and four whose last group was under way"
     with pytest.raises(ValueError, match="steps=-1"):
         optimal_ablation(tiny_model("gpt2").heads(), behaviour, steps=-1)

@@ -7,9 +7,9 @@ from torch import Tensor
 from clew.data.planted import induction
 from clew.methods import Schedule
 from clew.methods._masked import MaskedEdges
-from clew.methods._masks import Stopped
 from clew.methods.masks.uniform_gradient_sampling import drawn, inside_mean, uniform_gradient_sampling
 from clew.models.graph.components import Components
+from clew.progress import Stopped
 from tests.planted import random_behaviour, tiny_model
 
 THETA = torch.tensor([0.01, 0.3, 0.5, 0.9], dtype=torch.float64)
@@ -96,4 +96,4 @@ def test_an_interrupt_keeps_what_was_learned() -> None:
 
     with pytest.raises(Stopped) as stopped:
         uniform_gradient_sampling(tiny_model("gpt2"), random_behaviour(), schedule=Schedule(5), progress=stop)
-    assert len(stopped.value.circuit.weight)
+    assert len(stopped.value.result.weight)
