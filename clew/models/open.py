@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from clew.models.bundled import BUNDLED, bundled_folder, convert_gguf
 from clew.models.model import Model
 from clew.models.selfcheck import known_refusals
 from clew.near import near
+from clew.scale.once import once
 
 log = logging.getLogger("clew")
 
@@ -85,12 +86,7 @@ def _folder(name: str) -> str:
 def _converted(path: Path) -> Path:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    folder = cache_folder("models") / f"{path.stem}-{digest}"
-    if not folder.exists():
-        with tempfile.TemporaryDirectory(dir=folder.parent) as place:
-            convert_gguf(path, Path(place) / "converted")
-            (Path(place) / "converted").replace(folder)
-    return folder
+    return once(cache_folder("models") / f"{path.stem}-{digest}", partial(convert_gguf, path), f"converting {path}")
 
 
 def _load(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -27,6 +27,7 @@ from clew.files import read_json, write_json
 from clew.models import Model
 from clew.progress import Tell
 from clew.readings.source import ROUND, checked_sites, harvest, permutation, place, shared_rounds
+from clew.scale.alone import alone
 from clew.sites import Site
 from clew.tensors import Tensors, open_tensors, write_tensors
 
@@ -192,7 +193,7 @@ def record(
         progress: called with (recorded, wanted) of this process.
 
     Returns: the Store; with several processes it can be read when all are done.
-    Raises: ValueError when the folder holds a recording made otherwise.
+    Raises: ValueError when the folder holds a recording made otherwise, or another process records into it.
     """
     if dtype not in get_args(Dtype):
         raise ValueError(f"a store cannot hold {dtype!r}; choose from {', '.join(get_args(Dtype))}")
@@ -214,22 +215,36 @@ def record(
         "shards": len(groups),
         "policy": dict(windows.policy),
     }
-    if (folder / "store.json").exists():
-        there = _plan(folder)
-        other = [key for key in about if there.get(key) != about[key]]
-        if other:
-            raise ValueError(
-                f"{folder} holds another recording (it differs in {', '.join(other)}); choose another folder "
-                "or remove it"
-            )
-    else:
-        write_json(folder / "store.json", about)
     mine = [(number, windows.take(group)) for number, group in enumerate(groups) if number % world == rank]
-    _write(model, chosen, mine, folder, dtype, batch, progress)
+    begun = (folder / "store.json").exists()
+    if begun:
+        _check_plan(folder, about)
+    whole = begun and all(_is_whole(_shard(folder, number)) for number, _ in mine)
+    with nullcontext() if whole else alone(folder, "recording", lock=f".{rank}.lock"):
+        if not whole:
+            _plant(folder, about)
+        _write(model, chosen, mine, folder, dtype, batch, progress)
     store = Store(folder, about, rank=rank, world=world)
     if world == 1:
         store.check_whole()
     return store
+
+
+def _plant(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write the plan, where no other process has written it yet. Raises: ValueError where that is another."""
+    with alone(folder, "beginning", lock=".plan.lock", wait=True):
+        if (folder / "store.json").exists():
+            _check_plan(folder, about)
+        else:
+            write_json(folder / "store.json", about)
+
+
+def _check_plan(folder: Path, about: Mapping[str, Any]) -> None:
+    there = _plan(folder)
+    if other := [key for key in about if there.get(key) != about[key]]:
+        raise ValueError(
+            f"{folder} holds another recording (it differs in {', '.join(other)}); choose another folder or remove it"
+        )
 
 
 def _windows(model: Model, texts: Iterable[str] | Windows, tokens: int | None) -> Windows:
@@ -332,8 +347,6 @@ def _shard(folder: Path, number: int) -> Path:
 
 
 def _save(path: Path, tensors: dict[str, Tensor], lost: dict[str, list[float]]) -> None:
-    for half in path.parent.glob(f".{path.name}.*"):  # what a killed recording left
-        half.unlink()
     about = {"lost": json.dumps(lost)}  # one entry: safetensors writes several in any order, and bytes shall repeat
     write_tensors(path, tensors, about)
 

@@ -3,7 +3,9 @@
 import hashlib
 import subprocess
 import sys
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -88,6 +90,21 @@ def test_parts_are_put_together_in_their_order_and_terms_lie_beside_them(parts):
     assert (folder / "GEMMA_TERMS.html").read_text() == "<p>terms"
     assert bundled_folder("toy") == folder and len(parts) == 2
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]  # and nothing else is left
+
+
+def test_of_two_who_open_one_for_the_first_time_one_fetches_and_converts_it(parts, monkeypatch):
+    converted, convert = [], bundled.convert_gguf
+
+    def slowly(path: Path, folder: Path) -> None:
+        converted.append(path)
+        time.sleep(0.1)
+        convert(path, folder)
+
+    monkeypatch.setattr(bundled, "convert_gguf", slowly)
+    with ThreadPoolExecutor(3) as threads:
+        found = set(threads.map(lambda _: bundled_folder("toy"), range(3)))
+    (folder,) = found
+    assert len(converted) == 1 and len(parts) == 2 and list(folder.parent.iterdir()) == [folder]
 
 
 def test_other_wheels_are_another_folder(parts, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Recording: what is on disk is what flows, once each, also after a kill and by several processes."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -66,6 +67,24 @@ def test_a_store_is_of_one_model(tmp_path: Path) -> None:
         model.body.linear("down.0").owner.get_parameter("weight").mul_(2)
     with pytest.raises(ValueError, match="another recording .it differs in weights.; choose"):
         recorded(model, tmp_path)
+
+
+def test_two_do_not_record_into_one_store(tmp_path: Path) -> None:
+    model, refused = model_of(), list[str]()
+
+    def meanwhile(done: int, of: int) -> None:
+        for options in ({}, {"dtype": "float32"}) if done < of else ():
+            with pytest.raises(ValueError, match="recording|another") as error:
+                recorded(model, tmp_path, shard=10, **options)
+            refused.append(str(error.value))
+
+    whole = files(recorded(model, tmp_path / "alone", shard=10).folder)
+    tmp_path = tmp_path / "both"
+    store = recorded(model, tmp_path, shard=10, progress=meanwhile)
+    assert files(tmp_path) == whole and len(refused) == 2 * (len(store.shards) - 1) > 0
+    assert refused[0].startswith(f"{tmp_path} is in use by process {os.getpid()} on")
+    assert "differs in dtype" in refused[1]
+    assert files(recorded(model, tmp_path, shard=10).folder) == whole  # a whole one needs no lock
 
 
 KILLED = """

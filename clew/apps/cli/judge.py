@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,31 +47,40 @@ def judge(
         Write a page to judge on instead.
     """
     from clew.circuits.circuit import Circuit
-    from clew.circuits.verdicts import Verdicts
+    from clew.scale.alone import alone
 
     judged_circuit = Circuit.load(circuit)
-    verdicts = Verdicts.of(judged_circuit)
-    for path in (*([out] if out.exists() else []), *merge):
-        verdicts = verdicts | Verdicts.load(path)
     by = getpass.getuser() if by is None else by
     if page:
         from clew.apps.pages.judge import judge_page
         from clew.files import write_text
 
+        verdicts = _so_far(judged_circuit, out, merge)
         write_text(page, judge_page(judged_circuit, verdicts))
         said = f"open {page} in a browser; save what its button gives as {out}"
         say(said, {"page": str(page), "open": len(verdicts.open)}, json)
         return
-    for verdict, given in (("drop", drop), ("keep", keep)):
-        for one in given:
-            address, _, reason = one.partition("=")
-            verdicts = getattr(verdicts, verdict)(address, reason, judge=by)
-    if drop or keep or merge:
-        verdicts.save(out)
-    else:
-        verdicts = _ask(judged_circuit, verdicts, by, lambda judged: judged.save(out))
+    with alone(out, "judging"):
+        verdicts = _so_far(judged_circuit, out, merge)
+        for verdict, given in (("drop", drop), ("keep", keep)):
+            for one in given:
+                address, _, reason = one.partition("=")
+                verdicts = getattr(verdicts, verdict)(address, reason, judge=by)
+        if drop or keep or merge:
+            verdicts.save(out)
+        else:
+            verdicts = _ask(judged_circuit, verdicts, by, lambda judged: judged.save(out))
     value = {"judgement": str(out), "open": len(verdicts.open), "units": verdicts.to_json()["units"]}
     say(f"{verdicts}; saved as {out}", value, json)
+
+
+def _so_far(circuit: Any, out: Path, merge: Sequence[Path]) -> Any:
+    from clew.circuits.verdicts import Verdicts
+
+    verdicts = Verdicts.of(circuit)
+    for path in (*([out] if out.exists() else []), *merge):
+        verdicts = verdicts | Verdicts.load(path)
+    return verdicts
 
 
 def _ask(circuit: Any, verdicts: Any, by: str, save: Callable[[Any], Any]) -> Any:

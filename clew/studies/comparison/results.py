@@ -9,6 +9,7 @@ from typing import Any
 
 from clew.files import check_names, entries, entry, read_json, write_json
 from clew.report import Row
+from clew.scale.alone import alone
 
 FORMAT, VERSION = "clew circuit bench", 1
 RANDOM = "random"
@@ -59,7 +60,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Results:
-    """A file of cells; those of other runs stay in it."""
+    """A file of cells; those of other runs stay in it, also of runs at the same time."""
 
     path: Path
     cells: dict[str, Cell] = field(default_factory=dict)
@@ -81,9 +82,12 @@ class Results:
         return key in self.cells and not self.cells[key].failed
 
     def add(self, cell: Cell) -> None:
-        """Take a cell in and write the file, whole."""
-        self.cells[cell.key] = cell
-        write_json(self.path, as_json(self.cells.values()))
+        """Take a cell in and write the file, whole, with what other processes have added to it meanwhile."""
+        with alone(self.path, "adding results", wait=True):
+            for one in (*Results.at(self.path).cells.values(), cell):
+                if not (one.failed and self.finished(one.key)):
+                    self.cells[one.key] = one
+            write_json(self.path, as_json(self.cells.values()))
 
 
 def _cell(held: Mapping[str, Any], origin: str) -> Cell:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch import Tensor
 from clew.dictionaries import Dictionary
 from clew.files import entries, entry, read_json, write_json
 from clew.scale import processes
+from clew.scale.alone import alone
 from clew.tensors import read_tensors
 from clew.training.loop.batches import Cursor
 from clew.training.loop.fit import Fit
@@ -40,26 +42,49 @@ class RunFolder:
         about = {"format": FORMAT, "version": VERSION, "plans": [p.plain() for p in plans], **how}
         self.lines: list[str] = []
         self.flushed = time.monotonic()
-        if self.folder is None:
-            return
-        plan = self.folder / "run.json"
-        if plan.exists():
-            held, wanted = read_json(plan, FORMAT), json.loads(json.dumps(about))
-            if differing := [k for k in sorted({*held, *wanted}) if held.get(k) != wanted.get(k)]:
-                raise ValueError(
-                    f"{self.folder} holds another run, with other {', '.join(differing)}; choose another folder or remove it"
-                )
-        elif processes.rank() == 0:
-            write_json(plan, about)
+        self.about = json.loads(json.dumps(about))
+        if self.folder is not None:
+            self._check_plan(self.folder / "run.json")
+
+    def _check_plan(self, plan: Path) -> None:
+        held = read_json(plan, FORMAT) if plan.exists() else self.about
+        if differing := [k for k in sorted({*held, *self.about}) if held.get(k) != self.about.get(k)]:
+            raise ValueError(
+                f"{plan.parent} holds another run, with other {', '.join(differing)}; choose another folder or remove it"
+            )
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Have the folder, in which the plan then stands, for this run. Raises: ValueError where another run has it."""
+        with ExitStack() as stack:
+            refused = None
+            if self.folder is not None and processes.rank() == 0:
+                try:
+                    stack.enter_context(alone(self.folder, "training", lock=".lock"))
+                    self._plant(self.folder)
+                except ValueError as error:
+                    refused = error
+            if processes.largest(int(refused is not None)):  # all stop, where one would wait for the others
+                raise refused or ValueError(f"{self.folder} is in use by another run")
+            yield
+
+    def _plant(self, folder: Path) -> None:
+        """Write the plan, if it is not there, and sweep away what a run that was killed had begun."""
+        plan = folder / "run.json"
+        self._check_plan(plan)
+        if not plan.exists():
+            write_json(plan, self.about)
+        for half in folder.glob("checkpoint-*.part"):
+            shutil.rmtree(half)
 
     def _files(self, folder: Path) -> list[Path]:
         return [folder / f"{plan.title}.safetensors" for plan in self.plans]
 
     def finished(self) -> list[Dictionary] | None:
-        """The dictionaries, if the run is done."""
-        if self.folder is None or not all(path.exists() for path in self._files(self.folder)):
-            return None
-        return [Dictionary.load(path)[0] for path in self._files(self.folder)]
+        """The dictionaries, if the run is done: all processes say the same."""
+        files = [] if self.folder is None else self._files(self.folder)
+        missing = not files or not all(path.exists() for path in files)
+        return None if processes.largest(int(missing)) else [Dictionary.load(path)[0] for path in files]
 
     def _checkpoints(self) -> list[Path]:
         """Whole ones, oldest first."""

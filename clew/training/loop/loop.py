@@ -56,8 +56,8 @@ def train(
 
     Under torchrun each process takes its rounds of the source and gradients are averaged; the first one writes.
     Returns: the dictionaries in the order of the plans; `meta["trained"]` says how.
-    Raises: ValueError for a site that the source does not have, a folder that holds another run, too few rows, or
-    activations or losses that are not finite.
+    Raises: ValueError for a site that the source does not have, a folder that holds another run or in which one is under
+    way, too few rows, or activations or losses that are not finite.
     """
     processes.join()
     source = source if isinstance(source, Source) else Rows({Site.parse(s): x for s, x in source.items()})
@@ -69,26 +69,29 @@ def train(
     run = RunFolder(to, how, plans)
     if (done := run.finished()) is not None:
         return done
-    batches = Batches(source, plans, batch, seed, device or processes.device())
-    fits = [Fit(plan, batches.scalings) for plan in plans]
-    forward = FastForward(fast_forward, batches.first, batch) if fast_forward else None
-    at, begin = run.resume(fits) or _start(fits, batches.first)
-    saved, interrupt = time.monotonic(), Interrupt()
-    for step, cursor, some in interrupt.between(batches.after(at, begin, steps)):
-        now = Clock(step, steps)
-        for fit in fits:
-            before = forward.before(fit, now) if forward else None
-            fit.step(some, now, parts)
-            if forward and before:
-                forward.go(fit, before, now)
-        run.log(step, fits)
-        if progress:
-            progress(step, steps, _mean([fit.log for fit in fits]))
-        due = interrupt.asked or time.monotonic() - saved > save_every
-        if processes.largest(int(due)) and step < steps:
-            run.save(step, cursor, fits)
-            saved = time.monotonic()
-    return run.finish([fit.finished(how) for fit in fits])
+    with run.alone():
+        if (done := run.finished()) is not None:  # by who had it until now
+            return done
+        batches = Batches(source, plans, batch, seed, device or processes.device())
+        fits = [Fit(plan, batches.scalings) for plan in plans]
+        forward = FastForward(fast_forward, batches.first, batch) if fast_forward else None
+        at, begin = run.resume(fits) or _start(fits, batches.first)
+        saved, interrupt = time.monotonic(), Interrupt()
+        for step, cursor, some in interrupt.between(batches.after(at, begin, steps)):
+            now = Clock(step, steps)
+            for fit in fits:
+                before = forward.before(fit, now) if forward else None
+                fit.step(some, now, parts)
+                if forward and before:
+                    forward.go(fit, before, now)
+            run.log(step, fits)
+            if progress:
+                progress(step, steps, _mean([fit.log for fit in fits]))
+            due = interrupt.asked or time.monotonic() - saved > save_every
+            if processes.largest(int(due)) and step < steps:
+                run.save(step, cursor, fits)
+                saved = time.monotonic()
+        return run.finish([fit.finished(how) for fit in fits])
 
 
 def _start(fits: Sequence[Fit], first: Batch) -> tuple[int, Cursor]:

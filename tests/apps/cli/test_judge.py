@@ -1,6 +1,7 @@
 """clew judge: asked, told or merged, it writes one file and goes on with it."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,20 @@ def test_undo_and_quit_and_going_on(monkeypatch, capsys) -> None:
     answer(monkeypatch, "d")
     assert run("judge c.json --out j.json".split()) == 0
     assert verdicts() == ["keep", "drop", None]
+
+
+def test_who_judges_has_the_file_alone(monkeypatch, capsys) -> None:
+    seen = []
+
+    def say(prompt: str) -> str:
+        seen.append(run("judge c.json --out j.json --drop resid.0/8".split()))
+        return "q" if len(seen) > 1 else "k"
+
+    monkeypatch.setattr("builtins.input", say)
+    assert run("judge c.json --out j.json".split()) == 0
+    assert seen == [1, 1] and verdicts() == ["keep", None, None]
+    assert f"j.json is in use by process {os.getpid()} on" in capsys.readouterr().err
+    assert run("judge c.json --out j.json --drop resid.0/8".split()) == 0 and verdicts() == ["keep", None, "drop"]
 
 
 def test_told_on_the_command_line_nothing_is_asked() -> None:

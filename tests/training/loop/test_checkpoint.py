@@ -91,3 +91,29 @@ def test_another_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     train(x, [plan], steps=2, batch=100, to=tmp_path)
     with pytest.raises(ValueError, match="another run, with other steps"):
         train(x, [plan], steps=3, batch=100, to=tmp_path)
+
+
+def test_two_runs_do_not_learn_in_one_folder(tmp_path: Path) -> None:
+    x, plan = {"resid.1": rows(500)[0]}, Plan("topk", "resid.1", options={"units": 24, "k": 2, "half": False})
+
+    def meanwhile(step: int, steps: int, told: dict[str, float]) -> None:
+        with pytest.raises(ValueError, match=rf"both is in use by process {os.getpid()} on .* \(training\)"):
+            train(x, [plan], steps=4, batch=100, to=tmp_path / "both")
+
+    (alone,) = train(x, [plan], steps=4, batch=100, to=tmp_path / "alone")
+    (both,) = train(x, [plan], steps=4, batch=100, to=tmp_path / "both", progress=meanwhile)
+    assert both.fingerprint == alone.fingerprint
+    names = sorted(path.name for path in (tmp_path / "alone").iterdir())
+    assert sorted(path.name for path in (tmp_path / "both").iterdir()) == names
+    assert (tmp_path / "both" / "log.jsonl").read_text() == (tmp_path / "alone" / "log.jsonl").read_text()
+    (loaded,) = train(
+        x, [plan], steps=4, batch=100, to=tmp_path / "both", progress=meanwhile
+    )  # a finished one is loaded
+    assert loaded.fingerprint == alone.fingerprint
+
+
+def test_a_checkpoint_that_a_killed_run_had_begun_is_swept_away(tmp_path: Path) -> None:
+    x, plan = {"resid.1": rows(500)[0]}, Plan("topk", "resid.1", options={"units": 24, "k": 2, "half": False})
+    (tmp_path / "checkpoint-1.part").mkdir()
+    train(x, [plan], steps=2, batch=100, to=tmp_path)
+    assert not list(tmp_path.glob("checkpoint*"))
