@@ -81,6 +81,12 @@ def functions(room: str) -> dict[str, Callable[..., Any]]:
     return {name: function for name, function in sorted(found.items()) if function is not None}
 
 
+def rooms(within: str) -> list[str]:
+    """The rooms inside one, by their dotted names: those of the measures, one for each kind of claim."""
+    inside = pkgutil.iter_modules([str(HERE.joinpath(*within.split(".")))])
+    return sorted(f"{within}.{module.name}" for module in inside if module.ispkg and not module.name.startswith("_"))
+
+
 def reading(room: str, given: Any) -> tuple[str, Any] | None:
     """The first format of a room that matches what is given (a path, rows, parsed JSON), and its name first.
 
@@ -140,11 +146,11 @@ def _tried(guest: EntryPoint, attempt: Callable[[], Any]) -> Any:
 
 
 def _words(room: str) -> str:
-    """A room as it is called in a sentence: "methods", "measures of circuits", "formats of edits", "readers"."""
+    """A room as it is called in a sentence: "methods", "measures of circuits", "formats of edits", "behaviours"."""
     *above, last = room.split(".")
     if "formats" in (last, *above[-1:]):
         return f"formats of {above[-1] if last == 'formats' else last}"
-    return f"measures of {last}" if above == ["measures"] else last
+    return {"data.readers": "behaviours"}.get(room, f"measures of {last}" if above == ["measures"] else last)
 
 
 def _near(name: str, known: Any) -> str:

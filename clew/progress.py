@@ -88,7 +88,7 @@ class Progress:
 def span(seconds: float) -> str:
     """A time in words.
 
-    >>> span(8.2), span(95), span(5400)
+    >>> span(8.2), span(95.0), span(5400.0)
     ('8 s', '1 min 35 s', '1 h 30 min')
     """
     whole = round(seconds)

@@ -174,8 +174,8 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
 
 @pytest.fixture
 def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """A package of another house with a file for each block of extend.md, found by entry points: method, search, edit."""
-    room = {"mine": "methods", "halfway": "methods", "without": "edits"}
+    """A package of another house with a file for each block of extend.md, found by entry points."""
+    room = {"mine": "methods", "halfway": "methods", "sparseness": "measures.circuits", "without": "edits"}
     package = tmp_path / "stranger"
     package.mkdir()
     for name, (_, code) in zip(room, blocks(ROOT / "docs" / "extend.md", "python"), strict=True):
@@ -186,6 +186,7 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
     )
     (tmp_path / "stranger-1.0.dist-info" / "entry_points.txt").write_text(
         "[clew.methods]\nmine = stranger.mine:mine\nhalfway = stranger.halfway:halfway\n"
+        "[clew.measures.circuits]\nsparseness = stranger.sparseness:sparseness\n"
         "[clew.edits]\nwithout = stranger.without:mine\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -207,6 +208,15 @@ def test_a_search_of_a_stranger_finds_the_planted_edges(stranger: dict[str, str]
     found = clew.find(planted.model, planted.behaviour, by="halfway")
     report = clew.verify(planted.model, planted.behaviour, found, by="recovery", truth=planted.circuit)
     assert {row.of: row.value for row in report.rows if row.measure == "recall"}["edges"] > 0.8
+
+
+def test_a_measure_of_a_stranger_says_its_share(stranger: dict[str, str]) -> None:
+    planted = induction(n=8)
+    view = planted.model.components()
+    found = clew.find(view, planted.behaviour, by="attribution_patching", positions=False)
+    units = sum(dictionary.n_units for dictionary in view.dictionaries.values())
+    report = clew.verify(view, planted.behaviour, found.top(3), by="sparseness")
+    assert report["share of units"].value == pytest.approx(3 / units)
 
 
 def test_an_edit_of_a_stranger_takes_out_what_it_says(stranger: dict[str, str]) -> None:

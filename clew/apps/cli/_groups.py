@@ -99,12 +99,18 @@ class Asked:
     kl_divergence; that of the behaviour by default."""
     all_pairs: Flag = False
     """Also use the pairs that the model gets wrong; they are left out by default."""
+    columns: Annotated[tuple[str, ...], Several] = ()
+    """Of a file of your own, which column is what: clean=prompt answers=answer, and if there are any patch=...
+    patch_answers=... case=... Answers carry their own leading space."""
 
     def behaviour(self, name: str, seen: Any) -> Any:
         """The behaviour that the user named, as far as this model's tokenizer can pose it; says what fell out."""
         import clew
 
-        task = clew.Behaviour.load(name, model=seen, **({"n": self.examples} if self.examples else {}))
+        if self.examples is not None and self.examples < 1:
+            raise ValueError(f"--examples is {self.examples}; give the number of prompt pairs, at least 1")
+        given = {"n": self.examples, "columns": self._columns()}
+        task = clew.Behaviour.load(name, model=seen, **{what: value for what, value in given.items() if value})
         task = task if self.metric is None else task.with_metric(self.metric)
         if not self.all_pairs:
             with working("keeping the pairs that the model gets right"):
@@ -113,7 +119,15 @@ class Asked:
             aside(task.note)
         return task
 
+    def _columns(self) -> dict[str, str]:
+        """Which column is what. Raises: ValueError for what is no pair of names."""
+        for column in self.columns:
+            if not all(column.partition("=")):
+                raise ValueError(f"--columns {column!r} says not which column is what; write clean=NAME answers=NAME")
+        return dict(column.split("=", 1) for column in self.columns)
+
     def typed(self) -> list[str]:
         """As it is typed for another command."""
-        words = [f"--examples {self.examples}"] * (self.examples is not None)
+        words = [f"--columns {' '.join(self.columns)}"] * bool(self.columns)
+        words += [f"--examples {self.examples}"] * (self.examples is not None)
         return words + [f"--metric {self.metric}"] * (self.metric is not None) + ["--all-pairs"] * self.all_pairs

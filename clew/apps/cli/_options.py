@@ -203,7 +203,7 @@ def _parameter(hint: Any, help: str, by: str) -> Parameter:
 
 
 def _value_of(option: str, tokens: Sequence[str]) -> str | None:
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for token, following in pairwise([*tokens, None]):
         if token == option:
             return following
         if token.startswith(f"{option}="):

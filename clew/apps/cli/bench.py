@@ -32,7 +32,7 @@ class Compared:
     """Files of clew/methods, with options as in eap_ig_inputs:steps=10; by default a few of some forwards and backwards.
     One that ranks none of the units is left out."""
     select: Annotated[tuple[str, ...], Several] = ("top",)
-    """How circuits are chosen from scores: files of clew/selection, with options as in ratio:rho=0.7, joined as in
+    """How circuits are chosen from scores: files of clew/circuits/selection, with options as in ratio:rho=0.7, joined as in
     bootstrap+ratio."""
     through: Annotated[tuple[Path, ...], Several] = ()
     """Files or folders of dictionaries for features; those that clew ships for the model by default."""

@@ -23,8 +23,8 @@ class Chosen:
     """Keep this many nodes, or edges of a search over components; 0 keeps all. 100 where it is not given, but for graphs
     of one prompt, which come pruned."""
     select: str = "top"
-    """How they are chosen: top, ratio, greedy, ilp (a file of clew/selection); with options as in ratio:rho=0.7, and one
-    after the other as in bootstrap+greedy."""
+    """How they are chosen: top, ratio, greedy, ilp (a file of clew/circuits/selection); with options as in ratio:rho=0.7,
+    and one after the other as in bootstrap+greedy."""
     rho: float = 0.5
     """For `ratio`: the share that is chosen by largest positive score."""
     significant: float | None = None

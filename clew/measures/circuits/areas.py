@@ -64,7 +64,7 @@ def areas(
         circuit: all scored edges of a component circuit, or all scored nodes of the view (of `model.components()` for
             heads and MLPs). k counts shares of all edges there are, or of these nodes.
         sizes: shares k, rising; MIB's ten. The circuit of share k has the whole part of k times their number.
-        select: how n are chosen: a file of clew/selection, or a function (circuit, n, *, signed) -> Circuit, such as
+        select: how n are chosen: a file of clew/circuits/selection, or a function (circuit, n, *, signed) -> Circuit, such as
             functools.partial(ratio, rho=0.5). What it returns is judged, also where that is fewer than n.
         ablation: as for faithfulness; to the patch prompt, as in MIB, by default.
         tolerance: f above 1 + tolerance is called overshoot.

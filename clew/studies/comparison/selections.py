@@ -12,7 +12,7 @@ from clew.studies.comparison.searches import checked, parsed
 
 
 def selection(text: str) -> Callable[..., Circuit]:
-    """The function (circuit, n, *, signed) -> Circuit that some of clew/selection make, one after the other.
+    """The function (circuit, n, *, signed) -> Circuit that some of clew/circuits/selection make, one after the other.
 
     One step chooses n; where none does, as in "bootstrap", `top` of what is left does. Its name says so.
     Raises: ValueError naming near selections or options, or for two steps that choose n.

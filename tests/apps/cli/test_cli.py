@@ -308,3 +308,31 @@ def test_an_interrupted_search_is_saved_as_far_as_it_came(toys, monkeypatch, cap
     heard = capsys.readouterr()
     assert "2 nodes and 0 edges, saved as c.json" in heard.out and "clew: interrupted" in heard.err
     assert len(Circuit.load("c.json")) == 2
+
+
+@pytest.mark.parametrize("command", ["find", "verify", "edit", "train"])
+def test_a_command_without_its_arguments_says_which_it_needs(capsys, command):
+    assert run([command]) in (1, 2)
+    assert "zip()" not in capsys.readouterr().err
+
+
+def test_columns_and_numbers_of_examples_are_checked(capsys):
+    from clew.apps.cli._groups import Asked
+
+    for asked, said in (
+        (Asked(examples=0), "--examples is 0"),
+        (Asked(columns=("clean",)), "says not which column is what"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            asked.behaviour("nothing", None)
+
+
+def test_columns_of_a_table_of_ones_own_are_named(tmp_path):
+    from clew.apps.cli._groups import Asked
+    from tests.models.tiny import model_of
+
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"ask": "the nurse said", "say": " that"}\n' * 2)
+    asked = Asked(columns=("clean=ask", "answers=say"), all_pairs=True)
+    assert asked.behaviour(str(path), model_of()).pairs[0].clean == "the nurse said"
+    assert asked.typed()[0] == "--columns clean=ask answers=say"

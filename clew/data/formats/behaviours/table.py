@@ -19,8 +19,12 @@ COLUMNS = {
 }
 
 
+OWN = {part: part for part in COLUMNS}
+"""A table of one's own, as `clew new-behaviour` begins one: its columns are named after the parts."""
+
+
 def matches(rows: Rows) -> bool:
-    return {"clean_prefix", "clean_answer"} <= rows[0].keys()
+    return {"clean_prefix", "clean_answer"} <= rows[0].keys() or {"clean", "answers"} <= rows[0].keys()
 
 
 def table(
@@ -35,20 +39,21 @@ def table(
     """Each row a pair. Without patch answers the metric is the log-probability of the answer.
 
     Args:
-        columns: which column holds "clean", "answers", and, where there are any, "patch", "patch_answers" and "case".
-            Answers carry their own leading space; a cell may hold a list of them.
+        columns: which column holds "clean", "answers", and, where there are any, "patch", "patch_answers" and "case"; not
+            needed where they have these names. Answers carry their own leading space; a cell may hold a list of them.
         aligned: whether a position means the same in every prompt of one length; by default only in the agreement
             files, which are templates.
 
     Raises: ValueError naming the column that is not there, and those that are.
     """
-    columns = COLUMNS if columns is None else columns
+    usual = OWN if {"clean", "answers"} <= rows[0].keys() else COLUMNS
+    columns = usual if columns is None else columns
     if unknown := sorted(columns.keys() - COLUMNS.keys()):
         raise ValueError(f"{unknown[0]!r} is no part of a pair; columns can name {', '.join(COLUMNS)}")
     for part in ("clean", "answers"):
         if part not in columns:
             raise ValueError(f"columns must say which column holds {part!r}; {name} has {', '.join(rows[0])}")
-    needed = [columns["clean"], columns["answers"]] if columns is COLUMNS else list(columns.values())
+    needed = [columns["clean"], columns["answers"]] if columns is usual else list(columns.values())
     missing = [column for column in needed if column not in rows[0]]
     if missing:
         raise ValueError(f"{name} has no column {missing[0]!r}; it has {', '.join(rows[0])}")
