@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from clew.models.body import Body
 from clew.models.bundled import BUNDLED, bundled_folder, convert_gguf
 from clew.models.model import Model
 from clew.models.selfcheck import known_refusals
-from clew.near import near
 from clew.scale.once import once
 
 log = logging.getLogger("clew")
@@ -80,6 +80,8 @@ def _folder(name: str) -> str:
         raise ValueError(
             f"{name!r} is neither a transformers folder nor a .gguf file; bundled models are {', '.join(BUNDLED)}"
         )
+    if "/" not in name and (meant := get_close_matches(name.lower(), BUNDLED, 1, 0.8)):
+        raise ValueError(f"{name!r} is no model; did you mean {meant[0]!r}? A model on the hub is called OWNER/NAME")
     return name
 
 
@@ -102,7 +104,7 @@ def _load(
     except OSError as error:
         raise ValueError(
             f"cannot open {name!r} as a hub id or folder ({str(error).splitlines()[0]}). Bundled models, which "
-            f"need no hub: {', '.join(BUNDLED)}; {near(name, BUNDLED)}"
+            f"need no hub: {', '.join(BUNDLED)}"
         ) from error
     if loaded["missing_keys"]:
         raise ValueError(

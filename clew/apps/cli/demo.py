@@ -51,6 +51,7 @@ def demo(
         from clew.measures.circuits.predicted_effects import with_predicted_effects
 
         transformers.utils.logging.disable_progress_bar()
+        clew.Behaviour.load(behaviour, n=2)  # a wrong name is said before anything takes long
         opened = clew.open(model)
     if text is None and opened.name not in packs():
         aside(f"there is no pack for {opened.name}, so dictionaries are fitted, which takes longer ({what_there_is()})")
