@@ -6,6 +6,7 @@ Only names and layouts, no code path: the transformers module runs unmodified. W
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from clew import finder
+from clew.models.fields import ignored_fields, undeclared_fields, unknown_fields
 from clew.near import near
+
+log = logging.getLogger("clew")
 
 ROOM = "models.architectures"
 
@@ -65,24 +69,10 @@ class Architecture:
     """Whether attention and MLP of a block both read the block's input."""
     understands: frozenset[str] = field(default_factory=frozenset)
     """Config fields that may differ from their default: the record, or the module, handles them."""
-
-
-COMMON = frozenset(
-    """
-    architectures attention_dropout attn_pdrop auto_map attention_probs_dropout_prob bos_token_id chunk_size_feed_forward
-    decoder_start_token_id dropout dtype embd_pdrop embedding_dropout eos_token_id hidden_dropout hidden_size id2label
-    initializer_range intermediate_size is_decoder is_encoder_decoder label2id max_position_embeddings model_type n_embd
-    n_head n_inner n_layer n_positions num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
-    problem_type quantization_config resid_pdrop return_dict head_dim name_or_path task_specific_params tie_word_embeddings
-    tokenizer_class torch_dtype transformers_version unk_token_id use_cache vocab_size output_attentions
-    output_hidden_states layerdrop classifier_dropout hidden_act activation_function rope_theta rope_scaling
-    rope_parameters rms_norm_eps layer_norm_eps layer_norm_epsilon n_ctx sep_token_id
-    num_return_sequences prefix summary_activation summary_first_dropout summary_proj_to_labels summary_type
-    summary_use_proj gradient_checkpointing attn_implementation max_window_layers pretraining_tp
-    attribute_map base_config_key sub_configs
-    """.split()
-)
-"""Config fields that either do not change what the sites mean or that every record takes from the module."""
+    always: Mapping[str, Any] = field(default_factory=dict)
+    """Config fields that transformers does not read, for it always does so: what they may say."""
+    refuses: Mapping[str, str] = field(default_factory=dict)
+    """Config fields that mark a model which transformers runs wrongly, and why."""
 
 
 def architecture_of(module: PreTrainedModel) -> Architecture:
@@ -101,14 +91,32 @@ def architecture_of(module: PreTrainedModel) -> Architecture:
     record = record_of(family)
     if name not in record.classes:
         raise ValueError(f"{name} is no language model that clew can run; of {family!r} it runs {record.classes}")
-    strange = unknown_fields(module.config, record)
-    if strange:
-        raise ValueError(
-            f"the config of this {name} sets {', '.join(f'{k}={v!r}' for k, v in strange.items())}, which changes the "
-            "computation in a way that clew does not know; after checking what it does to the sites, add the "
-            "field to `understands` of the record"
-        )
+    _check_fields(module, record)
     return record
+
+
+def _check_fields(module: PreTrainedModel, record: Architecture) -> None:
+    name, config = type(module).__name__, module.config
+    for key, why in record.refuses.items():
+        if getattr(config, key, None) is not None:
+            raise ValueError(f"the config of this {name} sets {key}={getattr(config, key)!r}: {why}")
+    if strange := unknown_fields(config, record.understands):
+        raise ValueError(
+            f"the config of this {name} sets {_listed(strange)}, which changes the computation in a way that clew does "
+            "not know; after checking what it does to the sites, add the field to `understands` of the record"
+        )
+    ignored = ignored_fields(config, record.understands, record.always)
+    if ignored:
+        raise ValueError(
+            f"the config of this {name} sets {_listed(ignored)}, which transformers does not read in this family, so what "
+            "it computes may not be what the model's makers meant; if it changes nothing, take it out of the config"
+        )
+    if others := undeclared_fields(config, record.understands):
+        log.info("the config of this %s also sets %s, which nobody reads", name, _listed(others))
+
+
+def _listed(fields: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value!r:.80}" for key, value in fields.items())
 
 
 def record_of(family: str) -> Architecture:
@@ -118,19 +126,6 @@ def record_of(family: str) -> Architecture:
     if not isinstance(record, Architecture):
         raise ValueError(f"the entry point {family!r} of 'clew.{ROOM}' gives {record!r:.80}, which is no Architecture")
     return record
-
-
-def unknown_fields(config: Any, record: Architecture) -> dict[str, Any]:
-    """Config fields that are set, differ from the class default and that nobody claims to understand."""
-    default = type(config)().to_dict()
-    unset = (None, False, [], {})
-    return {
-        key: value
-        for key, value in config.to_dict().items()
-        if not key.startswith("_")
-        and key not in COMMON | record.understands
-        and (value != default[key] if key in default else value not in unset)
-    }
 
 
 def interleaved(n_heads: int, d_head: int, order: str = "qkv") -> Columns:

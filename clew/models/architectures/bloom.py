@@ -23,5 +23,5 @@ ARCHITECTURE = Architecture(
     pattern="self_attention.attention_dropout",
     mlp_write="mlp.dense_4h_to_h",
     down="mlp.dense_4h_to_h",
-    understands=frozenset({"slow_but_exact", "n_head"}),
+    understands=frozenset({"slow_but_exact", "n_head", "offset_alibi", "skip_bias_add"}),
 )

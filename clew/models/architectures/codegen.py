@@ -35,4 +35,9 @@ ARCHITECTURE = Architecture(
     down="mlp.fc_out",
     parallel=lambda c: True,
     understands=frozenset({"rotary_dim"}),
+    always={"scale_attn_weights": True},
+    refuses={
+        "head_dim": "it is CodeGen2, whose queries, keys and values lie in eight shards, and transformers reads them as "
+        "four, as those of CodeGen do, so all that it computes is wrong"
+    },
 )

@@ -28,5 +28,7 @@ ARCHITECTURE = Architecture(
     columns=lambda c: interleaved(c.num_attention_heads, c.hidden_size // c.num_attention_heads),
     down="mlp.dense_4h_to_h",
     parallel=lambda c: c.use_parallel_residual,
-    understands=frozenset({"use_parallel_residual", "rotary_pct", "rotary_emb_base", "attention_bias"}),
+    understands=frozenset(
+        {"use_parallel_residual", "rotary_pct", "rotary_emb_base", "partial_rotary_factor", "attention_bias"}
+    ),
 )

@@ -23,4 +23,5 @@ ARCHITECTURE = Architecture(
     down="mlp.fc_out",
     parallel=lambda c: True,
     understands=frozenset({"rotary_dim"}),
+    always={"rotary": True, "scale_attn_weights": True},
 )
