@@ -62,7 +62,7 @@ class Progress:
         self._share = share
         if share >= 1:
             self.close()
-        elif now - self._said >= self.every:
+        elif (share or self.rewrites) and now - self._said >= self.every:
             self._said = now
             self._write(self._line(now - self._start, numbers))
 

@@ -33,6 +33,7 @@ def provenance(
         "model": model.name,
         "weights": model.body.fingerprint,
         "dictionaries": dict(model.fingerprints),
+        "units": model.units,
         **card_of(evidence),
         "edits": [str(edit) for edit in model.edits],
         "dtype": str(model.body.dtype).removeprefix("torch."),

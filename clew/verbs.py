@@ -133,7 +133,8 @@ def verify(
         options: as in its signature.
 
     Returns: a Report with intervals and provenance. Warns, and notes in it, where prompts that are held out were among
-        those that the claim was made from, as the halves of one behaviour of two sizes are.
+        those that the claim was made from, as the halves of one behaviour of two sizes are. Notes say when a circuit is
+        empty, and when it was found in other weights or dictionaries than those of the model.
     Raises: ValueError naming near measures, the option that the measure does not have, or what it measures instead.
         Stopped at an interrupt of `controls`, `curve` and `hypothesis_tests`; its `result` is the Report so far.
     """
@@ -152,7 +153,8 @@ def verify(
         return replace(report, notes=(*report.notes, *notes), provenance={**record, **report.provenance})
 
     met = leaked(used, claim.provenance) if is_held_out(given, held_out) else ""
-    notes = [met] if met else []
+    notes = claim.doubts(model.body.fingerprint, model.fingerprints) if isinstance(claim, Circuit) else []
+    notes += [met] if met else []
     if met:
         warnings.warn(met, MetAgain, stacklevel=2)
     return _timed(claim.measured_in, measure, options, recorded, model, given, claim)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 import clew
-from clew.provenance import leaked
+from clew.provenance import MetAgain, leaked
 from tests.models.tiny import model_of
 from tests.planted import random_behaviour
 
@@ -36,7 +36,7 @@ def test_nothing_is_said_of_halves_that_share_no_pair_or_where_one_asks_for_all_
     circuit = planted_circuit(model, task).top(5)
     nobody = replace(circuit, provenance={k: v for k, v in circuit.provenance.items() if k != "prompts_used"})
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", MetAgain)
         clew.verify(model.neurons("mlp.1"), task, circuit)
         clew.verify(model.neurons("mlp.1"), task, circuit, held_out=False)
         clew.verify(model.neurons("mlp.1"), task.train, nobody, held_out=False)

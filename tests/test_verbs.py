@@ -12,7 +12,7 @@ from clew.dictionaries import Identity
 from clew.progress import Stopped
 from tests.conformance.shape import Interrupts, Told
 from tests.models.tiny import model_of
-from tests.planted import random_behaviour
+from tests.planted import random_behaviour, random_dictionary, tiny_model
 
 
 def test_a_dictionary_is_measured_on_windows_and_named_in_the_report() -> None:
@@ -132,3 +132,28 @@ def test_what_there_was_before_an_interrupt_knows_where_it_comes_from() -> None:
     with pytest.raises(Stopped) as stopped:
         clew.find(view, planted.behaviour, by="hard_concrete", progress=Interrupts(3))
     assert stopped.value.result.provenance["method"] == "hard_concrete"
+
+
+def test_an_empty_circuit_is_called_empty() -> None:
+    planted = induction(n=8)
+    view = planted.model.components()
+    circuit = clew.find(view, planted.behaviour, positions=False)
+    report = clew.verify(view, planted.behaviour, circuit.top(0), ablation="patch")
+    assert report["faithfulness"].value == 0 and any("the circuit is empty" in note for note in report.notes)
+    assert not any("empty:" in note for note in clew.verify(view, planted.behaviour, circuit, ablation="patch").notes)
+
+
+def test_a_circuit_of_other_weights_or_dictionaries_is_noted() -> None:
+    """Two models of the same shapes: every number comes out, and may be about nothing."""
+    model, behaviour = tiny_model("llama"), random_behaviour(n=8)
+    lens = random_dictionary("resid.0", 32), random_dictionary("resid.1", 32)
+    circuit = clew.find(model.through(*lens), behaviour, by="attribution_patching", positions=False)
+    assert not any("was found" in note for note in clew.verify(model.through(*lens), behaviour, circuit).notes)
+    other = tiny_model("llama")
+    with torch.no_grad():
+        next(other.body.module.parameters()).mul_(1.5)
+    report = clew.verify(other.through(*lens), behaviour, circuit)
+    assert any(f"with the weights {model.body.fingerprint}" in note for note in report.notes)
+    upper = circuit.keep(circuit.site == 1)
+    report = clew.verify(model.through(lens[1]), behaviour, upper)
+    assert any("in other dictionaries, or in more, at resid.0" in note for note in report.notes)

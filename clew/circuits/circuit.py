@@ -168,6 +168,26 @@ class Circuit:
         said = {**self.provenance, "nodes_of": dict(given.provenance)}
         return replace(self, labels={**known, **self.labels}, provenance=said)
 
+    def doubts(self, weights: str, dictionaries: Mapping[str, str]) -> list[str]:
+        """What to know before a number about it is believed: that it is empty, or of another model or view than this one.
+
+        Args: weights, dictionaries: the fingerprint of a model's weights, and of each dictionary of its view by site.
+        """
+        made = self.provenance
+        said: list[str] = []
+        if not len(self.weight if self.kind.by_edges else self.score):
+            said.append("the circuit is empty: what is measured is the model with everything ablated")
+        if made.get("weights", weights) != weights:
+            said.append(
+                f"the circuit was found in {made.get('model', 'another model')} with the weights {made['weights']}; these "
+                f"are {weights}, so its units may mean something else here"
+            )
+        found: Mapping[str, str] = {} if self.kind.by_edges else made.get("dictionaries", {})
+        if odd := sorted(site for site in found if dictionaries.get(site) != found[site]):
+            more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
+            said.append(f"the circuit was found in other dictionaries, or in more, at {', '.join(odd[:5])}{more}")
+        return said
+
     # Choosing.
 
     def keep(self, chosen: np.ndarray) -> Circuit:

@@ -1,81 +1,122 @@
-"""Top tokens: on which tokens of a text a unit fires most, and which tokens its decoder row promotes.
+"""Top tokens: on which tokens of a text a unit fires most, and which tokens it promotes.
 
-The first is counted over a text; the second is the direct reading of the row through the last norm and the
+The first is counted over a text; the second is the direct reading of what the unit writes through the last norm and the
 unembedding (nostalgebraist's logit lens, 2020, applied to a direction). Neither is a proof of meaning; they
 are what a person looks at first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from clew.circuits.circuit import ERROR, Circuit
 from clew.data.text.texts import windows
+from clew.dictionaries import Dictionary
 from clew.models import Model
 from clew.models.tokens import by_length, ids_of
 from clew.readings.readout import Readout
-from clew.sites import Site
+from clew.sites import Site, Weight
+
+MOST = 1000
+"""The strongest nodes whose units are looked at; what is written about more nobody reads."""
+STREAM = ("embed", "attn", "mlp", "resid")
+"""Parts that stand in the stream."""
+PROJECTED = {"head": "out", "neuron": "down"}
+"""Parts that a linear map carries there."""
+BATCH = 2048
+"""Tokens that are run at once."""
+Place = tuple[float, int, int]
+"""The size of a code, and where: which window, which position."""
+Units = Mapping[Site, Sequence[int]]
 
 
 def top_tokens(
-    model: Model, circuit: Circuit, texts: Iterable[str], *, n: int = 5, tokens: int = 20_000, context: int = 64
+    model: Model,
+    circuit: Circuit,
+    texts: Iterable[str | Sequence[int]],
+    *,
+    n: int = 5,
+    tokens: int = 20_000,
+    context: int = 64,
 ) -> Circuit:
     """The circuit with `details["top_tokens"]`, `details["promotes"]` and `details["examples"]` for each of its units.
 
-    Args:
-        texts: run once, at most `tokens` positions in windows of `context`; the first token of a window is left out.
-        n: how many tokens and examples per unit.
+    What has many coordinates, such as a head, promotes what it writes at the place where it writes most.
 
-    Returns: the same circuit; details are keyed by address without position, `resid.3/17`.
+    Args:
+        circuit: of units of the model's view, or of components. Of more than 1,000 nodes the strongest are looked at; what
+            is at no site of the view (a token, a query, an error) is left as it is.
+        texts: in words or in token ids, such as `behaviour.prompts()`; run once, at most `tokens` positions in windows of
+            `context`; the first token of a window is left out.
+        n: how many tokens are promoted; four times as many places are looked at for tokens, and three for examples.
+
+    Returns: the same circuit; details are keyed by address without position, `resid.3/17`. An empty list says that a unit
+        fired nowhere or writes nothing that can be read so; `details["read"]` says of how many tokens.
     """
+    view = model.components() if circuit.kind.by_edges else model
     units: dict[Site, list[int]] = {}
-    for node in circuit:
-        if node.unit != ERROR and node.unit not in units.setdefault(node.site, []):
-            units[node.site].append(node.unit)
-    units = {site: sorted(us) for site, us in units.items() if us}
-    cut, total = [], 0
-    for window in windows(texts, lambda text: ids_of(model.tokenizer, text), context):
+    for node in circuit.top(MOST) if circuit.kind.of != "weights" else ():
+        if node.unit != ERROR and node.site in view.dictionaries:
+            units.setdefault(node.site, []).append(node.unit)
+    units = {site: sorted(set(of_site)) for site, of_site in units.items()}
+    cut = _cut(model, texts, tokens, context)
+    places = _strongest(view, units, cut, n)
+    rows = {site: _written(view, site, us, places[site], cut) for site, us in units.items()}
+    told: dict[str, dict[str, list[str]]] = {"top_tokens": {}, "examples": {}, "promotes": {}}
+    for site, us in units.items():
+        promoted = _promoted(view, site, rows[site], n)
+        for unit, found, raised in zip(us, places[site], promoted, strict=True):
+            address, where = f"{site}/{unit}", [(w, p) for v, w, p in found if v > 0]
+            told["top_tokens"][address] = list(
+                dict.fromkeys(str(model.tokenizer.decode([cut[w][p]])) for w, p in where)
+            )
+            told["examples"][address] = list(dict.fromkeys(_passage(model, cut[w], p) for w, p in where))[:3]
+            told["promotes"][address] = raised
+    return circuit.with_details(**told, read=sum(map(len, cut)))
+
+
+def _cut(model: Model, texts: Iterable[str | Sequence[int]], tokens: int, context: int) -> list[list[int]]:
+    """Windows of two tokens or more, each once."""
+
+    def every() -> Iterator[list[int]]:
+        for text in texts:
+            if isinstance(text, str):
+                yield from windows([text], lambda part: ids_of(model.tokenizer, part), context)
+            else:
+                yield list(text)[:context]
+
+    found, total = dict[tuple[int, ...], None](), 0
+    for window in every():
         if total >= tokens:
             break
-        if len(window) > 1:
-            cut.append(window)
+        if len(window) > 1 and tuple(window) not in found:
+            found[tuple(window)] = None
             total += len(window) - 1
-    best = _strongest(model, units, cut, n)
-    promotes = {site: _promoted(model, site, us, n) for site, us in units.items()}
-    top, examples, promoted = {}, {}, {}
-    for site, us in units.items():
-        for i, unit in enumerate(us):
-            places = [(v, w, p) for v, w, p in best[site][i] if v > 0]
-            address = f"{site}/{unit}"
-            top[address] = list(dict.fromkeys(model.tokenizer.decode([cut[w][p]]) for _, w, p in places))
-            examples[address] = [_passage(model, cut[w], p) for _, w, p in places[:3]]
-            promoted[address] = promotes[site][i]
-    return circuit.with_details(top_tokens=top, examples=examples, promotes=promoted)
+    return [list(window) for window in found]
 
 
-def _strongest(
-    model: Model, units: dict[Site, list[int]], cut: list[list[int]], n: int
-) -> dict[Site, list[list[tuple[float, int, int]]]]:
-    """For every unit its 4n strongest (size of the code, window, position), strongest first; a signed unit has two sides."""
+def _strongest(model: Model, units: Units, cut: list[list[int]], n: int) -> dict[Site, list[list[Place]]]:
+    """For every unit its 4n strongest places, strongest first; a signed unit has two sides."""
     best: dict[Site, Tensor] = {s: torch.zeros(0, len(us)) for s, us in units.items()}
     where: dict[Site, Tensor] = {s: torch.zeros(0, len(us), 2, dtype=torch.long) for s, us in units.items()}
     reads = {r for s in units for r in (model.dictionaries[s].reads, s)}
-    for length, index in by_length(cut):
-        for some in torch.tensor(index).split(max(1, 2048 // length)):
-            trace = model.run(torch.tensor([cut[i] for i in some]), read=reads, logits=0)
-            place = torch.cartesian_prod(some, torch.arange(1, length))
-            for site, us in units.items():
-                dictionary, code = model.dictionaries[site], trace.code(site)
-                # A learned unit fires on both of its sides; of a coordinate, all of which are on, the upper one is shown.
-                sized = dictionary.fold(code if dictionary.exact else code.abs())
-                code = sized[:, 1:, us].flatten(0, 1).float().cpu()
-                value = torch.cat([best[site], code])
-                spot = torch.cat([where[site], place[:, None, :].expand(-1, len(us), 2)])
-                top = value.topk(min(4 * n, len(value)), dim=0)
-                best[site], where[site] = top.values, spot.gather(0, top.indices[..., None].expand(-1, -1, 2))
+    for some, tokens in _batches(cut, range(len(cut))) if units else ():
+        trace = model.run(tokens, read=reads, logits=0)
+        place = torch.cartesian_prod(torch.tensor(some), torch.arange(1, tokens.shape[1]))
+        for site, us in units.items():
+            dictionary, code = model.dictionaries[site], trace.code(site)
+            # A learned unit fires on both of its sides; of a coordinate, all of which are on, the upper one is shown.
+            one = dictionary.exact and not _is_wide(dictionary)
+            sized = dictionary.fold(code if one else code.abs())
+            code = sized[:, 1:, list(us)].flatten(0, 1).float().cpu()
+            value = torch.cat([best[site], code])
+            spot = torch.cat([where[site], place[:, None, :].expand(-1, len(us), 2)])
+            top = value.topk(min(4 * n, len(value)), dim=0)
+            best[site], where[site] = top.values, spot.gather(0, top.indices[..., None].expand(-1, -1, 2))
     return {
         s: [
             [(float(v), int(w), int(p)) for v, (w, p) in zip(best[s][:, i], where[s][:, i].tolist(), strict=True)]
@@ -85,17 +126,59 @@ def _strongest(
     }
 
 
-def _promoted(model: Model, site: Site, units: list[int], n: int) -> list[list[str]]:
-    """The tokens whose logits a unit raises most; empty lists where the site is not written into the stream."""
+def _batches(cut: list[list[int]], chosen: Iterable[int]) -> Iterator[tuple[list[int], Tensor]]:
+    """Which windows, and their tokens: those of one length together."""
+    wanted = list(chosen)
+    for length, index in by_length([cut[i] for i in wanted]):
+        for some in torch.tensor(index).split(max(1, BATCH // length)):
+            ours = [wanted[i] for i in some.tolist()]
+            yield ours, torch.tensor([cut[i] for i in ours])
+
+
+def _is_wide(dictionary: Dictionary) -> bool:
+    """Whether a unit has several coordinates, as a head has."""
+    return dictionary.unfold(torch.ones(dictionary.n_units)).shape[-1] != dictionary.n_units
+
+
+def _written(
+    model: Model, site: Site, units: Sequence[int], places: list[list[Place]], cut: list[list[int]]
+) -> Float[Tensor, "unit d"]:
+    """What each unit writes at its site: its row, or of many coordinates what they hold where it is strongest."""
     dictionary = model.dictionaries[site]
-    if site.part not in ("embed", "attn", "mlp", "resid"):
-        return [[] for _ in units]
-    one = torch.zeros(len(units), dictionary.n_units)
-    one[torch.arange(len(units)), torch.tensor(units)] = 1
     dtype = next((b.dtype for b in dictionary.buffers() if b.is_floating_point()), model.body.dtype)
-    rows = dictionary.write(dictionary.unfold(one.to(model.device, dtype)))
-    logits = Readout.of(model).lens(rows)
-    return [[str(model.tokenizer.decode([t])) for t in row] for row in logits.topk(n, dim=-1).indices.tolist()]
+    own = torch.zeros(len(units), dictionary.n_units, dtype=dtype, device=model.device)
+    own[torch.arange(len(units)), torch.tensor(units)] = 1
+    own = dictionary.unfold(own)
+    if not _is_wide(dictionary):
+        return dictionary.write(own)
+    held = torch.zeros_like(own)
+    first = {i: (w, p) for i, found in enumerate(places) for _, w, p in found[:1]}
+    for some, tokens in _batches(cut, sorted({w for w, _ in first.values()})):
+        value = model.run(tokens, read=[site], logits=0)[site]
+        for i, (w, p) in first.items():
+            if w in some:
+                held[i] = value[some.index(w), p].to(dtype)
+    return dictionary.write(own * held)
+
+
+def _promoted(model: Model, site: Site, rows: Float[Tensor, "unit d"], n: int) -> list[list[str]]:
+    """The tokens whose logits each row raises most; empty lists where nothing linear carries the site into the stream."""
+    if site.part not in (*STREAM, *PROJECTED):
+        return [[] for _ in rows]
+    if name := PROJECTED.get(site.part):
+        matrix, norm = (
+            model.body.linear(Weight(f"{name}.{site.layer}")).matrix(),
+            model.body.norm_after(name, site.layer or 0),
+        )
+        rows = rows.to(matrix) @ matrix.T
+        rows = rows if norm is None else rows * norm(torch.ones_like(rows[:1]))
+    readout = Readout.of(model)
+    still = readout.lens(torch.zeros_like(rows[:1]))  # what a bias or a shift of the norm raises, whatever is written
+    found: list[list[str]] = []
+    for some in rows.split(max(1, 2**24 // len(readout.unembed))):
+        for row, top in zip(some, (readout.lens(some) - still).topk(n, dim=-1).indices.tolist(), strict=True):
+            found.append([str(model.tokenizer.decode([t])) for t in top] if bool(row.any()) else [])
+    return found
 
 
 def _passage(model: Model, window: list[int], position: int, around: int = 8) -> str:

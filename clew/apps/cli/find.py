@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from clew.apps._cards import strongest, table
+from clew.apps.cli._evidence import named_texts
 from clew.apps.cli._groups import Asked, Machine, View, unfolded
 from clew.apps.cli._options import options_of
-from clew.apps.cli._terminal import Flag, Json, aside, following, say, telling
+from clew.apps.cli._terminal import Flag, Json, Several, aside, following, say, telling, working
 from clew.progress import Stopped
 
 
@@ -29,24 +32,68 @@ class Chosen:
     """For `ratio`: the share that is chosen by largest positive score."""
     significant: float | None = None
     """First leave out what does not keep its sign over the prompts with this confidence, such as .95."""
+    empty: Flag = False
+    """Save the circuit also if nothing is left in it."""
 
-    def choice(self) -> Callable[[Any], Any]:
-        """What keeps that much of a circuit. Raises: ValueError for what cannot be chosen by, before anything is run."""
+    def choice(self) -> Callable[[Any], tuple[Any, str]]:
+        """What keeps that much of a circuit, and says why where it keeps less than was asked for.
+
+        Raises: ValueError for what cannot be chosen by, before anything is run; from what it returns, where nothing is left.
+        """
         if self.top is not None and self.top < 0:
             raise ValueError(f"--top is {self.top}; give the number of nodes or edges to keep, or 0 for all")
         select = _selection(self.select, self.rho)
 
-        def choose(found: Any) -> Any:
+        def choose(found: Any) -> tuple[Any, str]:
             from clew.finder import load
 
+            sizes = [_size(found)]
             if self.significant is not None:
                 found = load("circuits.selection", "bootstrap")(found, confidence=self.significant)
+            sizes.append(_size(found))
             top = self.top if self.top is not None else 0 if found.kind.prompt else 100
-            if not top and self.select == "top":
-                return found
-            return select(found, top or max(len(found), len(found.weight)))
+            if top or self.select != "top":
+                found = select(found, top or max(len(found), len(found.weight)))
+            sizes.append(_size(found))
+            why = self._why(sizes, top, "edges" if found.kind.by_edges else "nodes")
+            if not sizes[-1] and not self.empty:
+                raise ValueError(f"nothing is left to save: {why}. Give --empty to save it all the same")
+            return found, why if sizes[-1] < (self.top or 0) or not sizes[-1] else ""
 
         return choose
+
+    def _why(self, sizes: Sequence[int], top: int, items: str) -> str:
+        """Where the items went: how many were scored, kept their sign, and were chosen."""
+        scored, sure, chosen = sizes
+        said = [f"{chosen} of {top or 'all'} {items}", f"{scored} were scored"]
+        if self.significant is not None:
+            said.append(f"{sure} of them keep their sign with a confidence of {self.significant:g}")
+        if chosen < min(sure, top or sure):
+            said.append(f"{self.select} leaves out what lies on no path to the metric")
+        return "; ".join(said)
+
+
+@unfolded
+@dataclass(frozen=True)
+class About:
+    """What else is found out about the circuit."""
+
+    tried: int = 20
+    """Of a graph whose numbers are effects on the metric, ablate this many of the strongest nodes or edges on eight prompts
+    and say whether they do what it predicts; 0 for none."""
+    text: Annotated[tuple[str, ...], Several] = ()
+    """Text to read, beside the behaviour's prompts, for what the units fire on: files or folders, `wikipedia`."""
+
+    def tokens(self, view: Any, found: Any, task: Any) -> Any:
+        """The circuit with what its units fire on in the prompts and the text, and what they promote."""
+        from clew.explain.top_tokens import top_tokens
+
+        try:
+            with working("reading what the units fire on"):
+                return top_tokens(view, found, chain(task.prompts(), *map(named_texts, self.text)))
+        except ValueError as error:
+            aside(f"what the units fire on is not known: {error}")
+            return found
 
 
 @dataclass(frozen=True)
@@ -67,7 +114,7 @@ def find(
     circuit: Path | None = None,
     chosen: Chosen = Chosen(),
     out: Path = Path("circuit.json"),
-    tried: int = 20,
+    about: About = About(),
     view: View = View(),
     asked: Sought = Sought(),
     machine: Machine = Machine(),
@@ -88,9 +135,6 @@ def find(
         A saved circuit whose nodes are scored or wired, for methods that take one.
     out
         Where to save the circuit.
-    tried
-        Of a graph whose numbers are effects on the metric, ablate this many of the strongest nodes or edges on eight
-        prompts and say whether they do what it predicts; 0 for none.
     """
     choose, nodes = chosen.choice(), _nodes(by, circuit)
     seen = view.open(model, machine)
@@ -105,15 +149,18 @@ def find(
         try:
             found = clew.find(seen, task, nodes, by=by, held_out=held_out, **options, **told)
         except Stopped as caught:  # what it had learned by then is kept as it is
-            found, stopped, tried = caught.result, caught, 0
-    if len(found.weight) and tried:
+            found, stopped = caught.result, caught
+    if len(found.weight) and about.tried and not stopped:
         with telling("trying what it predicts") as tell:
-            found = with_predicted_effects(seen, half(task, "train", held_out), found, nodes=tried, progress=tell)
-    found = choose(found)
+            found = with_predicted_effects(seen, half(task, "train", held_out), found, nodes=about.tried, progress=tell)
+    found, why = choose(found)
+    found = about.tokens(seen, found, task)
     found.save(out)
+    if why:
+        aside(f"kept {why}")
     shown, value = _summary(found)
-    text = f"{len(found)} nodes and {len(found.weight)} edges, saved as {out}\n{shown}".rstrip()
-    say(text, {**value, "circuit": str(out)}, json)
+    said = f"{len(found)} nodes and {len(found.weight)} edges, saved as {out}\n{shown}".rstrip()
+    say(said, {**value, "circuit": str(out)}, json)
     if stopped:
         raise stopped
     if not json:
@@ -123,14 +170,18 @@ def find(
 
 def _summary(found: Any) -> tuple[str, dict[str, Any]]:
     """The strongest of a circuit and how well their effects were predicted, for people and for machines."""
-    strongest, effects = _strongest(found), found.details.get("predicted_effects")
-    lines = [f"  {n['score']:+9.4f}  {n['address']:<22} {n['label']}".rstrip() for n in strongest]
+    lines, effects = [table(found)] if _size(found) else [], found.details.get("predicted_effects")
     if effects:
         lines.append(
             f"  predicted against intervened effects of the strongest: r {effects['r']:.2f}, slope {effects['slope']:.2f}"
         )
     sizes = {"nodes": len(found), "edges": len(found.weight)}
-    return "\n".join(lines), {"predicted_effects": effects, **sizes, "strongest": strongest}
+    return "\n".join(lines), {"predicted_effects": effects, **sizes, "strongest": strongest(found)}
+
+
+def _size(found: Any) -> int:
+    """How many items a circuit is chosen by: nodes, or edges of components."""
+    return len(found.weight) if found.kind.by_edges else len(found)
 
 
 def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
@@ -143,18 +194,6 @@ def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
         return found.top(n) if name == "top" and not found.kind.by_edges else select(found, n)
 
     return choose
-
-
-def _strongest(found: Any) -> list[dict[str, Any]]:
-    """Ten nodes, or ten edges where components are wired."""
-    if not found.kind.by_edges:
-        return [{"address": n.address, "score": n.score, "label": n.label} for n in found.top(10)]
-    some, nodes = found.strongest_edges(10), found.nodes
-    ends = zip(some.source.tolist(), some.target.tolist(), some.weight.tolist(), strict=True)
-    return [
-        {"address": f"{nodes[u].address} -> {'logits' if v < 0 else nodes[v].address}", "score": w, "label": ""}
-        for u, v, w in ends
-    ]
 
 
 def _nodes(by: str, path: Path | None) -> Any:

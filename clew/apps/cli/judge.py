@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from clew.apps._cards import known
 from clew.apps.cli._terminal import Json, Several, aside, say
 
 HELP = "k keep, d drop (a reason may follow: d fires on she), s skip, u undo, q quit; everything said is saved at once"
@@ -121,11 +122,12 @@ def _ask(circuit: Any, verdicts: Any, by: str, save: Callable[[Any], Any]) -> An
 
 def _shown(circuit: Any, node: Any) -> str:
     """A unit as people read it: its effect, the tokens it fires on, passages, and what it promotes."""
-    told = {
-        table: circuit.details.get(table, {}).get(node.address, []) for table in ("top_tokens", "examples", "promotes")
-    }
+    told = {name: known(circuit, node.address, name) for name in ("top_tokens", "examples", "promotes")}
     lines = [f"{node.address}  effect {node.score:+.3g}  {node.label}".rstrip()]
-    lines += [f"  fires on  {' '.join(map(repr, told['top_tokens']))}"] if told["top_tokens"] else []
-    lines += [f"  {passage!r}" for passage in told["examples"]]
+    if told["top_tokens"] is None:
+        lines.append("  nothing is known of what it fires on: no text was read")
+    else:
+        lines.append(f"  fires on  {' '.join(map(repr, told['top_tokens'])) or 'nothing that was read'}")
+    lines += [f"  {passage!r}" for passage in told["examples"] or ()]
     lines += [f"  promotes  {' '.join(map(repr, told['promotes']))}"] if told["promotes"] else []
     return "\n".join(lines)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from clew.apps.cli._terminal import Flag, Json, say
+from clew.apps._cards import strongest, table
+from clew.apps.cli._evidence import named_texts
+from clew.apps.cli._groups import Machine, View
+from clew.apps.cli._terminal import Flag, Json, Several, aside, say, working
 
 
 def show(
@@ -16,6 +20,10 @@ def show(
     *,
     edit: Path | None = None,
     report: Path | None = None,
+    model: str | None = None,
+    text: Annotated[tuple[str, ...], Several] = (),
+    view: View = View(),
+    machine: Machine = Machine(),
     out: Path | None = None,
     open: Flag = False,
     json: Json = False,
@@ -30,6 +38,11 @@ def show(
         What `clew edit` saved, or a vector file of another tool: sites, norms, estimator, where it comes from.
     report
         What `clew verify --out` saved: its curve is drawn beside the graph.
+    model
+        Look in this model what the units fire on and promote, in the view in which the circuit was found. What
+        `clew find` saves says so already, for the prompts of the behaviour.
+    text
+        With --model: what to read, beside the prompts: files or folders, `wikipedia`.
     out
         The page; beside the circuit and of its name by default.
     open
@@ -40,16 +53,42 @@ def show(
     if circuit is None:
         _say_edit(edit, json)
         return
+    if (text or view) and model is None:
+        raise ValueError("--text and a view are for a model to look at; name it by --model")
     from clew.apps.pages.circuit import page
     from clew.circuits.circuit import Circuit
     from clew.files import write_text
     from clew.report import Report
 
-    text = page(Circuit.load(circuit), Report.load(report) if report else None)
-    path = write_text(out or circuit.with_suffix(".html"), text)
-    say(f"saved as {path}", {"page": str(path), "bytes": len(text.encode())}, json)
+    shown = Circuit.load(circuit)
+    shown = shown if model is None else _looked_at(view.open(model, machine), shown, text)
+    said = page(shown, Report.load(report) if report else None)
+    path = write_text(out or circuit.with_suffix(".html"), said)
+    if "top_tokens" not in shown.details and len(shown):
+        aside("nothing is known of what its units fire on; --model NAME, with the view it was found in, looks")
+    lines = f"saved as {path}\n{table(shown)}".rstrip()
+    say(lines, {"page": str(path), "bytes": len(said.encode()), "strongest": strongest(shown)}, json)
     if open:
         webbrowser.open(path.resolve().as_uri())
+
+
+def _looked_at(view: Any, circuit: Any, text: Sequence[str]) -> Any:
+    """The circuit with what its units fire on and promote: in its prompts, if they can be loaded, and the text.
+
+    Raises: ValueError where there is neither.
+    """
+    import clew
+    from clew.explain.top_tokens import top_tokens
+
+    asked = circuit.provenance.get("prompts") or {}
+    try:
+        prompts = clew.Behaviour.load(asked.get("source") or asked.get("name", ""), model=view).prompts()
+    except (ValueError, OSError) as error:
+        if not text:
+            raise ValueError(f"the prompts it was found on cannot be read again ({error}); give --text") from error
+        prompts = []
+    with working("reading what the units fire on"):
+        return top_tokens(view, circuit, chain(prompts, *map(named_texts, text)))
 
 
 def _say_edit(path: Any, json: bool) -> None:

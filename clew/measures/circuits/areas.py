@@ -72,8 +72,9 @@ def areas(
         progress: as for faithfulness.
 
     Returns: a Report with the areas and the largest f of both rankings; what a ranking without signal gets at these
-    sizes; "f" at every size (`nodes` counts edges where edges are ranked). `provenance["forwards"]` counts passes over
-    the prompts: at most one for each size and ranking beside those of the two ends. f at k = 1 is computed, not put in.
+    sizes; "f" at every size, with how many `nodes` (edges where those are ranked) were judged there: no more than have a
+    score, and fewer where a selection finds fewer. `provenance["forwards"]` counts passes over the prompts: at most one
+    for each size and ranking beside those of the two ends. f at k = 1 is computed, not put in.
     Differs from MIB: nodes are counted as nodes, not by their edges; the embedding stays clean when nodes are judged,
     and is not ranked.
     Raises: ValueError for sizes that do not rise, a behaviour without patch prompts, or a circuit of other units.
@@ -91,14 +92,15 @@ def areas(
     n = [int(share * total + 1e-9) for share in k]
     known = {0: judge.empty}
     judge.expected = 2 + 2 * sum(0 < count < total for count in n) + (total in n)
-    curves = {
-        of: _curve(judge, ranked, total, n, partial(choose, signed=of == SIGNED), known) for of in (SIGNED, ABSOLUTE)
-    }
+    curves, judged_at = dict[str, Curve](), dict[str, list[int]]()
+    for of in (SIGNED, ABSOLUTE):
+        curves[of], judged_at[of] = _curve(judge, ranked, total, n, partial(choose, signed=of == SIGNED), known)
     f = {of: curve(np.arange(len(judge.whole))) for of, curve in curves.items()}
-    trunk = _dropped_trunk(judge, ranked) if _drops_a_trunk(k, f) else {}
+    small = (k < 0.5) & (np.array(n) < judge.size(ranked))
+    trunk = _dropped_trunk(judge, ranked) if _drops_a_trunk(small, f) else {}
     return Report(
         f"{behaviour.name} on {model.name}: {judge.size(ranked)} {judge.unit}s, chosen by {name}",
-        (*_rows(judge, curves, k, n, seed), *(_bare("dropped trunk", v, name) for name, v in trunk.items())),
+        (*_rows(judge, curves, k, judged_at, seed), *(_bare("dropped trunk", v, name) for name, v in trunk.items())),
         (*judge.notes, *_notes(judge, circuit, ranked, k, f, tolerance), *_trunk_notes(trunk, judge)),
         {"forwards": judge.forwards},
     )
@@ -106,17 +108,18 @@ def areas(
 
 def _curve(
     judge: Trial, ranked: Circuit, total: int, n: Sequence[int], choose: Select, known: dict[int, np.ndarray]
-) -> Curve:
-    """f at every size; `known` holds the metrics without anything and, once it was met, with everything."""
-    metrics = []
+) -> tuple[Curve, list[int]]:
+    """f at every size, and how many were judged there; `known` holds the metrics without anything and with everything."""
+    metrics, judged = [], list[int]()
     for count in n:
         everything = count == total
+        chosen = ranked if everything else choose(ranked, count)
         metric = known.get(count)
-        if metric is None:
-            metric = judge.circuit_metric(ranked if everything else choose(ranked, count))
+        metric = judge.circuit_metric(chosen) if metric is None else metric
         if everything:
             known[count] = metric
         metrics.append(metric)
+        judged.append(judge.size(chosen))
     table = np.stack([*metrics, judge.whole, judge.empty])
 
     @cache  # the bootstrap of every row draws the same examples
@@ -124,7 +127,7 @@ def _curve(
         mean = table[:, np.frombuffer(index, np.int64)].mean(1)
         return (mean[:-2] - mean[-1]) / (mean[-2] - mean[-1])
 
-    return lambda i: drawn(i.tobytes())
+    return lambda i: drawn(i.tobytes()), judged
 
 
 def _selection(select: str | Select) -> Select:
@@ -145,7 +148,9 @@ def _ranked(judge: Trial, circuit: Circuit) -> Circuit:
     return circuit if judge.unit == "edge" else judged(judge, circuit).keep_edges(np.zeros(0, np.int64))
 
 
-def _rows(judge: Trial, curves: Mapping[str, Curve], k: np.ndarray, n: Sequence[int], seed: int) -> Iterator[Row]:
+def _rows(
+    judge: Trial, curves: Mapping[str, Curve], k: np.ndarray, judged: Mapping[str, Sequence[int]], seed: int
+) -> Iterator[Row]:
     examples = len(judge.whole)
 
     def row(measure: str, of: str, statistic: Callable[[np.ndarray], float], count: int | None = None) -> Row:
@@ -162,8 +167,8 @@ def _rows(judge: Trial, curves: Mapping[str, Curve], k: np.ndarray, n: Sequence[
         yield row("largest f", of, lambda f: float(f.max()))
     for measure, (area, log, _) in AREAS.items():
         yield _bare(measure, area(weights(k, log=log), no_signal(k)), "no signal")
-    for of in curves:
-        for size, count in enumerate(n):
+    for of, sizes in judged.items():
+        for size, count in enumerate(sizes):
             yield row("f", of, partial(_at, size), count)
 
 
@@ -185,6 +190,11 @@ def _notes(
     yield f"{judge.forwards} forwards over the prompts; k counts shares of {judge.total(ranked)} {judge.unit}s"
     if (missing := judge.total(ranked) - judge.size(ranked)) > 0:
         yield f"{missing} {judge.unit}s have no score and are never chosen, so f at k = 1 is that of those that have one"
+        if (whole := k[k * judge.total(ranked) + 1e-9 >= judge.size(ranked)]).size and whole[0] < 1:
+            yield (
+                f"from k = {whole[0]:g} on every circuit is that of all {judge.size(ranked)} that have a score, so the areas "
+                "are not those of a whole ranking; give every score, as the method returns them"
+            )
     if len(ranked) < len(circuit):
         yield f"{len(circuit) - len(ranked)} nodes are not ranked: the embedding stays clean, and errors do not count"
     if (left_out := k[np.floor(k * judge.total(ranked) + 1e-9) < 1]).size:
@@ -198,9 +208,8 @@ def _notes(
             )
 
 
-def _drops_a_trunk(k: np.ndarray, f: Mapping[str, np.ndarray]) -> bool:
-    """Whether nothing gets through below half the size when signs rank, and something does when sizes rank."""
-    small = k < 0.5
+def _drops_a_trunk(small: np.ndarray, f: Mapping[str, np.ndarray]) -> bool:
+    """Whether nothing gets through at small sizes when signs rank, and something does when sizes rank."""
     return bool(small.any() and (f[SIGNED][small] < FLAT).all() and (f[ABSOLUTE][small] >= FLAT).any())
 
 

@@ -64,7 +64,7 @@ def _along(
     end = other[site] if other is not None else contrast.states(clean, None, site)[1].value(clean.dictionaries[site])
     alphas = torch.arange(steps, dtype=torch.float64) / steps
     total = torch.zeros_like(start)
-    for chunk in alphas.split(max(1, tokens // batch.clean.numel())):
+    for chunk in contrast.loops.over(alphas.split(max(1, tokens // batch.clean.numel()))):
         copies = batch.repeat(len(chunk))
         line = torch.cat([torch.lerp(start, end.to(start.dtype), a) for a in chunk.tolist()])
         reads = [site, *contrast.behaviour.needs.reads]

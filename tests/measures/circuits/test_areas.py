@@ -199,3 +199,27 @@ def test_what_cannot_be_ranked_is_refused() -> None:
         areas(model, random_behaviour().without_patches(), found)
     with pytest.raises(ValueError, match="no nodes to rank"):
         areas(model, random_behaviour(), found.keep(found.site == found.sites.index(Site("embed"))))
+
+
+def test_a_cut_circuit_reports_the_sizes_that_it_has_and_still_names_a_dropped_trunk() -> None:
+    """The strongest half of all edges: from k = .5 on there is nothing more to choose."""
+    model = tiny_model("gpt_neox")
+    whole = edges(model)
+    cut, total = whole.strongest_edges(len(whole.weight) // 2), len(whole.weight)
+    report = areas(model, random_behaviour(), cut, sizes=(0.1, 0.2, 0.4, 0.7, 1.0), held_out=False)
+    kept = total // 2
+    sizes = [r.nodes for r in report.rows if (r.measure, r.of) == ("f", "absolute")]
+    assert sizes == [int(0.1 * total), int(0.2 * total), int(0.4 * total), kept, kept]
+    assert report["dropped trunk"].of.startswith("embed/0 -> ")
+    assert f"from k = 0.7 on every circuit is that of all {kept} that have a score" in " ".join(report.notes)
+
+
+def test_a_selection_that_finds_fewer_is_reported_with_what_it_found() -> None:
+    model, found = in_components()
+    report = areas(
+        model, random_behaviour(), found, sizes=(0.5, 1.0), select=lambda c, n, *, signed: c.top(1), held_out=False
+    )
+    assert [r.nodes for r in report.rows if (r.measure, r.of) == ("f", "signed")] == [
+        1,
+        len(found.keep(found.site > 0)),
+    ]

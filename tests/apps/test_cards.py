@@ -1,0 +1,72 @@
+"""Nodes in words, as terminal and pages say them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clew.apps._cards import fires_on, in_words, listed, strongest, table
+from clew.circuits.kind import Card, Kind, Prompt
+from clew.methods.edges.eap import eap
+from tests.circuits.test_verdicts import circuit
+from tests.models.tiny import model_of
+from tests.planted import random_behaviour
+
+COMPONENTS = Kind("components", components=Card(8, 9, 3, None, False))
+
+
+@pytest.mark.parametrize(
+    ("units", "kind", "address", "words"),
+    [
+        ("features", Kind(), "resid.3/17@4", "feature 17 of resid.3"),
+        ("features", Kind(), "resid.11/error@2", "error of resid.11"),
+        ("neurons", Kind(), "neuron.3/17", "neuron 17 of layer 3"),
+        ("neurons", Kind(), "resid.3/17", "neuron 17 of resid.3"),
+        ("heads", Kind(), "head.5/3", "head 3 of layer 5"),
+        ("components", Kind(), "mlp.2/0", "MLP of layer 2"),
+        ("units", Kind(), "resid.3/17", "unit 17 of resid.3"),
+        ("neurons", COMPONENTS, "embed/0", "embedding"),
+        ("neurons", COMPONENTS, "q.5/3", "queries of head 3 of layer 5"),
+        ("neurons", COMPONENTS, "k.5/1", "keys of key-value head 1 of layer 5"),
+        ("neurons", COMPONENTS, "mlp_in.2/0", "input of the MLP of layer 2"),
+        ("features", Kind("prompt_graph", prompt=Prompt(("a",), (1,))), "embed/1@0", "token"),
+    ],
+)
+def test_an_address_in_words(units: str, kind: Kind, address: str, words: str) -> None:
+    made = replace(circuit(), kind=kind, provenance={"units": units})
+    assert in_words(made, address) == words
+
+
+def test_where_nothing_was_read_nothing_is_said() -> None:
+    told = circuit(top_tokens={"resid.0/3": [" she"], "resid.0/5": []})
+    assert [fires_on(told, f"resid.0/{unit}") for unit in (3, 5, 8)] == ["she", "nothing that was read", ""]
+
+
+def test_tokens_are_not_cut_in_two() -> None:
+    assert listed([" are", " were", "\n"]) == "are, were, '\\n'"
+    assert listed([" are", " were", " themselves"], 12) == "are, were…"
+    assert listed([" themselves"], 4) == "themselves"
+
+
+def test_the_table_has_what_nodes_fire_on_and_promote_beside_them() -> None:
+    told = circuit(top_tokens={"resid.0/3": [" she", " her"], "resid.0/5": []}, promotes={"resid.0/3": [" her"]})
+    head, first, second, third, _ = table(told).splitlines()
+    assert head.split() == ["fires", "on", "promotes"]
+    assert first.split() == ["+4.0000", "resid.0/3", "she,", "her", "her"]
+    assert second.split() == ["+3.0000", "resid.0/5", "nothing", "that", "was", "read"]
+    assert third.split() == ["+2.0000", "resid.0/error"]
+    assert "fires on" not in table(circuit())
+
+
+def test_a_position_is_said_by_its_word() -> None:
+    at = circuit(positions=(1, 0, 1, 1), tokens=["The", " keys"])
+    assert "resid.0/3@1  at keys" in table(at)
+
+
+def test_edges_of_components_are_named_by_both_ends() -> None:
+    model = model_of()
+    found = eap(model, random_behaviour(vocab=29)).strongest_edges(200)
+    first = strongest(found)[0]
+    assert first["score"] == found.weight[np.argmax(np.abs(found.weight))]
+    assert " -> " in first["address"] and " of layer " in first["words"] and first["words"] in table(found)
+    assert any(card["words"].endswith("-> logits") for card in strongest(found, 200))
