@@ -50,6 +50,8 @@ class Gate:
             raise ValueError("a gate reads either a probe or a unit of a dictionary; give one of the two")
         if self.reach not in get_args(Reach):
             raise ValueError(f"a gate has no reach {self.reach!r}; {near(self.reach, get_args(Reach))}")
+        if not math.isfinite(self.above):
+            raise ValueError(f"above={self.above}: a gate opens above a finite number")
         at = None if self.at is None else Site.parse(self.at)
         if self.probe is not None and at not in (None, self.probe.site):
             raise ValueError(f"a gate reads {self.probe!r} where the probe says, not at {at}; leave at= out")
@@ -87,14 +89,27 @@ def _exact(value: object) -> torch.dtype | None:
     return None if isinstance(value, Tensor) else torch.float64
 
 
-def _check_finite(edit: Edit, *names: str) -> None:
+def _check_values(edit: Edit, *names: str) -> None:
     """One value that is no number would make a whole run of them. Raises: ValueError naming the field that holds one."""
+    where = f"the {type(edit).__name__.lower()} at {edit.at}"
     for name in names:
         value = getattr(edit, name)
+        if isinstance(value, Tensor) and not value.is_floating_point():
+            raise ValueError(
+                f"{name} of {where} is of {value.dtype}; give floats, as {name}.float() of whole numbers is"
+            )
         if value is not None and not bool(torch.as_tensor(value, dtype=_exact(value)).detach().isfinite().all()):
             said = "holds values that are" if isinstance(value, Tensor) and value.ndim else f"is {float(value)},"
-            where = f"the {type(edit).__name__.lower()} at {edit.at}"
             raise ValueError(f"{name} of {where} {said} not finite (NaN or inf); give finite numbers")
+
+
+def _check_fits(edit: Edit, name: str, value: Tensor, x: Tensor) -> None:
+    """Raises: ValueError for a value that does not broadcast to what flows."""
+    if value.ndim > x.ndim or any(a not in (1, b) for a, b in zip(value.shape[::-1], x.shape[::-1], strict=False)):
+        raise ValueError(
+            f"{name} of shape {tuple(value.shape)} does not fit the {type(edit).__name__.lower()} at {edit.at}, where "
+            f"{tuple(x.shape)} flows"
+        )
 
 
 def _same(value: object, default: object) -> bool:
@@ -183,9 +198,10 @@ class Add(ActivationEdit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_finite(self, "vector", "scale")
+        _check_values(self, "vector", "scale")
 
     def __call__(self, x: Tensor) -> Tensor:
+        _check_fits(self, "vector", self.vector, x)
         moved = x + self.scale * self.vector.to(x)
         if not self.keep_norm:
             return moved
@@ -202,14 +218,13 @@ class Set(ActivationEdit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_finite(self, "value")
+        _check_values(self, "value")
+        if self.keep is not None and self.keep.dtype != torch.bool:
+            raise ValueError(f"keep of the set at {self.at} is of {self.keep.dtype}; it says yes or no, in torch.bool")
 
     def __call__(self, x: Tensor) -> Tensor:
         value = torch.as_tensor(self.value).to(x)
-        if value.ndim > x.ndim or any(a not in (1, b) for a, b in zip(value.shape[::-1], x.shape[::-1], strict=False)):
-            raise ValueError(
-                f"a value of shape {tuple(value.shape)} cannot be set at {self.at}, where {tuple(x.shape)} flows"
-            )
+        _check_fits(self, "value", value, x)
         return value.expand_as(x) if self.keep is None else torch.where(self.keep.to(x.device), x, value)
 
 
@@ -220,9 +235,15 @@ class Mix(ActivationEdit):
     value: Tensor | float = field(kw_only=True)
     weight: Tensor | float = field(kw_only=True)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_values(self, "value", "weight")
+
     def __call__(self, x: Tensor) -> Tensor:
-        weight = torch.as_tensor(self.weight).to(x)
-        return weight * x + (1 - weight) * torch.as_tensor(self.value).to(x)
+        weight, value = (torch.as_tensor(part).to(x) for part in (self.weight, self.value))
+        _check_fits(self, "weight", weight, x)
+        _check_fits(self, "value", value, x)
+        return weight * x + (1 - weight) * value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -233,7 +254,7 @@ class Scale(ActivationEdit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_finite(self, "factor")
+        _check_values(self, "factor")
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.factor * x
@@ -250,7 +271,7 @@ class Clamp(ActivationEdit):
         super().__post_init__()
         if self.low is None and self.high is None:
             raise ValueError(f"the clamp at {self.at} has no limit; give low, high or both")
-        _check_finite(self, "low", "high")
+        _check_values(self, "low", "high")
 
     def __call__(self, x: Tensor) -> Tensor:
         return x.clamp(self.low, self.high)
@@ -266,7 +287,19 @@ class Project(ActivationEdit):
     directions: Tensor = field(kw_only=True)
     value: Tensor | float = field(default=0.0, kw_only=True)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_values(self, "directions", "value")
+        if self.directions.ndim != 2:
+            shape = tuple(self.directions.shape)
+            raise ValueError(f"the directions of the project at {self.at} are {shape}; they must be [direction, d]")
+
     def __call__(self, x: Tensor) -> Tensor:
+        if self.directions.shape[1] != x.shape[-1]:
+            raise ValueError(
+                f"directions {self.directions.shape[1]} wide do not fit the project at {self.at}, where {tuple(x.shape)} "
+                "flows"
+            )
         wide = torch.promote_types(x.dtype, torch.float32)
         directions = self.directions.to(x.device, wide)
         _, size, rows = cast("tuple[Tensor, Tensor, Tensor]", torch.linalg.svd(directions, full_matrices=False))
@@ -293,6 +326,7 @@ class Update(Edit):
                 f"the factors of the update of {self.at} are {tuple(left)} and {right and tuple(right)}; "
                 "they must be [out, rank] and [rank, in]"
             )
+        _check_values(self, "left", "right", "scale")
 
     @property
     def change(self) -> Tensor:

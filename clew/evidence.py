@@ -9,11 +9,22 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
-Prompt = str | tuple[int, ...]
-"""In words, or in token ids."""
+
+class Message(NamedTuple):
+    """One message of a chat."""
+
+    role: str
+    content: str
+
+
+Prompt = str | tuple[int, ...] | tuple[Message, ...]
+"""In words, in token ids, or a chat, which the tokenizer's template renders."""
+Given = str | Sequence[Any]
+"""A prompt as it is given: text, token ids, or the messages of a chat, each {"role": ..., "content": ...}."""
 Side = Literal["train", "test"]
 
 MEMBERS = ("splits", "name", "hash", "card", "train", "test", "prompts", "asked")
@@ -85,6 +96,53 @@ def half(evidence: E, side: Side, held_out: bool | None = None) -> E:
             f"a {type(evidence).__name__} has no halves, so nothing of it can be held out; say held_out=False"
         )
     return getattr(evidence, side)
+
+
+def prompt_of(given: Given, name: str = "the prompt") -> Prompt:
+    """A prompt as it is kept, whatever it is given as.
+
+    Raises: ValueError under its name for an id that is no whole number from 0 on, or a message that is none.
+
+    >>> prompt_of([{"role": "user", "content": "Hello"}])
+    (Message(role='user', content='Hello'),)
+    """
+    if isinstance(given, str):
+        return given
+    return tuple(_message(m, name) for m in given) if is_chat(given) else tuple(_id(i, name) for i in given)
+
+
+def is_chat(given: object) -> bool:
+    """Whether this is the messages of one chat."""
+    return isinstance(_first(given), Mapping | Message)
+
+
+def is_prompt(given: object) -> bool:
+    """Whether this is one prompt, and not several."""
+    return isinstance(given, str) or is_chat(given) or isinstance(_first(given), int | float)
+
+
+def _first(given: object) -> object:
+    return next(iter(cast("Sequence[object]", given)), None) if isinstance(given, list | tuple) else None
+
+
+def _message(given: Any, name: str) -> Message:
+    if isinstance(given, Message):
+        return given
+    held = dict(cast("Mapping[str, object]", given)) if isinstance(given, Mapping) else {}
+    role, content = held.get("role"), held.get("content")
+    if len(held) != 2 or not isinstance(role, str) or not isinstance(content, str):
+        raise ValueError(f'{name} holds {given!r:.80}, which is no message {{"role": ..., "content": text}}')
+    return Message(role, content)
+
+
+def _id(given: Any, name: str) -> int:
+    try:
+        token = -1 if isinstance(given, bool) else operator.index(given)
+    except TypeError:
+        token = -1
+    if token < 0:
+        raise ValueError(f"{name} holds {given!r:.80}; token ids are whole numbers from 0 on")
+    return token
 
 
 def digest(value: object) -> str:

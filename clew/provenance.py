@@ -79,8 +79,8 @@ def leaked(judged: Evidence, made: object) -> str:
         return ""
     return (
         f"{met} of the {len(asked)} prompts of {judged.name} to judge on are among those that it was made from, so the "
-        "numbers may flatter it; load the evidence as it was loaded then (the same n and seed: its halves share no "
-        "prompts), or take other prompts"
+        "numbers may flatter it. Either its halves hold equal prompts, or it was not loaded as it was then (the same n "
+        "and seed); take out the copies, load it as then, or take other prompts"
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from clew.files import check_names, entries, entry, read_json, typed, write_json
 from clew.tables import as_html, frame
@@ -176,21 +177,43 @@ def _row(held: Mapping[str, Any], origin: str) -> Row:
 
 
 def bootstrap(
-    statistic: Callable[[np.ndarray], float], examples: int, *, draws: int = 1000, seed: int = 0
+    statistic: Callable[[np.ndarray], float],
+    examples: int | Sequence[Hashable],
+    *,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> tuple[float, float]:
-    """95 % percentile interval of `statistic(indices)` over resampled examples; (nan, nan) for a single one.
+    """95 % percentile interval of `statistic(indices)` over resampled examples; (nan, nan) where there is none.
 
-    One example drawn again and again is always itself, which would look certain and says nothing.
+    There is none for a single example, which drawn again and again is always itself and would look certain; nor of a
+    statistic that is not a finite number, or is none in more than one of forty draws, which lie at either end then.
 
-    Args: statistic: called with [examples] indices drawn with replacement.
+    Args:
+        statistic: called with indices drawn with replacement.
+        examples: how many there are; or, of each, the prompt it is of: copies of one prompt are one, and drawn together.
     """
-    if examples < 2:
+    members = members_of(range(examples) if isinstance(examples, int) else examples)
+    n = sum(map(len, members))
+    if len(members) < 2 or not np.isfinite(statistic(np.arange(n))):
         return float("nan"), float("nan")
     random = np.random.default_rng(seed)
     with np.errstate(all="ignore"):
-        values = [statistic(random.integers(0, examples, examples)) for _ in range(draws)]
-    finite = np.array(values)[np.isfinite(values)]
-    if not len(finite):
-        return float("nan"), float("nan")
-    low, high = np.percentile(finite, [2.5, 97.5])
-    return float(low), float(high)
+        drawn = (random.integers(0, len(members), len(members)) for _ in range(draws))
+        values = np.array([statistic(i if len(members) == n else _together(members, i)) for i in drawn])
+        finite = np.isfinite(values)
+        low = np.percentile(np.where(finite, values, -np.inf), 2.5)
+        high = np.percentile(np.where(finite, values, np.inf), 97.5)
+    bounded = np.isfinite(low) and np.isfinite(high)
+    return (float(low), float(high)) if bounded else (float("nan"), float("nan"))
+
+
+def _together(members: Sequence[np.ndarray], groups: np.ndarray) -> np.ndarray:
+    return np.concatenate([members[int(group)] for group in groups])
+
+
+def members_of(keys: Sequence[Hashable]) -> list[Int[np.ndarray, " example"]]:
+    """For each key, in the order in which they are met, the indices that have it."""
+    found: dict[Hashable, list[int]] = {}
+    for i, key in enumerate(keys):
+        found.setdefault(key, []).append(i)
+    return [np.array(index) for index in found.values()]

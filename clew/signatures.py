@@ -35,7 +35,7 @@ def check_kinds(
     if fits(function, given):
         return
     wanted = " and ".join(filter(None, starmap(_said, _asked(function)))) or "nothing beside the model"
-    were = " and ".join(_named(type(value)) for value in given) or "nothing"
+    were = " and ".join(named(type(value)) for value in given) or "nothing"
     rest = sorted(other.__name__ for other in others if fits(other, given))
     verb = "were" if len(given) > 1 else "was"
     instead = f"; what was given goes with {', '.join(rest)}" if rest and given else ""
@@ -52,7 +52,7 @@ def fits(function: Callable[..., Any], given: Sequence[object]) -> bool:
 
 def is_one(value: object, hint: Any) -> bool:
     """Whether a value is of a type hint's kind; what is in a container is not looked at."""
-    return isinstance(value, tuple(_kinds(hint)))
+    return isinstance(value, tuple(kinds_of(hint)))
 
 
 def _asked(function: Callable[..., Any]) -> list[tuple[Any, Any]]:
@@ -63,21 +63,21 @@ def _asked(function: Callable[..., Any]) -> list[tuple[Any, Any]]:
     return [(hints.get(p.name, Any), p.default) for p in asked]
 
 
-def _kinds(hint: Any) -> list[Any]:
+def kinds_of(hint: Any) -> list[Any]:
     """The classes in a type hint; one of which all is allowed is `object`."""
     if get_origin(hint) in (Union, UnionType):
-        return [kind for part in get_args(hint) for kind in _kinds(part)]
+        return [kind for part in get_args(hint) for kind in kinds_of(part)]
     kind = get_origin(hint) or hint
     return [kind if isinstance(kind, type) and kind is not Any else object]
 
 
 def _said(hint: Any, default: Any) -> str:
-    kinds = [kind for kind in _kinds(hint) if kind is not NoneType]
+    kinds = [kind for kind in kinds_of(hint) if kind is not NoneType]
     optional = "at most " if kinds and default is not inspect.Parameter.empty else ""
-    return optional + " or ".join(dict.fromkeys(map(_named, kinds)))
+    return optional + " or ".join(dict.fromkeys(map(named, kinds)))
 
 
-def _named(kind: Any) -> str:
+def named(kind: Any) -> str:
     return {"tuple": "lists", "list": "a list", "dict": "a mapping", "object": "anything"}.get(
         kind.__name__, f"{'an' if kind.__name__[0] in 'AEIO' else 'a'} {kind.__name__}"
     )

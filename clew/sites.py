@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from clew.doors import door
 from clew.near import near
 
 PARTS: dict[str, str] = {
@@ -130,7 +131,10 @@ class Weight:
         return self.name
 
 
-WhereKind = Literal["every", "prompt", "response", "answer", "position", "token", "phrase", "phrase_end"]
+WhereKind = Literal[
+    "every", "prompt", "response", "answer", "after_first", "position", "token", "not_token", "phrase", "phrase_end"
+]
+WITH_VALUES = ("position", "token", "not_token", "phrase", "phrase_end")
 
 
 @dataclass(frozen=True)
@@ -138,10 +142,11 @@ class Where:
     """Positions of a prompt, by meaning; padding is never among them.
 
     `every`, `prompt` (not what was generated), `response` (only what was generated), `answer` (the last token of
-    the prompt and what was generated: every position from which a token of the answer is written), `position`
-    (indices from the first real token; negative ones count from the last prompt token), `token`
-    (wherever one of these token ids stands), `phrase` (wherever this run of token ids stands in the prompt; in what is
-    generated its first tokens are past before it is whole) and `phrase_end` (its last token, wherever it stands).
+    the prompt and what was generated: every position from which a token of the answer is written), `after_first` (all but
+    the first real token, which is often an attention sink), `position` (indices from the first real token; negative ones
+    count from the last prompt token), `token` (wherever one of these token ids stands), `not_token` (wherever another one
+    stands), `phrase` (wherever this run of token ids stands in the prompt; in what is generated its first tokens are past
+    before it is whole) and `phrase_end` (its last token, wherever it stands).
     """
 
     kind: WhereKind = "every"
@@ -151,14 +156,35 @@ class Where:
         kinds = get_args(WhereKind)
         if self.kind not in kinds:
             raise ValueError(f"{self.kind!r} names no positions; {near(self.kind, kinds)}")
-        if (self.kind in ("position", "token", "phrase", "phrase_end")) != bool(self.values):
+        if strange := [v for v in self.values if isinstance(v, bool) or not hasattr(v, "__index__")]:
+            raise ValueError(f"Where({self.kind!r}) takes whole numbers; {strange[0]!r} was given")
+        object.__setattr__(self, "values", tuple(map(int, self.values)))
+        if (self.kind in WITH_VALUES) != bool(self.values):
             takes = "needs `values`" if not self.values else "takes no `values`"
             raise ValueError(f"Where({self.kind!r}) {takes}; Where.at(-1) is the last token of the prompt")
 
     @classmethod
+    @door(positions="Where.at(*range(2, 5)) is a run of positions, Where.after_first() all but the first")
     def at(cls, *positions: int) -> Where:
         """Positions by index; `Where.at(-1)` is the last token of the prompt."""
         return cls("position", positions)
+
+    @classmethod
+    def after_first(cls) -> Where:
+        """All but the first token of the prompt."""
+        return cls("after_first")
+
+    @classmethod
+    def special(cls, tokenizer: Any) -> Where:
+        """Wherever a special token of the tokenizer stands. Raises: ValueError for a tokenizer without any."""
+        if not tokenizer.all_special_ids:
+            raise ValueError("this tokenizer has no special tokens, so they stand nowhere")
+        return cls("token", tuple(tokenizer.all_special_ids))
+
+    @classmethod
+    def words(cls, tokenizer: Any) -> Where:
+        """Wherever no special token of the tokenizer stands."""
+        return cls("not_token", tuple(tokenizer.all_special_ids)) if tokenizer.all_special_ids else cls()
 
     @classmethod
     def phrase(cls, ids: Iterable[int]) -> Where:
@@ -181,10 +207,13 @@ class Where:
             return real & (column >= prompt)
         if self.kind == "answer":
             return real & (column >= prompt - 1)
-        if self.kind == "token":
-            return real & torch.isin(tokens, torch.tensor(self.values, device=tokens.device))
+        if self.kind in ("token", "not_token"):
+            among = torch.isin(tokens, torch.tensor(self.values, device=tokens.device))
+            return real & (among if self.kind == "token" else ~among)
+        first = real.int().argmax(dim=1, keepdim=True)
+        if self.kind == "after_first":
+            return real & (column > first)
         if self.kind == "position":
-            first = real.int().argmax(dim=1, keepdim=True)
             last = (column * (real & (column < prompt))).amax(dim=1, keepdim=True)
             wanted = [first + v if v >= 0 else last + 1 + v for v in self.values]
             return real & torch.stack([column == w for w in wanted]).any(dim=0)

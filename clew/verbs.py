@@ -6,12 +6,14 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import EllipsisType
 from typing import Any, TypeVar
 
 from clew.circuits.circuit import Circuit
 from clew.data.text.lists import Texts
 from clew.data.text.windows import Windows
 from clew.dictionaries import Dictionary
+from clew.doors import door
 from clew.evidence import Evidence, half, is_held_out
 from clew.finder import load, names
 from clew.models import Model
@@ -20,12 +22,13 @@ from clew.progress import Stopped, Tell
 from clew.provenance import MetAgain, leaked, prompts_used, provenance
 from clew.readings.budget import within_budget
 from clew.report import Report
-from clew.signatures import check_kinds, check_options, is_one, options_of
+from clew.signatures import check_kinds, check_options, options_of
 from clew.stack import Stack
 
 T = TypeVar("T")
 
 
+@door()
 def find(
     model: Model,
     behaviour: Evidence,
@@ -61,13 +64,14 @@ def find(
     return _timed("methods", method, options, recorded, model, used, circuit)
 
 
+@door()
 def edit(
     model: Model,
     evidence: Any = None,
     *,
     by: str | Callable[..., Stack],
     held_out: bool | None = None,
-    text: Windows | None = None,
+    text: Windows | EllipsisType | None = ...,
     budget: float | None = None,
     progress: Tell | None = None,
     **options: Any,
@@ -82,7 +86,8 @@ def edit(
         held_out: use the training half, so that `verify` can judge on the other; by default of a Behaviour, and all of
             facts, secrets and texts, for an edit is judged on what it shall change.
         text: ordinary text, for a function that takes statistics of some or learns to leave it as it is, and for the
-            budget; such a function and a budget have half of the documents each.
+            budget; such a function and a budget have half of the documents each. None says that there shall be none, to a
+            function that asks (`rome`, `memit`).
         budget: the loss on text may rise by this share of it (0.001: a tenth of a percent); edits are weakened to hold it.
         progress: called with what is done and all there is, by a function that tells; for a budget, passes over the text.
         options: as in the signature of the function.
@@ -92,16 +97,17 @@ def edit(
     """
     function = load("edits", by) if isinstance(by, str) else by
     used, takes = half(Texts.of(evidence), "train", held_out), options_of(function)
-    if not is_one(text, Windows | None) or (text is None and budget is not None):
-        raise ValueError(
-            f"{'text=' if budget is None else 'a budget is held on a text; text='} takes windows, as "
-            f"clew.data.text.windows.cut(texts, model.tokenizer) makes; a {type(text).__name__} was given"
-        )
-    learnt, judged = text.split(0.5) if text and budget is not None and "text" in takes else (text, text)
-    options |= _taken(function, text=learnt, progress=progress)
+    if budget is not None and not isinstance(text, Windows):
+        raise ValueError("a budget is held on a text; give text=clew.cut(texts, model.tokenizer)")
+    learnt, judged = text, text
+    if isinstance(text, Windows) and budget is not None and "text" in takes:
+        learnt, judged = text.split(0.5)
+    options |= _taken(function, progress=progress)
+    if learnt is not ... and "text" in takes:
+        options["text"] = learnt
 
     def recorded(stack: Stack, seconds: float) -> Stack:
-        if budget is not None and judged is not None:
+        if budget is not None and isinstance(judged, Windows):
             stack = within_budget(model, stack, judged, budget, progress=progress)
         record = provenance(model, used, function, options, seconds) | prompts_used(used)
         return replace(stack, provenance={**record, **stack.provenance})
@@ -109,6 +115,7 @@ def edit(
     return _timed("edits", function, options, recorded, model, used)
 
 
+@door()
 def verify(
     model: Model,
     evidence: Evidence | Sequence[Any],
@@ -156,10 +163,11 @@ def verify(
     notes = claim.doubts(model.body.fingerprint, model.fingerprints) if isinstance(claim, Circuit) else []
     notes += [met] if met else []
     if met:
-        warnings.warn(met, MetAgain, stacklevel=2)
+        warnings.warn(met, MetAgain, stacklevel=3)  # where verify was called, beyond its door
     return _timed(claim.measured_in, measure, options, recorded, model, given, claim)
 
 
+@door()
 def probe(model: Model, evidence: Any, *, by: str | Callable[..., Probe] = "linear", **options: Any) -> Probe:
     """Fit a linear readout to what a model holds of some evidence.
 

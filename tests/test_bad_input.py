@@ -77,7 +77,7 @@ CASES: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
     "circuit of another view": (ValueError, "open it through the dictionaries in which the circuit was found", lambda: clew.verify(MODEL.through(random_dictionary("resid.0", 32, TopK), random_dictionary("resid.1", 32, TopK)), TASK, clew.find(LENS, TASK), held_out=False)),
     "circuit of other sites": (ValueError, "nodes at resid.1, where 20 units stood, but the model is not seen there", lambda: clew.verify(MODEL.through(random_dictionary("resid.0", 32)), TASK, clew.find(LENS, TASK), held_out=False)),
     "padding on the right": (ValueError, "padding must be on the left", lambda: MODEL.run(torch.ones(1, 3, dtype=torch.long), real=torch.tensor([[True, True, False]]))),
-    "a value that does not fit": (ValueError, "shape .5,. cannot be set at resid.1, where .1, 3, 32. flows", lambda: MODEL.run(torch.ones(1, 3, dtype=torch.long), edits=[Set(Site("resid", 1), value=torch.ones(5))])),
+    "a value that does not fit": (ValueError, "value of shape .5,. does not fit the set at resid.1, where .1, 3, 32. flows", lambda: MODEL.run(torch.ones(1, 3, dtype=torch.long), edits=[Set(Site("resid", 1), value=torch.ones(5))])),
     "another module's dtype": (ValueError, "clew does not change it", lambda: clew.open(tiny_model("llama").body.module, dtype=torch.float32)),
     "a base of another model": (ValueError, "recorded with another model", lambda: MODEL.run(torch.ones(1, 3, dtype=torch.long), edits=[Scale(Site("resid", 1), factor=0.0)], base=tiny_model("llama", seed=3).run(torch.ones(1, 3, dtype=torch.long), record=True))),
     "nothing to resample from": (ValueError, "no other prompt of 4 tokens", lambda: attribution_patching(LENS, random_behaviour(n=1), baseline="resample")),

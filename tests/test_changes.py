@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from clew.changes import Add, Clamp, Gate, Project, Scale, Set, Steer, Update
+from clew.changes import Add, Clamp, Gate, Mix, Project, Scale, Set, Steer, Update
 from clew.probing import Probe
 from clew.sites import ANSWER, EVERY, Site, Where
 
@@ -12,7 +12,7 @@ AT = Site("resid", 0)
 
 
 def test_add_scale_set_by_hand():
-    assert torch.equal(Add(AT, vector=torch.tensor([1, 0, 2]), scale=2.0)(X), X + torch.tensor([2, 0, 4]))
+    assert torch.equal(Add(AT, vector=torch.tensor([1.0, 0, 2]), scale=2.0)(X), X + torch.tensor([2, 0, 4]))
     assert torch.equal(Scale(AT, factor=-0.5)(X), -0.5 * X)
     assert torch.equal(Set(AT, value=7.0)(X), torch.full_like(X, 7))
     keep = torch.tensor([[True, False, True], [False, True, True]])
@@ -124,11 +124,49 @@ NAN, INF = float("nan"), float("inf")
         (lambda: Scale(AT, factor=NAN), "factor of the scale at resid.0 is nan"),
         (lambda: Clamp(AT, low=0.0, high=INF), "high of the clamp at resid.0 is inf"),
         (lambda: Clamp(AT, low=NAN), "low of the clamp at resid.0 is nan"),
+        (lambda: Mix(AT, value=NAN, weight=0.5), "value of the mix at resid.0 is nan"),
+        (lambda: Mix(AT, value=0.0, weight=torch.tensor([INF])), "weight of the mix at resid.0 holds values"),
+        (lambda: Project(AT, directions=torch.tensor([[NAN, 0.0, 0.0]])), "directions of the project .* holds values"),
+        (lambda: Project(AT, directions=torch.eye(3), value=INF), "value of the project at resid.0 is inf"),
+        (lambda: Update("down.0", left=X * NAN), "left of the update at down.0 holds values"),
+        (lambda: Update("down.0", left=X, scale=NAN), "scale of the update at down.0 is nan"),
+        (lambda: Gate(unit=1, above=NAN), "above=nan: a gate opens above a finite number"),
     ],
 )
 def test_an_edit_by_what_is_no_finite_number_is_refused_when_it_is_made(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+@pytest.mark.parametrize("dtype", [torch.long, torch.bool, torch.complex64])
+def test_what_is_no_float_is_refused_when_it_is_made(dtype):
+    one = torch.ones(3, dtype=dtype)
+    for make in (
+        lambda: Add(AT, vector=one),
+        lambda: Set(AT, value=one),
+        lambda: Mix(AT, value=one, weight=0.5),
+        lambda: Project(AT, directions=one[None]),
+        lambda: Update("down.0", left=one[None]),
+    ):
+        with pytest.raises(ValueError, match=f"is of {dtype}; give floats"):
+            make()
+    if dtype != torch.bool:
+        with pytest.raises(ValueError, match=f"keep of the set at resid.0 is of {dtype}; it says yes or no"):
+            Set(AT, value=0.0, keep=one)
+
+
+def test_a_vector_of_another_width_is_refused_where_it_is_applied():
+    for edit, said in (
+        (Add(AT, vector=torch.ones(5)), "vector of shape .5,. does not fit the add at resid.0, where .2, 3. flows"),
+        (Set(AT, value=torch.ones(5)), "value of shape .5,. does not fit the set"),
+        (Mix(AT, value=0.0, weight=torch.ones(5)), "weight of shape .5,. does not fit the mix"),
+        (Project(AT, directions=torch.ones(1, 5)), "directions 5 wide do not fit the project at resid.0"),
+        (Add(AT, vector=torch.ones(4, 2, 3)), "vector of shape .4, 2, 3. does not fit"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            edit(X)
+    with pytest.raises(ValueError, match="they must be .direction, d."):
+        Project(AT, directions=torch.ones(3))
 
 
 def test_a_number_is_finite_as_far_as_64_bits_go():

@@ -9,6 +9,7 @@ FLOORS = {
     1: {
         "tables",
         "tensors",
+        "doors",
         "sites",
         "near",
         "changes",

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 import clew
+from clew.data.planted.induction import induction
+from clew.data.planted.ioi import ioi
 from clew.provenance import MetAgain, leaked
 from tests.models.tiny import model_of
 from tests.planted import random_behaviour
@@ -40,6 +42,39 @@ def test_nothing_is_said_of_halves_that_share_no_pair_or_where_one_asks_for_all_
         clew.verify(model.neurons("mlp.1"), task, circuit)
         clew.verify(model.neurons("mlp.1"), task, circuit, held_out=False)
         clew.verify(model.neurons("mlp.1"), task.train, nobody, held_out=False)
+
+
+def test_copies_in_the_users_own_data_stand_on_one_side() -> None:
+    model, task = model_of(), random_behaviour(n=6, vocab=20)
+    copied = clew.Behaviour("mine", (*task.pairs, *task.pairs[:5]))
+    assert not {p.clean for p in copied.train.pairs} & {p.clean for p in copied.test.pairs}
+    assert sorted(p.clean for p in copied.pairs) == sorted(p.clean for p in (*task.pairs, *task.pairs[:5]))
+    circuit = planted_circuit(model, copied).top(5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clew.verify(model.neurons("mlp.1"), copied, circuit)
+
+
+def test_copies_that_stand_on_both_sides_are_told_once_where_verify_was_called() -> None:
+    model, task = model_of(), random_behaviour(n=4, vocab=20)
+    copied = replace(task, pairs=task.pairs * 2, split=4)
+    circuit = planted_circuit(model, copied).top(5)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        report = clew.verify(model.neurons("mlp.1"), copied, circuit)
+    (one,) = [w for w in told if issubclass(w.category, MetAgain)]
+    (note,) = [n for n in report.notes if "to judge on" in n]
+    assert str(one.message) == note and note.startswith("4 of the 4 prompts") and one.filename == __file__
+    assert "Either its halves hold equal prompts, or it was not loaded as it was then" in note
+
+
+@pytest.mark.parametrize("make", [induction, ioi])
+def test_planted_sets_share_no_prompt_between_their_halves(make) -> None:
+    planted = make(n=64)
+    circuit = clew.find(planted.model, planted.behaviour, by="eap").strongest_edges(10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MetAgain)
+        clew.verify(planted.model, planted.behaviour, circuit)
 
 
 def test_an_edit_is_known_by_its_pairs_alone_in_a_sum_and_by_its_lists_of_texts() -> None:

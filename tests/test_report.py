@@ -1,6 +1,7 @@
 """Reports: a table for people, a file for machines, an interval for every number."""
 
 import math
+from collections.abc import Callable
 from dataclasses import fields
 
 import numpy as np
@@ -80,11 +81,35 @@ def test_one_example_has_no_interval_and_the_table_says_so(tmp_path):
     assert Report.load(report.save(tmp_path / "r.json")).rows[0].interval() == ""
 
 
-def test_an_interval_is_the_same_twice_and_skips_what_is_no_number():
-    values = np.array([1.0, 1.0, math.nan])
-    statistic = lambda i: float(values[i].mean())  # noqa: E731
-    assert bootstrap(statistic, 3, seed=4) == bootstrap(statistic, 3, seed=4) == (1.0, 1.0)
-    assert all(map(math.isnan, bootstrap(lambda i: math.nan, 3)))
+def mean(*values: float) -> Callable[[np.ndarray], float]:
+    return lambda i: float(np.array(values)[i].mean())
+
+
+def test_an_interval_is_the_same_twice():
+    assert bootstrap(mean(1.0, 2.0, 4.0), 3, seed=4) == bootstrap(mean(1.0, 2.0, 4.0), 3, seed=4)
+
+
+def test_what_is_no_number_has_no_interval():
+    for values in ((1.0, 1.0, math.nan), (math.inf, 1.0, 1.0)):
+        assert all(map(math.isnan, bootstrap(mean(*values), 3)))
+
+
+@pytest.mark.parametrize(("examples", "bounded"), [(4, True), (3, False)])
+def test_draws_without_a_number_count_at_both_ends(examples, bounded):
+    """One draw in 256, or in 27, holds nothing but the first example, of which there is no number."""
+    low, high = bootstrap(lambda i: float(i.mean()) if i.any() else math.nan, examples)
+    assert math.isfinite(low) == math.isfinite(high) == bounded
+
+
+def test_copies_of_one_prompt_are_one_prompt():
+    values = np.random.default_rng(0).normal(size=5)
+    alone = bootstrap(lambda i: float(values[i].mean()), 5)
+    eightfold, keys = np.repeat(values, 8), [k for k in "abcde" for _ in range(8)]
+    assert bootstrap(lambda i: float(eightfold[i].mean()), keys) == pytest.approx(alone)
+    assert bootstrap(lambda i: float(values[i].mean()), list("abcde")) == alone
+    low, high = bootstrap(lambda i: float(eightfold[i].mean()), 40)
+    assert high - low < (alone[1] - alone[0]) / 2, "as 40 prompts they would look certain"
+    assert all(map(math.isnan, bootstrap(lambda i: 1.0, ["a"] * 8)))
 
 
 MAYBE = NUMBER | st.just(float("nan"))

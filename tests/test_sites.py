@@ -1,5 +1,7 @@
 """Addresses, and positions by meaning."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -54,6 +56,10 @@ REAL = TOKENS != 0
         (Where.at(3), [".....1", "...1.."]),
         (Where("token", (5,)), ["..1...", ".1...1"]),
         (Where("token", (0,)), ["......", "......"]),
+        (Where.after_first(), ["...111", ".11111"]),
+        (Where.special(SimpleNamespace(all_special_ids=[5, 9])), ["..1...", "11...1"]),
+        (Where.words(SimpleNamespace(all_special_ids=[5, 9])), ["...111", "..111."]),
+        (Where.words(SimpleNamespace(all_special_ids=[])), ["..1111", "111111"]),
     ],
 )
 def test_where_by_hand_with_left_padding_and_a_response(where, rows):
@@ -95,3 +101,14 @@ def test_weights_are_known_by_their_part_or_by_a_path():
 def test_a_weight_that_cannot_be_is_refused_in_words(address, says):
     with pytest.raises(ValueError, match=says):
         Weight(address)
+
+
+def test_positions_that_are_no_numbers_are_refused_at_once():
+    with pytest.raises(
+        ValueError, match=r"at takes a number as positions=; a slice was given; .*Where.after_first\(\)"
+    ):
+        Where.at(slice(1, None))
+    with pytest.raises(ValueError, match=r"Where\('position'\) takes whole numbers; True was given"):
+        Where.at(True)
+    with pytest.raises(ValueError, match="this tokenizer has no special tokens"):
+        Where.special(SimpleNamespace(all_special_ids=[]))

@@ -77,10 +77,22 @@ def test_an_edit_says_where_it_comes_from_and_can_be_made_by_any_function() -> N
         clew.edit(model, facts, by=shifted, sise=2.0)
 
 
+def test_no_text_is_said_by_none_and_is_not_the_same_as_saying_nothing() -> None:
+    model, facts = model_of(), Facts.one("the {} said that", "king", "he")
+
+    def asks(model: clew.Model, facts: Facts, *, text: clew.Windows | None) -> clew.Stack:
+        return clew.Stack((), str(text))
+
+    assert clew.edit(model, facts, by=asks, text=None).name == "None"
+    assert clew.edit(model, facts, by=shifted, text=None) is not None
+    with pytest.raises(ValueError, match="asks needs text=, which was not given"):
+        clew.edit(model, facts, by=asks)
+
+
 def test_a_budget_makes_the_edit_weaker_or_is_refused() -> None:
     model, facts = model_of(), Facts.one("the {} said that", "king", "he")
     text = cut(["the old king said that he was good .", "a man said so ."], model.tokenizer)
-    with pytest.raises(ValueError, match="a budget is held on a text; text= takes windows"):
+    with pytest.raises(ValueError, match="a budget is held on a text; give text="):
         clew.edit(model, facts, by=shifted, budget=0.01)
     told: list[tuple[int, int]] = []
     held = clew.edit(model, facts, by=shifted, size=50.0, text=text, budget=0.01, progress=lambda *n: told.append(n))

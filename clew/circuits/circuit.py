@@ -204,18 +204,21 @@ class Circuit:
     def top(self, n: int) -> Circuit:
         """The n nodes of largest |score|, largest first; ties keep forward order. All of them where there are fewer.
 
-        Raises: ValueError unless n is a whole number from 0 on.
+        Raises: ValueError unless n is a whole number from 0 on, and every score a number.
         """
         _check_count(n, "nodes")
+        _check_numbers(self.score, "nodes")
         return self.keep(np.argsort(-np.abs(self.score), kind="stable")[:n])
 
     def above(self, threshold: float) -> Circuit:
-        """The nodes with |score| > threshold."""
+        """The nodes with |score| > threshold. Raises: ValueError unless every score is a number."""
+        _check_numbers(self.score, "nodes")
         return self.keep(np.abs(self.score) > threshold)
 
     def strongest_edges(self, n: int) -> Circuit:
         """The same nodes with only the n edges of largest |weight|. Raises: as `top`."""
         _check_count(n, "edges")
+        _check_numbers(self.weight, "edges")
         return self.keep_edges(np.argsort(-np.abs(self.weight), kind="stable")[:n])
 
     def keep_edges(self, chosen: np.ndarray) -> Circuit:
@@ -411,6 +414,15 @@ class Circuit:
 def _format(value: Any) -> Any:
     """The format that plain JSON says it is of; the type of what says none."""
     return cast("Mapping[str, Any]", value).get("format") if isinstance(value, Mapping) else type(value).__name__
+
+
+def _check_numbers(values: np.ndarray, what: str) -> None:
+    """NaN sorts behind every number, and would be passed over without a word."""
+    if bad := int(np.isnan(values).sum()):
+        raise ValueError(
+            f"{bad} of {len(values)} {what} have no score (nan), so they cannot be ranked; leave them out with "
+            f"circuit.{'keep(~np.isnan(circuit.score))' if what == 'nodes' else 'keep_edges(~np.isnan(circuit.weight))'}"
+        )
 
 
 def _check_count(n: Any, what: str) -> None:

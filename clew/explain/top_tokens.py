@@ -8,6 +8,7 @@ are what a person looks at first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -16,8 +17,9 @@ from torch import Tensor
 from clew.circuits.circuit import ERROR, Circuit
 from clew.data.text.texts import windows
 from clew.dictionaries import Dictionary
+from clew.evidence import Given
 from clew.models import Model
-from clew.models.tokens import by_length, ids_of
+from clew.models.tokens import bare, by_length, in_words, lead_of, text_of, twice
 from clew.readings.readout import Readout
 from clew.sites import Site, Weight
 
@@ -37,7 +39,7 @@ Units = Mapping[Site, Sequence[int]]
 def top_tokens(
     model: Model,
     circuit: Circuit,
-    texts: Iterable[str | Sequence[int]],
+    texts: Iterable[Given],
     *,
     n: int = 5,
     tokens: int = 20_000,
@@ -79,15 +81,17 @@ def top_tokens(
     return circuit.with_details(**told, read=sum(map(len, cut)))
 
 
-def _cut(model: Model, texts: Iterable[str | Sequence[int]], tokens: int, context: int) -> list[list[int]]:
+def _cut(model: Model, texts: Iterable[Given], tokens: int, context: int) -> list[list[int]]:
     """Windows of two tokens or more, each once."""
 
     def every() -> Iterator[list[int]]:
         for text in texts:
-            if isinstance(text, str):
-                yield from windows([text], lambda part: ids_of(model.tokenizer, part), context)
-            else:
+            if not in_words(text):
                 yield list(text)[:context]
+                continue
+            lead = lead_of(model.tokenizer)
+            for ids in windows([text_of(model.tokenizer, text)], partial(bare, model.tokenizer), context - len(lead)):
+                yield [*lead, *ids[twice(lead, [*lead, *ids]) :]]
 
     found, total = dict[tuple[int, ...], None](), 0
     for window in every():

@@ -105,7 +105,7 @@ class Mean:
 
     def circuit(self) -> Circuit:
         """Effects averaged over examples; codes averaged over examples and, if positions are summed, positions."""
-        examples = sum(len(b.clean) for b in self.contrast.batches)
+        examples, prompts = len(self.contrast.behaviour), self.contrast.behaviour.distinct
         tokens = sum(b.clean.numel() for b in self.contrast.batches)
         mean = {site: t / examples for site, t in self._effect.items()}
         found = circuit_of(
@@ -113,7 +113,7 @@ class Mean:
             mean,
             {site: t / (examples if self.keep else tokens) for site, t in self._code.items()},
             self.keep,
-            {site: standard_error(mean[site], t / examples, examples) for site, t in self._square.items()},
+            {site: standard_error(mean[site], t / examples, prompts) for site, t in self._square.items()},
         )
         found = replace(found, provenance={"baseline": self.contrast.baseline})
         if not self.keep:
@@ -123,10 +123,13 @@ class Mean:
         )
 
 
-def standard_error(mean: Tensor, square: Tensor, examples: int) -> Tensor:
-    """Of a mean over examples, from it and the mean of squares; nan for a single example."""
+def standard_error(mean: Tensor, square: Tensor, prompts: int) -> Tensor:
+    """Of a mean over examples, from it and the mean of squares; nan for a single prompt.
+
+    Args: prompts: how many there are among the examples, copies counted once.
+    """
     variance = (square - mean**2).clamp_min(0)
-    return (variance / (examples - 1)).sqrt() if examples > 1 else torch.full_like(mean, float("nan"))
+    return (variance / (prompts - 1)).sqrt() if prompts > 1 else torch.full_like(mean, float("nan"))
 
 
 class Spread:
@@ -142,10 +145,11 @@ class Spread:
         self._sum[at] += values.sum(0)
         self._square[at] += (values**2).sum(0)
 
-    def over(self, examples: int) -> tuple[Tensor, Tensor]:
-        """Mean and standard error over so many examples."""
+    def over(self, behaviour: Behaviour) -> tuple[Tensor, Tensor]:
+        """Mean and standard error, once the values of all its examples were added."""
+        examples = len(behaviour)
         mean = self._sum / examples
-        return mean, standard_error(mean, self._square / examples, examples)
+        return mean, standard_error(mean, self._square / examples, behaviour.distinct)
 
 
 def circuit_of(

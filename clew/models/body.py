@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from clew.changes import Update
+from clew.evidence import Prompt
 from clew.models.architecture import Architecture, architecture_of
 from clew.models.fingerprint import fingerprint, stamp
 from clew.models.state import Held, in_state, lock_of
 from clew.models.taps import Tap, taps_of
-from clew.models.tokens import ids_of, left_padded
+from clew.models.tokens import left_padded, rows_of
 from clew.models.weights import Linear, linear_of, updated, weights_of
 from clew.near import near
 from clew.sites import PARTS, Site, Weight
@@ -116,6 +117,17 @@ class Body:
         """How many tokens the model has logits of."""
         return len(self.unembedding)
 
+    @property
+    def context(self) -> int | None:
+        """For how many tokens the model is made; None where nothing in it says so (positions by slopes, ALiBi)."""
+        config = self.module.config
+        longest = getattr(config, "max_position_embeddings", None)
+        stretched = getattr(config, "rope_parameters", None) or {}
+        if longest is None or getattr(config, "alibi", False):
+            return None
+        made_for = stretched.get("original_max_position_embeddings", longest)
+        return max(longest, int(made_for * stretched.get("factor", 1)))
+
     def norm_before(self, part: str, layer: int) -> nn.Module:
         """The norm between the stream and what the attention ("attn") or the MLP ("mlp") of a block reads."""
         path = self.record.mlp_norm if part == "mlp" else self.record.attn_norm
@@ -180,11 +192,11 @@ class Body:
             arguments["position_ids"] = (real.long().cumsum(-1) - 1).clamp(min=0)
         return arguments
 
-    def tokens(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Token ids, left padded, and which are real; special tokens as the tokenizer itself adds them."""
+    def tokens(self, prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
+        """Token ids, left padded, and which are real; see `clew.models.tokens`."""
         if not prompts:
             raise ValueError("there is nothing to run: no prompts were given")
-        ids, real = left_padded([ids_of(self.tokenizer, prompt, f"prompt {i}") for i, prompt in enumerate(prompts)])
+        ids, real = left_padded(rows_of(self, prompts))
         return ids.to(self.device), real.to(self.device)
 
     @property

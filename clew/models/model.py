@@ -17,11 +17,18 @@ from transformers import PreTrainedTokenizerBase
 
 from clew.changes import ActivationEdit, Edit, Set, Update
 from clew.dictionaries import Dictionary, Identity, Partition
+from clew.doors import door
+from clew.evidence import Given
 from clew.models.body import Body
+from clew.models.decoding import bare_config, decoding
 from clew.models.run import Visitors, check_receipts, forward
 from clew.models.state import Held, in_state
+from clew.models.tokens import check_ids, check_lengths, listed
 from clew.models.trace import Receipt, Trace
 from clew.sites import Site
+
+Prompts = Int[Tensor, "batch seq"] | Given | Sequence[Given]
+"""Token ids [batch, seq], one prompt, or several."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,7 @@ class Model:
 
     # Other views.
 
+    @door()
     def through(self, *dictionaries: Dictionary) -> Model:
         """The same model seen in these dictionaries.
 
@@ -144,6 +152,7 @@ class Model:
                     "keep that dictionary among the new ones, or choose the dictionaries first and edit then"
                 )
 
+    @door()
     def neurons(self, *sites: Site | str) -> Model:
         """The same model seen in single coordinates of these sites; MLP hidden units by default."""
         chosen = [self.body.site(s) for s in sites] or self.sites("neuron")
@@ -249,13 +258,25 @@ class Model:
 
     # Running.
 
-    def tokens(self, prompts: str | Sequence[str]) -> tuple[Int[Tensor, "batch seq"], Bool[Tensor, "batch seq"]]:
-        """Token ids, left padded, and which of them are real."""
-        return self.body.tokens([prompts] if isinstance(prompts, str) else prompts)
+    @door()
+    def tokens(self, prompts: Prompts) -> tuple[Int[Tensor, "batch seq"], Bool[Tensor, "batch seq"]]:
+        """Token ids, left padded, and which of them are real.
 
+        Args: prompts: one or several, each as text, as a chat (the messages, which the tokenizer's template renders) or as
+            token ids; or a tensor of ids [batch, seq], which is taken as it is.
+        Raises: ValueError for ids that the model does not know, a chat without a template, or nothing.
+        """
+        if isinstance(prompts, Tensor):
+            tokens, real = prompts.to(self.device), None
+        else:
+            tokens, real = self.body.tokens(listed(prompts))
+        check_ids(tokens, self.body.vocabulary, self.name)
+        return tokens, torch.ones_like(tokens, dtype=torch.bool) if real is None else real
+
+    @door()
     def run(
         self,
-        tokens: Int[Tensor, "batch seq"] | str | Sequence[str],
+        tokens: Prompts,
         *,
         real: Bool[Tensor, "batch seq"] | None = None,
         read: Iterable[Site | str] = (),
@@ -272,7 +293,7 @@ class Model:
         """Run prompts once.
 
         Args:
-            tokens: token ids, or prompts as text.
+            tokens: token ids [batch, seq], or prompts as `tokens` takes them.
             real: which tokens are not padding (left padding); all of them by default.
             read: sites whose values the trace shall hold. With every site read, the logits are
                 bit-identical to those of the bare module.
@@ -293,14 +314,12 @@ class Model:
             past: keys and values of the same unpadded tokens before these, as the module gives with `use_cache=True`; it
                 grows by these. Edits and `base` see these tokens only, the first of them at position 0.
 
-        Raises: ValueError naming near sites; EditDidNotFire.
+        Raises: ValueError naming near sites, ids that the model does not know, or prompts that are too long for it;
+        EditDidNotFire.
         """
-        if not isinstance(tokens, Tensor):
-            tokens, real = self.tokens(tokens)
-        if tokens.ndim != 2 or tokens.is_floating_point() or not tokens.numel():
-            raise ValueError(f"tokens must be ids [batch, seq]; these are {tuple(tokens.shape)} of {tokens.dtype}")
-        tokens = tokens.to(self.device)
-        real = torch.ones_like(tokens, dtype=torch.bool) if real is None else real.to(self.device)
+        tokens, known = self.tokens(tokens)
+        real = known if real is None else real.to(self.device)
+        self._check_lengths(real, 0 if past is None else int(past.get_seq_length()))
         if not bool(real.all()):
             self.body.require("padding")
             if bool((real[:, :-1] & ~real[:, 1:]).any()) or not bool(real[:, -1].all()):
@@ -333,33 +352,40 @@ class Model:
         )
         return forward(visitors, keep=logits, base=base, record=record, past=past)
 
-    def generate(self, prompts: str | Sequence[str], *, max_new_tokens: int = 20, **options: Any) -> Generation:
+    @door()
+    def generate(self, prompts: Prompts, *, max_new_tokens: int | None = None, **options: Any) -> Generation:
         """Continue prompts, with the model's edits in force at every step, with or without a cache.
 
-        Args: options: as for transformers' `generate` (`do_sample`, `use_cache`, ...); greedy by default.
-        Raises: EditDidNotFire.
+        Greedy by default: each token is the one of largest logit. Of the generation config that came with the weights only
+        the tokens that end a text are heeded.
+
+        Args:
+            prompts: as `tokens` takes them.
+            max_new_tokens: how many tokens to write at most; 20 by default.
+            options: as for transformers' `generate` (`do_sample`, `use_cache`, `repetition_penalty`, ...); obeyed as given.
+
+        Raises: EditDidNotFire; ValueError for options that contradict each other, or for more than the model is made for.
+
+        >>> print(model.generate("The capital of France is", max_new_tokens=1))
+        The capital of France is Paris
         """
         tokens, real = self.tokens(prompts)
+        new, settings = decoding(tokens.shape[1], max_new_tokens, options)
+        self._check_lengths(real, new)
         if not bool(real.all()):
             self.body.require("padding")
-        if options.get("use_cache", True):
+        if settings["use_cache"]:
             self.body.require("cache")
-        for many in ("num_beams", "num_return_sequences"):
-            if (options.get(many) or 1) > 1:
-                raise ValueError(
-                    f"{many}={options[many]} is not possible here: one text is written for each prompt; "
-                    "give a prompt several times, and do_sample=True, for several texts"
-                )
         trace = Trace(tokens, real, dictionaries=self.dictionaries)
         visitors = Visitors(self.body, self.dictionaries, trace, self.activation_edits, prompt=tokens.shape[1])
-        alone = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
-        settings = alone | {"pad_token_id": self._pad_token()} | options
+        pad = {"pad_token_id": self._pad_token()}
 
         def write(held: Held) -> Any:
+            held.put(self.body.module, "generation_config", bare_config(self.body.module))
             held.hook(self.body.module, _follow(visitors), before=True, kwargs=True)
             visitors.enter(held)
             return cast("Any", self.body.module).generate(
-                input_ids=tokens, attention_mask=real.long(), max_new_tokens=max_new_tokens, **settings
+                input_ids=tokens, attention_mask=real.long(), max_new_tokens=new, **pad | settings
             )
 
         written = in_state(self.body.module, write)
@@ -368,6 +394,9 @@ class Model:
         rows = zip(written, real, strict=True)
         texts = [str(self.tokenizer.decode(row[len(r) - int(r.sum()) :], skip_special_tokens=True)) for row, r in rows]
         return Generation(tuple(texts), written, trace.receipts)
+
+    def _check_lengths(self, real: Tensor, more: int) -> None:
+        check_lengths(real.sum(1) + more, self.body.context, self.name)
 
     def _pad_token(self) -> int:
         known: list[Any] = [self.tokenizer.pad_token_id, self.tokenizer.eos_token_id]

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from clew.doors import door
 from clew.files import cache_folder
 from clew.models.body import Body
 from clew.models.bundled import BUNDLED, bundled_folder, convert_gguf
@@ -22,10 +23,20 @@ from clew.scale.once import once
 log = logging.getLogger("clew")
 
 
+DTYPES = {
+    torch.float32: ("float32", "fp32", "f32", "float"),
+    torch.float16: ("float16", "fp16", "f16", "half"),
+    torch.bfloat16: ("bfloat16", "bf16"),
+    torch.float64: ("float64", "fp64", "f64", "double"),
+}
+"""What clew runs in, and by which names it is asked for."""
+
+
+@door(name=f"give a bundled name ({', '.join(BUNDLED)}), a hub id, a folder, a GGUF file, or a module you hold")
 def open_model(
     name: str | Path | PreTrainedModel,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> Model:
@@ -34,15 +45,16 @@ def open_model(
     Args:
         name: a bundled name (`smollm2-135m`, `gemma3-270m`), a hub id, a folder, a GGUF file, or a
             `PreTrainedModel` you hold (then also pass its `tokenizer`).
-        dtype: of the weights; float32 for bundled and GGUF models, else as saved.
-        device: where to put it; where it is, or the CPU, by default.
+        dtype: of the weights, such as torch.bfloat16 or "bf16"; float32 for bundled and GGUF models, else as saved.
+        device: where to put it ("cpu", "cuda", "cuda:1", "mps"); where it is, or the CPU, by default.
 
     Raises: ValueError naming what was given and what can be opened.
     """
+    dtype, device = _dtype(dtype), _device(device)
     if isinstance(name, PreTrainedModel):
         module, label = name, name.config.name_or_path or type(name).__name__
         here = next(module.parameters())
-        if dtype not in (None, here.dtype) or (device is not None and torch.device(device).type != here.device.type):
+        if dtype not in (None, here.dtype) or (device is not None and device.type != here.device.type):
             raise ValueError(
                 f"the module you hold is {here.dtype} on {here.device}, and clew does not change it; call module.to(...) "
                 "yourself, or open it by name"
@@ -51,7 +63,7 @@ def open_model(
         label = str(name)
         folder = _folder(label)
         module, tokenizer = _load(folder, label, dtype, tokenizer)
-        module = module if device is None else module.to(device)  # type: ignore[arg-type]
+        module = module if device is None else module.to(device)  # pyright: ignore[reportArgumentType]
     bad = next((n for n, p in module.named_parameters() if not bool(torch.isfinite(p).all())), None)
     if bad is not None:
         raise ValueError(
@@ -60,6 +72,32 @@ def open_model(
     body = Body(module, tokenizer, label)
     body.refused.update(known_refusals(body))
     return Model(body)
+
+
+def _dtype(given: torch.dtype | str | None) -> torch.dtype | None:
+    """Raises: ValueError for another than those that clew runs in."""
+    if given is None:
+        return None
+    word = str(given).removeprefix("torch.").lower()
+    found = next((dtype for dtype, names in DTYPES.items() if word in names), None)
+    if found is None:
+        known = ", ".join(names[0] for names in DTYPES.values())
+        raise ValueError(
+            f"{word!r} is not a dtype that clew runs in; use one of {known} (bf16, fp16 and the like will do)"
+        )
+    return found
+
+
+def _device(given: str | torch.device | None) -> torch.device | None:
+    """Raises: ValueError for a device that is none, or is not here."""
+    try:
+        device = None if given is None else torch.device(given)
+    except RuntimeError as error:
+        raise ValueError(f"{given!r} is not a device; use cpu, cuda, a certain one such as cuda:1, or mps") from error
+    here = {"cuda": torch.cuda.device_count, "mps": torch.mps.device_count}
+    if device is not None and device.type in here and (device.index or 0) >= here[device.type]():
+        raise ValueError(f"there is no device {str(device)!r} on this machine; leave it out to run on the CPU")
+    return device
 
 
 def _folder(name: str) -> str:

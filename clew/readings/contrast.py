@@ -21,6 +21,7 @@ from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.dictionaries import Dictionary
 from clew.models import Model, Trace
 from clew.models.graph.components import Components
+from clew.models.tokens import in_words
 from clew.progress import Loops, Tell
 from clew.readings.means import Means
 from clew.scale.budget import at_once
@@ -176,7 +177,7 @@ class Contrast:
     def words(self) -> list[str]:
         """The tokens of the first prompt: what stands at each position, for the details of a circuit."""
         prompt, model = self.behaviour.pairs[0].clean, self.model
-        if not isinstance(prompt, str):
+        if not in_words(prompt):
             return [str(i) for i in prompt]
         return [str(model.tokenizer.decode([i])) for i in model.tokens(prompt)[0][0].tolist()]
 

@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.dictionaries import Dictionary
+from clew.evidence import Given
 from clew.models import Model
-from clew.models.tokens import by_length, ids_of
+from clew.models.tokens import by_length, rows_of
 from clew.readings.contrast import batch_tokens
 
 
@@ -28,7 +29,7 @@ class Firing:
     texts: int
 
 
-def firing(model: Model, texts: Sequence[str], dictionary: Dictionary, *, skip: int = 1) -> Firing:
+def firing(model: Model, texts: Sequence[Given], dictionary: Dictionary, *, skip: int = 1) -> Firing:
     """Run every text once and count.
 
     Texts of one length run together and nothing is padded. The model's edits are in force.
@@ -46,7 +47,7 @@ def firing(model: Model, texts: Sequence[str], dictionary: Dictionary, *, skip: 
             f"each unit of the {dictionary.kind} dictionary at {dictionary.writes} has several coordinates, "
             "so it has no size that fires; choose a dictionary whose units are one number each"
         )
-    rows = [ids_of(model.tokenizer, text) for text in texts]
+    rows = rows_of(model, texts, "text")
     if not rows:
         raise ValueError("there are no texts to see units fire on")
     if short := [text for text, row in zip(texts, rows, strict=True) if len(row) <= skip]:

@@ -13,8 +13,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.behaviours.pairs import Pair
+from clew.evidence import Given
 from clew.models import Model
-from clew.models.tokens import ids_of
+from clew.models.tokens import rows_of
 from clew.near import near
 from clew.probing import Pool, Probe
 from clew.readings.states import states
@@ -27,7 +28,7 @@ HIDDEN = 64
 """Width of BLIND's success detector."""
 
 
-def pooled(model: Model, texts: Sequence[str | Sequence[int]], site: Site | str, pool: Pool) -> Float[Tensor, "text d"]:
+def pooled(model: Model, texts: Sequence[Given], site: Site | str, pool: Pool) -> Float[Tensor, "text d"]:
     """What a probe reads of each text, with the model's edits in force; the run stops at the site.
 
     Raises: ValueError for a pool of every token, or a text too short for the pool.
@@ -38,20 +39,20 @@ def pooled(model: Model, texts: Sequence[str | Sequence[int]], site: Site | str,
     return states(model, texts, [site], at="mean" if pool.tokens == "mean" else -1, skip=pool.skip)[site]
 
 
-def scores(model: Model, texts: Sequence[str | Sequence[int]], probe: Probe) -> Float[Tensor, " text"]:
+def scores(model: Model, texts: Sequence[Given], probe: Probe) -> Float[Tensor, " text"]:
     """What a probe says of each text, with the model's edits in force: above 0 a yes, or the second class."""
     return probe(pooled(model, texts, probe.site, probe.pool))
 
 
-def asks(model: Model, texts: Sequence[str], labels: Sequence[str], probe: Probe) -> Behaviour:
+def asks(model: Model, texts: Sequence[Given], labels: Sequence[str], probe: Probe) -> Behaviour:
     """A behaviour without patch prompts whose metric is how far a probe leans towards each text's label.
 
     Raises: ValueError for a label that is not one of its classes.
     """
     for label in labels:
         probe.sign(label)
-    ids = [tuple(ids_of(model.tokenizer, text)) for text in texts]
-    pairs = tuple(Pair(row, None, (), case=label) for row, label in zip(ids, labels, strict=True))
+    rows = rows_of(model, texts, "text")
+    pairs = tuple(Pair(tuple(row), None, (), case=label) for row, label in zip(rows, labels, strict=True))
     below, above = probe.classes or ("no", "yes")
     return Behaviour(f"{above} or {below}", pairs, probe, split=len(pairs))
 

@@ -26,6 +26,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from clew.changes import Add
 from clew.data.facts.facts import Fact, Facts, answer_ids, subject_last
+from clew.data.text.spaces import space_between
 from clew.models import Model
 from clew.models.state import state
 from clew.models.trace import Trace
@@ -246,7 +247,7 @@ def _check(facts: Facts) -> None:
 
 
 def lines(facts: Sequence[Fact] | Facts) -> str:
-    return "".join(f"{fact.asked} {fact.old}\n" for fact in facts)
+    return "".join(f"{fact.asked}{space_between(fact.asked, fact.old)}{fact.old}\n" for fact in facts)
 
 
 def _mean(tensors: Sequence[Tensor]) -> Tensor:

@@ -9,15 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clew.evidence import Given
 from clew.models import Model
-from clew.models.tokens import by_length, ids_of
+from clew.models.tokens import by_length, rows_of
 from clew.scale.budget import at_once
 from clew.sites import Site
 
 
 def states(
     model: Model,
-    texts: Sequence[str | Sequence[int]],
+    texts: Sequence[Given],
     sites: Iterable[Site | str],
     *,
     at: int | Literal["mean"] = -1,
@@ -29,7 +30,7 @@ def states(
     edits are in force, and a run stops at the last of the sites.
 
     Args:
-        texts: prompts, as text or as token ids that are taken as they are.
+        texts: prompts, as text, as chats, or as token ids that are taken as they are.
         sites: any but `pattern`, whose width is the length of the text.
         at: the token, counted from the end if negative; "mean" for the mean over the tokens.
         skip: leave the first tokens out of the mean (the first is often an attention sink of huge norm).
@@ -43,8 +44,7 @@ def states(
     read = sorted({model.body.site(site) for site in sites})
     if not read or any(site.part == "pattern" for site in read):
         raise ValueError(f"give sites of a fixed width, such as 'resid.3', to read states at; {read} were given")
-    tokenizer = model.tokenizer if any(isinstance(text, str) for text in texts) else None
-    rows = [ids_of(tokenizer, text) for text in texts]
+    rows = rows_of(model, texts, "text")
     _long_enough(texts, rows, skip + 1 if at == "mean" else -at if at < 0 else at + 1)
     tokens = at_once(sum(model.body.widths[site] for site in read), copies=2)
     wide = torch.promote_types(model.body.dtype, torch.float32)
@@ -59,7 +59,7 @@ def states(
     return found
 
 
-def _long_enough(texts: Sequence[str | Sequence[int]], rows: Sequence[Sequence[int]], needed: int) -> None:
+def _long_enough(texts: Sequence[Given], rows: Sequence[Sequence[int]], needed: int) -> None:
     if not rows:
         raise ValueError("there are no texts to read states of")
     shortest = min(range(len(rows)), key=lambda i: len(rows[i]))

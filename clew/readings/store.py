@@ -23,8 +23,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from clew.data.text.windows import Windows, cut
+from clew.doors import door
+from clew.evidence import Given
 from clew.files import read_json, write_json
 from clew.models import Model
+from clew.models.tokens import check_lengths
 from clew.progress import Tell
 from clew.readings.source import ROUND, checked_sites, harvest, permutation, place, shared_rounds
 from clew.scale.alone import alone
@@ -161,9 +164,10 @@ class Store:
             )
 
 
+@door()
 def record(
     model: Model,
-    texts: Iterable[str] | Windows,
+    texts: Given | Iterable[Given] | Windows,
     *,
     sites: Sequence[Site | str],
     to: str | Path,
@@ -247,11 +251,14 @@ def _check_plan(folder: Path, about: Mapping[str, Any]) -> None:
         )
 
 
-def _windows(model: Model, texts: Iterable[str] | Windows, tokens: int | None) -> Windows:
-    if not hasattr(texts, "policy"):  # which says how windows were cut
-        return cut(cast(Iterable[str], texts), model.tokenizer, limit=100_000 if tokens is None else tokens)
-    windows = cast(Windows, texts)
-    return windows if tokens is None else windows.first(tokens)
+def _windows(model: Model, texts: Given | Iterable[Given] | Windows, tokens: int | None) -> Windows:
+    """What is recorded. Raises: ValueError for windows that are longer than what the model is made for."""
+    if isinstance(texts, Windows):
+        windows = texts if tokens is None else texts.first(tokens)
+    else:
+        windows = cut(texts, model.tokenizer, limit=100_000 if tokens is None else tokens)
+    check_lengths(windows.lengths, model.body.context, model.name)
+    return windows
 
 
 def _groups(windows: Windows, shard: int) -> list[Tensor]:

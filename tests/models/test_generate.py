@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from clew.changes import Add, Scale
 from clew.models import EditDidNotFire, Model
@@ -91,6 +92,48 @@ def test_receipts_count_steps_and_positions():
     assert [(r.calls, r.fired) for r in cached] == [(4, 7 + 6), (4, 7), (4, 6)]
     whole = model.edited(edits).generate(PROMPTS[0], max_new_tokens=3, use_cache=False).receipts
     assert [(r.calls, r.fired) for r in whole] == [(3, 4 + 5 + 6), (3, 12), (3, 1 + 2)]
+
+
+@pytest.mark.parametrize(
+    "unasked",
+    [
+        {"repetition_penalty": 5.0},
+        {"no_repeat_ngram_size": 1},
+        {"suppress_tokens": list(range(3, 50))},
+        {"do_sample": True, "temperature": 9.0},
+        {"max_length": 5, "min_new_tokens": 9},
+    ],
+    ids=str,
+)
+def test_greedy_is_the_largest_logit_whatever_came_with_the_weights(unasked):
+    model = quiet("llama")
+    expected, there = by_hand(model.edited(SOME), PROMPTS[0], 6), model.body.module.generation_config
+    for name, value in unasked.items():
+        setattr(there, name, value)
+    said = there.to_dict()
+    assert model.edited(SOME).generate(PROMPTS[0], max_new_tokens=6).tokens[0].tolist() == expected
+    assert model.body.module.generation_config is there and there.to_dict() == said
+
+
+@pytest.mark.parametrize("asked", [{"repetition_penalty": 5.0}, {"suppress_tokens": list(range(3, 50))}], ids=str)
+def test_what_is_asked_for_is_done(asked):
+    model = quiet("llama").edited(SOME)
+    plain = model.generate(PROMPTS[0], max_new_tokens=6).tokens
+    for options in (asked, {"generation_config": GenerationConfig(**asked)}):
+        assert not torch.equal(model.generate(PROMPTS[0], max_new_tokens=6, **options).tokens, plain)
+
+
+def test_a_text_ends_where_the_weights_say_it_does():
+    model = quiet("llama")
+    written = model.generate(PROMPTS[0], max_new_tokens=6).tokens[0].tolist()
+    model.body.module.generation_config.eos_token_id = [0, written[6]]
+    assert model.generate(PROMPTS[0], max_new_tokens=6).tokens[0].tolist() == written[:7]
+
+
+def test_the_whole_length_may_be_said():
+    model = quiet("llama")
+    assert model.generate(PROMPTS[0], max_length=9).tokens.shape == (1, 9)
+    assert model.generate(PROMPTS[0]).tokens.shape == (1, 24)
 
 
 def test_an_edit_that_never_fires_in_a_generation_is_an_error():

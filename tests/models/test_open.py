@@ -33,6 +33,21 @@ def test_a_folder_opens_as_the_model_that_was_saved(folder):
     assert open_model(str(folder), dtype=torch.bfloat16).body.dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize(
+    ("word", "dtype"),
+    [("bf16", torch.bfloat16), ("torch.bfloat16", torch.bfloat16), ("half", torch.float16), ("FP64", torch.float64)],
+)
+def test_a_dtype_may_be_said_in_a_word(folder, word, dtype):
+    assert open_model(folder, dtype=word).body.dtype == dtype
+
+
+def test_a_device_that_is_not_here_is_named(folder):
+    absent = "mps" if torch.cuda.is_available() else "cuda:1"
+    with pytest.raises(ValueError, match=f"there is no device '{absent}' on this machine; leave it out"):
+        open_model(folder, device=absent)
+    assert open_model(folder, device="cpu").device.type == "cpu"
+
+
 def test_a_module_opens_untouched_and_says_when_it_has_no_tokenizer():
     module = module_of("gpt2")
     before = {name: p.clone() for name, p in module.state_dict().items()}

@@ -286,7 +286,7 @@ def test_what_cannot_be_updated_is_refused():
         (lambda: replace(good, at=Weight("model.embed_tokens")), "not a linear map"),
         (lambda: replace(good, at=Weight("q.1")), r"does not fit q\.1"),
         (lambda: replace(good, left=good.left[:, :1]), r"must be \[out, rank\] and \[rank, in\]"),
-        (lambda: replace(good, scale=float("nan")), "not finite numbers"),
+        (lambda: replace(good, scale=float("nan")), "is nan, not finite"),
         (lambda: replace(good, scale=1e300), "not finite numbers"),
         (lambda: Update("down", left=good.left), "needs a layer"),
         (lambda: Update("", left=good.left), "no address of a weight"),

@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from clew.dictionaries.relu import ReLU
@@ -48,6 +48,27 @@ def word_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>")
+
+
+TALK = [{"role": "user", "content": "the old king"}]
+"""A chat of one message, as users give it."""
+
+
+def chatting_tokenizer(adds: bool = True, writes: bool = True) -> PreTrainedTokenizerFast:
+    """The words, a start token that the tokenizer adds itself, and a chat template that writes it too; or not."""
+    tokenizer = word_tokenizer()
+    tokenizer.add_special_tokens({"bos_token": "<bos>"})
+    if adds:
+        only = [("<bos>", tokenizer.bos_token_id)]
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing("<bos> $A", special_tokens=only)
+    turns = "{% for m in messages %} , {{ m.content }} <eos>{% endfor %}{% if add_generation_prompt %} .{% endif %}"
+    tokenizer.chat_template = ("<bos>" if writes else "") + turns
+    return tokenizer
+
+
+def chatting(adds: bool = True, writes: bool = True) -> Model:
+    """A tiny model with that tokenizer."""
+    return Model(Body(module_of(), chatting_tokenizer(adds, writes), "tiny chat"))
 
 
 def prompts(batch: int = 2, seq: int = 7, seed: int = 0) -> torch.Tensor:

@@ -141,14 +141,16 @@ def _loader(hint: Any) -> Callable[[str], Any] | None:
 
 
 def _where(word: str) -> Any:
-    """Positions of a prompt from a word: every, prompt, response, or indices such as -1 or 0,1."""
-    from clew.sites import Where
+    """Positions of a prompt from a word: every, prompt, response, answer, after-first, or indices such as -1 or 0,1."""
+    from clew.sites import ANSWER, EVERY, PROMPT, RESPONSE, Where
 
     if re.fullmatch(r"-?\d+(,-?\d+)*", word):
         return Where.at(*map(int, word.split(",")))
-    if word not in ("every", "prompt", "response"):
-        raise ValueError(f"{word!r} names no positions; say every, prompt, response, or indices such as -1")
-    return Where(word)
+    meant = (EVERY, PROMPT, RESPONSE, ANSWER, Where.after_first())
+    known = {where.kind.replace("_", "-"): where for where in meant}
+    if word not in known:
+        raise ValueError(f"{word!r} names no positions; say {', '.join(known)}, or indices such as -1")
+    return known[word]
 
 
 def _several(hint: Any) -> bool:

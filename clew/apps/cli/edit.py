@@ -66,7 +66,8 @@ class Ordinary(Text):
     """Ordinary text, which an edit should leave as it is."""
 
     text: Annotated[tuple[str, ...], Several] = ()
-    """Ordinary text, for the budget and for edits that take statistics of some: files or folders, `wikipedia`."""
+    """Ordinary text, for the budget and for edits that take statistics of some: files or folders, `wikipedia`; or `none`,
+    where an edit that asks for some shall go without."""
     tokens: Annotated[int | None, Parameter(name="--text-tokens")] = 20_000
     """How much of it."""
     context: int = 64
@@ -180,9 +181,9 @@ def _computed(view: Any, evidence: Any, by: str, ordinary: Ordinary, options: di
     import clew
     from clew.finder import load
 
-    windows = ordinary.windows(view) if ordinary.text else None
+    text = {} if not ordinary.text else {"text": None if ordinary.text == ("none",) else ordinary.windows(view)}
     with following(what, clew.edit if ordinary.budget is not None else load("edits", by)) as told:
-        return clew.edit(view, evidence, by=by, text=windows, budget=ordinary.budget, **options, **told)
+        return clew.edit(view, evidence, by=by, **text, budget=ordinary.budget, **options, **told)
 
 
 def _tried(before: Any, after: Any, prompt: str, length: int) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from clew.data.behaviours.metrics import (
     probability_difference,
 )
 from clew.data.behaviours.pairs import Batch as Batch
-from clew.data.behaviours.pairs import Encoded, Example, Misfit, Runnable, encode, stack
+from clew.data.behaviours.pairs import Encoded, Example, Misfit, Runnable, apart, encode, stack
 from clew.data.behaviours.pairs import Pair as Pair
 from clew.data.behaviours.repair import LENGTHS, repair
 from clew.data.text.lists import TwoSides
@@ -56,8 +56,8 @@ class Behaviour:
     aligned: bool = False
     """A template: in all pairs of one token length, a position means the same."""
     split: int | None = None
-    """The first `split` pairs are the training half; half of them when None. Pairs with equal prompts belong on one side:
-    `clew.data.behaviours.pairs.apart` brings them there."""
+    """The first `split` pairs are the training half. When None about half of them, and pairs with equal prompts are brought
+    on one side: then the others keep their order, but those pairs move together."""
     part: Literal["all", "train", "test"] = "all"
     description: str = ""
     source: str = ""
@@ -72,7 +72,9 @@ class Behaviour:
         if not self.pairs:
             raise ValueError(f"{self.name} has no pairs left. {self.note}".strip())
         if self.split is None:
-            object.__setattr__(self, "split", len(self.pairs) // 2)
+            pairs, split = apart(self.pairs, len(self.pairs) // 2)
+            object.__setattr__(self, "pairs", pairs)
+            object.__setattr__(self, "split", split)
         for what, have in (
             ("patch prompts", {p.patch is not None for p in self.pairs}),
             ("patch answers", {bool(p.patch_answers) for p in self.pairs}),
@@ -133,11 +135,16 @@ class Behaviour:
 
     def prompts(self) -> list[Prompt]:
         """Clean and patch prompts."""
-        return [p for pair in self.pairs for p in (pair.clean, pair.patch) if p is not None]
+        return [cast("Prompt", p) for pair in self.pairs for p in (pair.clean, pair.patch) if p is not None]
 
     def asked(self) -> list[Prompt]:
         """The clean prompts."""
-        return [pair.clean for pair in self.pairs]
+        return [cast("Prompt", pair.clean) for pair in self.pairs]
+
+    @property
+    def distinct(self) -> int:
+        """How many different clean prompts there are: copies of one tell no more than one."""
+        return len(set(self.asked()))
 
     # What edits take of it.
 
@@ -212,8 +219,8 @@ class Behaviour:
     def bind(self, model: Any) -> Behaviour:
         """The pairs that this model's tokenizer can pose: prompts of equal length, single-token answers.
 
-        Of an aligned behaviour only the pairs of the shortest length stay: there every slot of the template is one
-        token, while two longer prompts may be long in different slots.
+        Of an aligned behaviour only the pairs of the length that most have stay. What falls out is counted in `dropped`, and
+        `note` says why.
 
         Args: model: a model or a tokenizer.
         Raises: ValueError showing the tokens of one pair if none is left.
@@ -224,10 +231,7 @@ class Behaviour:
         if sum(reasons.values()) == len(self):
             raise ValueError(f"this tokenizer can pose no pair of {self.name}, for example because {encoded[0]}")
         bound = self._keep([i for i, e in enumerate(encoded) if isinstance(e, Encoded)], why)
-        if not self.aligned:
-            return bound
-        shortest = min(len(e.clean) for e in encoded if isinstance(e, Encoded))
-        return bound.of_length(model, shortest)
+        return bound.of_length(model) if self.aligned else bound
 
     def repaired(self, model: Any) -> Behaviour:
         """Pairs of unequal token length made to fit by one other word, where that is safe; see `clew.data.behaviours.repair`.
@@ -248,12 +252,12 @@ class Behaviour:
         return new._keep(kept, f"{LENGTHS} and no word of another pair helps, as in {mended.example}")
 
     def of_length(self, model: Any, length: int | None = None) -> Behaviour:
-        """The pairs whose prompts have `length` tokens; by default the length that most have.
+        """The pairs whose prompts have `length` tokens; by default the length that most have, the shorter of equals.
 
         Raises: ValueError listing the lengths there are.
         """
         lengths = [len(e.clean) for e in self._encoded(model)]
-        wanted = Counter(lengths).most_common(1)[0][0] if length is None else length
+        wanted = Counter(sorted(lengths)).most_common(1)[0][0] if length is None else length
         if wanted not in lengths:
             raise ValueError(f"no prompt of {self.name} has {wanted} tokens; there are {sorted(set(lengths))}")
         return self._keep([i for i, n in enumerate(lengths) if n == wanted], f"prompts are not {wanted} tokens long")

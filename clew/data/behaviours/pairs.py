@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from typing import Any, Protocol, runtime_checkable
@@ -11,19 +12,26 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from clew.evidence import digest, groups
+from clew.data.text.spaces import space_between
+from clew.evidence import Given, digest, groups, prompt_of
+from clew.models.tokens import in_words, text_of, tokenised
 from clew.models.trace import Trace
+
+
+class NoSpace(UserWarning):
+    """An answer goes on in the last word of its prompt, though with a space before it it would be a word of its own."""
 
 
 @dataclass(frozen=True)
 class Pair:
     """A prompt that shows a behaviour and, if there is one, a prompt that shows its opposite.
 
-    Prompts and answers are text, or token ids that are taken as they are.
+    Prompts are text, chats (lists of messages {"role": ..., "content": ...}, kept as tuples), or token ids that are taken as
+    they are; answers are text, or the ids of tokens.
     """
 
-    clean: str | tuple[int, ...]
-    patch: str | tuple[int, ...] | None
+    clean: Given
+    patch: Given | None
     answers: str | tuple[str, ...] | tuple[int, ...]
     """What may follow `clean`, with its own leading space: prompt and answer are joined as they stand."""
     patch_answers: str | tuple[str, ...] | tuple[int, ...] = ()
@@ -35,6 +43,14 @@ class Pair:
         for name in ("answers", "patch_answers"):
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, (getattr(self, name),))
+        for name in ("clean", "patch"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, prompt_of(getattr(self, name), f"the {name} prompt"))
+        words = in_words(self.clean)
+        if self.patch is not None and in_words(self.patch) != words:
+            raise ValueError(f"one prompt of a pair is words and the other token ids: {self.clean!r}, {self.patch!r}")
+        for name in () if words else ("answers", "patch_answers"):
+            object.__setattr__(self, name, prompt_of(getattr(self, name), f"{name} after token ids"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,25 +121,52 @@ class Misfit:
 
 
 def encode(model: Any, pairs: Sequence[Pair]) -> list[Encoded | Misfit]:
-    """Every pair in tokens, with special tokens as the tokenizer itself adds them.
+    """Every pair in tokens, see `clew.models.tokens`.
 
     An answer is the one token by which prompt + answer is longer than the prompt. So " has" needs its space where
-    words carry one, and a digit that would fuse with the digits before it is no answer.
+    words carry one, and a digit that would fuse with the digits before it is no answer. Warns of answers that lack it.
 
     Args: model: a model or a tokenizer.
     """
-    if pairs and not isinstance(pairs[0].clean, str):
-        return [_as_they_are(pair) for pair in pairs]
-    tokenizer = getattr(model, "tokenizer", model)
-    texts = {str(t) for p in pairs for t in (p.clean, p.patch) if t is not None}
-    texts |= {f"{p.clean}{a}" for p in pairs for a in (*p.answers, *p.patch_answers)}
+    in_ids = [not in_words(pair.clean) for pair in pairs]
+    tokenizer = None if all(in_ids) else getattr(model, "tokenizer", model)
+    known = getattr(getattr(model, "body", None), "vocabulary", None)
+    words = [_rendered(tokenizer, pair) for pair, ids in zip(pairs, in_ids, strict=True) if not ids]
+    texts = {str(t) for p in words for t in (p.clean, p.patch) if t is not None}
+    texts |= {f"{p.clean}{a}" for p in words for a in (*p.answers, *p.patch_answers)}
     ordered = sorted(texts)
-    ids = dict(zip(ordered, tokenizer(ordered)["input_ids"], strict=True)) if ordered else {}
-    return [_encode(tokenizer, pair, ids) for pair in pairs]
+    table = dict(zip(ordered, tokenised(tokenizer, ordered), strict=True))
+    posed = [_encode(tokenizer, pair, table) for pair in words]
+    _warn_of_spaces(tokenizer, [p for p, e in zip(words, posed, strict=True) if isinstance(e, Encoded)], table)
+    each = iter(posed)
+    return [_as_they_are(pair, known) if ids else next(each) for pair, ids in zip(pairs, in_ids, strict=True)]
 
 
-def _as_they_are(pair: Pair) -> Encoded | Misfit:
-    """A pair that is given in token ids."""
+def _rendered(tokenizer: Any, pair: Pair) -> Pair:
+    """The pair with its chats as text."""
+    clean, patch = (None if p is None else text_of(tokenizer, p) for p in (pair.clean, pair.patch))
+    return replace(pair, clean=clean, patch=patch)
+
+
+def _warn_of_spaces(tokenizer: Any, pairs: Sequence[Pair], table: Mapping[str, list[int]]) -> None:
+    """Warn of answers that go on in the last word of their prompt, where with a space they would be one token too."""
+    special = tokenizer.all_special_tokens if pairs else ()
+    answers = [(str(pair.clean), str(answer)) for pair in pairs for answer in pair.answers]
+    glued = [(p, a) for p, a in answers if a[:1].isalpha() and space_between(p, a, special)]
+    apart = tokenised(tokenizer, [f"{prompt} {answer}" for prompt, answer in glued])
+    lacking = [(p, a) for (p, a), ids in zip(glued, apart, strict=True) if ids[:-1] == table[p]]
+    if lacking:
+        prompt, answer = lacking[0]
+        warnings.warn(
+            f"{len(lacking)} of {len(answers)} answers go on in the last word of their prompt, such as {answer!r} after "
+            f"{prompt!r}; where a new word is meant, give {' ' + answer!r}",
+            NoSpace,
+            stacklevel=3,
+        )
+
+
+def _as_they_are(pair: Pair, known: int | None) -> Encoded | Misfit:
+    """A pair that is given in token ids. Args: known: how many tokens the model has, where there is a model."""
     clean, patch = list(pair.clean), None if pair.patch is None else list(pair.patch)
     if clean == patch:
         return Misfit("clean and patch prompt are equal", repr(pair.clean))
@@ -131,10 +174,14 @@ def _as_they_are(pair: Pair) -> Encoded | Misfit:
         return Misfit(
             "clean and patch prompt differ in length", f"{clean} has {len(clean)} tokens, {patch} has {len(patch)}"
         )
-    return Encoded(clean, patch, list(pair.answers), list(pair.patch_answers))  # type: ignore[arg-type]
+    found = Encoded(clean, patch, list(pair.answers), list(pair.patch_answers))  # type: ignore[arg-type]
+    largest = max(map(int, (*clean, *(patch or ()), *found.answers, *found.patch_answers)))
+    if known is not None and largest >= known:
+        return Misfit("a token id is not one of the model's", f"{largest} in {clean}; they are 0 to {known - 1}")
+    return found
 
 
-def _encode(tokenizer: Any, pair: Pair, ids: dict[str, list[int]]) -> Encoded | Misfit:
+def _encode(tokenizer: Any, pair: Pair, ids: Mapping[str, list[int]]) -> Encoded | Misfit:
     clean, patch = ids[str(pair.clean)], None if pair.patch is None else ids[str(pair.patch)]
     show = tokenizer.convert_ids_to_tokens
     if pair.clean == pair.patch:

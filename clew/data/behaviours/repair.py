@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clew.data.behaviours.pairs import Encoded, Misfit, Pair, encode
+from clew.models.tokens import tokenised
 
 LENGTHS = "clean and patch prompt differ in length"
 """The reason of the misfits that are repaired here."""
@@ -163,4 +164,4 @@ def _fits(model: Any, pair: Pair) -> bool:
 
 def _length(model: Any, text: str) -> int:
     """How many tokens a text has."""
-    return len(getattr(model, "tokenizer", model)(text)["input_ids"])
+    return len(tokenised(getattr(model, "tokenizer", model), [text])[0])

@@ -12,10 +12,12 @@ from typing import Any, ClassVar, cast
 from clew import finder
 from clew.data.behaviours.pairs import Example
 from clew.data.facts.spans import token_of
-from clew.evidence import Prompt, in_half
+from clew.data.text.spaces import space_between
+from clew.evidence import Given, Prompt, in_half
 from clew.files import read_any_json, write_json
 from clew.models import Model
 from clew.models.likelihood import likelihoods
+from clew.models.tokens import text_of, tokenised
 
 FORMAT, VERSION = "clew facts", 1
 FORMATS = "data.formats.facts"
@@ -192,14 +194,15 @@ class Facts:
         return cls(name, tuple(found), note)
 
 
-def answer_ids(tokenizer: Any, prompt: str, answer: str) -> tuple[list[int], list[int]]:
-    """The ids of a prompt, and those of the answer as the tokenizer writes it after the prompt.
+def answer_ids(tokenizer: Any, prompt: Given, answer: str) -> tuple[list[int], list[int]]:
+    """The ids of a prompt in words, and those of the answer as the tokenizer writes it after the prompt.
 
-    One space comes between them unless the prompt ends or the answer starts with white space.
+    A space comes between them where one is written, see `clew.data.text.spaces`.
     Raises: ValueError where the first token of the answer fuses with the last one of the prompt.
     """
-    space = "" if prompt[-1:].isspace() or answer[:1].isspace() else " "
-    asked, whole = (list(ids) for ids in tokenizer([prompt, f"{prompt}{space}{answer}"])["input_ids"])
+    text = text_of(tokenizer, prompt)
+    space = space_between(text, answer, tokenizer.all_special_tokens)
+    asked, whole = tokenised(tokenizer, [text, f"{text}{space}{answer}"])
     if whole[: len(asked)] != asked or len(whole) == len(asked):
         show = tokenizer.convert_ids_to_tokens
         raise ValueError(f"{answer!r} has no tokens of its own after {prompt!r}: {show(asked)} becomes {show(whole)}")

@@ -6,6 +6,8 @@ import re
 
 from transformers import PreTrainedTokenizerBase
 
+from clew.models.tokens import with_offsets
+
 
 def last_of(tokenizer: PreTrainedTokenizerBase, prompt: str, words: str) -> int:
     """Index of the token that holds the last character of `words` in the prompt.
@@ -32,7 +34,7 @@ def token_of(tokenizer: PreTrainedTokenizerBase, prompt: str, character: int) ->
         raise ValueError(
             "finding words needs a tokenizer that knows where in the text its tokens stand; this is a slow one"
         )
-    offsets = tokenizer(prompt, return_offsets_mapping=True)["offset_mapping"]
+    _, offsets = with_offsets(tokenizer, prompt)
     holders = [i for i, (start, end) in enumerate(offsets) if start <= character < end]
     if not holders:
         raise ValueError(f"the tokenizer drops {prompt[character]!r}, character {character} of {prompt!r}")

@@ -9,12 +9,14 @@ import numpy as np
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from clew.evidence import Given
+
 
 @dataclass(frozen=True, eq=False)
 class Classified:
     """Texts, or the tokens before a secret's next one, each of one class."""
 
-    texts: tuple[str | tuple[int, ...], ...]
+    texts: tuple[Given, ...]
     label: Int[np.ndarray, " example"]
     group: Int[np.ndarray, " example"]
     """Which secret or text each example is of; they are split and resampled as wholes."""

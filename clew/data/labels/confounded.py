@@ -81,7 +81,7 @@ class Confounded:
         test = (judged or labelled).pick(sorted(i for group in rest.values() for i in group))
         if met := {*train.texts, *balanced.texts} & {*test.texts}:
             raise ValueError(
-                f"{len(met)} texts to judge on are also learnt from, such as {min(met)[:60]!r}; give others"
+                f"{len(met)} texts to judge on are also learnt from, such as {min(met, key=str)!r:.60}; give others"
             )
         return cls(together, target, spurious, train, balanced, test)
 

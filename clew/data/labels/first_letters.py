@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from clew.data.labels.labelled import Labelled
+from clew.models.tokens import tokenised
 
 ASK = " has the first letter:"
 MARKS = "Ġ▁ "
@@ -44,7 +45,7 @@ def first_letters(model: Any, *, per_letter: int = 40, shots: int = 3, seed: int
     for word in chosen:
         examples = rng.sample([other for other in chosen if other != word], shots)
         before = "".join(f" {w}{ASK} {w[0].upper()}\n" for w in examples) + f" {word}"
-        ids, whole = tokenizer(before)["input_ids"], tokenizer(before + ASK)["input_ids"]
+        ids, whole = tokenised(tokenizer, [before, before + ASK])
         if tokenizer.decode([ids[-1]]).strip() == word and whole[: len(ids)] == ids:
             texts.append(before + ASK)
             letters.append(word[0])

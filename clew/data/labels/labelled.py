@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from jaxtyping import Bool
 from clew.data.facts.facts import answer_ids
 from clew.data.labels.classified import Classified
 from clew.data.text.lists import TwoSides
-from clew.evidence import Prompt, in_half
+from clew.evidence import Given, Prompt, in_half, prompt_of
 from clew.files import json_lines, read_text, typed
 from clew.near import near
 
@@ -49,13 +49,15 @@ class Labelled:
     running: ClassVar[bool] = True
 
     name: str
-    texts: tuple[str, ...]
+    texts: tuple[Given, ...]
+    """As text, as chats (lists of messages, kept as tuples) or as token ids."""
     labels: Mapping[str, tuple[str, ...]]
     """One or more labellings; "" where a labelling does not apply to a text (a name has no tense)."""
     position: int | None = None
     """The token that is labelled, -1 for the last one; None where it is the text as a whole."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "texts", tuple(prompt_of(text, f"text {i}") for i, text in enumerate(self.texts)))
         if not self.texts or not self.labels:
             raise ValueError(
                 f"{self.name} has {len(self.texts)} texts and {len(self.labels)} labellings; give some of each"
@@ -143,7 +145,7 @@ class Labelled:
 
     def prompts(self) -> list[Prompt]:
         """The texts."""
-        return list(self.texts)
+        return [cast("Prompt", text) for text in self.texts]
 
     def asked(self) -> list[Prompt]:
         """The texts."""

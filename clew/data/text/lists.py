@@ -6,17 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, overload
 
-from clew.evidence import Prompt, Side, digest, in_half
-
-Text = str | Sequence[int]
+from clew.evidence import Given, Prompt, Side, digest, in_half, is_chat, is_prompt, prompt_of
 
 
 @dataclass(frozen=True)
 class TwoSides:
     """The two sides of some evidence, for estimators of what leads from one to the other."""
 
-    wanted: tuple[Text, ...]
-    unwanted: tuple[Text, ...]
+    wanted: tuple[Given, ...]
+    unwanted: tuple[Given, ...]
     name: str
     hash: str
     """Name and hash of the evidence."""
@@ -46,17 +44,19 @@ class Texts(Sequence[tuple[Prompt, ...]]):
 
     @classmethod
     def of(cls, given: Any) -> Any:
-        """Lists as Texts: of texts or token ids, or two lists of such; anything else as it is.
+        """Lists as Texts: of texts, chats or token ids, or two lists of such; anything else as it is.
 
-        Raises: ValueError where a side is one text, which would be read letter by letter.
+        Raises: ValueError where a side is one text, which would be read letter by letter, or one chat.
         """
         if not isinstance(given, list | tuple) or not given:
             return given
-        if all(_is_text(text) for text in given):
-            return cls((tuple(map(_plain, given)),))
+        if is_chat(given):
+            raise ValueError("this is one chat, which would be read message by message; give a list of chats")
+        if all(map(is_prompt, given)):
+            return cls((tuple(map(prompt_of, given)),))
         if any(isinstance(side, str) for side in given):
             raise ValueError("a side is one text, which would be read letter by letter; give two lists of texts")
-        return cls(tuple(tuple(map(_plain, side)) for side in given))
+        return cls(tuple(tuple(map(prompt_of, side)) for side in given))
 
     @overload
     def __getitem__(self, index: int) -> tuple[Prompt, ...]: ...
@@ -113,12 +113,3 @@ class Texts(Sequence[tuple[Prompt, ...]]):
                 f"{self.name} has no two sides, and one text is not read letter by letter; give two lists of texts"
             )
         return TwoSides(self[0], self[1], self.name, self.hash)
-
-
-def _is_text(value: Any) -> bool:
-    """A text, or the ids of one."""
-    return isinstance(value, str) or bool(isinstance(value, list | tuple) and value and isinstance(value[0], int))
-
-
-def _plain(text: Text) -> Prompt:
-    return text if isinstance(text, str) else tuple(text)

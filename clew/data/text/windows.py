@@ -22,7 +22,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from clew.data.text.texts import CLASSES, Chat, rendered, sentences, token_classes, windows
-from clew.evidence import Prompt, Side, in_half
+from clew.doors import door
+from clew.evidence import Given, Prompt, Side, in_half, is_chat, is_prompt
+from clew.models.tokens import as_text, lead_of, twice
 
 Packing = Literal["sentences", "documents", "blocks", "none"]
 AT_ONCE = 128
@@ -203,8 +205,9 @@ class Windows:
         return replace(self, policy={**self.policy, **also, **counts, "hash": self.hash})
 
 
+@door()
 def cut(
-    texts: Iterable[str],
+    texts: Given | Iterable[Given],
     tokenizer: PreTrainedTokenizerBase,
     *,
     context: int = 64,
@@ -217,12 +220,14 @@ def cut(
     """Cut texts into token windows.
 
     Args:
-        texts: read only as far as `limit` needs.
+        texts: read only as far as `limit` needs; a chat among them is text as the tokenizer's template renders it (`chats`
+            keeps chats whole, and knows who wrote which token).
         context: longest window, in tokens.
         packing: "sentences": a window starts where a sentence starts and never crosses texts; "documents": each text
             is cut every `context` tokens; "blocks": texts are joined by the end-of-text token and cut every
             `context` tokens, the way most dictionaries were trained; "none": each text is one window, the rest cut off.
-        bos: whether every window starts with the beginning-of-text token; None is what the tokenizer does to a text.
+        bos: whether every window starts with the beginning-of-text token; None is what the tokenizer does to a text. A text
+            that begins with it gets no second one.
         special: whether special tokens count.
         skip: leave out this many first positions of a window: the first token is an attention sink whose
             norm is far from all others.
@@ -241,7 +246,7 @@ def cut(
             f"context={context} leaves no position that counts, with skip={skip} and {len(lead)} tokens to "
             "start a window; give a longer context"
         )
-    numbered = _numbered([texts] if isinstance(texts, str) else texts)
+    numbered = _numbered([texts] if is_prompt(texts) else texts, tokenizer)
     if packing == "sentences":
         pieces = _sentences(numbered, tokenizer, room)
     elif packing == "blocks":
@@ -259,7 +264,7 @@ def cut(
         "skip": skip,
         "limit": limit,
     }
-    made = (([*lead, *ids], document, None) for document, ids in pieces)
+    made = (([*lead, *ids[twice(lead, [*lead, *ids]) :]], document, None) for document, ids in pieces)
     return _pile(made, lambda ids, _: counts[ids], skip, limit, policy)
 
 
@@ -273,6 +278,8 @@ def chats(
     limit: int | None = None,
 ) -> Windows:
     """Conversations through the tokenizer's chat template, one window each, whole and in order.
+
+    A window starts as every text does: with the tokens that the tokenizer puts there itself, once.
 
     Args:
         conversations: lists of messages {"role": ..., "content": ...}.
@@ -290,7 +297,7 @@ def chats(
     if context <= skip:
         raise ValueError(f"context={context} leaves no position that counts, with skip={skip}; give a longer context")
     counts = np.array([name in chosen for name in CLASSES])
-    cut_off = 0
+    lead, cut_off = lead_of(tokenizer), 0
 
     def made() -> Iterator[tuple[Sequence[int], int, np.ndarray]]:
         nonlocal cut_off
@@ -306,6 +313,8 @@ def chats(
             for (i, _), ids, offsets, where in zip(
                 some, coded["input_ids"], coded["offset_mapping"], spans, strict=True
             ):
+                missing = lead[twice(lead, [*lead, *ids]) :]
+                ids, offsets = [*missing, *ids], [*[(0, 0)] * len(missing), *offsets]
                 cut_off += len(ids) > context
                 classes = token_classes(ids, offsets, where, tokenizer.all_special_ids)
                 yield ids[:context], i, classes[:context]
@@ -318,10 +327,7 @@ def chats(
 def _lead(tokenizer: PreTrainedTokenizerBase, bos: bool | None) -> list[int]:
     """What every window starts with."""
     if bos is None:
-        with_special = tokenizer("a")["input_ids"]
-        bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-        starts = [i for i in range(len(with_special)) if with_special[i : i + len(bare)] == bare]
-        return list(with_special[: starts[0]]) if bare and starts else []
+        return lead_of(tokenizer)
     first: Any = tokenizer.bos_token_id
     if bos and first is None:
         raise ValueError("bos=True, but this tokenizer has no beginning-of-text token; leave bos out, or say False")
@@ -341,12 +347,12 @@ def _encoded(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[l
     return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
 
 
-def _numbered(texts: Iterable[object]) -> Iterator[tuple[int, str]]:
+def _numbered(texts: Iterable[Any], tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[int, str]]:
     for i, text in enumerate(texts):
+        if is_chat(text):
+            text = as_text(tokenizer, text)
         if not isinstance(text, str):
-            raise ValueError(
-                f"text {i} is no text but {text!r:.60}; conversations are cut by clew.data.text.windows.chats"
-            )
+            raise ValueError(f"text {i} is no text but {text!r:.60}")
         yield i, text
 
 

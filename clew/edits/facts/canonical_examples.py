@@ -25,7 +25,7 @@ from clew.data.text.windows import Windows
 from clew.edits._asked import Question, padded
 from clew.models import Model
 from clew.models.likelihood import tokens_at_once
-from clew.models.tokens import ids_of
+from clew.models.tokens import rows_of
 from clew.readings.answers import weights_of
 from clew.readings.tuning import Runner, tune
 from clew.sites import Weight
@@ -73,7 +73,7 @@ def canonical_examples(
     if not 0 < success < 1:
         raise ValueError(f"success={success}: give the probability from which an example counts as learnt, such as 0.5")
     posed, rng = examples.examples(model.tokenizer), random.Random(seed)
-    alike = [Question(tuple(ids_of(model.tokenizer, prompt)), 0, ()) for prompt in negatives]
+    alike = [Question(tuple(row), 0, ()) for row in rows_of(model, negatives)]
     windows = cycle(list(text.batches(min(int(text.lengths.max()) * batch, tokens_at_once(model, held=4)))))
     enough, queue = -math.log(success), list[list[Example]]()
 

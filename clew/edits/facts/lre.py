@@ -13,6 +13,7 @@ from clew.changes import Add
 from clew.data.facts.facts import Facts
 from clew.data.facts.spans import last_of
 from clew.models import Model
+from clew.models.tokens import with_offsets
 from clew.readings.relation import fit, lines
 from clew.sites import Site, Where
 from clew.stack import Stack
@@ -88,7 +89,7 @@ def lre(
 def _ids(model: Model, asked: str, subject: str) -> list[int]:
     """The tokens of the subject, as they stand in the prompt."""
     last = last_of(model.tokenizer, asked, subject)
-    rows = model.tokenizer(asked, return_offsets_mapping=True)
-    start = rows["offset_mapping"][last][1] - len(subject.strip())
-    first = next(i for i, (_, end) in enumerate(rows["offset_mapping"]) if end > start)
-    return rows["input_ids"][first : last + 1]
+    ids, offsets = with_offsets(model.tokenizer, asked)
+    start = offsets[last][1] - len(subject.strip())
+    first = next(i for i, (_, end) in enumerate(offsets) if end > start)
+    return ids[first : last + 1]

@@ -18,14 +18,15 @@ from torch import Tensor
 from clew.changes import Add, Steer
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.labels.labelled import Labelled
-from clew.data.text.lists import Text, Texts, TwoSides
+from clew.data.text.lists import Texts, TwoSides
+from clew.evidence import Given
 from clew.models import Model
 from clew.readings.probe import ProbeKind, fit
 from clew.readings.states import states
 from clew.sites import Site
 from clew.stack import Stack
 
-Steered = Behaviour | Labelled | Texts | tuple[Sequence[Text], Sequence[Text]]
+Steered = Behaviour | Labelled | Texts | tuple[Sequence[Given], Sequence[Given]]
 """Pairs (clean is wanted, patch is not), texts with classes, or wanted and unwanted texts as two lists."""
 At = int | Literal["mean"] | None
 FOLDS = 5

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from clew.data.labels.labelled import Labelled
 from clew.dictionaries import Dictionary
+from clew.evidence import Given
 from clew.models import Model
 from clew.near import near
 from clew.readings.firing import Firing, firing
@@ -108,7 +109,7 @@ def _dictionary(model: Model, at: Site | str | None) -> Dictionary:
     return known[site]
 
 
-def _sides(labelled: Labelled, avoid: str, labelling: str | None) -> tuple[list[str], list[str]]:
+def _sides(labelled: Labelled, avoid: str, labelling: str | None) -> tuple[list[Given], list[Given]]:
     """The texts of the class, and those of the other classes."""
     if labelling is None and len(labelled.labels) > 1:
         raise ValueError(f"{labelled.name} has the labellings {', '.join(labelled.labels)}; say which by labelling=")

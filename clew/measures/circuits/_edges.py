@@ -60,7 +60,7 @@ class EdgeTrial(Trial):
     @property
     def how(self) -> tuple[str, ...]:
         return (
-            f"edges outside the circuit read the patch prompt; {len(self.whole)} prompts; "
+            f"edges outside the circuit read the patch prompt; {self.said_prompts}; "
             f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",
         )
 

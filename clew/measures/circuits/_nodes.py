@@ -72,7 +72,7 @@ class NodeTrial(Trial):
         error = {"nodes": "errors are nodes", "keep": "errors kept", "remove": "errors ablated"}[self.ablation.errors]
         kind = self.kind if self.ablation.constants is None else "constant"
         return (
-            f"{kind} ablation at {len(self.sites)} sites, {error}; {len(self.whole)} prompts; "
+            f"{kind} ablation at {len(self.sites)} sites, {error}; {self.said_prompts}; "
             f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",
             *([self.far] if self.far else []),
         )

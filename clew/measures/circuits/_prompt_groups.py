@@ -22,7 +22,7 @@ from clew.measures.circuits._overlap import (
 )
 from clew.measures.circuits._rerun import Rerun
 from clew.models import Model
-from clew.report import Row, bootstrap
+from clew.report import Row, bootstrap, members_of
 from clew.statistics.ranks import spearman
 
 FLIPS = 1000
@@ -49,10 +49,13 @@ class PromptGroups:
     def run(
         cls, search: Rerun, models: tuple[Model, Model], on: Behaviour, groups: int, like: Circuit, seed: int
     ) -> PromptGroups:
-        """Deal the prompts at random, and search. Raises: ValueError for less than one group."""
+        """Deal the prompts at random, copies of one together, and search. Raises: ValueError for less than one group."""
         if groups < 1:
             raise ValueError(f"groups={groups}: the prompts are dealt into groups, at least 1")
-        dealt = np.array_split(np.random.default_rng(seed).permutation(len(on)), min(groups, len(on)))
+        copies = members_of(on.asked())
+        order = [copies[i] for i in np.random.default_rng(seed).permutation(len(copies))]
+        bounds = np.array_split(np.arange(len(order)), min(groups, len(order)))
+        dealt = [np.concatenate([order[i] for i in some]) for some in bounds]
         parts = [replace(on, pairs=tuple(on.pairs[i] for i in np.sort(g)), split=len(g)) for g in dealt]
         circuits = alike([search(model, part) for model in models for part in parts], like)
         ids, table = on_union(node_ids(circuits), [c.score for c in circuits])

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 
 from clew.circuits.circuit import Circuit
-from clew.data.behaviours.behaviour import Behaviour
+from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.progress import Tell
-from clew.report import Row, bootstrap
+from clew.report import Row, bootstrap, members_of
 
 T = TypeVar("T")
 
@@ -27,6 +28,7 @@ class Trial(ABC):
     seed: int
     behaviour: Behaviour
     """On whose prompts it measures."""
+    batches: Sequence[Batch]
     unit: str
     """What it ablates: "node" or "edge"."""
     forwards: int = 0
@@ -57,7 +59,7 @@ class Trial(ABC):
     def _doubts(self) -> Iterator[str]:
         """Why shares of the gap between the ends may mean nothing: it is inside its noise, or has the wrong sign."""
         gap = self.whole - self.empty
-        low, high = bootstrap(lambda i: float(gap[i].mean()), len(gap), seed=self.seed)
+        low, high = self.interval(lambda i: float(gap[i].mean()))
         said = f"the gap between the whole model and nothing, {gap.mean():.3g}"
         if low <= 0 <= high:
             yield f"{said} [{low:.3g}, {high:.3g}], is inside its own noise, so shares of it mean nothing; give more prompts"
@@ -87,6 +89,30 @@ class Trial(ABC):
     def draw(self, circuit: Circuit, index: np.ndarray) -> Circuit:
         """The nodes, or edges, at these indices."""
 
+    @cached_property
+    def asked(self) -> list[tuple[int, ...]]:
+        """[example] the clean prompt, by which copies of one prompt are known."""
+        return [tuple(row) for batch in self.batches for row in batch.clean.tolist()]
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts there are, copies counted once."""
+        return len(set(self.asked))
+
+    @property
+    def said_prompts(self) -> str:
+        """How many, in words."""
+        n, asked = self.prompts, len(self.asked)
+        return f"{n} prompts" if n == asked else f"{n} prompts ({asked} with copies, which count as one in intervals)"
+
+    def by_prompt(self, values: np.ndarray) -> np.ndarray:
+        """[prompt] the mean of values, [example], over the copies of each prompt: what tests may count."""
+        return np.array([values[index].mean() for index in members_of(self.asked)])
+
+    def interval(self, statistic: Callable[[np.ndarray], float]) -> tuple[float, float]:
+        """95 % of a statistic of examples, over prompts."""
+        return bootstrap(statistic, self.asked, seed=self.seed)
+
     def share(self, metric: np.ndarray) -> Callable[[np.ndarray], float]:
         """(m - m(empty)) / (m(M) - m(empty)) over some examples."""
         return lambda i: float(
@@ -95,12 +121,12 @@ class Trial(ABC):
 
     def rows(self, circuits: Iterable[Circuit], of: str = "") -> Iterator[Row]:
         """Faithfulness and completeness of each circuit."""
-        n = len(self.whole)
+        every = np.arange(len(self.whole))
         for circuit in circuits:
             for name, complement in (("faithfulness", False), ("completeness", True)):
                 share = self.share(self.circuit_metric(circuit, complement=complement))
-                low, high = bootstrap(share, n, seed=self.seed)
-                yield Row(name, share(np.arange(n)), low, high, of, self.size(circuit), n, self.unit)
+                ends = self.interval(share)
+                yield Row(name, share(every), *ends, of, self.size(circuit), self.prompts, self.unit)
 
     def check_ends(self, what: str) -> None:
         """Warn of shares that mean nothing. Raises: ValueError where ablating everything does not move the metric."""

@@ -25,7 +25,7 @@ from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.progress import Tell
 from clew.readings.ablation import Ablation
-from clew.report import Report, Row, bootstrap
+from clew.report import Report, Row
 from clew.sites import Site
 
 SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -157,8 +157,8 @@ def _rows(
         def value(i: np.ndarray) -> float:
             return statistic(curves[of](i))
 
-        low, high = bootstrap(value, examples, seed=seed)
-        return Row(measure, value(np.arange(examples)), low, high, of, count, examples, judge.unit)
+        ends = judge.interval(value)
+        return Row(measure, value(np.arange(examples)), *ends, of, count, judge.prompts, judge.unit)
 
     for measure, (area, log, rankings) in AREAS.items():
         for of in rankings:

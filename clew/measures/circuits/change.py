@@ -22,7 +22,7 @@ from clew.measures.circuits._trial import Trial
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.readings.ablation import Ablation
-from clew.report import Report, Row, bootstrap
+from clew.report import Report, Row
 from clew.statistics.ranks import spearman
 
 
@@ -94,9 +94,17 @@ def change(
     for what, one in (("circuit given", circuit), (f"{of}'s circuit", before.largest(whole[1], before.size(circuit)))):
         for where, trial in trials.items():
             share, every = trial.share(trial.circuit_metric(one)), np.arange(len(trial.whole))
-            ends = bootstrap(share, len(every), seed=seed)
+            ends = trial.interval(share)
             rows.append(
-                Row("faithfulness", share(every), *ends, f"{what} in {where}", trial.size(one), len(every), trial.unit)
+                Row(
+                    "faithfulness",
+                    share(every),
+                    *ends,
+                    f"{what} in {where}",
+                    trial.size(one),
+                    trial.prompts,
+                    trial.unit,
+                )
             )
     notes += [f"{name}: {note}" for name, trial in trials.items() for note in trial.notes]
     return Report(
@@ -106,14 +114,14 @@ def change(
 
 def _metrics(before: Trial, after: Trial, of: str) -> Iterator[Row]:
     """The behaviour in both models, and its change on the same prompts."""
-    n = len(before.whole)
+    n = before.prompts
     columns = {
         ("metric", "parent"): before.whole,
         ("metric", of): after.whole,
         ("metric change", of): after.whole - before.whole,
     }
     for (measure, name), column in columns.items():
-        ends = bootstrap(lambda i, column=column: float(column[i].mean()), n, seed=before.seed)
+        ends = before.interval(lambda i, column=column: float(column[i].mean()))
         yield Row(measure, float(column.mean()), *ends, name, None, n)
 
 

@@ -16,7 +16,7 @@ from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.progress import Tell, until_stopped
 from clew.readings.ablation import Ablation
-from clew.report import Report, Row, bootstrap
+from clew.report import Report, Row
 from clew.statistics.intervals import wilson
 
 SLACK = 1e-9
@@ -84,8 +84,7 @@ def controls(
     for measure, metric, theirs in zip(("faithfulness", "completeness"), own, values.T, strict=True):
         share = trial.share(metric)
         mine = share(examples)
-        low, high = bootstrap(share, len(examples), seed=seed)
-        rows.append(Row(measure, mine, low, high, "", size, len(examples), trial.unit))
+        rows.append(Row(measure, mine, *trial.interval(share), "", size, trial.prompts, trial.unit))
         rows.append(Row(measure, float(theirs.mean()), *spread(theirs.tolist()), "random", size, n, trial.unit))
         as_well = theirs <= mine + SLACK if measure == "completeness" else abs(1 - theirs) <= abs(1 - mine) + SLACK
         p = (1 + int(as_well.sum())) / (1 + n)

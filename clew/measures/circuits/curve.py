@@ -15,7 +15,7 @@ from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.progress import Tell, until_stopped
 from clew.readings.ablation import Ablation
-from clew.report import Report, Row, bootstrap
+from clew.report import Report, Row
 
 
 def curve(
@@ -68,5 +68,5 @@ def _rows(trial: Trial, circuit: Circuit, sizes: Sequence[int], of: str, random:
         for name, complement in (("faithfulness", False), ("completeness", True)):
             metric = np.mean([trial.circuit_metric(c, complement=complement) for c in draws], axis=0)
             share = trial.share(metric)
-            low, high = bootstrap(share, len(metric), seed=seed)
-            yield Row(name, share(np.arange(len(metric))), low, high, f"random {of}", n, len(metric), trial.unit)
+            value = share(np.arange(len(metric)))
+            yield Row(name, value, *trial.interval(share), f"random {of}", n, trial.prompts, trial.unit)

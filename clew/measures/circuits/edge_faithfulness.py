@@ -27,7 +27,7 @@ from clew.models import Model
 from clew.models.graph.components import Components
 from clew.progress import Loops, Tell
 from clew.readings.ablation import Ablation
-from clew.report import Report, Row, bootstrap
+from clew.report import Report, Row
 
 
 def edge_faithfulness(
@@ -124,5 +124,6 @@ def _every_edge(graph: Components, circuit: Circuit) -> Circuit:
 
 
 def _row(trial: Trial, of: str, metric: np.ndarray, size: int, unit: str) -> Row:
-    share, n = trial.share(metric), len(metric)
-    return Row("faithfulness", share(np.arange(n)), *bootstrap(share, n, seed=trial.seed), of, size, n, unit)
+    share = trial.share(metric)
+    value = share(np.arange(len(metric)))
+    return Row("faithfulness", value, *trial.interval(share), of, size, trial.prompts, unit)

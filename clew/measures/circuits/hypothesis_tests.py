@@ -100,17 +100,18 @@ def hypothesis_tests(
     trial = trial_of(model, used, circuit, ablation=ablation, seed=seed, progress=progress, circuits=2 + once)
     circuit = judged(trial, circuit)
     pool = pool_of(trial, circuit, pool)
-    size, n = trial.size(circuit), len(trial.whole)
+    size, n = trial.size(circuit), trial.prompts
     trial.expected -= max(0, minimality.limit - size)
     equal = ROUNDING * abs(float((trial.whole - trial.empty).mean()))
     kept, left = trial.circuit_metric(circuit), trial.circuit_metric(circuit, complement=True)
 
-    ahead = kept - trial.whole
+    whole, empty, inside, outside = map(trial.by_prompt, (trial.whole, trial.empty, kept, left))
+    ahead = inside - whole
     wins = (ahead > equal) + 0.5 * (np.abs(ahead) <= equal)
     matches = near_half(float(wins.sum()), n, epsilon)
-    depends, independent = hsic(left, trial.whole, permutations=permutations, seed=seed)
-    added = np.where(np.abs(left - trial.empty) <= equal, 0, left - trial.empty)
-    _, beyond = hsic(added, trial.whole, permutations=permutations, seed=seed)
+    depends, independent = hsic(outside, whole, permutations=permutations, seed=seed)
+    added = np.where(np.abs(outside - empty) <= equal, 0, outside - empty)
+    _, beyond = hsic(added, whole, permutations=permutations, seed=seed)
     parts, each, count, stop = _minimality(trial, circuit, pool, kept, equal, minimality, seed)
     corrected = holm(each)
     needed = float(corrected.min()) if len(each) else float("nan")

@@ -93,11 +93,12 @@ def interchangeability(
         resampled = np.mean([swaps.change(lambda b: donor(b, some, swaps.values[b], rng)) for _ in range(repeats)], 0)
         return resampled, swaps.change(lambda b: {u: swaps.others[b][u] for g in some for u in g.tolist()})
 
-    n, rows = len(swaps.whole), []
+    asked, rows = [tuple(row) for batch in swaps.contrast.batches for row in batch.clean.tolist()], []
+    n = len(set(asked))
     named = {f"{len(chosen)} groups": chosen} if len(chosen) > 1 else {}
     for of, some in (named | {_name(nodes, g): [g] for g in chosen}).items():
         moved, lost = damage(some, 0)
-        low, high = bootstrap(lambda i, m=moved, a=lost: _kept(m[i], a[i]), n, seed=seed)
+        low, high = bootstrap(lambda i, m=moved, a=lost: _kept(m[i], a[i]), asked, seed=seed)
         rows.append(Row("kept", _kept(moved, lost), low, high, of, sum(map(len, some)), n))
     if np.isnan(rows[0].value):
         raise ValueError("ablating all members leaves the metric as it is, so there is nothing to keep; choose others")

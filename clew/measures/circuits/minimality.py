@@ -14,7 +14,7 @@ from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.progress import Tell
 from clew.readings.ablation import Ablation
-from clew.report import Report, Row, bootstrap
+from clew.report import Report, Row
 
 
 def minimality(
@@ -69,8 +69,8 @@ def minimality(
         return lost[some, i].mean(1) / (trial.whole[i].mean() - trial.empty[i].mean())
 
     def row(measure: str, of: str, statistic: Callable[[np.ndarray], float], parts: int | None = None) -> Row:
-        low, high = bootstrap(statistic, n, seed=seed)
-        return Row(measure, statistic(np.arange(n)), low, high, of, parts, n, trial.unit)
+        value, ends = statistic(np.arange(n)), trial.interval(statistic)
+        return Row(measure, value, *ends, of, parts, trial.prompts, trial.unit)
 
     change = drops(np.arange(n))
     order = np.argsort(-np.abs(change), kind="stable")

@@ -19,7 +19,7 @@ from clew.measures.circuits._overlap import alike, edge_ids, node_ids, on_union,
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
 from clew.readings.ablation import Ablation
-from clew.report import Report, Row, bootstrap
+from clew.report import Report, Row
 from clew.sites import Site
 from clew.statistics.ranks import spearman
 
@@ -67,14 +67,14 @@ def reuse(
         shares = {of: trial.share(metric) for of, metric in metrics.items()}
         every = np.arange(len(trial.whole))
         for of, share in shares.items():
-            ends = bootstrap(share, len(every), seed=seed)
+            ends = trial.interval(share)
             size = trial.size(kinds[of])
-            rows.append(Row("faithfulness", share(every), *ends, f"{task.name}, {of}", size, len(every), trial.unit))
-        low, high = bootstrap(shares["own circuit"], len(every), seed=seed)
+            rows.append(Row("faithfulness", share(every), *ends, f"{task.name}, {of}", size, trial.prompts, trial.unit))
+        low, high = trial.interval(shares["own circuit"])
         carries = shares["own circuit"](every) > 0 and not low <= 0 <= high
         ratio = _ratio(*(metrics[of] - trial.empty for of in ("the other's circuit", "own circuit")))
-        ends = bootstrap(ratio, len(every), seed=seed) if carries else (float("nan"), float("nan"))
-        rows.append(Row("reuse", ratio(every) if carries else float("nan"), *ends, task.name, None, len(every)))
+        ends = trial.interval(ratio) if carries else (float("nan"), float("nan"))
+        rows.append(Row("reuse", ratio(every) if carries else float("nan"), *ends, task.name, None, trial.prompts))
         notes += [f"{task.name}: {note}" for note in (*trial.notes, *([] if carries else [NOTHING]))]
     return Report(f"{behaviour.name} on {model.name}: what circuits share", tuple(rows), tuple(notes))
 

@@ -11,9 +11,10 @@ from clew.data.behaviours.behaviour import Behaviour, Pair
 from clew.evidence import half
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.models.tokens import in_words
 from clew.progress import Tell
 from clew.readings.ablation import Ablation
-from clew.report import Report, Row, bootstrap
+from clew.report import Report, Row
 
 
 def worst_case(
@@ -46,11 +47,11 @@ def worst_case(
     trial = trial_of(model, used, circuit, ablation=ablation, seed=seed, progress=progress, circuits=1)
     kept = trial.circuit_metric(circuit)
     apart = np.abs(kept - trial.whole)
-    size, n = trial.size(circuit), len(apart)
+    size, n = trial.size(circuit), trial.prompts
 
     def row(of: str, statistic: Callable[[np.ndarray], float]) -> Row:
-        low, high = bootstrap(lambda i: statistic(apart[i]), n, seed=seed)
-        return Row("discrepancy", statistic(apart), low, high, of, size, n, trial.unit)
+        ends = trial.interval(lambda i: statistic(apart[i]))
+        return Row("discrepancy", statistic(apart), *ends, of, size, n, trial.unit)
 
     largest = Row("discrepancy", float(apart.max()), float("nan"), float("nan"), "max", size, n, trial.unit)
     rows = (
@@ -70,6 +71,6 @@ def worst_case(
 
 
 def _words(pair: Pair) -> str:
-    if isinstance(pair.clean, str):
+    if in_words(pair.clean):
         return repr(pair.clean)
     return "tokens " + " ".join(map(str, pair.clean))

@@ -18,7 +18,7 @@ from torch import Tensor
 from clew.data.labels.labelled import Labelled
 from clew.dictionaries import Dictionary
 from clew.models import Model
-from clew.models.tokens import by_length, ids_of
+from clew.models.tokens import by_length, rows_of
 from clew.readings.contrast import batch_tokens
 from clew.readings.probe import Head as Head
 from clew.readings.probe import fit as fit
@@ -49,7 +49,7 @@ def see(model: Model, labelled: Labelled, dictionary: Dictionary, skip: int = 1)
         )
     view = model.through(dictionary)
     site = model.body.site(dictionary.writes)
-    ids: list[list[int]] = [ids_of(model.tokenizer, text) for text in labelled.texts]
+    ids = rows_of(model, labelled.texts, "text")
     shortest = min(range(len(ids)), key=lambda i: len(ids[i]))
     at = labelled.position
     if len(ids[shortest]) < (skip + 1 if at is None else -at if at < 0 else at + 1):

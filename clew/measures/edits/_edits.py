@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from math import nan
 
@@ -20,7 +20,7 @@ from clew.data.text.lists import Texts
 from clew.data.text.windows import Windows
 from clew.evidence import Prompt
 from clew.models import Model
-from clew.models.tokens import ids_of
+from clew.models.tokens import ids_of, in_words, text_of
 from clew.report import Row, bootstrap
 from clew.stack import Stack
 
@@ -102,14 +102,20 @@ def control_models(model: Model, stack: Stack, n: int, seed: int) -> tuple[list[
     return [model.edited(twin) for twin in twins], note
 
 
-def mean_row(measure: str, values: Sequence[float] | np.ndarray, of: str, *, seed: int) -> Row:
-    """The mean over examples, without those that are not a number, and its interval."""
-    known = np.asarray(values, dtype=float)
-    known = known[np.isfinite(known)]
-    if not len(known):
+def mean_row(
+    measure: str, values: Sequence[float] | np.ndarray, of: str, *, asked: Sequence[Hashable] | None = None, seed: int
+) -> Row:
+    """The mean over examples, without those that are not a number, and its interval.
+
+    Args: asked: the prompt of each, by which copies of one prompt are known; all are different by default.
+    """
+    every = np.asarray(values, dtype=float)
+    finite = np.flatnonzero(np.isfinite(every))
+    if not len(finite):
         return Row(measure, nan, nan, nan, of)
-    low, high = bootstrap(lambda i: float(known[i].mean()), len(known), seed=seed)
-    return Row(measure, float(known.mean()), low, high, of, examples=len(known))
+    known, prompts = every[finite], [i if asked is None else asked[i] for i in finite.tolist()]
+    low, high = bootstrap(lambda i: float(known[i].mean()), prompts, seed=seed)
+    return Row(measure, float(known.mean()), low, high, of, examples=len(set(prompts)))
 
 
 Prompted = Behaviour | Facts | Labelled | Secrets | Texts | Windows
@@ -122,12 +128,13 @@ def prompts_of(model: Model, evidence: Prompted, n: int, lead: int) -> list[str]
     Raises: ValueError for evidence that holds no text.
     """
     asked = evidence.asked()[:n]
-    texts = [_cut(model, lead, text) for text in asked] if evidence.running else asked
-    if not texts or not all(isinstance(text, str) and text for text in texts):
+    if not evidence.running and not all(map(in_words, asked)):
         raise ValueError(f"{evidence!r} holds no prompts in words to be continued; give texts, facts or a behaviour")
-    return [str(text) for text in texts]
+    texts = [_cut(model, lead, p) if evidence.running else text_of(model.tokenizer, p) for p in asked]
+    if not texts or not all(texts):
+        raise ValueError(f"{evidence!r} holds no prompts in words to be continued; give texts, facts or a behaviour")
+    return texts
 
 
 def _cut(model: Model, lead: int, text: Prompt) -> str:
-    ids = ids_of(model.tokenizer, text) if isinstance(text, str) else text
-    return str(model.tokenizer.decode(list(ids)[:lead], skip_special_tokens=True))
+    return str(model.tokenizer.decode(ids_of(model.tokenizer, text)[:lead], skip_special_tokens=True))

@@ -59,7 +59,7 @@ def fluency(
     written["edited"] = [_written(model.edited(stack), model, texts, length)]
     if others:
         written["random"] = [_written(other, model, texts, length) for other in others]
-    rows = [row for of, some in written.items() for row in _rows(of, some, seed)]
+    rows = [row for of, some in written.items() for row in _rows(of, some, texts, seed)]
     receipts = [f"edited: {receipt}" for receipt in written["edited"][0].receipts]
     notes = (
         f"{len(texts)} prompts continued by at most {length} tokens, greedily; intervals over prompts",
@@ -98,7 +98,7 @@ def _until(ids: list[int], stops: Sequence[int]) -> list[int]:
     return ids[: next((at for at, token in enumerate(ids) if token in stops), len(ids))]
 
 
-def _rows(of: str, some: Sequence[Written], seed: int) -> Iterator[Row]:
+def _rows(of: str, some: Sequence[Written], texts: Sequence[str], seed: int) -> Iterator[Row]:
     loss = np.array([w.loss for w in some])
     count = np.array([[len(ids) for ids in w.ids] for w in some])
 
@@ -106,10 +106,12 @@ def _rows(of: str, some: Sequence[Written], seed: int) -> Iterator[Row]:
         n = count[:, index].sum()
         return exp(loss[:, index].sum() / n) if n else nan
 
-    n = count.shape[1]
-    yield Row("perplexity", perplexity(np.arange(n)), *bootstrap(perplexity, n, seed=seed), of, examples=n)
+    ends, n = bootstrap(perplexity, texts, seed=seed), len(set(texts))
+    yield Row("perplexity", perplexity(np.arange(len(texts))), *ends, of, examples=n)
     for measure, function in (("repetition", repetition), ("n-gram entropy", ngram_entropy), ("length", len)):
-        yield mean_row(measure, np.mean([[function(ids) for ids in w.ids] for w in some], axis=0), of, seed=seed)
+        yield mean_row(
+            measure, np.mean([[function(ids) for ids in w.ids] for w in some], axis=0), of, asked=texts, seed=seed
+        )
 
 
 def repetition(ids: Sequence[int], n: int = 3) -> float:

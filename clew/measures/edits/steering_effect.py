@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.data.behaviours.behaviour import Batch, Behaviour
-from clew.data.behaviours.metrics import last_logits
+from clew.data.behaviours.metrics import answer_logit, last_logits
 from clew.evidence import half
 from clew.measures.edits._edits import mean_row, random_twins
 from clew.models import EditDidNotFire, Model
@@ -74,9 +75,10 @@ def steering_effect(
         raise ValueError(f"strengths={tuple(strengths)}: give one that is not 0")
     twins, note = random_twins(model, stack, controls, seed)
     found = _measured(model, used, [stack, *twins], levels, on, tokens)
-    rows = [mean_row(what, column, "unedited", seed=seed) for what, column in found[0][0.0].items()]
-    rows += _rows(found[:1], "", seed)
-    rows += _rows(found[1:], "random, ", seed) if twins else []
+    row = partial(mean_row, asked=_asked(model, used, on, tokens), seed=seed)
+    rows = [row(what, column, "unedited") for what, column in found[0][0.0].items()]
+    rows += _rows(found[:1], "", row)
+    rows += _rows(found[1:], "random, ", row) if twins else []
     notes = (f"{len(used)} {on} prompts, intervals over them; strengths multiply the stack's own scale", note)
     return Report(f"{behaviour.name} under {stack.name or 'a stack'}: {model.name}", tuple(rows), notes)
 
@@ -109,6 +111,12 @@ def _measured(
     return [{a: joined[i, a] for a in levels} for i in range(len(stacks))]
 
 
+def _asked(model: Model, behaviour: Behaviour, on: str, tokens: int) -> list[tuple[int, ...]]:
+    """The prompts in the order in which they are measured."""
+    batches = behaviour.with_metric(answer_logit).batches(model, tokens=tokens)  # which runs nothing
+    return [tuple(row) for b in batches for row in cast(Tensor, b.clean if on == "clean" else b.patch).tolist()]
+
+
 def _read(
     model: Model, behaviour: Behaviour, batch: Batch, ids: Tensor, unedited: Tensor | None
 ) -> tuple[dict[str, Tensor], Float[Tensor, "batch vocab"]]:
@@ -132,7 +140,7 @@ def _mass(log_p: Float[Tensor, "batch vocab"], ids: Tensor) -> Float[Tensor, " b
     return log_p.exp().gather(1, ids.clamp_min(0)).masked_fill(ids < 0, 0).sum(1)
 
 
-def _rows(found: Sequence[Mapping[float, Columns]], of: str, seed: int) -> Iterator[Row]:
+def _rows(found: Sequence[Mapping[float, Columns]], of: str, row: Callable[..., Row]) -> Iterator[Row]:
     """Rows of one stack, or of several on average."""
     levels = list(found[0])
     metric = np.array([[at[a]["metric"] for a in levels] for at in found])  # [stack, strength, example]
@@ -143,10 +151,10 @@ def _rows(found: Sequence[Mapping[float, Columns]], of: str, seed: int) -> Itera
             columns = {what: [at[a][what] for at in found] for what in found[0][a]}
             columns = {"metric": columns.pop("metric"), "shift": shift, "anti-steered": shift * a < 0, **columns}
             for what, column in columns.items():
-                yield mean_row(what, np.mean(column, axis=0), f"{of}strength {a:g}", seed=seed)
+                yield row(what, np.mean(column, axis=0), f"{of}strength {a:g}")
     from_middle = np.array(levels) - np.mean(levels)
     slope = np.einsum("l,sle->se", from_middle, metric) / (from_middle**2).sum()
     over = f"{of}all strengths"
-    yield mean_row("slope", slope.mean(0), over, seed=seed)
-    yield mean_row("anti-steered", (slope < 0).mean(0), over, seed=seed)
-    yield mean_row("monotone", (np.diff(metric, axis=1) >= 0).all(1).mean(0), over, seed=seed)
+    yield row("slope", slope.mean(0), over)
+    yield row("anti-steered", (slope < 0).mean(0), over)
+    yield row("monotone", (np.diff(metric, axis=1) >= 0).all(1).mean(0), over)

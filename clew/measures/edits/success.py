@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 
 from clew.data.facts.facts import Facts, answer_ids
+from clew.evidence import Prompt
 from clew.measures.edits._edits import control_models, mean_row
 from clew.models import EditDidNotFire, Model
 from clew.models.likelihood import Likelihood, Posed, likelihoods, unmet
@@ -67,10 +68,13 @@ def success(model: Model, facts: Facts, stack: Stack, *, controls: int = 1, seed
 
     tables = {"before": columns(reference), "after": columns(likelihoods(after, posed))}
     tables |= {"random": columns(*(likelihoods(other, posed) for other in others))} if others else {}
+    asked = facts.asked()
     rows = [
-        mean_row(measure, table[measure], of, seed=seed) for measure in tables["before"] for of, table in tables.items()
+        mean_row(measure, table[measure], of, asked=asked, seed=seed)
+        for measure in tables["before"]
+        for of, table in tables.items()
     ]
-    rows += [_score(table, of, seed) for of, table in tables.items()]
+    rows += [_score(table, of, asked, seed) for of, table in tables.items()]
     missing = [what for what in ("paraphrases", "neighbours") if not any(getattr(fact, what) for fact in facts)]
     notes = (
         f"{len(facts)} fact{'s' * (len(facts) > 1)}; 'more likely' is by the mean log p of a token, and p of an answer is "
@@ -148,7 +152,7 @@ def _columns(
     }
 
 
-def _score(table: Mapping[str, np.ndarray], of: str, seed: int) -> Row:
+def _score(table: Mapping[str, np.ndarray], of: str, asked: Sequence[Prompt], seed: int) -> Row:
     """The harmonic mean of three means over facts, with facts drawn for all three together."""
     if not all(part in table for part in PARTS_OF_SCORE):
         return Row("score", nan, nan, nan, of)
@@ -162,6 +166,5 @@ def _score(table: Mapping[str, np.ndarray], of: str, seed: int) -> Row:
         means = np.where(known, drawn, 0).sum(1) / known.sum(1)
         return 3 / float((1 / means).sum()) if means.all() else 0.0
 
-    n = parts.shape[1]
-    low, high = bootstrap(score, n, seed=seed)
-    return Row("score", score(np.arange(n)), low, high, of, examples=n)
+    low, high = bootstrap(score, asked, seed=seed)
+    return Row("score", score(np.arange(parts.shape[1])), low, high, of, examples=len(set(asked)))

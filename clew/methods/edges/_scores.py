@@ -146,7 +146,7 @@ class Scores:
 
     def circuit(self) -> Circuit:
         """Mean and standard error of every edge over the examples."""
-        found = self.graph.circuit(*self._spread.over(sum(map(len, self.batches))))
+        found = self.graph.circuit(*self._spread.over(self.behaviour))
         return replace(found, provenance={"baseline": self.baseline})
 
 

@@ -34,14 +34,13 @@ def exact_edge_patching(
     """
     graph = Components(model.body)
     wanted = graph.legal if circuit is None else wired(graph, circuit)
-    spread, examples, loops = Spread(*wanted.shape), 0, Loops(progress)
+    spread, loops = Spread(*wanted.shape), Loops(progress)
     for patching in patchings(model, behaviour, graph, loops):
         for edges in loops.over(edge_list(wanted).split(patching.copies(tokens))):
             drop = patching.drops(one_by_one(edges, wanted), tokens, graph.legal)
             spread.add((edges[:, 0], edges[:, 1]), drop.T)
-        examples += len(patching.batch)
     return (
-        graph.circuit(*spread.over(examples))
+        graph.circuit(*spread.over(behaviour))
         .keep_edges(wanted[graph.legal].numpy())
         .scored_on(circuit, model.body.fingerprint)
     )

@@ -29,7 +29,7 @@ def information_flow_routes(model: Model, behaviour: Behaviour, *, ungrouped: bo
     graph = Components(model.body, ungrouped=ungrouped)
     last = Site("resid", graph.n_layers - 1)
     streams = {site: (last,) if site == FINAL else graph.stream_sites(site) for site in graph.reader_at}
-    spread, examples = Spread(*graph.legal.shape), 0
+    spread = Spread(*graph.legal.shape)
     for batch in behaviour.batches(model, tokens=edge_tokens(graph)):
         with torch.no_grad():
             trace = model.run(batch.clean, read={*graph.source_sites, *sum(streams.values(), ())}, logits=0)
@@ -40,8 +40,7 @@ def information_flow_routes(model: Model, behaviour: Behaviour, *, ungrouped: bo
                     stream = sum((trace[s] for s in key[1:]), trace[key[0]])
                     shares = {key: _shares(writes[:, : graph.reach[at.start]], stream)[:, :, None]}
                 spread.add((slice(0, graph.reach[at.start]), at), shares[key])
-        examples += len(batch)
-    found = graph.circuit(*spread.over(examples)).with_kind(in_metric_units=False)
+    found = graph.circuit(*spread.over(behaviour)).with_kind(in_metric_units=False)
     return found.with_details(score="share of what the reader reads")
 
 

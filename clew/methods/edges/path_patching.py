@@ -45,14 +45,13 @@ def path_patching(
     into = torch.zeros_like(graph.legal)
     into[:, columns] = graph.legal[:, columns]
     read = into.any(1).nonzero()[:, 0]
-    spread, examples, loops = Spread(len(graph.sources)), 0, Loops(progress)
+    spread, loops = Spread(len(graph.sources)), Loops(progress)
     for patching in patchings(model, behaviour, graph, loops):
         for some in loops.over(read.split(patching.copies(tokens))) if len(read) else ():
             cuts = torch.zeros(len(some), *into.shape, dtype=torch.bool)
             cuts[torch.arange(len(some)), some] = into[some]
             spread.add(some, patching.drops(cuts, tokens, graph.legal).T)
-        examples += len(patching.batch)
-    return graph.source_circuit(*spread.over(examples)).with_details(receivers=list(receivers))
+    return graph.source_circuit(*spread.over(behaviour)).with_details(receivers=list(receivers))
 
 
 def _columns(graph: Components, receivers: Sequence[str]) -> list[int]:

@@ -25,6 +25,7 @@ from clew.data.behaviours.metrics import name_of
 from clew.methods.graphs._direct import EMBED, FINAL, Direct
 from clew.methods.graphs._influence import Kinds, carried_back, completeness, influence, prune, replacement
 from clew.models import Model
+from clew.models.tokens import in_words
 from clew.sites import Site
 
 
@@ -90,7 +91,7 @@ def attribution_graph(
 
 def _special(model: Model, batch: Batch) -> int:
     """1 if the prompt is text that the tokenizer begins with a special token."""
-    return int(isinstance(batch.pairs[0].clean, str) and int(batch.clean[0, 0]) in model.tokenizer.all_special_ids)
+    return int(in_words(batch.pairs[0].clean) and int(batch.clean[0, 0]) in model.tokenizer.all_special_ids)
 
 
 @dataclass(frozen=True)
@@ -269,7 +270,7 @@ class _Graph:
         return Prompt(tuple(map(self._word, ids)), tuple(ids), logits)
 
     def _word(self, id: int) -> str:
-        text = isinstance(self.batch.pairs[0].clean, str)
+        text = in_words(self.batch.pairs[0].clean)
         return str(self.direct.model.tokenizer.decode([id])) if text else str(id)
 
     def _labels(self) -> dict[str, str]:

@@ -27,6 +27,7 @@ from clew.models import Model, Trace
 from clew.models.attention import look
 from clew.models.frozen import hold_norms
 from clew.models.state import state as held_still
+from clew.models.tokens import in_words
 from clew.readings.contrast import state
 from clew.sites import Site
 
@@ -134,7 +135,7 @@ def _prompt(model: Model, behaviour: Behaviour, example: int) -> tuple[Tensor, T
     (encoded,) = encode(model, [pair])
     if isinstance(encoded, Misfit):
         raise ValueError(f"pair {example} of {behaviour.name}: {encoded}. behaviour.bind(model) leaves such pairs out")
-    text = isinstance(pair.clean, str)
+    text = in_words(pair.clean)
     words = [str(model.tokenizer.decode([t])) if text else str(t) for t in encoded.clean]
     clean, patch = (None if p is None else torch.tensor([p]) for p in (encoded.clean, encoded.patch))
     assert clean is not None

@@ -95,7 +95,7 @@ class _Search:
         self.prompts = [
             self._clean(batch) for batch in behaviour.batches(model, tokens=min(tokens, batch_tokens(model)))
         ]
-        self.examples = sum(len(p.batch) for p in self.prompts)
+        self.examples, self.distinct = len(behaviour), behaviour.distinct
         self.constant: dict[Site, Float[Tensor, " code"]] = {}
         self.deviation: dict[Site, Float[Tensor, " unit"]] = {}
         """Root mean square distance of a coordinate of the unit from its mean."""
@@ -186,7 +186,7 @@ class _Search:
         for site, drop in self.drop.items():
             padded = torch.nn.functional.pad(drop.nan_to_num(0.0), (0, 1))
             score[site] = padded.mean(0, keepdim=True)
-            error[site] = standard_error(score[site], (padded**2).mean(0, keepdim=True), self.examples)
+            error[site] = standard_error(score[site], (padded**2).mean(0, keepdim=True), self.distinct)
             mean[site] = self.model.dictionaries[site].fold(self.constant[site])[None]
         found = circuit_of(self.model, score, mean, positions=False, error=error)
         found = found.with_kind(in_metric_units=self.in_metric_units)

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import pytest
-import torch
 
 import clew
 from clew import finder
@@ -23,6 +22,7 @@ from clew.progress import Stopped
 from clew.report import Report, Row
 from clew.sites import Site
 from clew.studies.comparison import selections  # noqa: F401 - it takes the finder's `load` before the toys replace it
+from tests.models.tiny import module_of
 
 
 def small_circuit() -> Circuit:
@@ -205,9 +205,16 @@ def test_three_ways_to_see_a_model_are_not_mixed(toys):
 
 def test_dtype_reaches_the_model(toys, monkeypatch):
     monkeypatch.setattr(clew, "open", lambda name, **options: options, raising=False)
-    assert Machine("float64", "cpu").open("tiny") == {"dtype": torch.float64, "device": "cpu"}
-    with pytest.raises(ValueError, match="'int8' is not a dtype"):
-        Machine("int8").open("tiny")
+    assert Machine("float64", "cpu").open("tiny") == {"dtype": "float64", "device": "cpu"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [("--dtype int8", "'int8' is not a dtype that clew"), ("--device gpu", "use cpu, cuda")]
+)
+def test_what_a_machine_cannot_do_is_said(options, words, tmp_path, capsys):
+    module_of().save_pretrained(tmp_path)
+    assert typed(f"check {tmp_path} {options}") == 1
+    assert words in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_next_line_is_as_this_one_was_typed(toys, monkeypatch, capsys):

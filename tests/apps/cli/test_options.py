@@ -31,7 +31,7 @@ def test_an_address_that_takes_no_words_is_left_out():
 def test_positions_are_read_from_a_word():
     read = _options._loader(Where)
     assert read and [read(w) for w in ("response", "-1", "0,-2")] == [Where("response"), Where.at(-1), Where.at(0, -2)]
-    with pytest.raises(ValueError, match="say every, prompt, response, or indices"):
+    with pytest.raises(ValueError, match="say every, prompt, response, answer, after-first, or indices"):
         read("token")
 
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -49,9 +50,9 @@ def test_a_batch_stays_under_its_budget(toy):
 
 
 def test_batches_name_the_pair_that_cannot_be_posed(toy):
-    bad = Behaviour("bad", (*agreement().pairs[::2], ask("The boy", "near The boys", " has", " have")))
+    bad = Behaviour("bad", (*agreement().pairs[::2], ask("The girls", "near The boys", " has", " have")))
     with pytest.raises(
-        ValueError, match=r"pair 2 of bad: clean and patch prompt differ in length: 'The boy' has 2 tokens"
+        ValueError, match=r"pair 2 of bad: clean and patch prompt differ in length: 'The girls' has 2 tokens"
     ):
         next(bad.batches(toy(TEXT)))
 
@@ -66,6 +67,15 @@ def test_bind_keeps_what_fits_and_says_what_fell_out(toy):
 def test_bind_keeps_one_length_of_an_aligned_behaviour(toy):
     bound = replace(agreement(), aligned=True).bind(toy(TEXT))
     assert [p.clean for p in bound.pairs] == ["The boy", "The girl"] and bound.dropped == 2
+
+
+def test_bind_keeps_the_commonest_length_and_says_what_fell_out(toy):
+    words = ["n" + "x" * i for i in range(31)]
+    long = [ask(f"near The {a}", f"near The {b}", " has", " have") for a, b in pairwise(words)]
+    short = ask("The boy", "The girl", " has", " have")
+    bound = Behaviour("b", (short, *long), aligned=True).bind(toy(TEXT, *words))
+    assert bound.pairs == tuple(long) and bound.dropped == 1
+    assert bound.note == "1 of 31 pairs fell out: prompts are not 3 tokens long."
 
 
 def test_bind_that_leaves_nothing_shows_why(toy):

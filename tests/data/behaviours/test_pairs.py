@@ -1,7 +1,18 @@
-import torch
+import warnings
 
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+from transformers import PreTrainedTokenizerFast
+
+import clew
 from clew.data.behaviours.behaviour import Behaviour
-from clew.data.behaviours.pairs import Encoded, Misfit, Pair, encode, stack
+from clew.data.behaviours.pairs import Encoded, Misfit, NoSpace, Pair, encode, stack
+from clew.evidence import Message
+from clew.models.tokens import ids_of
+from tests.models.tiny import chatting
 
 TEXT = "The boy boys has have"
 
@@ -47,6 +58,54 @@ def test_a_token_cannot_be_right_and_wrong(toy):
 def test_equal_prompts_are_no_contrast(toy):
     (found,) = encode(toy(TEXT), [Pair("The boy", "The boy", (" has",))])
     assert isinstance(found, Misfit) and found.reason == "clean and patch prompt are equal"
+
+
+def bpe_like():
+    """A word is a token, with its space or without."""
+    words = "The keys is has 首都 は 東京".split()
+    inner = Tokenizer(WordLevel({w: i for i, w in enumerate(["?", *words, *(f" {w}" for w in words)])}, unk_token="?"))
+    inner.pre_tokenizer = Split(Regex(f" ?({'|'.join(words)})"), "isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="?")
+
+
+def test_an_answer_that_lacks_its_space_is_told():
+    pair = Pair("The keys", None, ("is", " has"))
+    with pytest.warns(NoSpace, match="1 of 2 answers go on in the last word .* 'is' after 'The keys'; .* give ' is'"):
+        encode(bpe_like(), [pair])
+
+
+@pytest.mark.parametrize("pair", [Pair("The keys", None, (" is",)), Pair("首都は", None, ("東京",))])
+def test_an_answer_as_it_is_written_is_not_told_of(pair):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (found,) = encode(bpe_like(), [pair])
+    assert isinstance(found, Encoded)
+
+
+def test_a_chat_is_a_prompt():
+    model = chatting()
+    talk = [{"role": "user", "content": "the old king"}]
+    other = [{"role": "user", "content": "the old queen"}]
+    task = Behaviour("b", (Pair(talk, other, " he", " she"),) * 2)
+    (batch,) = task.batches(model)
+    assert batch.clean.tolist() == [ids_of(model.tokenizer, talk)] * 2
+    assert task.prompts()[0] == (Message("user", "the old king"),)
+    assert task.hash == Behaviour("b", task.pairs).hash and hash(task.pairs[0]) == hash(task.pairs[1])
+    found = clew.find(model, task, held_out=False)
+    assert "prompts_used" in found.provenance and len(found)
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        (("the king", (3, 4), " he"), "one prompt of a pair is words and the other token ids"),
+        (((3, 4), None, " he"), "answers after token ids holds ' he'; token ids are whole numbers"),
+        (((3, -4), None, (5,)), "the clean prompt holds -4"),
+    ],
+)
+def test_what_is_no_pair_is_refused(pair, words):
+    with pytest.raises(ValueError, match=words):
+        Pair(*pair)
 
 
 def test_stack_fills_with_minus_one():

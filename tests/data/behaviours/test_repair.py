@@ -9,10 +9,12 @@ from clew.data.behaviours.pairs import Encoded, Pair, encode
 class Letters:
     """Every word is a token, but a capitalised one has a token for every two letters: Jo is one, Anna two."""
 
+    all_special_tokens: list[str] = []
+
     def __init__(self) -> None:
         self.words: dict[str, int] = {}
 
-    def __call__(self, texts):
+    def __call__(self, texts, **options):
         many = [texts] if isinstance(texts, str) else texts
         ids = [[self.words.setdefault(t, len(self.words)) for t in self.split(text)] for text in many]
         return {"input_ids": ids[0] if isinstance(texts, str) else ids}

@@ -151,9 +151,13 @@ def test_what_cannot_be_cut(said: str) -> None:
         getattr(cut, "__wrapped__", cut)(TEXTS, word_tokenizer(), **WRONG[said])
 
 
-def test_a_chat_among_texts_is_sent_to_chats() -> None:
-    with pytest.raises(ValueError, match="text 1 is no text but .*clew.data.text.windows.chats"):
-        cut(iter(["the king", TALK]), word_tokenizer())
+def test_a_chat_among_texts_is_text() -> None:
+    windows = cut(iter(["the king", TALK[:1]]), chatty(), packing="documents")
+    assert lists(windows) == [ids("the king"), ids(", very good <eos>")]
+    with pytest.raises(ValueError, match="this tokenizer has no chat template"):
+        cut(["the king", TALK], word_tokenizer())
+    with pytest.raises(ValueError, match="text 1 is no text but 5"):
+        cut(["the king", 5], word_tokenizer())
 
 
 def test_blocks_need_an_end_of_text_token() -> None:

@@ -7,12 +7,14 @@ from functools import cache
 import numpy as np
 import pytest
 
+import clew
 from clew import Circuit, Model, Report, verify
 from clew.circuits.kind import Kind
 from clew.finder import load, names
 from clew.measures.circuits._edges import EdgeTrial
 from clew.measures.circuits._nodes import NodeTrial
 from clew.measures.circuits._trials import trial_of
+from clew.measures.circuits.hypothesis_tests import Minimality
 from clew.methods.edges.eap import eap
 from clew.methods.edges.edges import edges
 from clew.methods.graphs.attribution_graph import attribution_graph
@@ -107,3 +109,53 @@ def test_an_attention_score_predicts_nothing_of_the_metric():
     found = query_key(view(), TASK, layer=1, head=0)
     with pytest.raises(ValueError, match="explains an attention score"):
         judge("predicted_effects")(view(), found)
+
+
+# Copies of a prompt.
+
+
+JUDGES = {
+    "faithfulness": {},
+    "minimality": {},
+    "curve": {"random": 2},
+    "controls": {"draws": 3},
+    "hypothesis_tests": {"permutations": 50, "minimality": Minimality(draws=4)},
+    "areas": {"sizes": (0.1, 1.0)},
+}
+
+
+@pytest.mark.parametrize("by", JUDGES)
+def test_eight_copies_of_a_prompt_are_one_prompt(by):
+    """Every number, its interval and its n are those of the prompts without their copies; p counts prompts too."""
+    task = random_behaviour(n=5)
+    model = tiny_model("llama").through(random_dictionary("resid.0", 32), random_dictionary("resid.1", 32))
+    circuit = clew.find(model, task, by="attribution_patching", held_out=False)
+    circuit = circuit if by in ("curve", "areas") else circuit.top(4)
+    eightfold = replace(task, pairs=tuple(pair for pair in task.pairs for _ in range(8)), split=None)
+    alone, copies = (clew.verify(model, on, circuit, by=by, held_out=False, **JUDGES[by]) for on in (task, eightfold))
+    assert len(alone.rows) == len(copies.rows)
+    for one, other in zip(alone.rows, copies.rows, strict=True):
+        assert (one.measure, one.of, one.examples) == (other.measure, other.of, other.examples)
+        assert (other.value, other.low, other.high) == pytest.approx(
+            (one.value, one.low, one.high), nan_ok=True, rel=1e-4
+        )
+    assert any("5 prompts (40 with copies, which count as one in intervals)" in note for note in copies.notes)
+
+
+def test_copies_of_a_single_prompt_have_no_interval():
+    task = random_behaviour(n=1)
+    model = tiny_model("llama").through(random_dictionary("resid.0", 32))
+    circuit = clew.find(model, task, by="attribution_patching", held_out=False).top(4)
+    row = clew.verify(model, replace(task, pairs=task.pairs * 8), circuit, held_out=False)["faithfulness"]
+    assert (row.interval(), row.examples) == ("", 1)
+
+
+@pytest.mark.parametrize("by", ["attribution_patching", "eap", "exact_edge_patching"])
+def test_standard_errors_count_prompts(by):
+    task, model = random_behaviour(n=3), tiny_model("llama")
+    alone, copies = (
+        clew.find(model if by.startswith("e") else model.neurons("mlp.1"), on, by=by, held_out=False)
+        for on in (task, replace(task, pairs=task.pairs * 6, split=None))
+    )
+    for errors in ("score_error", "weight_error"):
+        assert np.allclose(getattr(alone, errors), getattr(copies, errors), equal_nan=True, rtol=1e-5)
