@@ -19,7 +19,7 @@ from clew.data.text.texts import windows
 from clew.dictionaries import Dictionary
 from clew.evidence import Given
 from clew.models import Model
-from clew.models.tokens import bare, by_length, in_words, lead_of, text_of, twice
+from clew.models.tokens import bare, by_length, ids_of, in_words, lead_of, text_of, twice
 from clew.readings.readout import Readout
 from clew.sites import Site, Weight
 
@@ -87,7 +87,7 @@ def _cut(model: Model, texts: Iterable[Given], tokens: int, context: int) -> lis
     def every() -> Iterator[list[int]]:
         for text in texts:
             if not in_words(text):
-                yield list(text)[:context]
+                yield ids_of(None, text)[:context]
                 continue
             lead = lead_of(model.tokenizer)
             for ids in windows([text_of(model.tokenizer, text)], partial(bare, model.tokenizer), context - len(lead)):
