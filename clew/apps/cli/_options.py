@@ -28,8 +28,8 @@ def options_of(
     """Mark a command whose `**options` are those of the file of a room that its `by` names.
 
     Args: room: its name, or what tells it from the words of the command line. instead: what `by` is by default when a
-        certain option is given, as in {"--dictionary": "fit"}; the
-        empty name where that option leaves nothing for `by` to say.
+        certain option is given, as in {"--dictionary": "fit"}, and the room has it; the empty name where that option
+        leaves nothing for `by` to say.
     """
 
     def mark(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,12 +58,14 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
     own = {n: p for n, p in inspect.signature(command, eval_str=True).parameters.items() if p.kind is not p.VAR_KEYWORD}
     taken: list[inspect.Parameter] = []
     if tokens is not None:
-        default = next((by for o, by in command.__dict__["instead"].items() if given(o, tokens)), own["by"].default)
+        from clew.finder import load, names  # torch comes with it, which a list of commands must not wait for
+
+        room = room if isinstance(room, str) else room(tokens)
+        usual = (by for o, by in command.__dict__["instead"].items() if given(o, tokens) and by in ("", *names(room)))
+        default = next(usual, own["by"].default)
         own["by"] = own["by"].replace(default=default)
         by = _value_of("--by", tokens) or default
-        from clew.finder import load  # torch comes with it, which a list of commands must not wait for
-
-        function = load(room if isinstance(room, str) else room(tokens), by) if by else None
+        function = load(room, by) if by else None
         taken = _taken(function, typed(own.values())) if function else []
 
     loaders = {p.name: loader for p in taken if (loader := _loader(get_args(p.annotation)[0]))}
@@ -205,7 +207,7 @@ def _parameter(hint: Any, help: str, by: str) -> Parameter:
 
 
 def _value_of(option: str, tokens: Sequence[str]) -> str | None:
-    for token, following in pairwise([*tokens, None]):
+    for token, following in zip(tokens, [*tokens[1:], None], strict=False):
         if token == option:
             return following
         if token.startswith(f"{option}="):

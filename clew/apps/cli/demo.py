@@ -116,8 +116,9 @@ def dictionaries_for(model: Any, sites: list[str], text: Path | None, tokens: in
 
 
 def sites_for(model: Any) -> list[str]:
-    """Six residual sites, evenly spread over the lower four fifths: above, little is left to decide."""
-    return [f"resid.{round(model.n_layers * (4 * i + 4) / 30) - 1}" for i in range(6)]
+    """Six residual sites, fewer of few layers, spread over the lower four fifths: above, little is left to decide."""
+    layers = (max(0, round(model.n_layers * (4 * i + 4) / 30) - 1) for i in range(6))
+    return [f"resid.{layer}" for layer in dict.fromkeys(layers)]
 
 
 class Steps:

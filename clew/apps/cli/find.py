@@ -172,9 +172,8 @@ def _summary(found: Any) -> tuple[str, dict[str, Any]]:
     """The strongest of a circuit and how well their effects were predicted, for people and for machines."""
     lines, effects = [table(found)] if _size(found) else [], found.details.get("predicted_effects")
     if effects:
-        lines.append(
-            f"  predicted against intervened effects of the strongest: r {effects['r']:.2f}, slope {effects['slope']:.2f}"
-        )
+        told = (f"{name} {'unknown' if effects[name] is None else f'{effects[name]:.2f}'}" for name in ("r", "slope"))
+        lines.append(f"  predicted against intervened effects of the strongest: {', '.join(told)}")
     sizes = {"nodes": len(found), "edges": len(found.weight)}
     return "\n".join(lines), {"predicted_effects": effects, **sizes, "strongest": strongest(found)}
 

@@ -110,6 +110,7 @@ def with_predicted_effects(
 ) -> Circuit:
     """The circuit with `details["predicted_effects"]`: r and slope over its strongest nodes (or component edges).
 
+    None for what cannot be told, as where all of them do the same.
     The circuit as it is where there is nothing to try: no nodes, or numbers that are no effects on the metric.
 
     Args: behaviour: the prompts that it was found on. nodes: how many to ablate; 0 for none. examples: on so many pairs;
@@ -121,8 +122,8 @@ def with_predicted_effects(
     some = behaviour if circuit.kind.of == "prompt_graph" else behaviour.first(examples)
     edges = nodes if circuit.kind.by_edges else 0
     report = predicted_effects(model, some, circuit, nodes=nodes, edges=edges, held_out=False, progress=progress)
-    r, slope = report["r"], report["slope"]
-    return circuit.with_details(predicted_effects={"r": r.value, "slope": slope.value, r.of: r.nodes})
+    found = {name: value if np.isfinite(value := report[name].value) else None for name in ("r", "slope")}
+    return circuit.with_details(predicted_effects={**found, report["r"].of: report["r"].nodes})
 
 
 def predicts_effects(model: Model, behaviour: Behaviour, circuit: Circuit) -> bool:

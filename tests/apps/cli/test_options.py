@@ -10,6 +10,7 @@ from clew.apps.cli.edit import Given, Ordinary
 from clew.circuits.circuit import Circuit
 from clew.readings.ablation import Ablation
 from clew.sites import Site, Weight, Where
+from tests.apps.cli.toys import steady
 
 
 def test_addresses_are_words_and_one_or_several_are_a_list():
@@ -63,3 +64,20 @@ def test_an_option_of_the_file_is_left_to_the_command_that_has_it(capsys):
     assert run("verify m --edit e.safetensors --by locality --help".split()) == 0
     told = capsys.readouterr().out
     assert told.count("--tokens") == 1 and "--controls" in told
+
+
+def test_arguments_reads_our_docstrings():
+    assert _options.arguments(steady.__doc__) == {
+        "steps": "points on the line, in number.",
+        "mode": "how.",
+        "exact": "how.",
+    }
+    assert _options.arguments('"""One.\n\n    Args: by: a file. seed: of chance.\n    Returns: x"""')["by"].startswith(
+        "a file."
+    )
+
+
+def test_by_is_found_in_both_spellings():
+    for tokens in (["a", "--by", "x"], ["--by=x", "a"]):
+        assert _options._value_of("--by", tokens) == "x"
+    assert _options._value_of("--by", ["--through", "by"]) is None

@@ -1,18 +1,87 @@
-"""clew show: the page, and the strongest nodes in the terminal."""
+"""clew show: a circuit as a page beside it, a file of edits in words."""
 
 import json
+import webbrowser
 from pathlib import Path
 
 import pytest
 
 from clew.apps.cli import run
 from clew.circuits.circuit import Circuit
-from tests.apps.cli.test_find import folder as folder
-from tests.apps.cli.test_find import found
+from clew.report import Report, Row
+from tests.apps.cli.toys import added, found, small_circuit, typed
+from tests.models.tiny import model_of
+
+
+def test_show_says_what_is_in_a_file(place, capsys):
+    assert typed("edit llama --labelled tones.jsonl --positive kind --sites resid.1") == 0
+    capsys.readouterr()
+    assert typed("show --edit edit.safetensors") == 0
+    out = capsys.readouterr().out
+    assert "add at resid.1: vector [32] of norm " in out
+    assert f"for: tiny llama ({model_of('llama').body.fingerprint})" in out
+    assert "made by: mean_difference (sites=['resid.1']" in out
+    assert typed("show --edit edit.safetensors --json") == 0
+    assert json.loads(capsys.readouterr().out)["provenance"]["labelled"] == "tones"
+
+
+def test_a_circuit_becomes_a_page_beside_it_and_of_its_name(place, capsys):
+    small_circuit().save("deep/c.json")
+    assert typed("show deep/c.json") == 0
+    assert capsys.readouterr().out.startswith("saved as deep/c.html\n")
+    page = Path("deep/c.html").read_text()
+    assert "plural" in page and page.startswith("<!doctype html>")
+    assert typed("show deep/c.json --out other.html --json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["page"], said["bytes"]) == ("other.html", len(Path("other.html").read_bytes()))
+    assert Path("other.html").read_text() == page
+
+
+def test_the_curve_of_a_report_is_drawn_beside_it(place):
+    small_circuit().save("c.json")
+    Report("toy", (Row("faithfulness", 0.512345, 0.4, 0.6, "features", 3, 9),)).save("r.json")
+    assert typed("show c.json --report r.json --out with.html") == typed("show c.json --out without.html") == 0
+    assert "0.512345" in Path("with.html").read_text() and "0.512345" not in Path("without.html").read_text()
+
+
+def test_it_is_opened_in_the_browser_only_when_asked_to(place, monkeypatch):
+    opened = list[str]()
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    small_circuit().save("c.json")
+    assert typed("show c.json") == 0 and opened == []
+    assert typed("show c.json --open") == 0 and opened == [Path("c.html").resolve().as_uri()]
+
+
+def test_a_file_of_edits_is_told_in_words(place, capsys):
+    added()
+    assert typed("show --edit add.safetensors") == 0
+    assert "add at resid.1: vector [32] of norm " in capsys.readouterr().out
+    assert typed("show --edit add.safetensors --json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["name"], len(said["edits"]), said["about"]) == ("a shift", 1, {"norm": "natural"})
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("", "give a circuit, or a file of edits as --edit FILE; one of the two"),
+        ("c.json --edit add.safetensors", "one of the two"),
+        ("nowhere.json", "there is no file or folder 'nowhere.json'"),
+        ("text.txt", "text.txt is not"),
+        ("c.json --report text.txt", "text.txt is not"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence_and_no_page(place, words, why, capsys):
+    added(), small_circuit().save("c.json")
+    assert typed(f"show {words}") == 1
+    assert why in capsys.readouterr().err and not list(Path().glob("*.html"))
+
+
+# What its units fire on.
 
 
 @pytest.fixture
-def bare() -> Path:
+def bare(folder) -> Path:
     """A circuit that says nothing of what its units fire on."""
     circuit = found("--through d.safetensors --top 8")
     kept = {name: value for name, value in circuit.details.items() if name == "tokens"}
@@ -21,7 +90,7 @@ def bare() -> Path:
     return path
 
 
-def test_the_strongest_nodes_are_told_with_their_tokens(capsys) -> None:
+def test_the_strongest_nodes_are_told_with_their_tokens(folder, capsys) -> None:
     found("--through d.safetensors --top 8")
     capsys.readouterr()
     assert run(["show", "circuit.json"]) == 0
@@ -30,7 +99,7 @@ def test_the_strongest_nodes_are_told_with_their_tokens(capsys) -> None:
     assert Path("circuit.html").stat().st_size > 20_000
 
 
-def test_what_is_not_known_can_be_looked_up(bare, capsys) -> None:
+def test_what_is_not_known_can_be_looked_up(folder, bare, capsys) -> None:
     capsys.readouterr()
     assert run(["show", str(bare)]) == 0
     heard = capsys.readouterr()
@@ -40,7 +109,7 @@ def test_what_is_not_known_can_be_looked_up(bare, capsys) -> None:
     assert "top_tokens" not in Circuit.load(bare).details
 
 
-def test_prompts_that_are_gone_leave_the_text(bare, capsys) -> None:
+def test_prompts_that_are_gone_leave_the_text(folder, bare, capsys) -> None:
     Path("task.jsonl").unlink()
     words = ["show", str(bare), "--model", "tiny", "--through", "d.safetensors"]
     assert run(words) == 1
@@ -51,6 +120,6 @@ def test_prompts_that_are_gone_leave_the_text(bare, capsys) -> None:
     assert tokens and tokens <= set("a doctor was very good .".split())
 
 
-def test_a_text_without_a_model_is_a_mistake(bare, capsys) -> None:
+def test_a_text_without_a_model_is_a_mistake(folder, bare, capsys) -> None:
     assert run(["show", str(bare), "--text", "x.txt"]) == 1
     assert "name it by --model" in capsys.readouterr().err
