@@ -18,7 +18,7 @@ PLANTED = "bench circuits --model planted/induction --examples 8 --sizes 0.1 1 -
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of()
     monkeypatch.setattr(clew, "open", lambda name, **options: model, raising=False)
-    monkeypatch.setattr("clew.measures.circuits.areas.bootstrap", partial(bootstrap, draws=50))
+    monkeypatch.setattr("clew.measures.circuits._trial.bootstrap", partial(bootstrap, draws=50))
     monkeypatch.chdir(tmp_path)
 
 
