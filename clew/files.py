@@ -1,6 +1,7 @@
 """Writing files whole or not at all, and reading them as typed, finite values in range, with errors that help.
 
-Every loader comes through here, so that what a file may hold is decided once. Errors name the file and the place in it.
+Every loader comes through here, so that what a file may hold is decided once: values typed, finite and in range, no name
+unknown and none missing. Errors name the file and the place in it; `whole` sees to it that none goes without.
 """
 
 from __future__ import annotations
@@ -11,17 +12,25 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, cast
 
 from safetensors import SafetensorError
 
-from clew.near import near
-from clew.scale.unfinished import unfinished
+from clew.beside import beside, exchange
+from clew.near import misspelt, near
 
 log = logging.getLogger("clew")
+
+
+# Writing.
 
 
 def write_whole(path: str | Path, write: Callable[[Path], None]) -> Path:
@@ -30,36 +39,98 @@ def write_whole(path: str | Path, write: Callable[[Path], None]) -> Path:
     Raises: OSError naming `path` when the disk is full or the folder cannot be written, also where safetensors says so.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    place = unfinished(path)
-    try:
+    with beside(path) as place:
         write(place)
         place.chmod(0o644)
         place.replace(path)
-    except OSError as error:
-        raise OSError(
-            error.errno, f"{path} was not written ({error.strerror}); what stood there before is untouched"
-        ) from error
-    except SafetensorError as error:
-        raise OSError(f"{path} was not written ({error}); what stood there before is untouched") from error
-    finally:
-        place.unlink(missing_ok=True)
+    return path
+
+
+def write_folder(path: str | Path, files: Mapping[str, Callable[[Path], None]]) -> Path:
+    """Write several files into a new folder beside `path`, then put it there: it is all of the old one or all of the new.
+
+    Args: files: by name, what writes each.
+    Raises: ValueError for a folder that holds something else, which would be lost; OSError as `write_whole`.
+    """
+    path = Path(path)
+    if path.is_dir() and (others := sorted({p.name for p in path.iterdir() if p.name[0] != "."} - files.keys())):
+        raise ValueError(f"{path} also holds {others[0]}; name a folder that is not there yet, or remove that one")
+    with beside(path) as place:
+        place.mkdir()
+        for name, write in files.items():
+            write(place / name)
+            (place / name).chmod(0o644)
+        exchange(place, path)
     return path
 
 
 def write_json(path: str | Path, value: Any) -> Path:
     """Save `value` as JSON; floats keep every bit."""
-    text = json.dumps(value, allow_nan=False)
-    return write_whole(path, lambda temporary: _write_text(temporary, text))
+    return write_text(path, json.dumps(value, allow_nan=False))
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+def jsonable(value: Any) -> Any:
+    """Plain JSON: numbers of numpy as Python's, what is not a number as null."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(inner) for key, inner in cast("Mapping[object, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(inner) for inner in cast("Sequence[object]", value)]
+    numpys = type(cast("object", value)).__module__ == "numpy" and not hasattr(value, "__len__")
+    number = value.item() if numpys else value
+    return None if isinstance(number, float) and not math.isfinite(number) else number
 
 
 def write_text(path: str | Path, text: str) -> Path:
     """Save a text file whole."""
-    return write_whole(path, lambda temporary: _write_text(temporary, text))
+    return write_whole(path, writer_of(text))
+
+
+def writer_of(text: str) -> Callable[[Path], None]:
+    """What writes this text where it is told to."""
+
+    def write(place: Path) -> None:
+        place.write_text(text, encoding="utf-8", newline="")
+
+    return write
+
+
+# Reading.
+
+DAMAGE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    LZMAError,
+    SafetensorError,
+)
+"""What a file that is not what it should be can make its reader, or a library beneath it, raise."""
+
+
+@contextmanager
+def whole(path: str | Path, kind: str) -> Generator[None]:
+    """Around everything that reads one file: whatever its contents make go wrong is a ValueError that names it.
+
+    A missing file, or one that may not be read, is an OSError as ever.
+
+    Args: kind: what the file should be, as in "probe": "a.safetensors is not a whole probe: ...".
+    """
+    try:
+        yield
+    except (OSError, *DAMAGE) as error:
+        if str(path) in str(error) and isinstance(error, OSError | ValueError):
+            raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, f"{path} cannot be read ({error.strerror})") from error
+        missing = f"there is no {error} where one is due" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path} is not a whole {kind}: {missing or type(error).__name__}") from error
 
 
 def read_json(path: str | Path, format: str) -> dict[str, Any]:
@@ -90,7 +161,7 @@ def read_text(path: str | Path, kind: str = "a text", expected: str = "") -> str
 def parse_json(text: str, origin: str, expected: str = "") -> Any:
     """A JSON value. Raises: ValueError naming the origin: no JSON, a key given twice, NaN or infinity, nested too deep."""
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
     except RecursionError as error:
         raise ValueError(f"{origin} is not JSON that can be read (it is nested too deep){expected}") from error
     except ValueError as error:
@@ -109,6 +180,12 @@ def _no_number(word: str) -> Any:
     raise ValueError(f"{word} is no number of JSON")
 
 
+def _finite(word: str) -> float:
+    if math.isinf(number := float(word)):
+        raise ValueError(f"{word:.40} is beyond the largest number of 64 bits")
+    return number
+
+
 # Values.
 
 WORDS = {
@@ -120,6 +197,8 @@ WORDS = {
     dict: "an object",
 }
 """What each kind of value is called."""
+LARGEST = sys.float_info.max
+"""What is larger is no finite number of 64 bits, even where Python could hold it as a whole one."""
 
 
 def typed(
@@ -138,8 +217,8 @@ def typed(
     >>> typed(3, "a.json: rows[0].n", int, at_least=1)
     3
     """
-    numbers = (int, float) if kind is float else (kind,)
-    if type(value) not in numbers or (kind is float and not math.isfinite(value)):
+    kinds, most = ((int, float), LARGEST) if kind is float else ((kind,), 2**63 - 1)
+    if type(value) not in kinds or (kind in (int, float) and not abs(value) <= most):
         raise ValueError(f"{place} is {value!r:.80}; {WORDS[kind]} is due there")
     if (at_least is not None and value < at_least) or (at_most is not None and value > at_most):
         limits = [
@@ -157,6 +236,12 @@ def entry(value: Any, name: str, kind: type, *, origin: str, **limits: Any) -> A
     if name not in value:
         raise ValueError(f"{origin} has no {name!r}; {near(name, list(value))}")
     return typed(value[name], _inside(origin, name), kind, **limits)
+
+
+def entry_or(value: Any, name: str, kind: type, default: Any, *, origin: str, **limits: Any) -> Any:
+    """As `entry`; the default where the name is missing, or null if that is what null says."""
+    missing = name not in typed(value, origin, dict) or (default is None and value[name] is None)
+    return default if missing else entry(value, name, kind, origin=origin, **limits)
 
 
 def _inside(origin: str, name: str) -> str:
@@ -181,6 +266,24 @@ def check_names(value: Mapping[str, Any], known: Collection[str], origin: str) -
     """Raises: ValueError for a name that is none of those known."""
     if unknown := [name for name in value if name not in known]:
         raise ValueError(f"{origin} has {unknown[0]!r}, which is none of {', '.join(map(repr, known))}")
+
+
+def check_whole(value: Any, names: Collection[str], origin: str) -> None:
+    """Raises: ValueError unless it is an object of these names, all of them and no other."""
+    check_names(typed(value, origin, dict), names, origin)
+    if missing := [name for name in names if name not in value]:
+        raise ValueError(f"{origin} has no {missing[0]!r}; it has {', '.join(map(repr, value)) or 'nothing'}")
+
+
+def check_spelling(value: Mapping[str, Any], known: Collection[str], origin: str) -> None:
+    """Raises: ValueError for a name that is one of those known but for a letter: a misprint would be passed over in silence.
+
+    For files of others, which may hold more than we know.
+    """
+    absent = [name for name in known if name not in value]
+    for name in value:
+        if name not in known and (meant := misspelt(name, absent)):
+            raise ValueError(f"{origin} has {name!r} and no {meant!r}; if that is what is meant, mend it there")
 
 
 # Rows.

@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew import finder
-from clew.files import check_names, parse_json, typed
+from clew.files import check_whole, entries, entry, jsonable, parse_json, typed, whole
 from clew.near import near
 from clew.sites import Site
-from clew.tensors import read_tensors, write_tensors
+from clew.tensors import check_floats, check_held, read_tensors, write_tensors
 
 FORMAT, VERSION = "clew probe", 1
 Tokens = Literal["last", "mean", "every"]
@@ -145,15 +145,21 @@ class Probe:
         return {"site": str(self.site), "bias": float(self.bias).hex(), **told}
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any], weight: Tensor) -> Probe:
-        """The probe of a `record` and its weight. Raises: KeyError, TypeError or ValueError for what is no such record."""
-        classes = None if record["classes"] is None else (str(record["classes"][0]), str(record["classes"][1]))
-        pool, bias = Pool(**record["pool"]), float.fromhex(record["bias"])
-        return cls(record["site"], weight, bias, classes=classes, pool=pool, fitted=dict(record["fitted"]))
+    def of_record(cls, record: Mapping[str, Any], weight: Tensor, origin: str = "its record") -> Probe:
+        """The probe of a `record` and its weight. Raises: ValueError for what is no such record."""
+        check_whole(record, ("site", "bias", "classes", "pool", "fitted"), origin)
+        classes = None if record["classes"] is None else tuple(entries(record, "classes", str, origin=origin))
+        if classes is not None and len(classes) != 2:
+            raise ValueError(f"{origin} has the classes {classes}; a probe tells two apart")
+        check_whole(record["pool"], ("tokens", "skip"), f"{origin}: pool")
+        pool = Pool(record["pool"]["tokens"], entry(record["pool"], "skip", int, origin=f"{origin}: pool"))
+        bias = float.fromhex(entry(record, "bias", str, origin=origin))
+        site, fitted = entry(record, "site", str, origin=origin), entry(record, "fitted", dict, origin=origin)
+        return cls(site, weight, bias, classes=classes, pool=pool, fitted=fitted)
 
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file, exact to the bit."""
-        head = json.dumps({"format": FORMAT, "version": VERSION, **self.record}, allow_nan=False)
+        head = json.dumps({"format": FORMAT, "version": VERSION, **jsonable(self.record)}, allow_nan=False)
         tensors = {"weight": self.weight.detach().cpu().contiguous().clone()}
         return write_tensors(path, tensors, {"clew": head})
 
@@ -163,13 +169,13 @@ class Probe:
         path = Path(path).expanduser()
         if not path.is_file():
             raise ValueError(f"there is no file {path} of a probe (here is {str(Path.cwd())!r})")
-        try:
+        with whole(path, "probe"):
             tensors, said = read_tensors(path)
             head = typed(parse_json(said.get("clew", "{}"), "its head"), "its head", dict)
-            found = (head.get("format") or "no probe of clew", head.get("version"))
-            if found == (FORMAT, VERSION):
-                check_names(tensors, ["weight"], "its list of tensors")
-                return cls.of_record(head, tensors["weight"])
-        except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-            raise ValueError(f"{path} is not a whole probe: {error}") from error
-        raise ValueError(f"{path} holds {found[0]}, version {found[1]}; this clew reads {FORMAT!r}, version {VERSION}")
+            found = head.pop("format", None), head.pop("version", None)
+            if found != (FORMAT, VERSION) or type(found[1]) is not int:
+                holds = f"{found[0] or 'no probe of clew'}, version {found[1]}"
+                raise ValueError(f"{path} holds {holds}; this clew reads {FORMAT!r}, version {VERSION}")
+            check_held(tensors, ["weight"], "its list of tensors")
+            check_floats(tensors, "it")
+            return cls.of_record(head, tensors["weight"], "its head")

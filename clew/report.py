@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from clew.files import check_names, entries, entry, read_json, typed, write_json
+from clew.files import check_names, check_whole, entries, entry, jsonable, read_json, typed, write_json
 from clew.tables import as_html, frame
 
-FORMAT, VERSION = "clew report", 1
+FORMAT, VERSION = "clew report", 2
 KINDS = {
     "measure": str,
     "of": str,
@@ -130,15 +130,13 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON."""
-        rows = [asdict(r) for r in self.rows]
-        clean = [{k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in r.items()} for r in rows]
         return {
             "format": FORMAT,
             "version": VERSION,
             "title": self.title,
-            "rows": clean,
+            "rows": [jsonable(asdict(row)) for row in self.rows],
             "notes": list(self.notes),
-            "provenance": dict(self.provenance),
+            "provenance": jsonable(self.provenance),
         }
 
     def save(self, path: str | Path) -> Path:
@@ -148,11 +146,19 @@ class Report:
     @classmethod
     def load(cls, path: str | Path) -> Report:
         """Read what `save` wrote. Raises: ValueError naming the file and what is wrong with it."""
-        value = read_json(path, FORMAT)
-        if value.get("version") != VERSION:
-            raise ValueError(f"{path} has report schema version {value.get('version')}; this clew reads {VERSION}")
-        origin = str(path)
-        rows = [_row(r, f"{path}: rows[{i}]") for i, r in enumerate(entries(value, "rows", dict, origin=origin))]
+        return cls.from_json(read_json(path, FORMAT), str(path))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], origin: str = "this JSON") -> Report:
+        """Build from what `to_json` gave. Raises: ValueError naming the origin and what is wrong with it."""
+        version = entry(value, "version", int, origin=origin)
+        if version not in (1, VERSION):
+            raise ValueError(f"{origin} has report schema version {version}; this clew reads 1 and {VERSION}")
+        check_whole(value, ("format", "version", "title", "rows", "notes", "provenance"), origin)
+        entry(value, "format", str, origin=origin, among=(FORMAT,))
+        meant: dict[str, Any] = {"unit": "node"} if version == 1 else {}  # which rows did not say at first
+        listed = enumerate(entries(value, "rows", dict, origin=origin))
+        rows = [_row({**meant, **row}, f"{origin}: rows[{i}]") for i, row in listed]
         title, notes = entry(value, "title", str, origin=origin), entries(value, "notes", str, origin=origin)
         return cls(title, tuple(rows), tuple(notes), entry(value, "provenance", dict, origin=origin))
 
@@ -165,15 +171,14 @@ def _line(r: Row) -> list[str]:
 
 def _row(held: Mapping[str, Any], origin: str) -> Row:
     """A row as `to_json` writes it, null for what was no number."""
-    check_names(held, [f.name for f in fields(Row)], origin)
+    check_names(held, KINDS, origin)
     given: dict[str, Any] = {}
     for name, value in held.items():
+        least = 0 if KINDS[name] is int else None
         missing = value is None and name in NULLS
-        given[name] = NULLS[name] if missing else typed(value, f"{origin}.{name}", KINDS[name])
-    try:
-        return Row(**given)
-    except TypeError as error:
-        raise ValueError(f"{origin} is no whole row: {error}") from error
+        given[name] = NULLS[name] if missing else typed(value, f"{origin}.{name}", KINDS[name], at_least=least)
+    check_whole(held, KINDS, origin)
+    return Row(**given)
 
 
 def bootstrap(

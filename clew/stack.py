@@ -6,17 +6,25 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, cast, overload
+from types import UnionType
+from typing import Any, ClassVar, Union, cast, get_args, get_origin, get_type_hints, overload
 
 from torch import Tensor
 
 from clew import finder
 from clew.changes import Add, Clamp, Edit, Gate, Mix, Project, Scale, Set, Update
-from clew.files import parse_json, typed
+from clew.files import check_names, check_whole, entries, entry, jsonable, parse_json, typed, whole
 from clew.near import near
 from clew.probing import Probe
 from clew.sites import Site, Weight, Where
-from clew.tensors import check_finite, read_header, read_tensors, write_tensors
+from clew.tensors import (
+    check_flags,
+    check_floats,
+    check_held,
+    read_header,
+    read_tensors,
+    write_tensors,
+)
 
 FORMAT, VERSION = "clew stack", 2
 FORMATS = "edits.formats"
@@ -108,8 +116,8 @@ class Stack(Sequence[Edit]):
         tensors: dict[str, Tensor] = {}
         edits = [_written(edit, str(i), tensors) for i, edit in enumerate(self.edits)]
         head = {"format": FORMAT, "version": VERSION, "name": self.name, "edits": edits}
-        head |= {"about": dict(self.about), "provenance": dict(self.provenance)}
-        return write_tensors(path, tensors, {"clew": json.dumps(head)})
+        head |= {"about": jsonable(self.about), "provenance": jsonable(self.provenance)}
+        return write_tensors(path, tensors, {"clew": json.dumps(head, allow_nan=False)})
 
     @classmethod
     def load(cls, path: str | Path, model: Any = None) -> Stack:
@@ -121,31 +129,36 @@ class Stack(Sequence[Edit]):
         path = Path(path).expanduser()
         if not path.is_file():
             raise ValueError(f"there is no file {path} of edits (here is {str(Path.cwd())!r})")
-        ours = path.suffix == ".safetensors" and "clew" in read_header(path)
-        if not ours and (known := finder.reading(FORMATS, path)):
-            return known[1].read(path, model)
-        if path.suffix != ".safetensors":
-            raise ValueError(
-                f"{path} is {_what(path)}; edits are in .safetensors of clew, or in files of "
-                f"{', '.join(finder.names(FORMATS))}"
-            )
-        tensors, said = read_tensors(path)
-        check_finite(tensors, str(path))
-        head = typed(parse_json(said.get("clew", "{}"), f"the head of {path}"), f"the head of {path}", dict)
+        with whole(path, "stack of edits"):
+            ours = path.suffix == ".safetensors" and "clew" in read_header(path)
+            if not ours and (known := finder.reading(FORMATS, path)):
+                return known[1].read(path, model)
+            if path.suffix != ".safetensors":
+                raise ValueError(
+                    f"{path} is {_what(path)}; edits are in .safetensors of clew, or in files of "
+                    f"{', '.join(finder.names(FORMATS))}"
+                )
+            return cls._of(*read_tensors(path), path)
+
+    @classmethod
+    def _of(cls, tensors: dict[str, Tensor], said: Mapping[str, str], path: Path) -> Stack:
+        place = f"the head of {path}"
+        head = typed(parse_json(said.get("clew", "{}"), place), place, dict)
         if head.get("format") != FORMAT or head.get("version") not in (1, VERSION):
             raise ValueError(
                 f"{path} holds {head.get('format') or 'no edits of clew'}, version {head.get('version')}; "
                 f"this clew reads {FORMAT!r}, version 1 or {VERSION}"
             )
-        try:
-            if head["version"] == 1:
-                head["edits"] = [_of_version_1(value) for value in head["edits"]]
-            edits = tuple(_read(value, str(i), tensors) for i, value in enumerate(head["edits"]))
-            return cls(edits, head["name"], head["about"], head["provenance"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is not a whole stack of edits: {error!r} is missing or malformed") from error
-        except ValueError as error:
-            raise ValueError(f"{path} is not a whole stack of edits: {error}") from error
+        check_whole(head, ("format", "version", "name", "edits", "about", "provenance"), place)
+        check_names(said, ("clew",), f"the header of {path}")
+        edits = entries(head, "edits", dict, origin=place)
+        if head["version"] == 1:
+            edits = [_of_version_1(edit, f"{i}.gate", tensors) for i, edit in enumerate(edits)]
+        records = _Records(tensors, str(path))
+        found = tuple(records.read(edit, str(i), f"{place}: edits[{i}]") for i, edit in enumerate(edits))
+        check_held(tensors, records.used, str(path))
+        about, made = (entry(head, name, dict, origin=place) for name in ("about", "provenance"))
+        return cls(found, entry(head, "name", str, origin=place), about, made)
 
 
 def _what(path: Path) -> str:
@@ -169,6 +182,7 @@ def _written(record: Edit | Gate, key: str, tensors: dict[str, Tensor]) -> dict[
     for f in fields(record):
         held = getattr(record, f.name)
         if isinstance(held, Tensor):
+            _check_tensor(f"{key}.{f.name}", held, f"the {name.lower()} at {getattr(record, 'at', None)}")
             tensors[f"{key}.{f.name}"] = held.detach().cpu().contiguous().clone()
             held = {"tensor": f"{key}.{f.name}"}
         elif isinstance(held, Site | Weight):
@@ -184,38 +198,75 @@ def _written(record: Edit | Gate, key: str, tensors: dict[str, Tensor]) -> dict[
     return value
 
 
-def _read(value: dict[str, Any], key: str, tensors: Mapping[str, Tensor]) -> Any:
-    verb = value["verb"]
-    if verb not in VERBS and verb != "Gate":
-        raise ValueError(f"edit {key} is a {verb!r}, which this clew does not know; {near(verb, VERBS)}")
-    given: dict[str, Any] = {}
-    for name, held in value.items():
-        if name == "where":
-            held = Where(held["kind"], tuple(held["values"]))
-        elif name == "units" and held is not None:
-            held = tuple(held)
-        elif name == "gate" and held is not None:
-            held = _read(held, f"{key}.gate", tensors)
-        elif name == "probe" and held is not None:
-            held = Probe.of_record(held, tensors[held["weight"]["tensor"]])
-        elif isinstance(held, dict):
-            held = tensors[cast("dict[str, str]", held)["tensor"]]
-        given[name] = held
-    del given["verb"]
-    return Gate(**given) if verb == "Gate" else VERBS[verb](**given)
+@dataclass
+class _Records:
+    """Records out of the plain JSON that `_written` made of them; every field is there, of its kind, and no other."""
+
+    tensors: Mapping[str, Tensor]
+    origin: str
+    """The file."""
+    used: set[str] = field(default_factory=set[str])
+
+    def read(self, value: dict[str, Any], key: str, place: str) -> Any:
+        verb = entry(value, "verb", str, origin=place)
+        if verb not in VERBS and verb != "Gate":
+            raise ValueError(f"{place} is a {verb!r}, which this clew does not know; {near(verb, VERBS)}")
+        made = Gate if verb == "Gate" else VERBS[verb]
+        hints = {f.name: hint for f in fields(made) for hint in [get_type_hints(made)[f.name]]}
+        check_whole(value, ("verb", *hints), place)
+        return made(**{n: self._field(value[n], h, f"{key}.{n}", f"{place}.{n}") for n, h in hints.items()})
+
+    def _field(self, held: Any, hint: Any, key: str, place: str) -> Any:
+        kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        if held is None and (type(None) in kinds or hint is Any):
+            return None
+        if isinstance(held, dict):
+            return self._object(cast("dict[str, Any]", held), kinds, key, place)
+        if tuple[int, ...] in kinds:
+            return tuple(typed(one, f"{place}[{i}]", int) for i, one in enumerate(typed(held, place, list)))
+        plain = [kind for kind in kinds if kind in (int, float, bool)]
+        if not plain and {Where, Gate, Probe, Tensor} & set(kinds):
+            raise ValueError(f"{place} is {held!r:.80}; an object is due there")
+        return typed(held, place, plain[0] if plain else str)
+
+    def _object(self, held: dict[str, Any], kinds: Sequence[Any], key: str, place: str) -> Any:
+        if Where in kinds:
+            check_whole(held, ("kind", "values"), place)
+            return Where(held["kind"], tuple(entries(held, "values", int, origin=place)))
+        if Gate in kinds:
+            return self.read(held, key, place)
+        if Probe in kinds:
+            weight = self._tensor(held.get("weight"), key, f"{place}.weight")
+            return Probe.of_record({name: told for name, told in held.items() if name != "weight"}, weight, place)
+        if Tensor not in kinds:
+            raise ValueError(f"{place} is {held!r:.80}; no object is due there")
+        return self._tensor(held, key, place)
+
+    def _tensor(self, held: Any, key: str, place: str) -> Tensor:
+        if held != {"tensor": key} or key not in self.tensors:
+            raise ValueError(f"{place} is {held!r:.80}; the tensor {key!r} is due there")
+        self.used.add(key)
+        _check_tensor(key, self.tensors[key], self.origin)
+        return self.tensors[key]
 
 
-def _of_version_1(edit: dict[str, Any]) -> dict[str, Any]:
+def _check_tensor(key: str, tensor: Tensor, place: str) -> None:
+    """Raises: ValueError for what no edit can hold: a mask is of true and false, everything else of finite floats."""
+    (check_flags if key.endswith(".keep") else check_floats)({key: tensor}, place)
+
+
+def _of_version_1(edit: dict[str, Any], key: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """An edit of the first version, whose gates held a direction and a bias and read at their edit's site by default."""
     if not edit.get("gate"):
         return edit
     gate = {**edit["gate"]}
-    weight, bias = gate.pop("direction"), gate.pop("bias")
-    if weight is None:
+    direction, bias = gate.pop("direction"), float(typed(gate.pop("bias"), "bias", float)).hex()
+    if direction is None:
         return {**edit, "gate": {**gate, "probe": None}}
-    site = gate.pop("at") or edit["at"]
-    told = {"classes": None, "pool": {"tokens": "every"}, "fitted": {}}
-    return {**edit, "gate": {**gate, "probe": {"site": site, "bias": float(bias).hex(), "weight": weight, **told}}}
+    site, weight = gate["at"] or edit["at"], {"tensor": f"{key}.probe"}
+    tensors[f"{key}.probe"] = tensors.pop(f"{key}.direction")
+    told = {"classes": None, "pool": {"tokens": "every", "skip": 0}, "fitted": {}}
+    return {**edit, "gate": {**gate, "at": site, "probe": {"site": site, "bias": bias, "weight": weight, **told}}}
 
 
 def _brief(value: Any) -> str:

@@ -1,20 +1,32 @@
 """Files are written whole or not at all."""
 
+import gzip
+import zipfile
+
+import numpy as np
 import pytest
 from safetensors import SafetensorError
 
 from clew.files import (
     cache_folder,
     check_names,
+    check_spelling,
+    check_whole,
     csv_rows,
     entries,
     entry,
+    entry_or,
     json_lines,
+    jsonable,
+    parse_json,
     read_any_json,
     read_json,
+    whole,
+    write_folder,
     write_json,
     write_text,
     write_whole,
+    writer_of,
 )
 
 
@@ -151,3 +163,93 @@ def test_a_full_disk_that_safetensors_reports_is_an_error_of_the_system_and_leav
     with pytest.raises(OSError, match=r"a\.safetensors was not written \(I/O error: No space left"):
         write_whole(tmp_path / "a.safetensors", fail)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (ValueError("odd"), ValueError, r"a\.x is not a whole probe: odd"),
+        (KeyError("weight"), ValueError, r"a\.x is not a whole probe: there is no 'weight' where one is due"),
+        (RecursionError("too deep"), ValueError, "is not a whole probe: too deep"),
+        (MemoryError(), ValueError, "is not a whole probe: MemoryError"),
+        (OverflowError("large"), ValueError, "is not a whole probe: large"),
+        (zipfile.BadZipFile("no zip"), ValueError, "is not a whole probe: no zip"),
+        (gzip.BadGzipFile("no gzip"), ValueError, "is not a whole probe: no gzip"),
+        (SafetensorError("no header"), ValueError, "is not a whole probe: no header"),
+        (UnicodeDecodeError("utf-8", b"a", 0, 1, "odd"), ValueError, "is not a whole probe: 'utf-8' codec"),
+        (PermissionError(13, "Permission denied"), OSError, r"a\.x cannot be read \(Permission denied\)"),
+    ],
+)
+def test_whatever_goes_wrong_in_reading_names_the_file(error, kind, said):
+    with pytest.raises(kind, match=said), whole("a.x", "probe"):
+        raise error
+
+
+def test_an_error_that_names_the_file_stays_as_it_is_and_others_pass():
+    for error in (
+        ValueError("a.x is odd"),
+        FileNotFoundError(2, "No such file", "a.x"),
+        KeyboardInterrupt(),
+        ImportError("x"),
+    ):
+        with pytest.raises(type(error)) as caught, whole("a.x", "probe"):
+            raise error
+        assert caught.value is error
+
+
+def test_a_folder_is_all_of_the_old_one_or_all_of_the_new(tmp_path):
+    write_folder(tmp_path / "x", {"a": writer_of("1"), "b": writer_of("1")})
+
+    def fails(place):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(
+        OSError, match=r"x was not written \(No space left on device\); what stood there before is untouched"
+    ):
+        write_folder(tmp_path / "x", {"a": writer_of("2"), "b": fails})
+    assert {p.name: p.read_text() for p in (tmp_path / "x").iterdir()} == {"a": "1", "b": "1"}
+    write_folder(tmp_path / "x", {"a": writer_of("2"), "b": writer_of("2")})
+    assert {p.name: p.read_text() for p in (tmp_path / "x").iterdir()} == {"a": "2", "b": "2"}
+    with pytest.raises(ValueError, match="x also holds b; name a folder that is not there yet"):
+        write_folder(tmp_path / "x", {"a": writer_of("3")})
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("text", ["1e999", "-1e999", "[1e999]"])
+def test_a_number_beyond_the_largest_is_none(text):
+    with pytest.raises(ValueError, match=r"a\.json is not JSON \(-?1e999 is beyond the largest number of 64 bits"):
+        parse_json(text, "a.json")
+
+
+@pytest.mark.parametrize(("value", "kind"), [(10**400, float), (10**400, int), (2**63, int), (-(2**63), int)])
+def test_a_whole_number_has_64_bits(value, kind):
+    with pytest.raises(ValueError, match="a.json: x is -?[0-9]*; a (whole|finite) number is due"):
+        entry({"x": value}, "x", kind, origin="a.json")
+
+
+def test_a_default_stands_for_what_is_missing_and_null_only_where_null_does():
+    assert entry_or({}, "x", int, 3, origin="a") == 3 and entry_or({"x": None}, "x", int, None, origin="a") is None
+    with pytest.raises(ValueError, match="a: x is None; a whole number is due"):
+        entry_or({"x": None}, "x", int, 3, origin="a")
+
+
+def test_an_object_has_all_its_names_and_no_other():
+    check_whole({"a": 1, "b": 2}, ("b", "a"), "a.json")
+    for value, said in (
+        ({"a": 1}, "a.json has no 'b'; it has 'a'"),
+        ({"a": 1, "b": 1, "c": 1}, "has 'c'"),
+        ([], "is \\[\\]"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            check_whole(value, ("a", "b"), "a.json")
+
+
+def test_a_misprint_of_a_name_that_is_missing_is_refused_and_other_names_are_kept():
+    check_spelling({"hook_name": 1, "hook_nam": 2, "more": 3}, ("hook_name",), "a.json")
+    with pytest.raises(ValueError, match="a.json has 'hook_nam' and no 'hook_name'"):
+        check_spelling({"hook_nam": 2}, ("hook_name",), "a.json")
+
+
+def test_plain_json_has_null_for_what_is_no_number():
+    held = {"a": (np.float32(0.5), float("nan")), 3: np.int64(2), "b": np.bool_(True)}
+    assert jsonable(held) == {"a": [0.5, None], "3": 2, "b": True}

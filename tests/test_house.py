@@ -8,6 +8,8 @@ HOUSE = Path(__file__).parent.parent / "clew"
 FLOORS = {
     1: {
         "tables",
+        "archives",
+        "beside",
         "tensors",
         "doors",
         "sites",
@@ -174,6 +176,25 @@ def test_no_signature_is_longer_than_twelve():
 
 def test_nothing_unpickles():
     assert uses(HOUSE, r"pickle\..*|joblib\..*", outside="nowhere") == []
+
+
+READERS = {"files", "tensors", "archives"}
+"""Rooms that read files for all others: what they give is typed, finite, in range and named."""
+NO_FILES = {
+    "clew.training.loop.checkpoint",  # compares what it would write with what is there
+    "clew.studies.comparison.searches",  # words of the command line
+    "clew.apps.cli._options",  # a docstring
+    "clew.apps.pages.frame",  # files that lie beside it
+    "clew.models.costs",  # what the system says of the process
+    "clew.models.open",  # the first line of another library's error
+}
+"""Modules that parse something else than a file of the user's."""
+
+
+def test_files_are_read_by_the_readers_alone():
+    pattern = r"json\.loads?|(torch|np|numpy)\.load|.*safe_open|.*\.load_file|csv\..*|.*\.read_text|.*\.splitlines"
+    found = [(use.partition(":")[0], use) for use in uses(HOUSE, pattern, outside="nowhere")]
+    assert [use for module, use in found if room(module) not in READERS and module not in NO_FILES] == []
 
 
 def small_house(folder: Path, files: dict[str, str]) -> Path:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from clew.data.behaviours.pairs import Batch, Pair
@@ -113,5 +114,33 @@ def test_a_file_that_is_no_whole_probe_is_named(tmp_path, head, weight: torch.Te
 
 def test_a_file_cut_short_is_named(tmp_path) -> None:
     (tmp_path / "x.safetensors").write_bytes(PROBE.save(tmp_path / "whole.safetensors").read_bytes()[:40])
-    with pytest.raises(ValueError, match=r"x\.safetensors is not a whole probe"):
+    with pytest.raises(ValueError, match=r"x\.safetensors is not a whole"):
         Probe.load(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda h, t: t["weight"].fill_(torch.nan), "values of weight in it are not finite"),
+        (
+            lambda h, t: t.update(weight=torch.ones(4, dtype=torch.int64)),
+            "weight in it is of torch.int64; floats are due",
+        ),
+        (lambda h, t: t.update(more=torch.ones(1)), "its list of tensors also holds more"),
+        (lambda h, t: h.update(classes=["a", "b", "c"]), r"has the classes \('a', 'b', 'c'\); a probe tells two apart"),
+        (lambda h, t: h.update(classes="ab"), "classes is 'ab'; a list is due"),
+        (lambda h, t: h.update(bias="nan"), "holds values that are not finite"),
+        (lambda h, t: h.update(pool={"tokens": "last"}), "pool has no 'skip'"),
+        (lambda h, t: h.pop("fitted"), "its head has no 'fitted'"),
+        (lambda h, t: h.update(more=1), "its head has 'more', which is none of"),
+        (lambda h, t: h.update(version=True), "version True; this clew reads"),
+    ],
+)
+def test_a_probe_that_is_not_whole_is_refused(tmp_path, change, said):
+    path = Probe("resid.3", torch.ones(4), 0.5, classes=("bad", "good")).save(tmp_path / "p.safetensors")
+    with safe_open(path, "pt") as file:
+        tensors, head = {"weight": file.get_tensor("weight").clone()}, json.loads(file.metadata()["clew"])
+    change(head, tensors)
+    save_file(tensors, path, {"clew": json.dumps(head)})
+    with pytest.raises(ValueError, match=rf"p\.safetensors.*{said}"):
+        Probe.load(path)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from clew.changes import ActivationEdit, Add, Clamp, Gate, Mix, Project, Scale, Set, Update
@@ -134,3 +135,65 @@ def test_a_file_of_ours_is_ours_whatever_other_formats_would_say(tmp_path, monke
     path = Stack((Add("resid.0", vector=torch.ones(3)),), "mine").save(tmp_path / "mine.safetensors")
     monkeypatch.setattr("clew.finder.reading", lambda room, given: pytest.fail("others were asked"))
     assert Stack.load(path).name == "mine"
+
+
+def spoilt(path, change):
+    """The file with its head or its tensors changed, as one of an older clew, which had no sum of its header."""
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        head = json.loads(file.metadata()["clew"])
+    change(head, tensors)
+    save_file(tensors, path, {"clew": json.dumps(head)})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda h, t: t.update(more=torch.ones(1)), r"also holds more"),
+        (lambda h, t: t.pop("2.vector"), r"edits\[2\]\.vector is {'tensor': '2.vector'}; the tensor '2.vector' is due"),
+        (lambda h, t: t["2.vector"].fill_(torch.nan), r"32 of the 32 values of 2\.vector in .*are not finite"),
+        (lambda h, t: t["5.gate.probe"].fill_(torch.inf), r"5\.gate\.probe in .* are not finite"),
+        (
+            lambda h, t: t.update({"2.vector": torch.ones(32).long()}),
+            r"2\.vector in .* is of torch.int64; floats are due",
+        ),
+        (
+            lambda h, t: t.update({"3.keep": torch.ones(32)}),
+            r"3\.keep in .* is of torch.float32; true and false are due",
+        ),
+        (lambda h, t: h["edits"][2].pop("scale"), r"edits\[2\] has no 'scale'"),
+        (lambda h, t: h["edits"][2].update(scale="3"), r"edits\[2\]\.scale is '3'; a finite number is due"),
+        (lambda h, t: h["edits"][2].update(keep_norm=1), r"edits\[2\]\.keep_norm is 1; true or false is due"),
+        (lambda h, t: h["edits"][2].update(more=1), r"edits\[2\] has 'more', which is none of"),
+        (lambda h, t: h["edits"][2].update(where=""), r"edits\[2\]\.where is ''; an object is due"),
+        (lambda h, t: h["edits"][2].update(verb="Ad"), r"edits\[2\] is a 'Ad'.*did you mean 'Add'"),
+        (lambda h, t: h["edits"][5].update(units="03"), r"edits\[5\]\.units is '03'; a list is due"),
+        (lambda h, t: h["edits"][5].update(units=[0, 3.0]), r"edits\[5\]\.units\[1\] is 3.0; a whole number is due"),
+        (
+            lambda h, t: h["edits"][5]["gate"]["probe"].update(classes="ab"),
+            r"gate\.probe\.classes is 'ab'; a list is due",
+        ),
+        (lambda h, t: h["edits"][5]["gate"]["probe"].update(bias=0.5), r"gate\.probe\.bias is 0.5; text is due"),
+        (lambda h, t: h["edits"][5].update(gate=[]), r"edits\[5\]\.gate is \[\]; an object is due"),
+        (lambda h, t: h.update(edits={}), "edits is {}; a list is due"),
+        (lambda h, t: h.update(name=None), "name is None; text is due"),
+        (lambda h, t: h.pop("about"), "has no 'about'"),
+        (lambda h, t: h.update(more=1), "has 'more', which is none of"),
+    ],
+)
+def test_a_stack_that_is_not_whole_is_refused_with_the_place(tmp_path, change, said):
+    path = EVERYTHING.save(tmp_path / "a.safetensors")
+    assert str(Stack.load(spoilt(path, lambda head, tensors: None))) == str(EVERYTHING)
+    with pytest.raises(ValueError, match=said) as caught:
+        Stack.load(spoilt(path, change))
+    assert str(path) in str(caught.value)
+
+
+def test_what_cannot_be_read_again_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="value of the set at resid.0 is of torch.int64; give floats"):
+        Stack((Set("resid.0", value=torch.ones(3, dtype=torch.int64)),)).save(tmp_path / "a.safetensors")
+    path = Stack((), "empty", {"reached": float("nan")}).save(tmp_path / "a.safetensors")
+    assert Stack.load(path).about == {"reached": None}
+    with pytest.raises(ValueError, match="a gate opens above inf; give a finite number"):
+        Gate(unit=3, above=float("inf"))

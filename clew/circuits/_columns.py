@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
+from clew.files import LARGEST, check_whole, entry
 from clew.sites import Site
 
 ERROR = -1
@@ -30,34 +31,32 @@ def plain(column: np.ndarray) -> list[Any]:
     return column.tolist()
 
 
-def jsonable(value: Any) -> Any:
-    """Plain JSON: numbers of numpy as they are, what is not a number as null."""
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(inner) for key, inner in cast("Mapping[object, object]", value).items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(inner) for inner in cast("Sequence[object]", value)]
-    number = cast("Any", value).item() if isinstance(value, np.generic) else value
-    return None if isinstance(number, float) and not np.isfinite(number) else number
-
-
-def read_sites(listed: Sequence[Mapping[str, Any]]) -> dict[Site, int]:
+def read_sites(listed: Sequence[Mapping[str, Any]], origin: str) -> dict[Site, int]:
     """Units by site, in the order listed. Raises: ValueError for what is no site, or no number of units."""
     found: dict[Site, int] = {}
-    for entry in listed:
-        site, units = Site.parse(entry["site"]), entry["units"]
-        if site in found or type(units) is not int or units < 0:
-            raise ValueError(f"the site {site} with {units!r} units, or listed twice")
-        found[site] = units
+    for i, held in enumerate(listed):
+        place = f"{origin}: sites[{i}]"
+        check_whole(held, ("site", "units"), place)
+        site = Site.parse(entry(held, "site", str, origin=place))
+        if site in found:
+            raise ValueError(f"{place} is {site}, which is listed twice")
+        found[site] = entry(held, "units", int, origin=place, at_least=0)
     return found
 
 
-def read_columns(nodes: Mapping[str, Any], edges: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The columns of both tables. Raises: ValueError naming the column and the row that is no number."""
+def read_columns(tables: Mapping[str, Any], origin: str, *, optional: bool) -> dict[str, np.ndarray]:
+    """The columns of both tables. Raises: ValueError naming the column, and the row that is no number.
+
+    Args: optional: whether those of OPTIONAL may be missing.
+    """
     found: dict[str, np.ndarray] = {}
-    for table, names in ((nodes, NODE_COLUMNS), (edges, EDGE_COLUMNS)):
-        for name in names:
-            if name in table or name not in OPTIONAL:
-                found[name] = (_integers if name in WHOLE else _floats)(name, table[name])
+    for table, names in (("nodes", NODE_COLUMNS), ("edges", EDGE_COLUMNS)):
+        held, place = entry(tables, table, dict, origin=origin), f"{origin}: {table}"
+        due = [name for name in names if name in held or not (optional and name in OPTIONAL)]
+        check_whole(held, due, place)
+        for name in due:
+            values = entry(held, name, list, origin=place)
+            found[name] = (_integers if name in WHOLE else _floats)(f"{place}.{name}", values)
     return found
 
 
@@ -92,15 +91,17 @@ def _first(wrong: np.ndarray) -> list[int]:
     return np.flatnonzero(wrong)[:1].tolist()
 
 
-def _integers(name: str, values: list[Any]) -> np.ndarray:
+def _integers(place: str, values: list[Any]) -> np.ndarray:
     for row, value in enumerate(values):
-        if type(value) is not int:
-            raise ValueError(f"{name} is a column of whole numbers, and row {row} holds {value!r}")
+        if type(value) is not int or not -(2**63) <= value < 2**63:
+            raise ValueError(f"{place} is a column of whole numbers, and row {row} holds {value!r:.80}")
     return np.array(values, np.int64)
 
 
-def _floats(name: str, values: list[Any]) -> np.ndarray:
+def _floats(place: str, values: list[Any]) -> np.ndarray:
     for row, value in enumerate(values):
-        if value is not None and (type(value) not in (int, float) or not np.isfinite(value)):
-            raise ValueError(f"{name} is a column of finite numbers (null: not known), and row {row} holds {value!r}")
+        if value is not None and (type(value) not in (int, float) or not abs(value) <= LARGEST):
+            raise ValueError(
+                f"{place} is a column of finite numbers (null: not known), and row {row} holds {value!r:.80}"
+            )
     return np.array([np.nan if v is None else v for v in values], np.float64)

@@ -19,7 +19,8 @@ def kind_and_details(details: Mapping[str, Any], sites: Iterable[Site]) -> tuple
     """
     card, prompt = details.get("components"), None
     if "token_ids" in details:
-        prompt = Prompt.from_json({"tokens": details["tokens"], **details})
+        told = {"tokens": details["tokens"], "token_ids": details["token_ids"], "logits": details.get("logits", [])}
+        prompt = Prompt.from_json(told)
     of = _of(details, any(site.part in READERS for site in sites))
     kind = Kind(
         of,

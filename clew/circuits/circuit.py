@@ -25,14 +25,13 @@ from clew.circuits._columns import (
     OPTIONAL,
     OUTPUT,
     check_columns,
-    jsonable,
     plain,
     read_columns,
     read_sites,
 )
 from clew.circuits.difference import Difference, EdgeKey, NodeKey, compare
 from clew.circuits.kind import Kind
-from clew.files import read_any_json, write_json
+from clew.files import check_whole, entries, entry, entry_or, jsonable, read_any_json, texts_by_name, whole, write_json
 from clew.near import near
 from clew.sites import EVERY, Site, Where
 from clew.tables import as_html, frame
@@ -41,6 +40,8 @@ FORMAT, VERSION = "clew circuit", 2
 FORMATS = "circuits.formats"
 SHOWN = 20
 """So many nodes a notebook shows."""
+NAMES = ("format", "version", "sites", "kind", "nodes", "edges", "labels", "details", "provenance")
+"""What a file holds; in version 1 there was no kind, and the last three might be missing."""
 
 
 @dataclass(frozen=True)
@@ -378,9 +379,10 @@ class Circuit:
         Raises: ValueError naming the file and what is wrong with it.
         """
         value = read_any_json(path, f"; a {FORMAT!r} file was expected")
-        ours = _format(value) == FORMAT
-        known = None if ours else finder.reading(FORMATS, value)
-        return known[1].read(value, str(path)) if known else cls.from_json(value, str(path))
+        with whole(path, "circuit"):
+            ours = _format(value) == FORMAT
+            known = None if ours else finder.reading(FORMATS, value)
+            return known[1].read(value, str(path)) if known else cls.from_json(value, str(path))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], origin: str = "this JSON") -> Circuit:
@@ -391,19 +393,20 @@ class Circuit:
         found = _format(value)
         if found != FORMAT:
             raise ValueError(f'{origin} is not a {FORMAT!r} file: its "format" is {found!r}')
-        version = value.get("version")
+        version = entry(value, "version", int, origin=origin)
         if version not in (1, VERSION):
             raise ValueError(f"{origin} has circuit schema version {version}; this clew reads 1 and {VERSION}")
-        try:
-            units = read_sites(value["sites"])
-            labels, details, made = (dict(value.get(name, {})) for name in ("labels", "details", "provenance"))
-            if version == 1:
+        names = [name for name in NAMES if version == VERSION or name != "kind"]
+        check_whole({**dict.fromkeys(names[-3:] if version == 1 else ()), **value}, names, origin)
+        units = read_sites(entries(value, "sites", dict, origin=origin), origin)
+        details, made = (entry_or(value, name, dict, {}, origin=origin) for name in ("details", "provenance"))
+        labels = texts_by_name(value, "labels", origin=origin) if "labels" in value else {}
+        if version == 1:
+            with whole(origin, "circuit of version 1"):
                 kind, details = _version_1.kind_and_details(details, units)
-            else:
-                kind = Kind.from_json(value["kind"])
-            columns = read_columns(value["nodes"], value["edges"])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{origin} is not a whole circuit: {error!r} is missing or malformed") from error
+        else:
+            kind = Kind.from_json(value["kind"], f"{origin}: kind")
+        columns = read_columns(value, origin, optional=version == 1)
         try:
             check_columns(columns, units, kind.length)
         except ValueError as error:

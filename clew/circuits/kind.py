@@ -6,10 +6,10 @@ prompts fit it are read from here and from nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
+from clew.files import check_whole, entries, entry, entry_or
 from clew.near import near
 
 Of = Literal["units", "components", "prompt_graph", "attention", "weights"]
@@ -34,6 +34,10 @@ class Card:
             raise ValueError(f"a component graph has layers, heads and key-value heads, from 1 on, not {counts}")
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"{self.n_heads} query heads cannot share {self.n_kv_heads} key-value heads evenly")
+        if self.d_model is not None and (type(self.d_model) is not int or self.d_model < 1):
+            raise ValueError(f"d_model={self.d_model!r} of a component graph: give how wide the stream is, or None")
+        if type(self.parallel) is not bool:
+            raise ValueError(f"parallel={self.parallel!r} of a component graph: give True or False")
 
     def __str__(self) -> str:
         return f"a model of {self.n_layers} layers and {self.n_heads} heads"
@@ -68,10 +72,13 @@ class Prompt:
             raise ValueError(f"a prompt of {len(self.tokens)} tokens has {len(self.token_ids)} ids")
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Prompt:
-        """Read what `dataclasses.asdict` gave."""
-        logits = tuple(Logit(**logit) for logit in value.get("logits", ()))
-        return cls(tuple(value["tokens"]), tuple(value["token_ids"]), logits)
+    def from_json(cls, value: Any, origin: str = "its prompt") -> Prompt:
+        """Read what `dataclasses.asdict` gave. Raises: ValueError for anything else."""
+        check_whole(value, [f.name for f in fields(cls)], origin)
+        tokens = entries(value, "tokens", str, origin=origin)
+        ids = entries(value, "token_ids", int, origin=origin, at_least=0)
+        listed = enumerate(entries(value, "logits", dict, origin=origin))
+        return cls(tuple(tokens), tuple(ids), tuple(_logit(held, f"{origin}.logits[{i}]") for i, held in listed))
 
 
 @dataclass(frozen=True)
@@ -118,13 +125,25 @@ class Kind:
             )
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Kind:
-        """Read what `dataclasses.asdict` gave. Raises: ValueError, TypeError or KeyError for anything else."""
-        card, prompt = value["components"], value["prompt"]
+    def from_json(cls, value: Any, origin: str = "its kind") -> Kind:
+        """Read what `dataclasses.asdict` gave. Raises: ValueError for anything else."""
+        check_whole(value, [f.name for f in fields(cls)], origin)
+        card, prompt = (entry_or(value, name, dict, None, origin=origin) for name in ("components", "prompt"))
+        if card is not None:
+            check_whole(card, [f.name for f in fields(Card)], f"{origin}.components")
         return cls(
-            value["of"],
-            value["in_metric_units"],
-            value["length"],
+            entry(value, "of", str, origin=origin, among=get_args(Of)),
+            entry(value, "in_metric_units", bool, origin=origin),
+            entry_or(value, "length", int, None, origin=origin, at_least=1),
             None if card is None else Card(**card),
-            None if prompt is None else Prompt.from_json(prompt),
+            None if prompt is None else Prompt.from_json(prompt, f"{origin}.prompt"),
         )
+
+
+def _logit(held: Any, origin: str) -> Logit:
+    check_whole(held, [f.name for f in fields(Logit)], origin)
+    return Logit(
+        entry(held, "id", int, origin=origin, at_least=0),
+        entry(held, "token", str, origin=origin),
+        float(entry(held, "probability", float, origin=origin, at_least=0, at_most=1.000001)),  # a sum of rounded ones
+    )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from clew.circuits.circuit import ERROR, Circuit
-from clew.files import check_names, entries, entry, read_json, texts_by_name, write_json
+from clew.files import check_whole, entries, entry, read_json, texts_by_name, write_json
 from clew.near import near
 from clew.sites import Site
 
@@ -151,8 +151,9 @@ class Verdicts:
         Raises: ValueError naming the file and what is wrong with it.
         """
         value = read_json(path, FORMAT)
-        if value.get("version") != VERSION:
-            raise ValueError(f"{path} has verdicts schema version {value.get('version')}; this clew reads {VERSION}")
+        if entry(value, "version", int, origin=str(path)) != VERSION:
+            raise ValueError(f"{path} has verdicts schema version {value['version']}; this clew reads {VERSION}")
+        check_whole(value, ("format", "version", "dictionaries", "units"), str(path))
         units: dict[str, Verdict | None] = {}
         for i, unit in enumerate(entries(value, "units", dict, origin=str(path))):
             origin = f"{path}: units[{i}]"
@@ -186,8 +187,8 @@ def _ruling(given: Mapping[str, Any], origin: str) -> Verdict | None:
     """What a file says of one unit, None where it says nothing."""
     if not given:
         return None
-    check_names(given, [f.name for f in fields(Verdict)], origin)
     entry(given, "verdict", str, origin=origin, among=("keep", "drop"))
+    check_whole(given, [f.name for f in fields(Verdict)], origin)
     return Verdict(**{name: entry(given, name, str, origin=origin) for name in given})
 
 

@@ -38,8 +38,10 @@ class ITDA(Dictionary):
                 f"atoms of the dictionary at {self.reads} have lengths from {length.min():.4g} to {length.max():.4g}; "
                 "matching pursuit needs 1: divide each row by its norm"
             )
-        if k < 1:
-            raise ValueError(f"k is {k}; matching pursuit at {self.reads} needs at least one round")
+        if not 1 <= k <= len(atoms):
+            raise ValueError(
+                f"k is {k}; matching pursuit at {self.reads} takes 1 round to {len(atoms)}, one for each atom"
+            )
         self.k = k
         self.register_buffer("atoms", atoms)
         self.register_buffer("b_dec", b_dec)

@@ -9,20 +9,23 @@ from typing import Any
 
 from clew import finder
 from clew.dictionaries.packs import pack, what_there_is
+from clew.files import DAMAGE, whole
 from clew.sites import Site
+from clew.tensors import check_finite
 
 FORMATS = "dictionaries.formats"
 
 HUB_ID = r"[\w-][\w.-]*/[\w.-]+"
 
-DEPTH = 3
+DEPTH = 6
 """How far below the folder that the user names I look for dictionaries."""
 
 
 def load(path: str | Path, at: Site | str | None = None) -> list[Any]:
     """See `Dictionary.load`."""
     path, sites = _found(str(path)), _ends(at)
-    found = [dictionary for place in _places(path, DEPTH) for dictionary in _read(*place, sites)]
+    with whole(path, "dictionary"):
+        found = [dictionary for place in _places(path, DEPTH) for dictionary in _read(*place, sites)]
     if not found:
         inside = sorted(p.name for p in path.iterdir()) if path.is_dir() else [f"a file of {path.stat().st_size} bytes"]
         shown = ", ".join(inside[:8]) + (f" and {len(inside) - 8} more" if len(inside) > 8 else "")
@@ -65,10 +68,14 @@ def _places(path: Path, depth: int) -> Iterator[tuple[Path, str, Any]]:
 
 
 def _read(path: Path, name: str, format: Any, at: tuple[Site, Site] | None) -> list[Any]:
+    """The dictionaries in one place, every value of them finite. Raises: ValueError that begins with its path."""
     try:
-        return format.read(path, at)
-    except ValueError as error:
+        found = format.read(path, at)
+        for dictionary in found:
+            check_finite(dictionary.state_dict(), f"the dictionary at {dictionary.writes}")
+    except DAMAGE as error:
         raise ValueError(f"{path} could not be opened as a {name} dictionary: {error}") from error
+    return found
 
 
 def _ends(at: Site | str | None) -> tuple[Site, Site] | None:

@@ -29,14 +29,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew.data.text.windows import Windows
-from clew.files import cache_folder, parse_json, spared
+from clew.files import cache_folder, check_whole, entry, parse_json, spared, typed
 from clew.models import Model
 from clew.models.likelihood import meeting
 from clew.progress import Tell
 from clew.sites import Site, Weight
-from clew.tensors import check_finite, check_floats, read_tensors, write_tensors
+from clew.tensors import check_finite, check_held, read_tensors, write_tensors
 
 FORMAT = "clew second moment 1"
+COUNTS = ("batches", "samples")
+"""Of an unfinished run: whole numbers among its sums."""
 SAVED_EVERY = 60.0
 """Seconds after which an unfinished run is saved."""
 
@@ -207,7 +209,7 @@ def _collect(
     on = torch.device("cpu") if model.device.type == "mps" else model.device  # which has no float64
     wide = torch.promote_types(model.body.dtype, torch.float32)
     part = _file({"tokens": tokens, "sites": list(abouts.values())}, ".part")
-    state = _begun(part) if cache else {}
+    state = _begun(part, abouts) if cache else {}
     grams = {
         site: state.get(str(site), torch.zeros(a["width"], a["width"]).double()).to(on) for site, a in abouts.items()
     }
@@ -241,17 +243,28 @@ def _collect(
     return found
 
 
+def _kept(part: Path, abouts: Mapping[Site, Mapping[str, Any]]) -> dict[str, Tensor]:
+    """The sums of a run that was stopped. Raises: ValueError naming the file when it holds something else."""
+    state = _read(part)[0]
+    _check_sums(state, [*COUNTS, *(name for site in abouts for name in (str(site), f"{site} fourth"))], part)
+    shapes = {str(site): (about["width"],) * 2 for site, about in abouts.items()}
+    for name, tensor in state.items():
+        if tuple(tensor.shape) != shapes.get(name, ()):
+            raise ValueError(f"{name} in {part} has the shape {list(tensor.shape)}; remove the file")
+    return state
+
+
 def _file(about: Mapping[str, Any], suffix: str = "") -> Path:
     """Where the sums of these are kept."""
     name = hashlib.sha256(json.dumps([FORMAT, about], sort_keys=True).encode()).hexdigest()[:24]
     return cache_folder("second_moment") / f"{name}{suffix}.safetensors"
 
 
-def _begun(part: Path) -> dict[str, Tensor]:
+def _begun(part: Path, abouts: Mapping[Site, Mapping[str, Any]]) -> dict[str, Tensor]:
     """What a run that was stopped has kept; nothing where there is none, or another process has just finished it."""
     with spared():
         try:
-            return _read(part)[0] if part.exists() else {}
+            return _kept(part, abouts) if part.exists() else {}
         except ValueError:
             if part.exists():
                 raise
@@ -263,13 +276,25 @@ def _load(about: Mapping[str, Any]) -> Moment:
     path = _file(about)
     tensors, said = _read(path)
     gram = tensors.get("gram", torch.empty(0))
-    check_floats({"gram": gram}, str(path))
     if gram.shape != (about["width"], about["width"]) or {k: said.get(k) for k in about} != about:
         raise ValueError(
             f"{path} should hold the second moment of {about['site']} of {about['model']}, {about['width']} wide; it holds "
             f"{list(gram.shape)} of {said.get('site')} of {said.get('model')}; remove the file"
         )
-    return Moment(gram, said["fourth"], said["samples"], about=about)
+    _check_sums(tensors, ["gram"], path)
+    check_whole(said, (*about, "samples", "fourth"), f"the head of {path}")
+    samples = entry(said, "samples", int, origin=f"the head of {path}", at_least=1)
+    return Moment(gram, entry(said, "fourth", float, origin=f"the head of {path}", at_least=0), samples, about=about)
+
+
+def _check_sums(tensors: Mapping[str, Tensor], names: Sequence[str], path: Path) -> None:
+    """Raises: ValueError naming the file that does not hold these sums."""
+    check_held(tensors, names, str(path))
+    for name, tensor in tensors.items():
+        due = torch.int64 if name in COUNTS else torch.float64
+        if tensor.dtype != due:
+            raise ValueError(f"{name} in {path} is of {tensor.dtype}; {due} is due there; remove the file")
+    check_finite(tensors, str(path))
 
 
 def _write(path: Path, tensors: dict[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -280,5 +305,4 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors, about = read_tensors(path)
     if about.get("format") != FORMAT:
         raise ValueError(f"{path} is not a {FORMAT!r} file but {about.get('format')!r}; remove it")
-    check_finite(tensors, str(path))
-    return tensors, parse_json(about.get("clew", "{}"), f"the head of {path}")
+    return tensors, typed(parse_json(about.get("clew", "{}"), f"the head of {path}"), f"the head of {path}", dict)

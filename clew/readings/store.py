@@ -19,22 +19,37 @@ from typing import Any, Literal, cast, get_args
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
 from torch import Tensor
 
 from clew.data.text.windows import Windows, cut
 from clew.doors import door
 from clew.evidence import Given
-from clew.files import read_json, write_json
+from clew.files import DAMAGE, check_whole, entries, entry, parse_json, read_json, whole, write_json
 from clew.models import Model
 from clew.models.tokens import check_lengths
 from clew.progress import Tell
 from clew.readings.source import ROUND, checked_sites, harvest, permutation, place, shared_rounds
 from clew.scale.alone import alone
 from clew.sites import Site
-from clew.tensors import Tensors, open_tensors, write_tensors
+from clew.tensors import Tensors, check_floats, open_tensors, read_header, read_shapes, write_tensors
 
 FORMAT, VERSION = "clew store", 2
+PLAN = "store.json"
+KINDS = {
+    "format": str,
+    "version": int,
+    "model": str,
+    "weights": str,
+    "edits": list,
+    "run in": str,
+    "sites": dict,
+    "dtype": str,
+    "tokens": int,
+    "shard": int,
+    "shards": int,
+    "policy": dict,
+}
+"""What the plan of a recording holds."""
 Dtype = Literal["float16", "bfloat16", "int8", "float32"]
 
 
@@ -68,9 +83,10 @@ class Store:
         Args: round: about how many rows make a round. seed: of the order of the shards. rank, world: this process and
             how many learn together; asked of torch.distributed, or of torchrun's environment, when left out.
         """
-        store = cls(Path(folder), _plan(Path(folder)), round, seed, *place(rank, world))
-        store.check_whole()
-        return store
+        with whole(Path(folder) / PLAN, "store"):
+            store = cls(Path(folder), _plan(Path(folder)), round, seed, *place(rank, world))
+            store.check_whole()
+            return store
 
     def __repr__(self) -> str:
         sites, model = ", ".join(self.about["sites"]), self.about["model"]
@@ -102,7 +118,7 @@ class Store:
         for path in (_shard(self.folder, number) for number in order):
             with _opened(path) as file:
                 for site in parts:
-                    parts[site].append(_values(file, site))
+                    parts[site].append(self._values(file, site))
         return {site: torch.cat(some) for site, some in parts.items()}
 
     def __len__(self) -> int:
@@ -116,7 +132,7 @@ class Store:
         whole, done = torch.empty(len(self), self.about["sites"][str(site)]), 0
         for path in self.shards:
             with _opened(path) as file:
-                part = _values(file, site)
+                part = self._values(file, site)
                 whole[done : done + len(part)] = part
                 done += len(part)
         return whole
@@ -141,27 +157,65 @@ class Store:
         """What the dtype of the store lost of each site: squared error over the variance within shards."""
         sums = {site: torch.zeros(2, dtype=torch.float64) for site in self.sites}
         for path in self.shards:
-            with _opened(path) as file:
-                said: dict[str, list[float]] = json.loads((file.metadata() or {})["lost"])
-            for site in sums:
-                sums[site] += torch.tensor(said[str(site)], dtype=torch.float64)
+            with _opened(path):
+                said = parse_json(read_header(path)["lost"], "what it lost")
+                check_whole(said, self.about["sites"], "what it lost")
+                for site in sums:
+                    two = entries(said, str(site), float, origin="what it lost", at_least=0)
+                    sums[site] += torch.tensor(two, dtype=torch.float64)
         return {site: float(error / variance.clamp(min=1e-300)) for site, (error, variance) in sums.items()}
 
     def _column(self, name: str) -> Tensor:
         parts: list[Tensor] = []
         for path in self.shards:
             with _opened(path) as file:
-                parts.append(file.get_tensor(name))
+                part = file.get_tensor(name)
+                if part.is_floating_point() or bool((part < 0).any()):
+                    raise ValueError(f"its {name} are no numbers from 0 on")
+                parts.append(part)
         return torch.cat(parts)
 
+    def _values(self, file: Tensors, site: Site) -> Tensor:
+        """Activations of a shard as they were recorded, int8 as float32."""
+        x, dtype = file.get_tensor(str(site)), self.about["dtype"]
+        if dtype == "int8":
+            scale = file.get_tensor(f"{site}/scale")
+            if x.dtype != torch.int8:
+                raise ValueError(f"{site} is of {x.dtype}; int8 was recorded")
+            check_floats({f"{site}/scale": scale}, "it")
+            return _wide(x, scale)
+        if str(x.dtype).removeprefix("torch.") not in (dtype, "float32"):
+            raise ValueError(f"{site} is of {x.dtype}; {dtype} was recorded")
+        check_floats({str(site): x}, "it")
+        return x
+
     def check_whole(self) -> None:
-        """Raises: ValueError while shards are missing."""
-        there = sum(path.exists() for path in self.shards)
-        if there < self.about["shards"]:
+        """Raises: ValueError while shards are missing, and for shards that do not hold what was recorded."""
+        there = sum(1 for _ in self.folder.glob("shard-*.safetensors"))
+        if there < self.about["shards"] or not all(path.exists() for path in self.shards):
             raise ValueError(
                 f"{self.folder} holds {there} of {self.about['shards']} shards; record again with the same arguments "
                 "to go on where it stopped"
             )
+        rows = sum(self._rows(path) for path in self.shards)
+        if (there, rows) != (self.about["shards"], self.about["tokens"]):
+            promised = f"{self.about['shards']} shards of {self.about['tokens']} tokens"
+            raise ValueError(f"{self.folder / PLAN} speaks of {promised}; the folder holds {there} of {rows}")
+
+    def _rows(self, path: Path) -> int:
+        """How many tokens a shard holds, by its header. Raises: ValueError for other tensors than were recorded."""
+        shapes, chats = read_shapes(path), self.policy["packing"] == "chats"
+        rows = shapes.get("tokens", (0,))[0]
+        wanted: dict[str, tuple[int, ...]] = {"tokens": (rows,), "documents": (rows,)}
+        wanted |= {"classes": (rows,)} if chats else {}
+        for site, width in self.about["sites"].items():
+            wanted |= {site: (rows, width)} | ({f"{site}/scale": (rows,)} if self.about["dtype"] == "int8" else {})
+        if odd := sorted({name for name, _ in shapes.items() ^ wanted.items()}):
+            raise ValueError(
+                f"{path} is no whole shard of a store (it does not hold {', '.join(odd)} as recorded); remove it and "
+                "record again"
+            )
+        return rows
 
 
 @door()
@@ -220,12 +274,12 @@ def record(
         "policy": dict(windows.policy),
     }
     mine = [(number, windows.take(group)) for number, group in enumerate(groups) if number % world == rank]
-    begun = (folder / "store.json").exists()
+    begun = (folder / PLAN).exists()
     if begun:
         _check_plan(folder, about)
-    whole = begun and all(_is_whole(_shard(folder, number)) for number, _ in mine)
-    with nullcontext() if whole else alone(folder, "recording", lock=f".{rank}.lock"):
-        if not whole:
+    done = begun and all(_is_whole(_shard(folder, number)) for number, _ in mine)
+    with nullcontext() if done else alone(folder, "recording", lock=f".{rank}.lock"):
+        if not done:
             _plant(folder, about)
         _write(model, chosen, mine, folder, dtype, batch, progress)
     store = Store(folder, about, rank=rank, world=world)
@@ -237,10 +291,10 @@ def record(
 def _plant(folder: Path, about: Mapping[str, Any]) -> None:
     """Write the plan, where no other process has written it yet. Raises: ValueError where that is another."""
     with alone(folder, "beginning", lock=".plan.lock", wait=True):
-        if (folder / "store.json").exists():
+        if (folder / PLAN).exists():
             _check_plan(folder, about)
         else:
-            write_json(folder / "store.json", about)
+            write_json(folder / PLAN, about)
 
 
 def _check_plan(folder: Path, about: Mapping[str, Any]) -> None:
@@ -333,19 +387,23 @@ def _wide(x: Tensor, scale: Tensor | None = None) -> Tensor:
     return x.float() if scale is None else x.float() * scale[:, None]
 
 
-def _values(file: Tensors, site: Site) -> Tensor:
-    """Activations of a shard as they were recorded, int8 as float32."""
-    x = file.get_tensor(str(site))
-    return x if x.is_floating_point() else _wide(x, file.get_tensor(f"{site}/scale"))
-
-
 def _plan(folder: Path) -> dict[str, Any]:
-    plan = read_json(folder / "store.json", FORMAT)
+    """What is recorded in a folder. Raises: ValueError naming the file and the place in it."""
+    plan, origin = read_json(folder / PLAN, FORMAT), str(folder / PLAN)
     if plan.get("version") != VERSION:
         raise ValueError(
             f"{folder} is a store of version {plan.get('version')}, and this clew reads {VERSION}; record it "
             "again in another folder"
         )
+    check_whole(plan, KINDS, origin)
+    for name, kind in KINDS.items():
+        entry(plan, name, kind, origin=origin, **({"at_least": 1} if kind is int else {}))
+    for site in plan["sites"]:
+        Site.parse(site)
+        entry(plan["sites"], site, int, origin=f"{origin}: sites", at_least=1)
+    entries(plan, "edits", str, origin=origin)
+    entry(plan, "dtype", str, origin=origin, among=get_args(Dtype))
+    entry(plan["policy"], "packing", str, origin=f"{origin}: policy")
     return plan
 
 
@@ -354,8 +412,7 @@ def _shard(folder: Path, number: int) -> Path:
 
 
 def _save(path: Path, tensors: dict[str, Tensor], lost: dict[str, list[float]]) -> None:
-    about = {"lost": json.dumps(lost)}  # one entry: safetensors writes several in any order, and bytes shall repeat
-    write_tensors(path, tensors, about)
+    write_tensors(path, tensors, {"lost": json.dumps(lost)})
 
 
 @contextmanager
@@ -364,7 +421,7 @@ def _opened(path: Path) -> Generator[Tensors]:
     try:
         with open_tensors(path) as file:
             yield file
-    except (SafetensorError, OSError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path} is no whole shard of a store ({error}); remove it and record again") from error
 
 
@@ -372,5 +429,5 @@ def _is_whole(path: Path) -> bool:
     try:
         with open_tensors(path):
             return True
-    except (SafetensorError, OSError):
+    except ValueError:
         return False

@@ -62,3 +62,21 @@ def test_an_unknown_name_lists_the_packs_and_the_hub():
         Dictionary.load("org/name")
     with pytest.raises(ValueError, match=r"\)$"):
         Dictionary.load("a/b/not-a-pack")
+
+
+def test_a_dictionary_deep_below_is_found(tmp_path, weights):
+    saved(tmp_path / "models" / "gemma" / "resid" / "layer_3" / "width_16k", weights, "resid.3")
+    assert [str(d.writes) for d in Dictionary.load(tmp_path)] == ["resid.3"]
+
+
+def test_whatever_goes_wrong_in_a_format_names_the_path(tmp_path, monkeypatch):
+    (tmp_path / "cfg.json").write_text("{}")
+    (tmp_path / "sae.safetensors").write_bytes(b"")
+    for error in (KeyError("k"), RuntimeError("half"), RecursionError("deep"), MemoryError(), OverflowError("large")):
+
+        def raises(path, at, error=error):
+            raise error
+
+        monkeypatch.setattr("clew.dictionaries.formats.sparsify.read", raises)
+        with pytest.raises(ValueError, match=f"{tmp_path.name} could not be opened as a sparsify dictionary"):
+            Dictionary.load(tmp_path)

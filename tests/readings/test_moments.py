@@ -204,3 +204,50 @@ def test_what_has_no_moment_is_refused() -> None:
         second_moment(model, [], text())
     with pytest.raises(ValueError, match="different maps"):
         unwrap(Moment.__add__)(planted(3, torch.ones(4, dtype=F64)), planted(3, torch.ones(5, dtype=F64)))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "about", "said"),
+    [
+        ({"gram": torch.full((48, 48), torch.nan, dtype=F64)}, {}, "values of gram in .* are not finite"),
+        ({"gram": torch.eye(48)}, {}, "gram in .* is of torch.float32; torch.float64 is due"),
+        ({"gram": torch.eye(48, dtype=F64), "more": torch.ones(1, dtype=F64)}, {}, "also holds more"),
+        ({}, {"samples": "9"}, "samples is '9'; a whole number is due"),
+        ({}, {"samples": 0}, "samples is 0; it is at least 1"),
+        ({}, {"fourth": -1.0}, "fourth is -1.0; it is at least 0"),
+        ({}, {"more": 1}, "has 'more', which is none of"),
+    ],
+)
+def test_sums_that_are_none_are_refused(own_cache: Path, tensors: dict, about: dict, said: str) -> None:
+    model, windows = model_of(), text()
+    kept = second_moment(model, ["down.1"], windows, least=0.0)[DOWN]
+    (path,) = own_cache.iterdir()
+    whole = {**kept.about, "samples": kept.samples, "fourth": kept.fourth}
+    room._write(path, {"gram": kept.gram} | tensors, whole | about)
+    with pytest.raises(ValueError, match=said) as caught:
+        second_moment(model, ["down.1"], windows, least=0.0)
+    assert str(path) in str(caught.value)
+
+
+def test_an_unfinished_run_that_holds_something_else_is_refused(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, windows = model_of("llama", F64), text()
+    monkeypatch.setattr(room, "SAVED_EVERY", -1.0)
+
+    def stop(done: int, of: int) -> None:
+        if done > of / 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        second_moment(model, ["down.1"], windows, least=0.0, tokens=40, progress=stop)
+    (path,) = own_cache.iterdir()
+    tensors = room._read(path)[0]
+    for spoilt, said in (
+        ({name: t for name, t in tensors.items() if name != "batches"}, "has no 'batches'"),
+        (tensors | {"batches": torch.tensor(1.0)}, "batches in .* is of torch.float32; torch.int64 is due"),
+        (tensors | {"neuron.1": torch.eye(3).double()}, r"neuron\.1 in .* has the shape \[3, 3\]; remove the file"),
+    ):
+        room._write(path, {name: t.clone() for name, t in spoilt.items()}, {})
+        with pytest.raises(ValueError, match=said):
+            second_moment(model, ["down.1"], windows, least=0.0, tokens=40)

@@ -20,6 +20,7 @@ from clew.readings import store as store_module
 from clew.readings.source import Source
 from clew.readings.store import Store, record
 from clew.sites import Site
+from clew.tensors import read_tensors, write_tensors
 from tests.models.tiny import model_of, word_tokenizer
 
 TEXTS = [
@@ -248,3 +249,62 @@ def test_a_store_says_what_it_holds(tmp_path):
         repr(store)
         == f"Store({str(tmp_path / 'store')!r}: {len(store)} tokens of {model_of().name} at resid.0, mlp.1, float16)"
     )
+
+
+def replanned(folder: Path, **changed: Any) -> None:
+    plan = json.loads((folder / "store.json").read_text())
+    (folder / "store.json").write_text(json.dumps({name: v for name, v in (plan | changed).items() if v != "lost"}))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"shards": 10**12}, r"holds 7 of 1000000000000 shards"),
+        ({"shards": 6}, r"speaks of 6 shards of \d+ tokens; the folder holds 7 of \d+"),
+        ({"tokens": 10**12}, r"speaks of 7 shards of 1000000000000 tokens; the folder holds 7 of \d+"),
+        ({"tokens": "57"}, "tokens is '57'; a whole number is due"),
+        ({"shards": -1}, "shards is -1; it is at least 1"),
+        ({"dtype": "int4"}, "dtype is 'int4'; it is one of"),
+        ({"dtype": "float32"}, "shard-00000.*resid.0 is of torch.float16; float32 was recorded"),
+        ({"sites": {"resid.0": 32}}, r"does not hold mlp.1 as recorded"),
+        ({"sites": {"resid.0": 32, "mlp.1": 31}}, r"does not hold mlp.1 as recorded"),
+        ({"sites": {"residd.0": 32}}, "is not a part of a model"),
+        ({"policy": "lost"}, "has no 'policy'"),
+        ({"more": 1}, "has 'more', which is none of"),
+    ],
+)
+def test_a_plan_that_is_not_what_was_recorded_is_refused(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+    recorded(model_of(), tmp_path, shard=10)
+    replanned(tmp_path, **changed)
+    with pytest.raises(ValueError, match=said) as caught:
+        Store.load(tmp_path)["resid.0"]
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "said"),
+    [
+        ("resid.0", lambda t: t.fill_(torch.nan), "values of resid.0 in it are not finite"),
+        ("resid.0", lambda t: t.to(torch.int16), "resid.0 is of torch.int16; float16 was recorded"),
+        ("tokens", lambda t: -t - 1, "its tokens are no numbers from 0 on"),
+        ("tokens", lambda t: t.float(), "its tokens are no numbers from 0 on"),
+    ],
+)
+def test_a_shard_that_holds_something_else_is_named(tmp_path: Path, name: str, spoil: Any, said: str) -> None:
+    recorded(model_of(), tmp_path, shard=10)
+    path = tmp_path / "shard-00001.safetensors"
+    tensors, about = read_tensors(path)
+    write_tensors(path, {n: spoil(t.clone()) if n == name else t.clone() for n, t in tensors.items()}, about)
+    with pytest.raises(ValueError, match=rf"shard-00001\.safetensors is no whole shard of a store \(.*{said}"):
+        _ = Store.load(tmp_path).tokens, Store.load(tmp_path)["resid.0"]
+
+
+def test_a_shard_without_a_site_is_seen_when_the_store_is_opened(tmp_path: Path) -> None:
+    recorded(model_of(), tmp_path, shard=10)
+    path = tmp_path / "shard-00001.safetensors"
+    tensors, about = read_tensors(path)
+    write_tensors(path, {n: t.clone() for n, t in tensors.items() if n != "mlp.1"}, about)
+    with pytest.raises(
+        ValueError, match=r"shard-00001\.safetensors is no whole shard .*does not hold mlp\.1 as recorded"
+    ):
+        Store.load(tmp_path)

@@ -1,7 +1,6 @@
 """The evidence that the user named, in groups of options: text, labelled texts, facts, secrets; and the files of edits."""
 
 # Annotations are evaluated here, not kept as strings: a group may be extended in another file, which lacks these names.
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -104,6 +103,7 @@ def labelled_texts(name: str, view: Any) -> Any:
     from clew.data.labels.first_letters import first_letters
     from clew.data.labels.labelled import Labelled
     from clew.data.labels.word_classes import word_classes
+    from clew.files import json_lines, read_text
 
     path = Path(name)
     generated = {"bios": bios, "word_classes": word_classes, "first_letters": lambda: first_letters(view)}
@@ -111,14 +111,12 @@ def labelled_texts(name: str, view: Any) -> Any:
         return generated[name]()
     if not path.is_file():
         raise ValueError(f"there is no file {name} of labelled texts; clew generates {', '.join(generated)}")
-    with path.open(encoding="utf-8") as file:
-        try:
-            first = json.loads(next(iter(file), "{}"))
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f'{path} is no file of JSON lines ({error}); a line looks like {{"text": "...", "label": "..."}}. '
-                f"Or name what clew generates: {', '.join(generated)}"
-            ) from error
+    place, first = next(json_lines(read_text(path), str(path)), (str(path), {}))
+    if type(first) is not dict or "text" not in first:
+        raise ValueError(
+            f'{place} is {first!r:.40}; a line looks like {{"text": "...", "label": "..."}}. Or name what clew generates: '
+            f"{', '.join(generated)}"
+        )
     return Labelled.load(path, labels=[column for column in first if column != "text"])
 
 

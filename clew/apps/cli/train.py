@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,11 @@ from clew.apps.cli._evidence import Text
 from clew.apps.cli._groups import Machine, unfolded
 from clew.apps.cli._options import options_of
 from clew.apps.cli._terminal import Json, Several, aside, say, telling
+from clew.files import check_names, entries, entry, entry_or, read_any_json, typed
 from clew.progress import NOTHING
+
+PLAN = ("by", "reads", "writes", "options", "seed", "name")
+"""What a plan in a file may say."""
 
 
 @unfolded
@@ -153,13 +156,24 @@ def _say(plans: Sequence[Any], made: Sequence[Any], to: Path, json: bool) -> Non
 def _plans(path: Path) -> list[Any]:
     import clew
 
-    try:
-        return [clew.Plan(**plan) for plan in jsonlib.loads(path.read_text(encoding="utf-8"))]
-    except (jsonlib.JSONDecodeError, TypeError) as error:
-        raise ValueError(
-            f"{path} is no list of plans ({error}); one looks like "
-            '{"by": "topk", "reads": "resid.3", "options": {"units": 4608, "k": 32}}'
-        ) from error
+    looks = (
+        '; it is no list of plans, of which one looks like {"by": "topk", "reads": "resid.3", "options": {"units": 99}}'
+    )
+    if not isinstance(listed := read_any_json(path, looks), list):
+        raise ValueError(f"{path} holds a {type(listed).__name__}{looks}")
+    return [clew.Plan(**_checked(plan, f"{path}: entry {i}")) for i, plan in enumerate(listed)]
+
+
+def _checked(plan: Any, place: str) -> dict[str, Any]:
+    """The fields of a plan. Raises: ValueError for one that is unknown, missing or of another kind."""
+    check_names(typed(plan, place, dict), PLAN, place)
+    entry(plan, "by", str, origin=place)
+    for name in ("reads", "writes"):
+        if type(plan.get(name)) is not str and (name == "reads" or plan.get(name) is not None):
+            entries(plan, name, str, origin=place)
+    for name, kind in (("options", dict), ("seed", int), ("name", str)):
+        entry_or(plan, name, kind, {}, origin=place)
+    return plan
 
 
 def _source(source: str, wanted: Wanted, plans: Sequence[Any], read: Text, machine: Machine) -> tuple[Any, list[str]]:

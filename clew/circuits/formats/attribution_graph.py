@@ -6,21 +6,24 @@ rows are layers, columns are token positions, links are direct effects.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node
-from clew.files import write_json
+from clew.files import check_spelling, entries, entry, entry_or, jsonable, parse_json, read_any_json, typed, write_json
 from clew.version import VERSION
 
 FEATURE, ERRORS = "cross layer transcoder", "mlp reconstruction error"
 """Feature types of the format; viewers draw every feature under the first, whatever its dictionary."""
+NODE = {"node_id": str, "ctx_idx": int, "feature_type": str, "jsNodeId": str, "clerp": str}
+MAY_BE_NULL = {"feature": int, "influence": float, "activation": float}
+LINK = {"source": str, "target": str, "weight": float}
+"""Fields that every node and link has, and those of a node that may be null; a `layer` is a word or a number."""
 
 
 def pair(layer: int, unit: int) -> int:
@@ -94,7 +97,7 @@ def to_attribution_graph(
             "schema_version": 1,
             "node_threshold": 1.0,
             "info": {"source_urls": [], "generator": {"name": "clew", "version": VERSION}},
-            "clew_provenance": dict(circuit.provenance),
+            "clew_provenance": jsonable(circuit.provenance),
         },
         "qParams": {"linkType": "both", "pinnedIds": [], "supernodes": [], "clerps": [], "clickedId": ""},
         "nodes": nodes,
@@ -113,40 +116,50 @@ def read_attribution_graph(path: str | Path) -> dict[str, Any]:
 
     Raises: ValueError naming the file and what is missing from it.
     """
-    try:
-        graph: object = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); an attribution graph was expected") from error
-    wanted = {"metadata": dict, "qParams": dict, "nodes": list, "links": list}
-    graph = cast("dict[str, Any]", graph if isinstance(graph, dict) else {})
-    wrong = [k for k, kind in wanted.items() if not isinstance(graph.get(k), kind)]
-    if wrong:
-        raise ValueError(f"{path} is not an attribution graph: {', '.join(wrong)} missing or of another type")
-    nodes, links = cast("list[dict[str, Any]]", graph["nodes"]), cast("list[dict[str, Any]]", graph["links"])
-    ids = [node.get("node_id") for node in nodes]
+    graph, origin = read_any_json(path, "; an attribution graph was expected"), str(path)
+    metadata, view = (entry(graph, name, dict, origin=origin) for name in ("metadata", "qParams"))
+    for name in ("slug", "scan", "prompt"):
+        entry(metadata, name, str, origin=f"{origin}: metadata")
+    tokens = entries(metadata, "prompt_tokens", str, origin=f"{origin}: metadata")
+    nodes, links = (entries(graph, name, dict, origin=origin) for name in ("nodes", "links"))
+    for i, node in enumerate(nodes):
+        _check_node(node, len(tokens), f"{origin}: nodes[{i}]")
+    for i, link in enumerate(links):
+        for name, kind in LINK.items():
+            entry(link, name, kind, origin=f"{origin}: links[{i}]")
+    ids = [node["node_id"] for node in nodes]
     if twice := [id for id, times in Counter(ids).items() if times > 1]:
         raise ValueError(f"{path} uses the node id {twice[0]!r} for two nodes, so its links are ambiguous")
-    ends = {end for link in links for end in (link.get("source"), link.get("target"))}
-    if lost := ends - set(ids):
-        raise ValueError(
-            f"{path} has links to {len(lost)} nodes that it does not list, among them {sorted(map(str, lost))[0]!r}"
-        )
-    return {**graph, "qParams": _lists(graph["qParams"], str(path))}
+    if lost := sorted({end for link in links for end in (link["source"], link["target"])} - set(ids)):
+        raise ValueError(f"{path} has links to {len(lost)} nodes that it does not list, among them {lost[0]!r}")
+    return {**graph, "qParams": _lists(view, origin)}
+
+
+def _check_node(node: Mapping[str, Any], tokens: int, place: str) -> None:
+    """Raises: ValueError for a field that viewers need and that is missing, none, or beyond the prompt."""
+    check_spelling(node, (*NODE, *MAY_BE_NULL), place)
+    for name, kind in NODE.items():
+        entry(node, name, kind, origin=place)
+    if type(node.get("layer")) is not int:
+        entry(node, "layer", str, origin=place)
+    for name, kind in MAY_BE_NULL.items():
+        entry_or(node, name, kind, None, origin=place)
+    if "feature" not in node:
+        raise ValueError(f"{place} has no 'feature'")
+    typed(node["ctx_idx"], f"{place}.ctx_idx", int, at_least=0, at_most=max(0, tokens - 1))
 
 
 def _lists(view: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """`pinnedIds`, `supernodes` and `clerps` as lists; a viewer's Save button writes them as it has them in its URL."""
-    plain = dict(view)
+    plain, place = dict(view), f"{origin}: qParams"
     if isinstance(plain.get("pinnedIds"), str):
         plain["pinnedIds"] = [id for id in plain["pinnedIds"].split(",") if id]
     for name in ("supernodes", "clerps"):
         if isinstance(plain.get(name), str):
-            try:
-                plain[name] = json.loads(plain[name] or "[]")
-            except json.JSONDecodeError as error:
-                raise ValueError(
-                    f"{origin} has qParams.{name} that is neither a list nor JSON text: {error}"
-                ) from error
+            plain[name] = parse_json(plain[name] or "[]", f"{origin}: qParams.{name}")
+    for name in ("pinnedIds", "supernodes", "clerps"):
+        for i, one in enumerate(entry_or(plain, name, list, None, origin=place) or []):
+            typed(one, f"{place}.{name}[{i}]", str if name == "pinnedIds" else list)
     return plain
 
 

@@ -4,7 +4,8 @@ A file lists all nodes and edges of a model's component graph, with their scores
 `input`, `a0.h1`, `m0`, `logits`; `a0.h1->m3`, `m0->a3.h2<q>`. Every query head has keys and values of its own there. An
 edge into a key-value head of ours is therefore written out in equal parts to the query heads that share it, and an
 entry `n_kv_heads` of the cfg says so, by which it is put together again (to rounding; all other scores keep every bit).
-A file without that entry is read in the ungrouped view, that of `Components(model.body, ungrouped=True)`.
+A file without that entry is read in the ungrouped view, that of `Components(model.body, ungrouped=True)`. What clew writes
+says so (`"generator": "clew"`): such a file has that entry always, and names every node and edge.
 """
 
 from __future__ import annotations
@@ -20,11 +21,16 @@ from jaxtyping import Bool, Float, Int
 
 from clew.circuits.circuit import ANYWHERE, OUTPUT, Circuit
 from clew.circuits.kind import Card, Kind
-from clew.files import write_json
+from clew.files import check_names, check_spelling, check_whole, entry, entry_or, typed, whole, write_json
 from clew.sites import Site
 
 KEYS = ("cfg", "nodes", "edges")
 """What such a file has, and by which it is known."""
+CFG = ("n_heads", "n_layers", "n_kv_heads", "parallel_attn_mlp", "d_model")
+NODE = ("in_graph", "score", "neurons", "neurons_scores")
+GENERATOR = {"generator": "clew"}
+MOST = 10**9
+"""Places in the table of edges; a model of 126 layers and 128 heads takes 0.8 of them."""
 
 
 def matches(value: Any) -> bool:
@@ -63,15 +69,16 @@ def to_mib(circuit: Circuit, *, components: Card | None = None) -> dict[str, Any
     cfg = {
         "n_layers": card.n_layers,
         "n_heads": card.n_heads,
+        "n_kv_heads": card.n_kv_heads,
         "parallel_attn_mlp": card.parallel,
         "d_model": card.d_model,
     }
-    shared = {"n_kv_heads": card.n_kv_heads} if card.shared_by > 1 else {}
     row, column = np.nonzero(layout.legal)
     names = (f"{layout.sources[i]}->{layout.readers[j]}" for i, j in zip(row.tolist(), column.tolist(), strict=True))
     entries = zip(names, score[row, column].tolist(), held[row, column].tolist(), strict=True)
     return {
-        "cfg": cfg | shared,
+        **GENERATOR,
+        "cfg": cfg,
         "nodes": {**nodes, "logits": {"in_graph": True}},
         "edges": {name: {"score": value, "in_graph": on} for name, value, on in entries},
     }
@@ -92,18 +99,50 @@ def from_mib(
             cfg says by default, and as many as query heads if it says nothing.
     Raises: ValueError naming the file and what is wrong with it.
     """
-    try:
-        cfg, nodes, edges = (dict(value[key]) for key in KEYS)
-        heads = int(cfg["n_heads"])
-        groups = n_kv_heads or int(cfg.get("n_kv_heads", heads))
-        parallel = bool(cfg.get("parallel_attn_mlp", False))
-        layout = Layout(Card(int(cfg["n_layers"]), heads, groups, cfg.get("d_model"), parallel))
-        score, held = _edges_in(edges, layout)
-        if score.any() or not any("score" in entry or "neurons" in entry for entry in nodes.values()):
+    with whole(origin, "circuit of MIB"):
+        cfg, nodes, edges = (entry(value, key, dict, origin=origin) for key in KEYS)
+        card = _card(cfg, n_kv_heads, f"{origin}: cfg")
+        layout = Layout(card)
+        if value.get("generator") == GENERATOR["generator"]:
+            _check_complete(value, layout, origin)
+        score, held = _edges_in(edges, layout, f"{origin}: edges")
+        scored = _check_nodes(nodes, layout, f"{origin}: nodes")
+        if score.any() or not scored:
             return _edge_circuit(score, held, layout, only_in_graph)
         return _node_circuit(nodes, layout, only_in_graph)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{origin} is not a whole circuit of MIB: {error}") from error
+
+
+def _card(cfg: Mapping[str, Any], n_kv_heads: int | None, place: str) -> Card:
+    """Raises: ValueError for a setting that is missing or none, or a graph beyond all models."""
+    check_spelling(cfg, CFG, place)
+    heads, layers = (entry(cfg, name, int, origin=place, at_least=1) for name in CFG[:2])
+    if (layers * (heads + 1)) * (layers * (3 * heads + 1)) > MOST:
+        raise ValueError(f"{place}: a model of {layers} layers and {heads} heads is larger than any")
+    groups, d_model = (entry_or(cfg, name, int, None, origin=place, at_least=1) for name in ("n_kv_heads", "d_model"))
+    parallel = entry(cfg, "parallel_attn_mlp", bool, origin=place)
+    return Card(layers, heads, n_kv_heads or groups or heads, d_model, parallel)
+
+
+def _check_complete(value: Mapping[str, Any], layout: Layout, origin: str) -> None:
+    """Raises: ValueError for a file that clew wrote and that has lost something since."""
+    check_whole(value, [*GENERATOR, *KEYS], origin)
+    check_whole(value["cfg"], CFG, f"{origin}: cfg")
+    check_whole(value["nodes"], dict.fromkeys([*layout.sources, "logits"]), f"{origin}: nodes")
+    if len(value["edges"]) != layout.legal.sum():
+        raise ValueError(f"{origin} names {len(value['edges'])} edges; {layout.card} has {layout.legal.sum()}")
+
+
+def _check_nodes(nodes: Mapping[str, Any], layout: Layout, place: str) -> bool:
+    """Whether nodes have scores. Raises: ValueError for a node that no such model has, and where some have none."""
+    if unknown := sorted(set(nodes) - {*layout.sources, "logits"}):
+        raise ValueError(f"{unknown[0]!r} is no node of {layout.card}")
+    for name, held in nodes.items():
+        check_names(typed(held, f"{place}.{name}", dict), NODE, f"{place}.{name}")
+        entry(held, "in_graph", bool, origin=f"{place}.{name}")
+    said = {name: set(held) - {"in_graph"} for name, held in nodes.items() if name != "logits"}
+    if odd := next((name for name, names in said.items() if names != next(iter(said.values()))), None):
+        raise ValueError(f"{place}: some nodes have scores, and {odd!r} has others or none")
+    return any(said.values())
 
 
 @dataclass(frozen=True)
@@ -202,11 +241,11 @@ def _nodes_out(circuit: Circuit, layout: Layout) -> Table:
     at = number, circuit.unit % (neurons or 1)
     score[at], held[at] = circuit.score, True
     on = np.any(held, axis=1)
-    entries = [{"in_graph": is_on} for is_on in on.tolist()]
-    for entry, values, flags in zip(entries, score.tolist(), held.tolist(), strict=True):
-        entry |= {"neurons": flags, "neurons_scores": values} if neurons else {"score": values[0]}
+    told = [{"in_graph": is_on} for is_on in on.tolist()]
+    for one, values, flags in zip(told, score.tolist(), held.tolist(), strict=True):
+        one |= {"neurons": flags, "neurons_scores": values} if neurons else {"score": values[0]}
     both = layout.legal & on[:, None] & np.append(on[layout.writer], True)
-    return dict(zip(layout.sources, entries, strict=True)), np.zeros(layout.legal.shape), both
+    return dict(zip(layout.sources, told, strict=True)), np.zeros(layout.legal.shape), both
 
 
 def _node_numbers(
@@ -222,20 +261,21 @@ def _node_numbers(
 
 
 def _edges_in(
-    edges: Mapping[str, Any], layout: Layout
+    edges: Mapping[str, Any], layout: Layout, place: str
 ) -> tuple[Float[np.ndarray, "source reader"], Bool[np.ndarray, "source reader"]]:
     """Scores of the edges, and which are in the graph. Raises: ValueError for an edge that no such model has."""
     rows = {name: i for i, name in enumerate(layout.sources)}
     columns = {name: i for i, name in enumerate(layout.readers)}
     score, held = np.zeros(layout.legal.shape), np.zeros(layout.legal.shape, bool)
-    for name, entry in edges.items():
+    scored = any("score" in told for told in edges.values())
+    for name, told in edges.items():
         source, _, reader = name.partition("->")
         at = rows.get(source, -1), columns.get(reader, -1)
         if min(at) < 0 or not layout.legal[at]:
             raise ValueError(f"{name!r} is no edge of {layout.card}")
-        score[at], held[at] = float(entry.get("score", 0.0)), bool(entry["in_graph"])
-        if not np.isfinite(score[at]):
-            raise ValueError(f"the score of {name!r} is {score[at]}")
+        check_spelling(typed(told, f"{place}.{name}", dict), NODE[:2], f"{place}.{name}")
+        score[at] = entry(told, "score", float, origin=f"{place}.{name}") if scored else 0.0
+        held[at] = entry(told, "in_graph", bool, origin=f"{place}.{name}")
     return score, held
 
 
@@ -259,17 +299,16 @@ def _edge_circuit(score: np.ndarray, held: np.ndarray, layout: Layout, only_in_g
 
 def _node_circuit(nodes: Mapping[str, Any], layout: Layout, only_in_graph: bool) -> Circuit:
     """The circuit of scored nodes or neurons. What has no score, or nan, MIB always keeps: it is no node here."""
-    if unknown := sorted(set(nodes) - {*layout.sources, "logits"}):
-        raise ValueError(f"{unknown[0]!r} is no node of {layout.card}")
-    wide = any("neurons" in entry for entry in nodes.values())
+    wide = any("neurons" in told for told in nodes.values())
     width = int(layout.card.d_model or 0) if wide else 1
     places: list[tuple[Site, int]] = []
     scores = [np.zeros(0)]
     for name, (site, unit) in zip(layout.sources, layout.of_source, strict=True):
-        entry = nodes.get(name, {})
-        held = np.array(entry.get("neurons", [False] * width) if wide else [entry.get("in_graph", False)], bool)
-        values = entry.get("neurons_scores", held * 0.0) if wide else [entry.get("score", np.nan)]
-        score = np.array(values, np.float64)
+        told = nodes.get(name, {})
+        flags = told.get("neurons", [False] * width) if wide else [told.get("in_graph", False)]
+        values = told.get("neurons_scores", [0.0] * width) if wide else [told.get("score", np.nan)]
+        held = np.array([typed(flag, f"{name}: neurons", bool) for flag in typed(flags, f"{name}: neurons", list)])
+        score = np.array([_number(one, name) for one in typed(values, f"{name}: neurons_scores", list)], np.float64)
         if len(score) != width or len(held) != width:
             raise ValueError(
                 f"{name!r} has {len(score)} scores for {len(held)} neurons where d_model is {layout.card.d_model}"
@@ -278,6 +317,11 @@ def _node_circuit(nodes: Mapping[str, Any], layout: Layout, only_in_graph: bool)
         places += [(site, unit * width + i) for i in kept.tolist()]
         scores.append(score[kept])
     return _circuit(places, np.concatenate(scores), layout, width)
+
+
+def _number(value: Any, name: str) -> float:
+    """A score; one that is not known is NaN, which a file of JSON cannot hold."""
+    return value if value != value else typed(value, f"{name}: score", float)
 
 
 def _circuit(places: list[tuple[Site, int]], score: np.ndarray, layout: Layout, width: int = 1) -> Circuit:

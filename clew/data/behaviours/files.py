@@ -8,6 +8,7 @@ rows of which it can make none in `dropped`.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from clew import finder
 from clew.data.behaviours.pairs import apart, grouped
-from clew.files import csv_rows, json_lines, lines, parse_json, read_text
+from clew.files import check_whole, csv_rows, json_lines, lines, parse_json, read_text, typed, whole
 
 Rows = list[dict[str, Any]]
 
@@ -62,7 +63,11 @@ def read(
 
 def _read(address: str, format: str | None, model: Any, seed: int, options: dict[str, Any]) -> Any:
     path = _fetch(address)
-    rows = _rows(path)
+    with whole(path, "file of a behaviour"):
+        return _made(path, _rows(path), format, model, seed, options)
+
+
+def _made(path: Path, rows: Rows, format: str | None, model: Any, seed: int, options: dict[str, Any]) -> Any:
     if format is None:
         known = finder.reading(FORMATS, rows)
         # Columns that the user names need no layout that we know.
@@ -105,6 +110,8 @@ def _rows(path: Path) -> Rows:
         raise ValueError(
             f"{path} must hold records with named columns; it holds {'none' if not rows else 'other values'}"
         )
+    for number, row in enumerate(rows, 1):
+        check_whole(row, rows[0], f"row {number} of {path}, unlike row 1,")
     return rows
 
 
@@ -129,6 +136,16 @@ def words(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"a cell holds {value!r:.80}; a text is due there")
     return str(value)
+
+
+def text(row: Mapping[str, Any], number: int, column: str) -> str:
+    """What the numbered row holds in a column. Raises: ValueError where that is no text."""
+    return typed(row[column], f"row {number}, {column!r}", str)
+
+
+def texts(rows: Rows, *columns: str) -> Iterator[tuple[str, ...]]:
+    """The texts of these columns, row by row."""
+    yield from (tuple(text(row, number, column) for column in columns) for number, row in enumerate(rows, 1))
 
 
 def skipped(behaviour: Any, count: int, why: str) -> Any:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from clew.data.facts.facts import Fact
+from clew.files import check_whole, entries, entry
 
 NEIGHBOURS = 4
 """How many neighbours a fact made from a relation has at most."""
+SAMPLE = ("subject", "object")
 
 
 def counterfactuals(templates: Sequence[str], answers: Mapping[str, str], *, seed: int = 0) -> list[Fact]:
@@ -41,3 +44,26 @@ def counterfactuals(templates: Sequence[str], answers: Mapping[str, str], *, see
 
 def _is_neighbour(subject: str, seed: int) -> bool:
     return hashlib.sha256(f"{seed} {subject}".encode()).digest()[0] % 3 == 0
+
+
+# The relation files of Hernandez et al. 2024 (arXiv:2308.09124), which behaviours and facts are made of.
+
+
+def templates_of(relation: Mapping[str, Any], origin: str, name: str = "prompt_templates") -> list[str]:
+    """Its prompts, each with one {} where the subject goes. Raises: ValueError for any other."""
+    found = entries(relation, name, str, origin=origin)
+    for i, template in enumerate(found):
+        if template.count("{}") != 1:
+            raise ValueError(f"{origin}: {name}[{i}] is {template!r}; it needs one {{}} where the subject goes")
+    return found
+
+
+def samples_of(relation: Mapping[str, Any], origin: str) -> list[tuple[str, str]]:
+    """Its subjects and their objects. Raises: ValueError for an entry that is no such pair of texts."""
+    listed = enumerate(entries(relation, "samples", dict, origin=origin))
+    places = [(held, f"{origin}: samples[{i}]") for i, held in listed]
+    for held, place in places:
+        check_whole(held, SAMPLE, place)
+    return [
+        (entry(held, "subject", str, origin=place), entry(held, "object", str, origin=place)) for held, place in places
+    ]

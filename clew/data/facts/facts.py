@@ -14,7 +14,7 @@ from clew.data.behaviours.pairs import Example
 from clew.data.facts.spans import token_of
 from clew.data.text.spaces import space_between
 from clew.evidence import Given, Prompt, in_half
-from clew.files import read_any_json, write_json
+from clew.files import read_any_json, whole, write_json
 from clew.models import Model
 from clew.models.likelihood import likelihoods
 from clew.models.tokens import text_of, tokenised
@@ -179,19 +179,14 @@ class Facts:
         if not path.is_file():
             raise ValueError(f"there is no file {path} of facts")
         value = read_any_json(path)
-        known = finder.reading(FORMATS, value)
-        if known is None:
-            found = sorted(cast("dict[str, Any]", value)) if isinstance(value, dict) else type(value).__name__
-            raise ValueError(
-                f"{path} holds no facts that can be read: expected {', '.join(finder.names(FORMATS))}; found {found!s:.80}"
-            )
-        try:
+        with whole(path, "file of facts"):
+            known = finder.reading(FORMATS, value)
+            if known is None:
+                found = sorted(cast("dict[str, Any]", value)) if isinstance(value, dict) else type(value).__name__
+                formats = ", ".join(finder.names(FORMATS))
+                raise ValueError(f"{path} holds no facts that can be read: expected {formats}; found {found!s:.80}")
             name, found, note = known[1].read(value, name=path.stem, seed=seed, template=template)
-        except ValueError as error:
-            raise ValueError(f"{path} cannot be read as facts: {error}") from error
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} starts like a file of facts but has no {error} where one is due") from error
-        return cls(name, tuple(found), note)
+            return cls(name, tuple(found), note)
 
 
 def answer_ids(tokenizer: Any, prompt: Given, answer: str) -> tuple[list[int], list[int]]:

@@ -18,7 +18,7 @@ from clew.data.facts.facts import answer_ids
 from clew.data.labels.classified import Classified
 from clew.data.words import MEN, NOUNS, WOMEN
 from clew.evidence import Prompt, in_half
-from clew.files import entry, json_lines, read_text, write_text
+from clew.files import entry, json_lines, read_text, whole, write_text
 from clew.models import Model
 from clew.models.likelihood import likelihoods
 from clew.near import near
@@ -215,9 +215,10 @@ class Secrets:
         found: list[Secret] = []
         if not path.is_file():
             raise ValueError(f"there is no file {path} of secrets")
-        for place, row in json_lines(read_text(path), str(path)):
-            found.append(Secret(*(entry(row, column, str, origin=place) for column in (prompt, secret))))
-        return cls(path.stem, tuple(found))
+        with whole(path, "file of secrets"):
+            for place, row in json_lines(read_text(path), str(path)):
+                found.append(Secret(*(entry(row, column, str, origin=place) for column in (prompt, secret))))
+            return cls(path.stem, tuple(found))
 
 
 Kind = Literal["email", "number"]

@@ -20,7 +20,7 @@ from clew.data.facts.facts import answer_ids
 from clew.data.labels.classified import Classified
 from clew.data.text.lists import TwoSides
 from clew.evidence import Given, Prompt, in_half, prompt_of
-from clew.files import json_lines, read_text, typed
+from clew.files import check_whole, entry, json_lines, read_text, typed, whole
 from clew.near import near
 
 
@@ -201,12 +201,30 @@ class Labelled:
         path = Path(path)
         if not path.is_file():
             raise ValueError(f"there is no file {path} of labelled texts")
-        rows = [typed(row, place, dict) for place, row in json_lines(read_text(path), str(path))]
-        columns = {column for row in rows for column in row}
-        for column in (text, *labels):
-            if column not in columns:
-                raise ValueError(f"{path} has no column {column!r}; {near(column, sorted(columns))}")
-        if bare := [at for at, row in enumerate(rows, 1) if not isinstance(row.get(text), str)]:
-            raise ValueError(f"row {bare[0]} of {path} has no text in the column {text!r}")
-        told = {label: tuple("" if row.get(label) is None else str(row[label]) for row in rows) for label in labels}
-        return cls(path.stem, tuple(row[text] for row in rows), told, position)
+        with whole(path, "file of labelled texts"):
+            rows = [(place, typed(row, place, dict)) for place, row in json_lines(read_text(path), str(path))]
+            columns = {column for _, row in rows for column in row}
+            for column in (text, *labels):
+                if column not in columns:
+                    raise ValueError(f"{path} has no column {column!r}; {near(column, sorted(columns))}")
+            texts = tuple(entry(row, text, str, origin=place) for place, row in rows)
+            for place, row in rows:  # a label may be left out, but then no other name stands there instead
+                check_whole(
+                    {**row, **dict.fromkeys(labels)}, {**dict.fromkeys(rows[0][1]), **dict.fromkeys(labels)}, place
+                )
+            told = {
+                label: tuple(_label(row.get(label), f"{place}: {label}") for place, row in rows) for label in labels
+            }
+            for label in labels:
+                if len(kinds := {type(row.get(label)).__name__ for _, row in rows} - {"NoneType"}) > 1:
+                    raise ValueError(
+                        f"the column {label!r} of {path} holds classes of several kinds: {', '.join(sorted(kinds))}"
+                    )
+            return cls(path.stem, texts, told, position)
+
+
+def _label(value: Any, place: str) -> str:
+    """A class as text, empty where none applies."""
+    if not isinstance(value, str | int | float | None):
+        raise ValueError(f"{place} is {value!r:.80}; a class is due there, or null")
+    return "" if value is None else str(value)

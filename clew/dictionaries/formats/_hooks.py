@@ -51,6 +51,9 @@ BESIDE = {
 }
 """Hooks that are not quite at the site we give for them: the difference."""
 
+NOWHERE = {"hook_resid_mid": "the stream between attention and MLP"}
+"""Hooks at which we have no site, and what they are."""
+
 SAELENS = {
     "resid": "blocks.{}.hook_resid_post",
     "attn": "blocks.{}.hook_attn_out",
@@ -64,7 +67,7 @@ SAELENS = {
 def site(name: str) -> Site | None:
     """The site that a hook name, module path or folder name means; None when it is in no dialect we know."""
     for pattern, part in DIALECTS.items():
-        found = re.fullmatch(pattern, name)
+        found = re.fullmatch(pattern, name, re.ASCII)
         if found:
             layer = int(found[1]) if found.groups() else None
             if part == BEFORE:
@@ -103,12 +106,18 @@ def ends(at: Ends | None, *names: str | None, spans: bool = False) -> Ends:
             raise ValueError(f"it is {wanted}, but at is {' -> '.join(map(str, at))!r}; pass at={example!r}")
         return at
     given = [name for name in names if name]
+    if where := next((f"{name!r}, {NOWHERE[end]}" for name in given if (end := name.split(".")[-1]) in NOWHERE), None):
+        raise ValueError(
+            f"it was trained at {where}, where clew has no site: no dictionary of ours reads or writes there"
+        )
     found = [site(name) for name in given]
     if not found or None in found or (spans and len(found) < 2):
         why = f"its hook {' -> '.join(map(repr, given))} is in no dialect we know" if given else "it names no hook"
         raise ValueError(f"the file does not say at which site it was trained ({why}); pass at={example!r}")
     reads, writes = found[0], found[-1]
     assert reads is not None and writes is not None
+    if spans != (reads != writes):
+        raise ValueError(f"it is {'a' if spans else 'no'} transcoder, but its hooks are {reads} -> {writes}")
     return reads, writes
 
 

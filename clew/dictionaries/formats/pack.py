@@ -16,9 +16,8 @@ from torch import Tensor
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats import clew
 from clew.dictionaries.formats._hooks import Ends
-from clew.dictionaries.formats._tensors import need
 from clew.dictionaries.itda import ITDA
-from clew.tensors import check_finite, read_tensors, write_tensors
+from clew.tensors import check_finite, check_held, read_tensors, write_tensors
 
 VERSION, ENDING = "1", clew.PACK
 BY_COLUMN = ("W_enc",)
@@ -49,9 +48,8 @@ def write(dictionary: Dictionary, path: Path) -> None:
             tensors[name], tensors[f"{name}.scale"] = quantised(rows.float())
         else:
             tensors[name] = tensor.float() if tensor.is_floating_point() else tensor
-    header = {"clew pack": VERSION} | clew.header(dictionary)
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_tensors(path, tensors, header)
+    write_tensors(path, tensors, {"clew pack": VERSION} | clew.header(dictionary))
 
 
 def quantised(rows: Float[Tensor, "row col"]) -> tuple[Int8[Tensor, "row col"], BFloat16[Tensor, " row"]]:
@@ -66,17 +64,27 @@ def _read(file: Path, at: Ends | None) -> Dictionary:
     if header.get("clew pack") != VERSION:
         found = header.get("clew pack")
         raise ValueError(f"the header of {file.name} should say 'clew pack': '{VERSION}' and says {found!r}")
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in held.items():
-        if tensor.dtype == torch.int8:
-            (scale,) = need(held, f"{name}.scale", file=file.name)
-            rows = tensor.float() * scale.float()[:, None]
-            tensors[name] = rows.T.contiguous() if name in BY_COLUMN else rows
-        elif not name.endswith(".scale"):
-            tensors[name] = tensor
+    matrices = [name for name, tensor in held.items() if tensor.ndim == 2]
+    vectors = [name for name in held if name not in matrices and not name.endswith(".scale")]
+    check_held(held, [*vectors, *matrices, *(f"{name}.scale" for name in matrices)], file.name)
+    tensors = {name: held[name] for name in vectors}
+    for name in matrices:
+        rows = _rows(held[name], held[f"{name}.scale"], f"{name} in {file.name}")
+        tensors[name] = rows.T.contiguous() if name in BY_COLUMN else rows
     if header.get("kind") == ITDA.kind and "atoms" in tensors:  # matching pursuit needs rows of length one again
         tensors["atoms"] = torch.nn.functional.normalize(tensors["atoms"], dim=1)
-    return clew.built(tensors, header, file.name, at)
+    return clew.built(file, tensors, header, at)
+
+
+def _rows(whole: Tensor, scale: Tensor, place: str) -> Tensor:
+    """A matrix in float32. Raises: ValueError for what `quantised` does not give."""
+    check_finite({"scale": scale}, place)
+    if (whole.dtype, scale.dtype, scale.shape) != (torch.int8, torch.bfloat16, whole.shape[:1]):
+        given = f"{whole.dtype} {list(whole.shape)} and {scale.dtype} {list(scale.shape)}"
+        raise ValueError(f"{place} and its scale are {given}; int8 [row, column] and bfloat16 [row] are due there")
+    if bool((scale < 0).any()) or bool((whole == -128).any()):
+        raise ValueError(f"{place} holds numbers outside -127 to 127, or scales below 0")
+    return whole.float() * scale.float()[:, None]
 
 
 def _files(path: Path) -> list[Path]:

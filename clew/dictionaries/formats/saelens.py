@@ -9,6 +9,9 @@ The code that we return is the one SAELens returns: scales of activations and of
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +22,13 @@ from clew.dictionaries.abstopk import AbsTopK
 from clew.dictionaries.batchtopk import BatchTopK
 from clew.dictionaries.dictionary import Dictionary, Learned
 from clew.dictionaries.formats._hooks import Ends, ends, saelens_name
-from clew.dictionaries.formats._tensors import bias, checked, need, read_config, refuse
+from clew.dictionaries.formats._tensors import bias, check_sizes, made, need, pick, read_config, refuse
 from clew.dictionaries.gated import Gated
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.dictionaries.topk import FixedK, TopK
-from clew.files import write_text
-from clew.tensors import read_tensors, write_tensors
+from clew.files import check_spelling, entry, entry_or, jsonable, write_folder, writer_of
+from clew.tensors import read_tensors, writer_of_tensors
 
 WEIGHTS, CONFIG, SCALER = "sae_weights.safetensors", "cfg.json", "activation_scaler.json"
 TYPES: dict[str, type[Learned]] = {
@@ -52,7 +55,26 @@ TENSORS: dict[type[Learned], list[str]] = {
 """What each type holds beside W_enc, W_dec and b_dec."""
 
 OLD_KEYS = {"hook_point": "hook_name", "hook_point_head_index": "hook_head_index", "activation_fn_str": "activation_fn"}
-OLD_TENSORS = {"topk_threshold": "threshold", "scaling_factor": "finetuning_scaling_factor"}
+FACTORS = ("finetuning_scaling_factor", "scaling_factor")
+"""Of old files: what a code is multiplied by before it is decoded."""
+SETTINGS = (
+    "architecture",
+    "apply_b_dec_to_input",
+    "normalize_activations",
+    "rescale_acts_by_decoder_norm",
+    "k",
+    "d_in",
+    "d_sae",
+    "d_out",
+    "hook_name",
+    "hook_name_out",
+    "hook_head_index",
+    "activation_fn",
+    "activation_fn_kwargs",
+    "finetuning_scaling_factor",
+    *OLD_KEYS,
+)
+"""What is asked of a config, in any version."""
 WRITTEN_FOR = "6.54.12"
 """The version of SAELens whose reader the written folders were checked with."""
 
@@ -70,25 +92,47 @@ def read(path: Path, at: Ends | None) -> list[Dictionary]:
     """
     if not (path / CONFIG).is_file():
         raise ValueError(f"there is {WEIGHTS} but no {CONFIG} beside it; fetch both")
-    published = read_config(path / CONFIG)
+    published = read_config(path / CONFIG, ("metadata", *SETTINGS))
     config = _flat(published)
-    architecture = config["architecture"]
+    said = partial(entry_or, config, origin=CONFIG)
+    architecture = said("architecture", str, "standard")
     if architecture not in TYPES:
         raise refuse("architecture", architecture, list(TYPES))
     if config.get("hook_head_index") is not None:
         raise ValueError(f"it was trained on attention head {config['hook_head_index']} alone; we read whole sites")
     cls, spans = TYPES[architecture], "transcoder" in architecture
-    tensors = _tensors(path / WEIGHTS, TENSORS[cls], skip="skip" in architecture)
-    scale, rescaled = _scale(path, config), bool(config.get("rescale_acts_by_decoder_norm"))
+    factor = said(FACTORS[0], bool, None)
+    tensors = _tensors(path / WEIGHTS, TENSORS[cls], skip="skip" in architecture, factor=bool(factor))
+    _check_settings(published, config, cls)
+    scale, rescaled = _scale(path, config), said("rescale_acts_by_decoder_norm", bool, False)
     if scale != 1 and spans:
         raise ValueError(f"it is a transcoder of activations scaled by {scale}; the scale of its output is not known")
-    settings = {"k": int(need(config, "k", file=CONFIG)[0])} if cls in (TopK, AbsTopK) else {}
-    reads, writes = ends(at, config.get("hook_name"), config.get("hook_name_out"), spans=spans)
-    centred = not spans and bool(config.get("apply_b_dec_to_input", True))
+    settings = {"k": entry(config, "k", int, origin=CONFIG)} if cls in (TopK, AbsTopK) else {}
+    hooks = [said(name, str, None) for name in ("hook_name", "hook_name_out")[: 1 + spans]]
+    reads, writes = ends(at, *hooks, spans=spans)
+    centred = not spans and said("apply_b_dec_to_input", bool, True)
     meta = {"format": "saelens", "config": published}
-    dictionary = cls(reads, writes, centred=centred, **tensors, **settings, **meta)
+    dictionary = made(WEIGHTS, cls, reads, writes, centred=centred, **tensors, **settings, **meta)
+    check_sizes(dictionary, config, CONFIG, d_in="d_in", n_units="d_sae", d_out="d_out")
     _fold(dictionary, scale, rescaled)
     return [dictionary]
+
+
+def _check_settings(published: Mapping[str, Any], config: Mapping[str, Any], cls: type[Learned]) -> None:
+    """Raises: ValueError where a config lacks what its version always writes: a default would be a guess."""
+    if "metadata" not in published:
+        return
+    entry(published, "apply_b_dec_to_input", bool, origin=CONFIG)
+    always = ["architecture", "normalize_activations"]
+    if _version(config) >= _version({"sae_lens_version": WRITTEN_FOR}) and issubclass(cls, FixedK):
+        always.append("rescale_acts_by_decoder_norm")
+    need(published, *always, file=CONFIG)
+
+
+def _version(config: Mapping[str, Any]) -> tuple[int, ...]:
+    """The version of SAELens that wrote a config; none where it does not say."""
+    found = re.match(r"(\d+)\.(\d+)", entry_or(config, "sae_lens_version", str, "", origin=CONFIG), re.ASCII)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def write(dictionary: Dictionary, path: Path) -> None:
@@ -122,9 +166,8 @@ def write(dictionary: Dictionary, path: Path) -> None:
     if isinstance(dictionary, FixedK):
         config |= {"k": dictionary.k, "rescale_acts_by_decoder_norm": False}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # The config comes last: until it stands there, the folder is not taken for a whole one.
-    write_tensors(path / WEIGHTS, tensors)
-    write_text(path / CONFIG, json.dumps(config, indent=2))
+    text = json.dumps(jsonable(config), indent=2)
+    write_folder(path, {WEIGHTS: writer_of_tensors(tensors), CONFIG: writer_of(text)})
 
 
 def _architecture(dictionary: Learned) -> str:
@@ -162,47 +205,60 @@ def _metadata(dictionary: Learned) -> dict[str, Any]:
 
 def _flat(published: dict[str, Any]) -> dict[str, Any]:
     """One level of keys under their present names, from a config of any version."""
-    flat = {OLD_KEYS.get(key, key): value for key, value in published.items() if key != "metadata"}
-    flat |= published.get("metadata") or {}
-    flat.setdefault("architecture", "standard")
-    activation, options = flat.get("activation_fn") or "relu", flat.get("activation_fn_kwargs") or {}
+    metadata = entry_or(published, "metadata", dict, {}, origin=CONFIG)
+    check_spelling(metadata, SETTINGS, f"metadata in {CONFIG}")
+    flat = {OLD_KEYS.get(key, key): value for key, value in published.items() if key != "metadata"} | metadata
+    activation = entry_or(flat, "activation_fn", str, None, origin=CONFIG) or "relu"
+    options = entry_or(flat, "activation_fn_kwargs", dict, None, origin=CONFIG) or {}
+    if options and activation != "topk":
+        raise ValueError(f"{CONFIG} has activation_fn_kwargs {options!r:.60}, and its activation is {activation}")
     if activation == "topk":
-        flat |= {"architecture": "topk"} | options
-    elif flat["architecture"] == "standard" and activation != "relu":
+        flat |= {"architecture": "topk"} | {name: value for name, value in options.items() if name == "k"}
+    elif flat.get("architecture", "standard") == "standard" and activation != "relu":
         raise refuse("activation function", activation, ["relu", "topk"])
     return flat
 
 
-def _tensors(file: Path, wanted: list[str], *, skip: bool) -> dict[str, Tensor]:
-    held = {OLD_TENSORS.get(name, name): tensor for name, tensor in read_tensors(file)[0].items()}
-    held = checked(held, file.name)
-    if "log_threshold" in held:
-        held["threshold"] = held["log_threshold"].exp()
-    names = ["W_enc", "W_dec", "b_dec", *wanted, *(["W_skip"] if skip else [])]
-    tensors = dict(zip(names, need(held, *names, file=file.name), strict=True))
-    if skip:
-        tensors["W_skip"] = tensors["W_skip"].T.contiguous()
-    if "finetuning_scaling_factor" in held:  # multiplies the code before it is decoded
-        factor, units = held["finetuning_scaling_factor"], len(tensors["W_dec"])
-        if tuple(factor.shape) != (units,):
-            raise ValueError(f"scaling_factor in {file.name} has shape {tuple(factor.shape)}; it must be ({units},)")
-        tensors["W_dec"] = factor[:, None] * tensors["W_dec"]
+def _tensors(file: Path, wanted: list[str], *, skip: bool, factor: bool) -> dict[str, Tensor]:
+    """The weights under our names; the logarithm of a threshold and the factor of old files are worked in."""
+    held = read_tensors(file)[0]
+    names = {name: name for name in ("W_enc", "W_dec", "b_dec", *wanted, *(["W_skip"] if skip else []))}
+    if "threshold" in names and "threshold" not in held:
+        names["threshold"] = next((n for n in ("topk_threshold", "log_threshold") if n in held), "threshold")
+    if factor or any(name in held for name in FACTORS):
+        names["factor"] = next((name for name in FACTORS if name in held), FACTORS[0])
+    tensors = pick(held, names, file.name, turned="W_skip")
+    if names.get("threshold") == "log_threshold":
+        tensors["threshold"] = tensors["threshold"].exp()
+    if "factor" in tensors:
+        times, units = tensors.pop("factor"), len(tensors["W_dec"])
+        if tuple(times.shape) != (units,):
+            raise ValueError(f"scaling_factor in {file.name} has shape {tuple(times.shape)}; it must be ({units},)")
+        tensors["W_dec"] = times[:, None] * tensors["W_dec"]
     return tensors
 
 
 def _scale(path: Path, config: dict[str, Any]) -> float:
     """The number by which activations were multiplied before they were encoded."""
-    normalise = config.get("normalize_activations") or "none"
-    if normalise == "none":
+    normalise = config.get("normalize_activations")
+    if normalise in (None, False, "none"):
         return 1.0
-    scaler = read_config(path / SCALER) if (path / SCALER).is_file() else {}
-    known = scaler.get("scaling_factor") and not scaler.get("has_whitening")
-    if normalise in ("expected_average_only_in", True) and known:
-        return float(scaler["scaling_factor"])
-    raise ValueError(
-        f"its activations were normalised by {normalise!r}, and no {SCALER} says by which number, so its codes cannot "
-        "be computed; save it again with SAELens after folding the norm (fold_activation_norm_scaling_factor)"
-    )
+    if normalise in ("layer_norm", "constant_norm_rescale"):
+        raise ValueError(
+            f"its activations were normalised by {normalise!r}, each by its own size, which is not linear in the stream, so "
+            "a dictionary of ours cannot hold it"
+        )
+    if normalise not in (True, "expected_average_only_in"):
+        raise refuse("normalize_activations", normalise, ["none", "expected_average_only_in"])
+    if not (path / SCALER).is_file():
+        raise ValueError(
+            f"its activations were normalised by {normalise!r}, and no {SCALER} says by which number, so its codes cannot "
+            "be computed; save it again with SAELens after folding the norm (fold_activation_norm_scaling_factor)"
+        )
+    scaler = read_config(path / SCALER, ("scaling_factor", "has_whitening"))
+    if entry_or(scaler, "has_whitening", bool, False, origin=SCALER):
+        raise ValueError(f"{SCALER} says that its activations were whitened, by a matrix that is not in the folder")
+    return float(entry(scaler, "scaling_factor", float, origin=SCALER, at_least=1e-30))
 
 
 def _fold(dictionary: Learned, scale: float, rescaled: bool) -> None:

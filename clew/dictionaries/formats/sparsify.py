@@ -7,17 +7,21 @@ unless it is a transcoder. https://github.com/EleutherAI/sparsify
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
+from clew.dictionaries.abstopk import AbsTopK
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats._hooks import Ends, before, ends, folder_name, site
-from clew.dictionaries.formats._tensors import bias, checked, need, read_config, refuse
+from clew.dictionaries.formats._tensors import bias, check_sizes, made, need, pick, read_config, refuse
 from clew.dictionaries.topk import TopK
-from clew.files import write_text
+from clew.files import entry, entry_or, write_folder, writer_of
 from clew.sites import Site
-from clew.tensors import read_tensors, write_tensors
+from clew.tensors import read_tensors, writer_of_tensors
 
 WEIGHTS, CONFIG = "sae.safetensors", "cfg.json"
+NAMES = {"W_enc": "encoder.weight", "b_enc": "encoder.bias", "W_dec": "W_dec", "b_dec": "b_dec"}
+SETTINGS = ("activation", "k", "transcode", "skip_connection", "signed", "d_in", "num_latents")
 MODULES = {"embed": "embed", "resid": "layers.{}", "attn": "layers.{}.self_attn", "mlp": "layers.{}.mlp"}
 """The module whose output each part is; the model's own path to it may be longer."""
 
@@ -28,37 +32,31 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, at: Ends | None) -> list[Dictionary]:
-    """The dictionary of one module.
+    """The dictionary of one module; a `signed` one, of early versions, keeps the largest of either sign: AbsTopK.
 
     A transcoder of `layers.3.mlp` reads mlp_in.3; one of `layers.3` reads what enters block 3.
     Raises: ValueError for group-max activations.
     """
     if not (path / CONFIG).is_file():
         raise ValueError(f"there is {WEIGHTS} but no {CONFIG} beside it; fetch both")
-    config = read_config(path / CONFIG)
-    if config.get("activation", "topk") != "topk":
+    config = read_config(path / CONFIG, SETTINGS)
+    said = partial(entry_or, config, origin=CONFIG)
+    if said("activation", str, "topk") != "topk":
         raise refuse("activation", config["activation"], ["topk"])
-    tensors = checked(read_tensors(path / WEIGHTS)[0], WEIGHTS)
-    W_enc, b_enc, W_dec, b_dec = need(tensors, "encoder.weight", "encoder.bias", "W_dec", "b_dec", file=WEIGHTS)
-    k, transcode = int(need(config, "k", file=CONFIG)[0]), bool(config.get("transcode"))
-    skip = need(tensors, "W_skip", file=WEIGHTS)[0].T.contiguous() if config.get("skip_connection") else None
+    if "activation" in config:  # by a version that always says
+        need(config, "transcode", file=CONFIG)
+    transcode, skip = said("transcode", bool, False), said("skip_connection", bool, False)
+    names = NAMES | ({"W_skip": "W_skip"} if skip else {})
+    tensors = pick(read_tensors(path / WEIGHTS)[0], names, WEIGHTS, turned="W_enc W_skip")
     name = folder_name(path)
     reads, writes = _ends(site(name), transcode) if at is None and name else ends(at, spans=transcode)
-    return [
-        TopK(
-            reads,
-            writes,
-            k=k,
-            W_enc=W_enc.T.contiguous(),
-            b_enc=b_enc,
-            W_dec=W_dec,
-            b_dec=b_dec,
-            W_skip=skip,
-            centred=not transcode,
-            format="sparsify",
-            config=config,
-        )
-    ]
+    cls, k = AbsTopK if said("signed", bool, False) else TopK, entry(config, "k", int, origin=CONFIG)
+    more = {"centred": not transcode, "format": "sparsify", "config": config}
+    found = made(WEIGHTS, cls, reads, writes, k=k, **tensors, **more)
+    check_sizes(found, config, CONFIG, d_in="d_in")
+    if said("num_latents", int, 0, at_least=0):  # 0 means that the factor says
+        check_sizes(found, config, CONFIG, n_units="num_latents")
+    return [found]
 
 
 def write(dictionary: Dictionary, path: Path) -> None:
@@ -100,8 +98,7 @@ def write(dictionary: Dictionary, path: Path) -> None:
     if dictionary.W_skip is not None:
         tensors["W_skip"] = dictionary.W_skip.T
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_tensors(path / WEIGHTS, tensors)
-    write_text(path / CONFIG, json.dumps(config, indent=2))
+    write_folder(path, {WEIGHTS: writer_of_tensors(tensors), CONFIG: writer_of(json.dumps(config, indent=2))})
 
 
 def _ends(module: Site | None, transcode: bool) -> Ends:

@@ -6,22 +6,23 @@ else a lone file holds is tried as a class of dictionary_learning. The site is i
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from clew.archives import read_torch
 from clew.dictionaries.batchtopk import BatchTopK
 from clew.dictionaries.dictionary import Dictionary, Learned
 from clew.dictionaries.formats import dictionary_learning
 from clew.dictionaries.formats._hooks import Ends, ends, folder_name
-from clew.dictionaries.formats._tensors import need, pick, read_torch, refuse
+from clew.dictionaries.formats._tensors import made, pick, refuse, whole_number
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.dictionaries.topk import TopK
+from clew.files import check_spelling, entry, entry_or, parse_json, typed
 
-QWEN = r"layer(\d+)\.sae\.pt"
-NAMED = rf"{QWEN}|.*-SAE-l(\d+)\.pth?|sae\.pt"
+QWEN = r"layer([0-9]+)\.sae\.pt"
+NAMED = rf"{QWEN}|.*-SAE-l([0-9]+)\.pth?|sae\.pt"
 """Names under which such files are published; the number is a block, whose output is meant."""
 
 
@@ -49,6 +50,8 @@ LAYOUTS = {
     "openai": Layout(ReLU, True, OPENAI, also=STATISTICS),
     "openai_topk": Layout(TopK, True, OPENAI | {"k": "k"}, also=STATISTICS),
 }
+SAEV: dict[str, type[Learned]] = {"Relu": ReLU, "TopK": TopK, "BatchTopK": BatchTopK}
+"""What saev calls its activations; with a threshold per unit the last one is JumpReLU."""
 
 
 def matches(path: Path) -> bool:
@@ -76,22 +79,39 @@ def _read(file: Path, at: Ends | None) -> list[Dictionary]:
         if opened.peek(1)[:1] == b"{":
             return [_saev(file, opened.readline(), at)]
     state = read_torch(file)
-    state = state if isinstance(state, dict) else {}
-    if state.pop("activation", "ReLU") == "TopK":
+    state = dict(state) if isinstance(state, dict) else {}
+    activation = _activation(state, file.name)
+    name = next((n for n, layout in LAYOUTS.items() if set(layout.names.values()) == set(state) - layout.also), None)
+    if name is None or (name == "qwen_scope" and not re.fullmatch(QWEN, file.name, re.ASCII)):
+        return dictionary_learning.read(file, at)
+    if name == "openai" and activation is None:
+        raise ValueError(
+            f"{file.name} does not say its activation, as OpenAI's ReLU files do, and holds no 'k' of a top-k one"
+        )
+    layout = LAYOUTS[name]
+    weights: dict[str, Any] = {ours: theirs for ours, theirs in layout.names.items() if ours != "k"}
+    weights = dict(pick(state, weights, file.name, turned=layout.turned, also=(*layout.also, "k")))
+    if layout.type is TopK:
+        weights["k"] = whole_number(state["k"], f"k in {file.name}") if "k" in state else _k(file)
+    reads, writes = ends(at, _hook(file))
+    return [made(file.name, layout.type, reads, writes, centred=layout.centred, **weights, format=name)]
+
+
+def _activation(state: dict[str, Any], file: str) -> str | None:
+    """What OpenAI's files say of it, taken out of the state; None for others. Raises: ValueError for anything but ReLU."""
+    said, more = state.pop("activation", None), state.pop("activation_state_dict", {})
+    if said == "TopK":
         raise ValueError(
             "OpenAI's top-k autoencoders shift and scale every activation to mean 0 and deviation 1 before encoding, "
             "which is not linear in the stream, so a dictionary of ours cannot hold them; their ReLU ones can be read"
         )
-    state.pop("activation_state_dict", None)
-    name = next((n for n, layout in LAYOUTS.items() if set(layout.names.values()) == set(state) - layout.also), None)
-    if name is None or (name == "qwen_scope" and not re.fullmatch(QWEN, file.name)):
-        return dictionary_learning.read(file, at)
-    layout = LAYOUTS[name]
-    weights: dict[str, Any] = dict(pick(state, layout.names, file.name, turned=layout.turned))
-    if layout.type is TopK:
-        weights["k"] = int(weights["k"]) if "k" in weights else _k(file)
-    reads, writes = ends(at, _hook(file))
-    return [layout.type(reads, writes, centred=layout.centred, **weights, format=name)]
+    if said not in (None, "ReLU"):
+        raise refuse(f"activation in {file}", said, ["ReLU"])
+    if more not in ({}, None):
+        raise ValueError(
+            f"{file} holds settings of an activation, {more!r:.60}, which {said or 'no activation'} does not have"
+        )
+    return said
 
 
 def _hook(file: Path) -> str | None:
@@ -112,19 +132,26 @@ def _k(file: Path) -> int:
 
 def _saev(file: Path, first: bytes, at: Ends | None) -> Dictionary:
     """saev: W_enc [d, unit], nothing taken off the input; the header says the activation. Negative top-k values are cut."""
-    config = json.loads(first)
+    place = f"the first line of {file.name}"
+    config = typed(parse_json(first.decode(), place), place, dict)
+    cfg = entry(config, "cfg", dict, origin=place)
+    check_spelling(cfg, ("activation",), f"cfg in {place}")
     state = read_torch(file, skip=len(first))
-    cfg = need(config, "cfg", file=f"the first line of {file.name}")[0]
-    activation = cfg.get("activation") or {}
-    name, k = activation.get("cls", config.get("cls", "Relu")), (activation.get("params") or cfg).get("top_k")
+    state = dict(state) if isinstance(state, dict) else {}
+    activation = entry_or(cfg, "activation", dict, None, origin=f"{place}: cfg")
+    name = entry(config if activation is None else activation, "cls", str, origin=place)
+    if name not in SAEV:
+        raise refuse("the activation", name, list(SAEV))
+    threshold = state.pop("activation.threshold", None)
     weights: dict[str, Any] = dict(pick(state, PLAIN, file.name))
-    cls: type[Learned] = ReLU
-    if "activation.threshold" in state:
-        threshold = pick(state, {"threshold": "activation.threshold"}, file.name)["threshold"].to(weights["b_enc"])
-        cls, weights["threshold"] = BatchTopK if threshold.numel() == 1 else JumpReLU, threshold
-    elif name == "TopK" and k:
-        cls, weights["k"] = TopK, int(k)
-    elif name != "Relu":
+    cls: type[Learned] = SAEV[name]
+    if (cls is BatchTopK) != (threshold is not None):
         raise refuse("the activation", name, ["Relu", "TopK", "BatchTopK with a threshold"])
+    if threshold is not None:
+        weights |= pick({"threshold": threshold}, {"threshold": "threshold"}, file.name)
+        cls = BatchTopK if weights["threshold"].numel() == 1 else JumpReLU
+    if cls is TopK:
+        params = entry_or(activation or {}, "params", dict, cfg, origin=place)
+        weights["k"] = entry(params, "top_k", int, origin=f"{place}: params", at_least=1)
     reads, writes = ends(at, _hook(file))
-    return cls(reads, writes, centred=False, **weights, format="saev", config=config)
+    return made(file.name, cls, reads, writes, centred=False, **weights, format="saev", config=config)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from clew.changes import Add, Edit
+from clew.files import check_whole, entry, jsonable, parse_json, typed
 from clew.models import Model
 from clew.sites import EVERY, Site
 from clew.stack import Stack
@@ -46,6 +50,25 @@ def _reason(edit: Edit, parts: Sequence[str]) -> str:
     if edit.keep_norm:
         return "it cannot say that the norm is kept; whoever applies it chooses that"
     return "" if edit.vector.ndim == 1 else f"its vectors are [d_model], and this one is {list(edit.vector.shape)}"
+
+
+def kept_of(stack: Stack) -> str:
+    """What such a file has no field for, as text in one of ours."""
+    kept = {"name": stack.name, "about": dict(stack.about), "provenance": dict(stack.provenance)}
+    return json.dumps(jsonable({**kept, "sites": sorted({str(edit.at) for edit in stack})}), allow_nan=False)
+
+
+def stack_of(edits: tuple[Edit, ...], kept: Any, path: Path, about: Mapping[str, Any]) -> Stack:
+    """A stack with what `kept_of` kept, or what is known `about` a file of others. Raises: ValueError for another text."""
+    if kept is None:
+        return Stack(edits, path.stem, about)
+    place = f"{path}: what clew said in it"
+    said = parse_json(typed(kept, place, str), place)
+    check_whole(said, ("name", "about", "provenance", "sites"), place)
+    if (held := sorted(str(edit.at) for edit in edits)) != said["sites"]:
+        raise ValueError(f"{path} holds vectors of {', '.join(held)}, and was written with {said['sites']}")
+    held, made = (entry(said, name, dict, origin=place) for name in ("about", "provenance"))
+    return Stack(edits, entry(said, "name", str, origin=place) or path.stem, held or about, made)
 
 
 def check_fit(model: Model, vectors: dict[Site, Tensor]) -> None:

@@ -15,22 +15,25 @@ same logits, bit for bit, and what it writes is read back with the bits it had.
 
 from __future__ import annotations
 
-import json
-import struct
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from clew.changes import Add
-from clew.edits.formats._vectors import check_fit, norms, vectors_of
+from clew.edits.formats._gguf import read_gguf
+from clew.edits.formats._vectors import check_fit, kept_of, norms, stack_of, vectors_of
 from clew.files import write_whole
 from clew.models import Model
 from clew.sites import Site
 from clew.stack import Stack
+from clew.tensors import check_floats
 
 ARCHITECTURE = "controlvector"
+KEPT = f"{ARCHITECTURE}.clew"
 KIND = "a GGUF control vector"
 
 
@@ -46,24 +49,24 @@ def matches(path: Path) -> bool:
 def read(path: Path, model: Model | None = None) -> Stack:
     """An Add at `resid.N` for each `direction.N`, with scale 1.
 
-    Raises: ImportError naming the extra; ValueError for a damaged file, a tensor that is no direction, or one that does not
-    fit the model.
+    Raises: ValueError for a damaged file, a tensor that is no direction, or one that does not fit the model.
     """
-    gguf = _gguf()
-    try:
-        reader = gguf.GGUFReader(path)
-    except (ValueError, IndexError, KeyError, struct.error) as error:
-        raise ValueError(f"{path} is a GGUF file cut short or damaged ({error})") from error
-    found = {_site(path, t): torch.from_numpy(np.array(t.data, dtype=np.float32).reshape(-1)) for t in reader.tensors}
-    if not found:
-        raise ValueError(f"{path} is {KIND} without a direction")
+    said, tensors = read_gguf(path)
+    found = {_site(path, name): _vector(path, name, held) for name, held in tensors.items()}
+    if not found or len(found) < len(tensors):
+        raise ValueError(f"{path} is {KIND} {'with two directions of one layer' if found else 'without a direction'}")
+    count = said.get(f"{ARCHITECTURE}.layer_count", len(found))
+    if type(count) is not int or count != len(found):
+        raise ValueError(
+            f"{path} is cut short or damaged: it should hold {count!r:.40} directions and holds {len(found)}"
+        )
     found = dict(sorted(found.items(), key=lambda item: item[0].order))
     if model is not None:
         check_fit(model, found)
-    ours = json.loads(_text(reader, f"{ARCHITECTURE}.clew") or "{}")
-    about = {"made_for": _text(reader, f"{ARCHITECTURE}.model_hint"), "norm": norms(found)}
     edits = tuple(Add(site, vector=vector) for site, vector in found.items())
-    return Stack(edits, ours.get("name") or path.stem, ours.get("about") or about, ours.get("provenance") or {})
+    hint = said.get(f"{ARCHITECTURE}.model_hint", "")
+    about = {"made_for": hint, "norm": norms(found)}
+    return stack_of(edits, said.get(KEPT), path, about)
 
 
 def write(stack: Stack, path: Path, model: Model) -> None:
@@ -76,13 +79,13 @@ def write(stack: Stack, path: Path, model: Model) -> None:
     if Site("resid", 0) in found:
         raise ValueError(f"{KIND} cannot hold resid.0: llama.cpp steers block 1 and above. Leave that layer out")
     gguf = _gguf()
-    kept = json.dumps({"name": stack.name, "about": dict(stack.about), "provenance": dict(stack.provenance)})
+    kept = kept_of(stack)
 
     def save(file: Path) -> None:
         writer = gguf.GGUFWriter(file, ARCHITECTURE)
         writer.add_string(f"{ARCHITECTURE}.model_hint", model.body.module.config.model_type)
         writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(found))
-        writer.add_string(f"{ARCHITECTURE}.clew", kept)
+        writer.add_string(KEPT, kept)
         for site, vector in found.items():
             writer.add_tensor(f"direction.{site.layer}", vector.float().numpy())
         writer.write_header_to_file()
@@ -93,18 +96,19 @@ def write(stack: Stack, path: Path, model: Model) -> None:
     write_whole(path, save)
 
 
-def _site(path: Path, tensor: Any) -> Site:
-    word, _, layer = tensor.name.partition(".")
-    if word != "direction" or not layer.isdigit():
-        raise ValueError(f"{path} holds a tensor {tensor.name!r}; {KIND} holds only direction.N")
-    if tensor.data.dtype not in (np.float32, np.float16):
-        raise ValueError(f"{tensor.name} of {path} is {tensor.tensor_type.name}; {KIND} holds F32")
-    return Site("resid", int(layer))
+def _site(path: Path, name: str) -> Site:
+    found = re.fullmatch(r"direction\.([0-9]+)", name)
+    if found is None:
+        raise ValueError(f"{path} holds a tensor {name!r}; {KIND} holds only direction.N")
+    return Site("resid", int(found[1]))
 
 
-def _text(reader: Any, key: str) -> str:
-    field = reader.get_field(key)
-    return bytes(field.parts[field.data[0]]).decode("utf-8") if field is not None else ""
+def _vector(path: Path, name: str, held: np.ndarray) -> Tensor:
+    if held.ndim != 1 or held.dtype not in (np.float32, np.float16):
+        raise ValueError(f"{name} of {path} is {held.dtype} {list(held.shape)}; {KIND} holds vectors of F32")
+    vector = torch.from_numpy(held.astype(np.float32))
+    check_floats({name: vector}, str(path))
+    return vector
 
 
 def _gguf() -> Any:

@@ -18,40 +18,32 @@ A file of whole Python objects, `torch.save(vector)`, would run code when read a
 
 from __future__ import annotations
 
-import json
-import zipfile
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from clew.archives import mentions, read_torch
 from clew.changes import Add
-from clew.edits.formats._vectors import check_fit, norms, vectors_of
-from clew.files import write_whole
+from clew.edits.formats._vectors import check_fit, kept_of, norms, stack_of, vectors_of
+from clew.files import check_names, entry, write_whole
 from clew.models import Model
 from clew.near import near
 from clew.sites import Site
 from clew.stack import Stack
+from clew.tensors import check_floats
 
 PARTS = {"decoder_block": "resid", "self_attn": "attn", "mlp": "mlp_out"}
 """What a layer type is called here."""
 
 KIND = "a file of the steering-vectors package"
+FIELDS = ("layer_activations", "layer_type", "clew")
 
 
 def matches(path: Path) -> bool:
     """A torch or pickle file that mentions the field; nothing is unpickled."""
-    if not path.is_file():
-        return False
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            heads = [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
-    else:
-        with path.open("rb") as file:
-            heads = [file.read(1 << 16)]
-    return any(b"layer_activations" in head for head in heads)
+    return path.is_file() and mentions(path, b"layer_activations")
 
 
 def read(path: Path, model: Model | None = None) -> Stack:
@@ -61,23 +53,33 @@ def read(path: Path, model: Model | None = None) -> Stack:
     Raises: ValueError for a file of Python objects, a layer type that is no site, or vectors that do not fit the model.
     """
     held = _load(path)
-    layers, kind = held["layer_activations"], held.get("layer_type", "decoder_block")
+    layers, kind = held["layer_activations"], held["layer_type"]
     if kind not in PARTS:
         raise ValueError(f"{path} steers {kind!r}, which is no site of clew; {near(str(kind), PARTS)}")
-    if not layers or not all(isinstance(v, Tensor) and isinstance(n, int) for n, v in layers.items()):
+    if not layers or not all(isinstance(v, Tensor) and type(n) is int for n, v in layers.items()):
         raise ValueError(f"{path} has no layers: 'layer_activations' must map layer numbers to tensors")
     if model is None and (kind == "self_attn" or min(layers) < 0):
         why = "of the attention are added before a norm in some models" if min(layers) >= 0 else "count from the end"
         raise ValueError(f"the layers of {path} {why}; give the model, too: read(path, model)")
     if model is not None and kind == "self_attn":
         _no_norm_after(model, "attn")
-    found = {Site(PARTS[kind], n if n >= 0 else _layers(model) + n): v.reshape(-1) for n, v in sorted(layers.items())}
+    found = {
+        Site(PARTS[kind], n if n >= 0 else _layers(model) + n): _vector(path, n, v) for n, v in sorted(layers.items())
+    }
+    if len(found) < len(layers):
+        raise ValueError(f"{path} holds two vectors of one layer, counted from the front and from the end")
     if model is not None:
         check_fit(model, found)
-    ours = json.loads(held.get("clew", "{}"))
     edits = tuple(Add(site, vector=vector) for site, vector in found.items())
-    about = ours.get("about") or {"norm": norms(found)}
-    return Stack(edits, ours.get("name") or path.stem, about, ours.get("provenance") or {})
+    return stack_of(edits, held.get("clew"), path, {"norm": norms(found)})
+
+
+def _vector(path: Path, layer: int, held: Tensor) -> Tensor:
+    """One vector, whatever axes of one stand before it."""
+    check_floats({f"layer {layer}": held}, str(path))
+    if held.numel() != held.shape[-1:].numel():
+        raise ValueError(f"layer {layer} of {path} has the shape {list(held.shape)}; a vector is due there")
+    return held.reshape(-1)
 
 
 def write(stack: Stack, path: Path, model: Model) -> None:
@@ -101,22 +103,19 @@ def write(stack: Stack, path: Path, model: Model) -> None:
             f"{KIND} holds one kind of site; this stack has {', '.join(sorted(parts))}. Write one file each"
         )
     held = {"layer_activations": {site.layer: v.clone() for site, v in found.items()}, "layer_type": kinds.pop()}
-    kept = {"name": stack.name, "about": dict(stack.about), "provenance": dict(stack.provenance)}
-    write_whole(path, lambda file: torch.save({**held, "clew": json.dumps(kept)}, file))
+    write_whole(path, lambda file: torch.save({**held, "clew": kept_of(stack)}, file))
 
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise ValueError(
-            f"{path} holds Python objects; loading it would run code from the file, so it is refused. Where it was made, "
-            'save its fields: torch.save({"layer_activations": v.layer_activations, "layer_type": v.layer_type}, path)'
-        ) from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a whole torch file ({error})") from error
+        held = read_torch(path)
+    except ValueError as error:
+        save = 'torch.save({"layer_activations": v.layer_activations, "layer_type": v.layer_type}, path)'
+        raise ValueError(f"{error}. Of a vector v these are its fields: {save}") from error
     if not isinstance(held, dict) or not isinstance(held.get("layer_activations"), dict):
         raise ValueError(f"{path} is not {KIND}: it has no dict 'layer_activations'")
+    check_names(held, FIELDS, str(path))
+    entry(held, "layer_type", str, origin=str(path))
     return held
 
 

@@ -13,20 +13,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.func import functional_call
 
 from clew.circuits.circuit import ANYWHERE, Circuit
 from clew.circuits.kind import Kind
 from clew.data.text.windows import WindowBatch, Windows
+from clew.files import check_whole, whole
 from clew.methods._masked import mask_like
 from clew.methods._masks import Masked, Price, Schedule, count, learn
 from clew.models import Model
 from clew.models.state import state
 from clew.progress import Tell
 from clew.sites import Site
-from clew.tensors import write_tensors
+from clew.tensors import check_flags, check_held, read_tensors, write_tensors
 
 FORMAT = "clew weight masks"
 
@@ -220,14 +220,19 @@ def save_masks(path: str | Path, masks: Mapping[str, Bool[Tensor, "..."]], model
 
 def load_masks(path: str | Path, model: Model) -> dict[str, Bool[Tensor, "..."]]:
     """Read what `save_masks` wrote. Raises: ValueError for another file, or masks of other weights."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file ({error}); {FORMAT!r} were expected") from error
-    if about.get("format") != FORMAT:
-        raise ValueError(f"{path} holds {about.get('format', 'other tensors')!r}; {FORMAT!r} were expected")
-    if about["weights"] != model.body.fingerprint:
-        raise ValueError(f"the masks in {path} are for the weights of {about['model']}, not for those of {model.name}")
-    return tensors
+    with whole(path, "file of masks"):
+        tensors, about = read_tensors(path)
+        if about.get("format") != FORMAT:
+            raise ValueError(f"{path} holds {about.get('format', 'other tensors')!r}; {FORMAT!r} were expected")
+        check_whole(about, ("format", "model", "weights"), f"the head of {path}")
+        if about["weights"] != model.body.fingerprint:
+            raise ValueError(
+                f"the masks in {path} are for the weights of {about['model']}, not for those of {model.name}"
+            )
+        parameters = dict(model.body.module.named_parameters())
+        check_held(tensors, matrices(model), str(path))
+        check_flags(tensors, str(path))
+        for name, mask in tensors.items():
+            if mask.shape != parameters[name].shape:
+                raise ValueError(f"the mask of {name} in {path} is {list(mask.shape)}, which is not as its weights")
+        return tensors

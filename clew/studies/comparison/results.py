@@ -7,14 +7,15 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from clew.files import check_names, entries, entry, read_json, write_json
-from clew.report import Row
+from clew.files import check_whole, entries, entry, entry_or, jsonable, read_json, write_json
+from clew.report import Report, Row
 from clew.scale.alone import alone
 
 FORMAT, VERSION = "clew circuit bench", 1
 RANDOM = "random"
 TEXTS = ("key", "model", "behaviour", "unit", "search", "select", "failed")
 OBJECTS = ("report", "recovered", "cost", "judged", "provenance")
+NUMBERS = ("recovered", "cost", "judged")
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,13 @@ class Results:
         if not path.exists():
             return cls(path)
         value = read_json(path, FORMAT)
-        if value.get("version") != VERSION:
-            raise ValueError(f"{path} has bench schema version {value.get('version')}; this clew reads {VERSION}")
+        if entry(value, "version", int, origin=str(path)) != VERSION:
+            raise ValueError(f"{path} has bench schema version {value['version']}; this clew reads {VERSION}")
+        check_whole(value, ("format", "version", "cells"), str(path))
         held = enumerate(entries(value, "cells", dict, origin=str(path)))
         cells = [_cell(cell, f"{path}: cells[{i}]") for i, cell in held]
+        if len({cell.key for cell in cells}) < len(cells):
+            raise ValueError(f"{path} holds two cells of one key")
         return cls(path, {cell.key: cell for cell in cells})
 
     def finished(self, key: str) -> bool:
@@ -92,13 +96,18 @@ class Results:
 
 def _cell(held: Mapping[str, Any], origin: str) -> Cell:
     """A cell as `as_json` writes it."""
-    check_names(held, [f.name for f in fields(Cell)], origin)
+    check_whole(held, [f.name for f in fields(Cell)], origin)
     given = {name: entry(held, name, str, origin=origin) for name in TEXTS}
     given |= {name: entry(held, name, dict, origin=origin) for name in OBJECTS}
+    for table in NUMBERS:
+        for name in given[table]:
+            entry_or(given[table], name, float, None, origin=f"{origin}.{table}")
+    if given["report"]:
+        Report.from_json(given["report"], f"{origin}.report")
     sizes, flags = entries(held, "sizes", float, origin=origin), entries(held, "flags", str, origin=origin)
     return Cell(**given, sizes=tuple(sizes), flags=tuple(flags))
 
 
 def as_json(cells: Iterable[Cell]) -> dict[str, Any]:
     """Cells as plain JSON, with the version of the schema."""
-    return {"format": FORMAT, "version": VERSION, "cells": [asdict(cell) for cell in cells]}
+    return {"format": FORMAT, "version": VERSION, "cells": [jsonable(asdict(cell)) for cell in cells]}

@@ -16,19 +16,19 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from clew.dictionaries import Dictionary
-from clew.files import entries, entry, read_json, write_json
+from clew.files import check_whole, entries, entry, parse_json, read_json, texts_by_name, whole, write_json
 from clew.scale import processes
 from clew.scale.alone import alone
-from clew.tensors import read_tensors
+from clew.tensors import check_finite, read_tensors, write_tensors
 from clew.training.loop.batches import Cursor
 from clew.training.loop.fit import Fit
 from clew.training.plan import Plan
 
 FORMAT, VERSION = "clew training", 1
+STATE = "checkpoint.json"
 FLUSH = 5.0
 """Seconds between writes of the log."""
 
@@ -109,14 +109,15 @@ class RunFolder:
             if fit.optimiser is not None:
                 for i, moments in enumerate(fit.optimiser.state_dict()["state"].values()):
                     tensors |= {f"adam.{i}.{n}": t for n, t in moments.items()}
-            plain = {"log": fit.log, "settings": fit.objective.settings}
-            whole = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
-            save_file(whole, making / _part(number, fit), {"fit": json.dumps(plain)})
+            held = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
+            log = {name: float(number).hex() for name, number in fit.log.items()}  # which may be no number
+            text = json.dumps({"log": log, "settings": fit.objective.settings}, allow_nan=False)
+            write_tensors(making / _part(number, fit), held, {"fit": text})
         processes.wait()
         if processes.rank():
             return
         state = {"format": FORMAT, "version": VERSION, "step": step, "cursor": list(cursor), "log": self._flush()}
-        write_json(making / "checkpoint.json", state)
+        write_json(making / STATE, state)
         making.rename(folder)
         for other in old:
             shutil.rmtree(other)
@@ -127,13 +128,18 @@ class RunFolder:
         if not found:
             self._forget(0)
             return None
-        state = read_json(found[-1] / "checkpoint.json", FORMAT)
-        self._forget(entry(state, "log", int, origin=str(found[-1]), at_least=0))
+        with whole(found[-1] / STATE, "checkpoint"):
+            state, origin = read_json(found[-1] / STATE, FORMAT), str(found[-1] / STATE)
+            check_whole(state, ("format", "version", "step", "cursor", "log"), origin)
+            entry(state, "version", int, origin=origin, among=(VERSION,))
+            log, step = (entry(state, name, int, origin=origin, at_least=0) for name in ("log", "step"))
+            first, second = entries(state, "cursor", int, origin=origin, at_least=0)
+        if step != int(found[-1].name[11:]):
+            raise ValueError(f"{origin} is of step {step}, which its folder is not")
         for number, fit in enumerate(fits):
             _restore(fit, found[-1] / _part(number, fit))
-        origin = str(found[-1] / "checkpoint.json")
-        first, second = entries(state, "cursor", int, origin=origin)
-        return entry(state, "step", int, origin=origin, at_least=0), (first, second)
+        self._forget(log)
+        return step, (first, second)
 
     def _forget(self, size: int) -> None:
         """Cut the log to this length: what came after it will be logged again."""
@@ -174,10 +180,18 @@ def _part(number: int, fit: Fit) -> str:
 
 
 def _restore(fit: Fit, path: Path) -> None:
-    tensors, said = read_tensors(path)
-    plain = json.loads(entry(said, "fit", str, origin=f"the head of {path}"))  # a log may hold what is no number
-    fit.log, fit.objective.settings = plain["log"], plain["settings"]
-    fit.objective.told = {n: v for n, v in plain["log"].items() if n != "loss"}
+    with whole(path, "part of a checkpoint"):
+        _take(fit, *read_tensors(path), origin=str(path))
+
+
+def _take(fit: Fit, tensors: Mapping[str, Tensor], said: Mapping[str, str], *, origin: str) -> None:
+    check_whole(said, ("fit",), f"the head of {origin}")
+    plain = parse_json(said["fit"], f"the head of {origin}")
+    check_whole(plain, ("log", "settings"), f"the head of {origin}")
+    check_finite(tensors, origin)
+    fit.objective.settings = plain["settings"]
+    fit.log = {name: float.fromhex(number) for name, number in texts_by_name(plain, "log", origin=origin).items()}
+    fit.objective.told = {n: v for n, v in fit.log.items() if n != "loss"}
     held: dict[str, dict[str, Tensor]] = {"tensors": {}, "state": {}, "adam": {}}
     for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")

@@ -7,6 +7,7 @@ import torch
 
 import clew
 from clew.apps.cli import run
+from clew.apps.cli._evidence import labelled_texts
 from clew.changes import Scale
 from clew.sites import Site
 from clew.stack import Stack
@@ -88,3 +89,20 @@ def test_a_silent_edit_would_be_said_where_it_is_tried(capsys):
         run([*"edit llama --by scale_head --layer 1 --head 2 --on never.safetensors --json --try".split(), "the"]) == 0
     )
     assert "never fired" in json.loads(capsys.readouterr().out)["tries"][0]["after"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('["text", "tone"]', r"tones\.jsonl, line 1 is \['text', 'tone'\]; a line looks like"),
+        ('{"words": "a"}', "line 1 is {'words': 'a'}; a line looks like"),
+        ("a line of text", "line 1 is not JSON"),
+        ("[" * 99_999, "line 1 is not JSON that can be read .*nested too deep"),
+        ("", "is {}; a line looks like"),
+    ],
+)
+def test_a_file_that_holds_no_labelled_texts_is_named(tmp_path, line, said):
+    (tmp_path / "tones.jsonl").write_text(line)
+    with pytest.raises(ValueError, match=said) as caught:
+        labelled_texts(str(tmp_path / "tones.jsonl"), None)
+    assert "tones.jsonl" in str(caught.value)

@@ -7,6 +7,7 @@ import pytest
 
 import clew
 from clew.apps.cli import run
+from clew.apps.cli.train import _plans
 from tests.models.tiny import model_of
 
 SENTENCES = "the nurse said that she was old . the king was red and the queen said so . a man said that he was not . "
@@ -85,3 +86,24 @@ def test_mistakes_are_one_sentence(tiny: None, capsys: pytest.CaptureFixture, wo
     import re
 
     assert re.search(said, capsys.readouterr().err.replace("\n", " "))
+
+
+PLAN = {"by": "topk", "reads": "resid.0", "options": {"units": 9, "k": 2}}
+
+
+@pytest.mark.parametrize(
+    ("plans", "said"),
+    [
+        (PLAN, "holds a dict; it is no list of plans"),
+        (["topk"], "entry 0 is 'topk'; an object is due"),
+        ([{**PLAN, "opitons": {}}], "entry 0 has 'opitons', which is none of"),
+        ([{"by": "topk"}], "entry 0 has no 'reads'"),
+        ([{**PLAN, "reads": [3]}], r"entry 0.*reads\[0\] is 3; text is due"),
+        ([{**PLAN, "seed": "1"}], "seed is '1'; a whole number is due"),
+        ([{**PLAN, "options": []}], r"options is \[\]; an object is due"),
+    ],
+)
+def test_a_file_of_plans_is_typed(tmp_path: Path, plans: object, said: str) -> None:
+    (tmp_path / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(ValueError, match=rf"plans\.json.*{said}"):
+        _plans(tmp_path / "plans.json")

@@ -120,7 +120,12 @@ def test_view_settings_are_read_in_both_forms(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (lambda g: g.pop("nodes"), "nodes missing"),
+        (lambda g: g.pop("nodes"), "has no 'nodes'"),
+        (lambda g: g["nodes"][0].pop("clerp"), r"nodes\[0\] has no 'clerp'"),
+        (lambda g: g["nodes"][0].update(node_id=[1]), r"nodes\[0\].node_id is \[1\]; text is due"),
+        (lambda g: g["nodes"][0].update(ctx_idx=3), r"nodes\[0\].ctx_idx is 3; it is at least 0 and at most 2"),
+        (lambda g: g["links"][0].update(weight=None), r"links\[0\].weight is None; a finite number is due"),
+        (lambda g: g["metadata"].pop("scan"), "metadata has no 'scan'"),
         (lambda g: g["nodes"].append(g["nodes"][0]), "for two nodes"),
         (lambda g: g["links"].append({"source": "9_9_9", "target": "1_3_2", "weight": 1}), "among them '9_9_9'"),
         (lambda g: g["qParams"].update(clerps="[["), "qParams.clerps"),

@@ -144,19 +144,41 @@ def test_neurons_are_units_of_the_stream():
     [
         (file({"m1->m0": {"score": 1.0, "in_graph": True}}), "'m1->m0' is no edge of a model of 2 layers"),
         (file({"m0->a1.h2<q>": {"score": 1.0, "in_graph": True}}), "'m0->a1.h2<q>' is no edge"),
-        (file({"m0->m1": {"score": 1e999, "in_graph": True}}), "the score of 'm0->m1' is inf"),
-        (file({"m0->m1": {"score": 1.0}}), "'in_graph'"),
+        (file({"m0->m1": {"score": "1", "in_graph": True}}), "edges.m0->m1.score is '1'; a finite number is due"),
+        (file({"m0->m1": {"in_graph": 1}}), "edges.m0->m1.in_graph is 1; true or false is due"),
+        (file({"m0->m1": {"in_graph": True}, "input->m0": {"in_graph": True, "score": 1.0}}), "m0->m1 has no 'score'"),
+        (file({}, {"m0": {"in_graph": True, "score": 1.0}, "m1": {"in_graph": True}}), "'m1' has others or none"),
+        (file({}, {"m0": {"in_graph": "no"}}), "nodes.m0.in_graph is 'no'; true or false is due"),
+        (file(n_layers=10**12), "larger than any"),
+        (file(n_heads=2.0), "cfg.n_heads is 2.0; a whole number is due"),
+        (file({"m0->m1": {"score": 1.0}}), "edges.m0->m1 has no 'in_graph'"),
         (file({}, {"m7": {"in_graph": True, "score": 1.0}}), "'m7' is no node"),
-        (file({}, {"m0": {"in_graph": True, "neurons": [True]}}), "'m0' has 1 scores for 1 neurons where d_model is 3"),
+        (file({}, {"m0": {"in_graph": True, "neurons": [True]}}), "'m0' has 3 scores for 1 neurons where d_model is 3"),
         (file(n_kv_heads=3), "2 query heads cannot share 3"),
-        ({"cfg": {}, "nodes": {}, "edges": {}}, "'n_heads'"),
+        ({"cfg": {}, "nodes": {}, "edges": {}}, "cfg has no 'n_heads'"),
     ],
 )
 def test_a_broken_file_is_refused_by_name(tmp_path, spoilt, complaint):
     path = tmp_path / "theirs.json"
-    path.write_text(json.dumps(spoilt).replace("Infinity", "1e999"))  # which JSON can hold, and is none
-    with pytest.raises(ValueError, match=f"theirs.json is not a whole circuit of MIB: .*{complaint}"):
+    path.write_text(json.dumps(spoilt))
+    with pytest.raises(ValueError, match=f"theirs.json.*{complaint}"):
         Circuit.load(path)
+
+
+@pytest.mark.parametrize(
+    ("lost", "complaint"),
+    [
+        (lambda v: v["cfg"].pop("n_kv_heads"), "cfg has no 'n_kv_heads'"),
+        (lambda v: v["nodes"].pop("a1.h0"), "nodes has no 'a1.h0'"),
+        (lambda v: v["edges"].pop("m0->m1"), "names 45 edges; a model of 2 layers and 2 heads has 46"),
+    ],
+)
+def test_what_clew_wrote_is_whole(tmp_path, lost, complaint):
+    value = to_mib(component_circuit(2, 2, 1))
+    lost(value)
+    (tmp_path / "ours.json").write_text(json.dumps(value))
+    with pytest.raises(ValueError, match=f"ours.json.*{complaint}"):
+        Circuit.load(tmp_path / "ours.json")
 
 
 def test_another_circuit_is_no_circuit_of_components():

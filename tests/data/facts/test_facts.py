@@ -157,3 +157,62 @@ def test_a_fact_of_other_kinds_is_named_and_no_text_becomes_its_letters(tmp_path
     path.write_text(json.dumps(held))
     with pytest.raises(ValueError, match=rf"x\.json.*{said}"):
         Facts.load(path)
+
+
+ROW = {
+    "requested_rewrite": {
+        "prompt": "{} was born in",
+        "subject": "Ann",
+        "target_new": {"str": "Bonn"},
+        "target_true": {"str": "Rome"},
+    },
+    "paraphrase_prompts": ["Ann is from"],
+    "neighborhood_prompts": ["Bob was born in"],
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"paraphrase_prompts": "Ann is from"}, r"entry 0\.paraphrase_prompts is 'Ann is from'; a list is due"),
+        ({"neighborhood_prompts": [3]}, r"entry 0\.neighborhood_prompts\[0\] is 3; text is due"),
+        (
+            {"requested_rewrite": ROW["requested_rewrite"] | {"target_new": "Bonn"}},
+            "target_new is 'Bonn'; an object is due",
+        ),
+        ({"requested_rewrite": ROW["requested_rewrite"] | {"subject": None}}, "subject is None; text is due"),
+    ],
+)
+def test_a_row_of_counterfact_is_typed(tmp_path, changed, said):
+    (tmp_path / "counterfact.json").write_text(json.dumps([ROW | changed]))
+    with pytest.raises(ValueError, match=rf"counterfact\.json.*{said}"):
+        Facts.load(tmp_path / "counterfact.json")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"prompt_templates": "{} has"}, "prompt_templates is '{} has'; a list is due"),
+        (
+            {"prompt_templates": ["has {x}"]},
+            r"prompt_templates\[0\] is 'has {x}'; it needs one {} where the subject goes",
+        ),
+        ({"prompt_templates_zs": ["{} and {}"]}, r"prompt_templates_zs\[0\] is '{} and {}'; it needs one {}"),
+        ({"samples": [{"subject": "a", "object": 3}]}, r"samples\[0\]\.object is 3; text is due"),
+        ({"samples": [{"subject": "a"}]}, r"samples\[0\] has no 'object'"),
+        ({"samples": [{"subject": "a", "object": "b", "more": 1}]}, r"samples\[0\] has 'more'"),
+    ],
+)
+def test_a_relation_is_typed(tmp_path, changed, said):
+    with pytest.raises(ValueError, match=rf"relation\.json.*{said}"):
+        Facts.load(relation(tmp_path, **changed))
+
+
+@pytest.mark.parametrize("lost", ["prompt", "old", "paraphrases", "neighbours"])
+def test_a_fact_of_ours_has_all_its_names(tmp_path, lost):
+    path = Facts("mine", (FRANCE,)).save(tmp_path / "facts.json")
+    value = json.loads(path.read_text())
+    del value["facts"][0][lost]
+    path.write_text(json.dumps(value))
+    with pytest.raises(ValueError, match=rf"facts\.json.*facts\[0\] has no '{lost}'"):
+        Facts.load(path)

@@ -118,3 +118,47 @@ def test_a_row_without_a_prompt_is_refused_and_a_cell_keeps_its_lines(tmp_path):
     table = tmp_path / "x.csv"
     table.write_text('clean_prefix,clean_answer\n"one\ntwo", a\n"three\u2028four", b\n')
     assert {pair.clean for pair in Behaviour.load(str(table)).pairs} == {"one\ntwo", "three\u2028four"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda row: row.update(clean_prefix=3), "row 1, 'clean_prefix' is 3; text is due"),
+        (lambda row: row.update(clean_answer=None), "row 1, 'clean_answer' is empty; an answer is due"),
+        (lambda row: row.update(case=["x"]), r"a cell holds \['x'\]; a text is due"),
+        (lambda row: row.update(patch_answer=[[" x"]]), r"a cell holds \[' x'\]; a text is due"),
+        (lambda row: (row.pop("patch_prefix"), row.update(patch_perfix="x")), "has 'patch_perfix', which is none of"),
+        (lambda row: row.pop("case"), "row 2 of .*, unlike row 1, has 'case'"),
+    ],
+)
+def test_a_row_of_agreement_is_typed_and_like_the_others(tmp_path, change, said):
+    change(first := dict(DOG))
+    rows = (first,) if "patch_perfix" in first else (first, CAT)
+    with pytest.raises(ValueError, match=said) as caught:
+        Behaviour.load(lines(tmp_path / "simple.jsonl", *rows))
+    assert "simple.jsonl" in str(caught.value)
+
+
+def test_what_a_table_marks_as_unfit_is_left_out_in_words_too(tmp_path):
+    path = tmp_path / "agree.csv"
+    head = "sentence_good,sentence_bad,UID,one_prefix_method\n"
+    rows = "The cats run.,The cats runs.,u,True\nThe dog runs.,The dog run.,u,False\n"
+    path.write_text(head + rows)
+    assert [pair.clean for pair in Behaviour.load(path).pairs] == ["The cats"]
+    path.write_text(head + rows.replace("False", "perhaps"))
+    with pytest.raises(ValueError, match=r"agree\.csv.*one_prefix_method is 'perhaps'; true or false is due"):
+        Behaviour.load(path)
+
+
+@pytest.mark.parametrize("label", ["-3", "100", "9_7", "x", ""])
+def test_a_first_year_has_two_digits(tmp_path, label):
+    (tmp_path / "g.csv").write_text(f"clean,corrupted,label\nfrom 1397 to 13,from 1301 to 13,{label}\n")
+    with pytest.raises(ValueError, match=rf"g\.csv.*a label is '{label}'; the two digits of a year"):
+        Behaviour.load(tmp_path / "g.csv")
+
+
+def test_a_template_is_filled_and_never_run(tmp_path):
+    path = tmp_path / "capital.json"
+    path.write_text(json.dumps(LRE | {"prompt_templates": ["{0.__class__}"]}))
+    with pytest.raises(ValueError, match=r"capital\.json.*prompt_templates\[0\] is '{0\.__class__}'; it needs one {}"):
+        Behaviour.load(path)

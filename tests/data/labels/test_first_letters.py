@@ -17,7 +17,9 @@ class Marked:
     def get_vocab(self) -> dict[str, int]:
         return self.vocabulary
 
-    def __call__(self, text: str) -> dict[str, list[int]]:
+    def __call__(self, text: str | list[str], **_: bool) -> dict[str, list]:
+        if isinstance(text, list):
+            return {"input_ids": [self(one)["input_ids"] for one in text]}
         return {"input_ids": [self.vocabulary.get(f"Ġ{word}", 99) for word in text.split()]}
 
     def decode(self, ids: list[int]) -> str:

@@ -59,7 +59,7 @@ def test_labelled_texts_are_read_from_json_lines(tmp_path):
         ('{"text": "a", "kind": "b"}\n{"text"', "line 2 is not JSON"),
         ('["a"]', "line 1 is .*an object is due"),
         ('{"text": "a", "kin": "b"}', "no column 'kind'; did you mean 'kin'"),
-        ('{"text": 3, "kind": "b"}', "row 1 of .* has no text"),
+        ('{"text": 3, "kind": "b"}', "line 1: text is 3; text is due"),
     ],
 )
 def test_a_file_that_is_not_one_says_where(tmp_path, lines, says):
@@ -118,3 +118,23 @@ def test_any_texts_and_classes_are_read_as_they_stand_in_a_file(tmp_path, rows, 
     (tmp_path / "mine.jsonl").write_text("\n".join(lines), encoding="utf-8")
     found = Labelled.load(tmp_path / "mine.jsonl", labels=["mood"])
     assert list(zip(found.texts, found["mood"], strict=True)) == rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (({"text": "a", "kind": "b"}, {"text": "c", "knid": "d"}), "line 2 has 'knid', which is none of"),
+        (
+            ({"text": "a", "kind": "b"}, {"text": "c", "kind": 3}),
+            "'kind' of .*x.jsonl holds classes of several kinds: int, str",
+        ),
+        (({"text": "a", "kind": ["b"]},), r"line 1: kind is \['b'\]; a class is due"),
+        (({"text": None, "kind": "b"},), "line 1: text is None; text is due"),
+    ],
+)
+def test_a_class_is_what_its_column_holds(tmp_path, rows, said):
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(ValueError, match=said) as caught:
+        Labelled.load(path, labels=["kind"])
+    assert "x.jsonl" in str(caught.value)

@@ -88,7 +88,9 @@ BROKEN = {
     "number.jsonl": ('{"text": 3}', "line 1: 'text' is no text but 3"),
     "object.json": ('{"text": "a"}', "must hold a JSON list"),
     "not.json": ('{"text": "a"}\n{"text": "b"}', "belongs in a .jsonl file"),
-    "plain.txt.gz": ("not packed", "cannot be read"),
+    "plain.txt.gz": ("not packed", "is not a whole file of texts: Not a gzipped file"),
+    "twice.jsonl": ('{"text": "a", "text": "b"}', "line 1 is not JSON .*'text' is given twice"),
+    "deep.jsonl": ("[" * 100_000, "line 1 is not JSON that can be read .*nested too deep"),
 }
 
 
@@ -197,3 +199,70 @@ def test_what_is_no_chat(chat: object, said: str) -> None:
 def test_a_tokenizer_without_a_chat_template() -> None:
     with pytest.raises(ValueError, match="no chat template; open an instruct model"):
         rendered(TALK, word_tokenizer(), "it")
+
+
+CHATS = {
+    "role.jsonl": ({"content": "a"}, "without a role"),
+    "text.jsonl": ({"role": "user", "content": [1]}, "which is no message"),
+    "lost.jsonl": ({"role": "user"}, "which is no message"),
+    "near.jsonl": ({"role": "user", "contnet": "a", "tool_calls": []}, "has 'contnet' and no 'content'"),
+}
+
+
+@pytest.mark.parametrize("name", CHATS)
+def test_what_is_no_chat_is_named_with_its_line(tmp_path: Path, name: str) -> None:
+    message, said = CHATS[name]
+    (tmp_path / name).write_text(json.dumps({"messages": [message]}))
+    with pytest.raises(ValueError, match=f"{name}, line 1.*{said}"):
+        list(stream_chats(tmp_path / name))
+
+
+def test_only_a_line_feed_ends_a_line_and_a_mark_at_the_front_is_none_of_the_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("\ufeffone\u2028still one\r\ntwo\r\n\r\nthree\x85".encode())
+    assert read_texts(tmp_path / "a.txt") == ["one\u2028still one\ntwo", "three"]
+    (tmp_path / "a.jsonl").write_text('\ufeff{"text": "one\u2028two"}\r\n', encoding="utf-8")
+    assert read_texts(tmp_path / "a.jsonl") == ["one\u2028two"]
+
+
+def test_bytes_of_another_encoding_are_not_guessed(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes('{"text": "one"}'.encode("utf-16-le"))
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 1 is not JSON"):
+        read_texts(tmp_path / "a.jsonl")
+
+
+def test_a_small_file_that_grows_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clew.data.text.texts.LONGEST", 1000)
+    monkeypatch.setattr("clew.data.text.texts.LARGEST", 5000)
+    (tmp_path / "a.txt.xz").write_bytes(lzma.compress(bytes(10**6)))
+    with pytest.raises(ValueError, match=r"a\.txt\.xz, line 1 is longer than 1000 bytes"):
+        read_texts(tmp_path / "a.txt.xz")
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(b"\n" * 10**4))
+    with pytest.raises(ValueError, match=r"a\.json\.gz is larger than 5000 bytes"):
+        read_texts(tmp_path / "a.json.gz")
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("xz", lzma.compress)])
+def test_a_damaged_archive_is_named(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
+    whole = pack(b"one\n\ntwo\n" * 50)
+    for at in range(2, len(whole), 3):
+        path = tmp_path / f"a.txt.{suffix}"
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+        try:
+            assert read_texts(path) == ["one", *["two\none"] * 49, "two"]
+        except ValueError as error:
+            assert path.name in str(error)
+
+
+def test_a_damaged_parquet_is_named(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.table({"text": ["one", "two"]}), path, write_page_checksum=True)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+        try:
+            read_texts(path)
+        except (ValueError, OSError) as error:
+            assert path.name in str(error)

@@ -35,9 +35,31 @@ def test_a_skip_is_turned_and_a_threshold_makes_it_jumprelu(tmp_path, weights, x
     torch.testing.assert_close(made.reconstruct(x), f @ w["W_dec"] + w["b_dec"] + x @ skip.T)
 
 
+def test_a_layer_alone_that_lost_its_thresholds_is_no_relu_transcoder(tmp_path, weights):
+    layer(tmp_path, 3, weights("b_enc"))
+    with pytest.raises(ValueError, match=r"layer_3\.safetensors stands alone .* 'activation: relu' in config\.yaml"):
+        Dictionary.load(tmp_path)
+    (tmp_path / "config.yaml").write_text("activation: relu\n")
+    assert isinstance(Dictionary.load(tmp_path)[0], ReLU)
+    (tmp_path / "config.yaml").write_text("activation: jump_relu\n")
+    with pytest.raises(ValueError, match=r"says jump_relu, and layer_3\.safetensors holds W_dec, W_enc, b_dec, b_enc"):
+        Dictionary.load(tmp_path)
+    (tmp_path / "config.yaml").write_text("activation: topk\n")
+    with pytest.raises(ValueError, match="activation in config.yaml 'topk' cannot be read"):
+        Dictionary.load(tmp_path)
+
+
+def test_one_layer_of_a_set_that_lost_its_thresholds_is_seen(tmp_path, weights):
+    w = weights("b_enc", "threshold")
+    layer(layer(tmp_path, 0, w), 1, w, **{"activation_function.threshold": w["threshold"].abs()})
+    for path in (tmp_path, tmp_path / "layer_0.safetensors"):
+        with pytest.raises(ValueError, match=r"layer_[01]\.safetensors of one set hold other tensors: .*threshold"):
+            Dictionary.load(path)
+
+
 def test_config_yaml_names_the_hooks(tmp_path, weights):
-    text = 'model_name: "Qwen/Qwen3-4B"  # base\nfeature_input_hook: "{}"\nfeature_output_hook: mlp.hook_out\n'
-    text += "transcoders:\n- a\n"
+    text = 'activation: relu\nmodel_name: "Qwen/Qwen3-4B"  # base\nfeature_input_hook: "{}"\n'
+    text += "feature_output_hook: mlp.hook_out\ntranscoders:\n- a\n"
     layer(tmp_path, 0, weights("b_enc"))
     (tmp_path / "config.yaml").write_text(text.format("mlp.hook_in"))
     with warnings.catch_warnings():
@@ -45,9 +67,14 @@ def test_config_yaml_names_the_hooks(tmp_path, weights):
         (made,) = Dictionary.load(tmp_path)
         assert made.meta["config"]["model_name"] == "Qwen/Qwen3-4B" and "transcoders" not in made.meta["config"]
         (tmp_path / "config.yaml").write_text(text.format("hook_resid_mid"))
-        with pytest.raises(
-            ValueError, match=r"'blocks\.0\.hook_resid_mid' .* in no dialect .* at='mlp_in\.3 -> mlp\.3'"
-        ):
+        with pytest.raises(ValueError, match=r"'blocks\.0\.hook_resid_mid', the stream between .* no site") as caught:
+            Dictionary.load(tmp_path)
+        assert "pass at" not in str(caught.value)
+        (tmp_path / "config.yaml").write_text("activation: relu\nfeature_input_hook: mlp.hook_in\n")
+        with pytest.raises(ValueError, match=r"config\.yaml has no 'feature_output_hook'"):
+            Dictionary.load(tmp_path)
+        (tmp_path / "config.yaml").write_text("activation: relu\nfeature_inptu_hook: a\n")
+        with pytest.raises(ValueError, match=r"config\.yaml has 'feature_inptu_hook' and no 'feature_input_hook'"):
             Dictionary.load(tmp_path)
 
 

@@ -125,3 +125,25 @@ def test_spoilt_folders(tmp_path, weights):
     file.write_bytes(file.read_bytes()[:600])
     with pytest.raises(ValueError, match=r"ae\.pt is not a whole torch file .* 600 bytes"):
         Dictionary.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "trainer", "said"),
+    [
+        ({"extra": torch.zeros(1)}, {}, r"ae\.pt also holds extra"),
+        ({"k": torch.tensor(2.5)}, {}, r"k in ae\.pt is .*; a whole number is due"),
+        ({}, {"k": 3}, r"ae\.pt says k = 2, and config\.json k = 3"),
+        ({}, {"dict_size": 9}, r"config\.json says dict_size = 9, and the tensors 7"),
+        ({}, {"submodule_name": 3}, r"submodule_name is 3; text is due"),
+        (
+            {"encoder.bias": torch.zeros(7, dtype=torch.int64)},
+            {},
+            r"encoder\.bias in ae\.pt is of torch\.int64; floats are due",
+        ),
+        ({"encoder.bias": torch.zeros(0)}, {}, r"encoder\.bias in ae\.pt is empty"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path, weights, more, trainer, said):
+    state = topk_state(weights("b_enc"), 0.75) | more
+    with pytest.raises(ValueError, match=said):
+        Dictionary.load(published(tmp_path, state, "AutoEncoderTopK", **{**AT, **trainer}))

@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_spoilt_archives(tmp_path, weights):
     arrays = {name: t.numpy() for name, t in weights("b_enc").items()}
     path = tmp_path / "params.npz"
     np.savez(path, **arrays)
-    with pytest.raises(ValueError, match=r"params\.npz has no 'threshold'; it holds b_dec"):
+    with pytest.raises(ValueError, match=r"params\.npz has no 'threshold'; it holds W_dec, W_enc, b_dec, b_enc"):
         Dictionary.load(path, at="resid.1")
     np.savez(path, **arrays, threshold=np.ones(7))
     with pytest.raises(ValueError, match=r"it names no hook\); pass at='resid\.3'"):
@@ -95,3 +96,58 @@ def test_spoilt_archives(tmp_path, weights):
     np.savez(path, **arrays, threshold=np.array([print], dtype=object))
     with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
         Dictionary.load(path, at="resid.1")
+
+
+@pytest.mark.parametrize(
+    ("folders", "sites"),
+    [
+        ("gemma-scope-2b-pt-res/layer_20/width_16k/average_l0_71", ("resid.20", "resid.20")),
+        ("gemma-scope-9b-it-res/layer_9/width_16k/average_l0_88", ("resid.9", "resid.9")),
+        ("models--google--gemma-scope-2b-pt-att/snapshots/abc/layer_3/width_16k/average_l0_71", ("head.3", "head.3")),
+        ("gemma-scope-2b-pt-mlp/layer_0/width_16k/average_l0_71", ("mlp.0", "mlp.0")),
+        ("gemma-scope-2b-pt-transcoders/layer_5/width_16k/average_l0_71", ("mlp_in.5", "mlp.5")),
+        ("gemma-scope-2b-pt-res/embedding/width_4k/average_l0_6", ("embed", "embed")),
+    ],
+)
+def test_the_first_series_says_its_site_in_its_path(tmp_path, weights, folders, sites):
+    (tmp_path / folders).mkdir(parents=True)
+    arrays = {name: t.numpy() for name, t in weights("b_enc", "threshold").items()}
+    np.savez(tmp_path / folders / "params.npz", **arrays)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the gain at the input of a transcoder
+        for path in (tmp_path / folders, tmp_path / folders / "params.npz"):
+            (made,) = Dictionary.load(path)
+            assert (str(made.reads), str(made.writes)) == sites
+        if sites[0] == sites[1]:
+            assert str(Dictionary.load(tmp_path / folders, at="attn.1")[0].writes) == "attn.1"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c.pop("hf_hook_point_out"), r"config\.json has no 'hf_hook_point_out'"),
+        (lambda c: c.update(affine_connection=False), r"config\.json says affine_connection = False"),
+        (lambda c: c.update(hf_hook_point_out=3), r"hf_hook_point_out is 3; text is due"),
+        (lambda c: c.update(architecture=None), r"architecture is None; text is due"),
+    ],
+)
+def test_a_transcoder_that_has_lost_a_hook_or_its_skip_is_no_autoencoder(tmp_path, weights, change, said):
+    w = weights("b_enc", "threshold") | {"W_skip": torch.ones(4, 4)}
+    norm = "model.layers.5.{}_feedforward_layernorm.output"
+    config = {
+        "hf_hook_point_in": norm.format("pre"),
+        "hf_hook_point_out": norm.format("post"),
+        "affine_connection": True,
+    }
+    folder = second(tmp_path, w, **config)
+    change(held := json.loads((folder / "config.json").read_text()))
+    (folder / "config.json").write_text(json.dumps(held))
+    with pytest.raises(ValueError, match=said):
+        Dictionary.load(folder)
+
+
+def test_one_name_in_both_cases_is_two_tensors(tmp_path, weights):
+    arrays = {name: t.numpy() for name, t in weights("b_enc", "threshold").items()}
+    np.savez(tmp_path / "params.npz", **arrays, w_enc=arrays["W_enc"] * 2)
+    with pytest.raises(ValueError, match=r"params\.npz names a tensor twice"):
+        Dictionary.load(tmp_path, at="resid.1")

@@ -115,3 +115,41 @@ def test_a_distributed_checkpoint_is_refused(tmp_path, weights):
     (tmp_path / "sae_weights.dcp").mkdir()
     with pytest.raises(ValueError, match=r"a \.dcp folder must be saved again"):
         Dictionary.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({NORM: {"in": "3", "out": 3.0}}, rf"{NORM}.in is '3'; a finite number is due"),
+        ({NORM: {"in": -3.0, "out": 3.0}}, rf"{NORM}.in is -3.0; it is at least"),
+        ({NORM: {"in": 0.0, "out": 3.0}}, rf"{NORM}.in is 0.0; it is at least"),
+        ({"jump_relu_threshold": [0.5]}, r"jump_relu_threshold is \[0.5\]; a finite number is due"),
+        ({"sparsity_include_decoder_norm": 1}, "sparsity_include_decoder_norm is 1; true or false is due"),
+        ({"d_model": 5}, r"hyperparams\.json says d_model = 5, and the tensors 4"),
+        ({"hook_point_out": None}, "hook_point_out is None; text is due"),
+    ],
+)
+def test_settings_are_typed_and_in_range(tmp_path, weights, settings, said):
+    with pytest.raises(ValueError, match=said):
+        Dictionary.load(scope(tmp_path, weights("b_enc"), **settings))
+
+
+def test_numbers_that_are_none_are_refused_wherever_they_come_from(tmp_path, weights):
+    w = weights("b_enc", "log_jumprelu_threshold")
+    held = new(w) | {"log_jumprelu_threshold": w["log_jumprelu_threshold"]}
+    norms = {f"{NORM}.in": torch.tensor(float("nan")), f"{NORM}.out": torch.tensor(5.0)}
+    with pytest.raises(ValueError, match=rf"{NORM}.in is nan; a finite number is due"):
+        Dictionary.load(folder(tmp_path / "a", held | norms))
+    held["log_jumprelu_threshold"] = torch.full((7,), 1e5, dtype=torch.float64)  # whose exponential is none
+    with pytest.raises(ValueError, match="7 of the 7 values of threshold in .* are not finite"):
+        Dictionary.load(folder(tmp_path / "b", held, norm_activation="inference"))
+    text = (scope(tmp_path / "c", w) / "hyperparams.json").read_text().replace("0.5", "NaN")
+    (tmp_path / "c" / "hyperparams.json").write_text(text)
+    with pytest.raises(ValueError, match=r"hyperparams\.json is not JSON \(NaN is no number"):
+        Dictionary.load(tmp_path / "c")
+
+
+def test_tensors_that_we_do_not_know_are_not_dropped(tmp_path, weights):
+    with pytest.raises(ValueError, match=r"sae_weights\.safetensors also holds W_E_glu"):
+        held = new(weights("b_enc")) | {"W_E_glu": torch.ones(4, 7)}
+        Dictionary.load(folder(tmp_path, held, act_fn="relu", norm_activation="inference"))

@@ -1,6 +1,7 @@
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from clew.dictionaries import ITDA, AbsTopK, BatchTopK, Dictionary, Gated, Identity, JumpReLU, Partition, ReLU, TopK
 from clew.dictionaries.formats.pack import quantised
@@ -89,3 +90,43 @@ def test_values_that_are_not_finite_are_refused(tmp_path):
     made.W_enc[0, 0] = torch.nan
     with pytest.raises(ValueError, match="1 of the 16384 values of W_enc"):
         made.save(tmp_path / "a.pack.safetensors", format="pack")
+
+
+def repacked(path, drop=(), header=(), **tensors):
+    """A pack of an older clew, which had no sum of its header, with tensors dropped, replaced or added."""
+    with safe_open(path, "pt") as file:
+        said = {name: text for name, text in file.metadata().items() if name != "sum"}
+        held = {name: file.get_tensor(name).clone() for name in file.keys() if name not in drop}  # noqa: SIM118
+    save_file(held | tensors, path, said | dict(header))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ({}, ""),
+        ({"drop": ["b_enc"]}, "holds no b_enc"),
+        ({"drop": ["W_dec.scale"]}, r"has no 'W_dec\.scale'"),
+        ({"drop": ["W_dec"]}, r"also holds W_dec\.scale"),
+        ({"W_dec": torch.ones(256, 64)}, r"W_dec in a\.pack\.safetensors and its scale are torch\.float32"),
+        ({"W_dec": torch.full((256, 64), -128, dtype=torch.int8)}, "holds numbers outside -127 to 127"),
+        ({"W_dec.scale": -torch.ones(256).bfloat16()}, "or scales below 0"),
+        ({"W_dec.scale": torch.full((256,), torch.nan).bfloat16()}, "values of scale in W_dec .* are not finite"),
+        (
+            {"W_dec.scale": torch.ones(255).bfloat16()},
+            r"torch\.bfloat16 \[255\]; int8 \[row, column\] and bfloat16 \[row\]",
+        ),
+        (
+            {"b_enc": torch.ones(256, dtype=torch.int64)},
+            "b_enc in a.pack.safetensors is of torch.int64; floats are due",
+        ),
+    ],
+)
+def test_a_pack_holds_a_scale_for_each_matrix_and_nothing_else(tmp_path, spoil, said):
+    path = ReLU("resid.0", **random()).save(tmp_path / "a.pack.safetensors", format="pack")
+    repacked(path, **spoil)
+    if not said:
+        assert Dictionary.load(path)[0].n_units == 256
+        return
+    with pytest.raises(ValueError, match=rf"a\.pack\.safetensors.*{said}"):
+        Dictionary.load(path)

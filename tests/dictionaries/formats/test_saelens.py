@@ -141,7 +141,20 @@ def test_a_flat_config_of_old_versions(tmp_path, weights, x):
     [
         ({"architecture": "abtopk"}, "architecture 'abtopk' cannot be read; did you mean 'abstopk'"),
         ({"architecture": "temporal"}, "architecture 'temporal' cannot be read"),
-        ({"normalize_activations": "layer_norm"}, "normalised by 'layer_norm'"),
+        (
+            {"normalize_activations": "layer_norm"},
+            "normalised by 'layer_norm', each by its own size, which is not linear",
+        ),
+        ({"normalize_activations": "by_mood"}, "normalize_activations 'by_mood' cannot be read"),
+        (
+            {"hook": "blocks.3.hook_resid_mid"},
+            "trained at 'blocks.3.hook_resid_mid', the stream between attention and MLP",
+        ),
+        ({"architecture": "topk", "k": 2.5}, r"cfg\.json: k is 2\.5; a whole number is due"),
+        ({"architecture": "topk", "k": True}, r"cfg\.json: k is True; a whole number is due"),
+        ({"apply_b_dec_to_input": "false"}, r"cfg\.json: apply_b_dec_to_input is 'false'; true or false is due"),
+        ({"d_in": 5}, r"cfg\.json says d_in = 5, and the tensors 4"),
+        ({"d_sae": 8}, r"cfg\.json says d_sae = 8, and the tensors 7"),
         ({"activation_fn": "tanh-relu"}, "activation function 'tanh-relu' cannot be read"),
         ({"metadata": {"hook_head_index": 2}}, "attention head 2 alone"),
         ({"hook": None}, r"it names no hook\); pass at='resid\.3'"),
@@ -256,3 +269,41 @@ def test_what_saelens_does_not_have_is_refused(tmp_path, weights):
     with pytest.raises(ValueError, match="no skip connection"):
         ReLU("mlp.1", centred=False, W_skip=torch.eye(4), **w).save(tmp_path, format="saelens")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_advice_that_would_be_wrong_is_not_given(tmp_path, weights):
+    for config in ({"normalize_activations": "layer_norm"}, {"hook": "blocks.3.hook_resid_mid"}):
+        published(tmp_path, weights("b_enc"), **config)
+        with pytest.raises(ValueError) as caught:
+            Dictionary.load(tmp_path)
+        assert not any(advice in str(caught.value) for advice in ("pass at", "fold_activation_norm", "save it again"))
+
+
+def test_a_jumprelu_that_has_lost_its_architecture_is_no_relu(tmp_path, weights):
+    w = weights("b_enc", "threshold")
+    published(tmp_path, w, architecture="jumprelu")
+    config = json.loads((tmp_path / "cfg.json").read_text())
+    for lost in ("architecture", "apply_b_dec_to_input", "normalize_activations"):
+        (tmp_path / "cfg.json").write_text(json.dumps({name: told for name, told in config.items() if name != lost}))
+        with pytest.raises(
+            ValueError, match=rf"sae_weights\.safetensors also holds threshold|cfg\.json has no '{lost}'"
+        ):
+            Dictionary.load(tmp_path)
+    del config["architecture"], config["metadata"]
+    (tmp_path / "cfg.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"sae_weights\.safetensors also holds threshold"):
+        Dictionary.load(tmp_path, at="resid.3")
+
+
+def test_a_misprint_in_a_config_is_not_passed_over(tmp_path, weights):
+    old = {"hook_point": "blocks.1.hook_resid_pre", "aply_b_dec_to_input": False}
+    save_file(weights("b_enc"), tmp_path / "sae_weights.safetensors")
+    (tmp_path / "cfg.json").write_text(json.dumps(old))
+    with pytest.raises(ValueError, match=r"cfg\.json has 'aply_b_dec_to_input' and no 'apply_b_dec_to_input'"):
+        Dictionary.load(tmp_path)
+
+
+def test_integer_and_complex_biases_are_refused(tmp_path, weights):
+    for odd in (torch.ones(7, dtype=torch.int32), torch.ones(7, dtype=torch.complex64)):
+        with pytest.raises(ValueError, match=rf"b_enc in sae_weights\.safetensors is of {odd.dtype}; floats are due"):
+            opened(tmp_path, weights() | {"b_enc": odd})

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from clew.dictionaries import Dictionary, ReLU, TopK
+from clew.dictionaries import AbsTopK, Dictionary, ReLU, TopK
 
 
 def published(folder, w, **config):
@@ -108,3 +108,36 @@ def test_what_sparsify_does_not_have_is_refused(tmp_path, weights):
     with pytest.raises(ValueError, match=r"layers\.1', not 'mine'"):
         TopK("resid.1", k=2, **w).save(tmp_path / "mine", format="sparsify")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signed_one_keeps_the_largest_of_either_sign(tmp_path, weights, x):
+    w = weights("b_enc")
+    (made,) = Dictionary.load(published(tmp_path / "layers.10", w, signed=True))
+    p = (x - w["b_dec"]) @ w["W_enc"] + w["b_enc"]
+    assert isinstance(made, AbsTopK)
+    torch.testing.assert_close(made.encode(x), torch.zeros_like(p).scatter(1, p.abs().topk(2).indices, 1) * p)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"k": "2"}, r"cfg\.json: k is '2'; a whole number is due"),
+        ({"k": 10**12}, r"sae\.safetensors holds no TopK dictionary: k is 1000000000000"),
+        ({"transcode": 0}, r"cfg\.json: transcode is 0; true or false is due"),
+        ({"d_in": 5}, r"cfg\.json says d_in = 5, and the tensors 4"),
+        ({"num_latents": 9}, r"cfg\.json says num_latents = 9, and the tensors 7"),
+    ],
+)
+def test_settings_are_typed_and_agree_with_the_tensors(tmp_path, weights, config, said):
+    with pytest.raises(ValueError, match=said):
+        Dictionary.load(published(tmp_path / "layers.10", weights("b_enc"), **config))
+
+
+def test_a_transcoder_that_has_lost_its_word_or_its_skip_is_no_autoencoder(tmp_path, weights):
+    w = weights("b_enc") | {"W_skip": torch.ones(4, 4)}
+    folder = published(tmp_path / "layers.3.mlp", w, transcode=True, skip_connection=True)
+    config = json.loads((folder / "cfg.json").read_text())
+    for lost, said in (("transcode", "has no 'transcode'"), ("skip_connection", "also holds W_skip")):
+        (folder / "cfg.json").write_text(json.dumps({name: told for name, told in config.items() if name != lost}))
+        with pytest.raises(ValueError, match=said):
+            Dictionary.load(folder)

@@ -100,3 +100,19 @@ def test_another_lone_file_is_tried_as_dictionary_learning(tmp_path, weights):
         Dictionary.load(saved(file, state), at="resid.1")
     with pytest.raises(ValueError, match=r"mine\.pt holds Python objects .* refused"):
         Dictionary.load(saved(file, torch.nn.Linear(2, 2)), at="resid.1")
+
+
+def test_a_file_that_has_lost_what_says_its_activation_is_no_relu(tmp_path, weights):
+    w = weights("b_enc")
+    with pytest.raises(ValueError, match=r"8\.pt does not say its activation"):
+        Dictionary.load(saved(tmp_path / "8.pt", openai(w)), at="mlp.7")  # a top-k one without its k
+    with pytest.raises(ValueError, match=r"9\.pt holds settings of an activation"):
+        state = openai(w, activation_state_dict={"k": 2, "postact_fn": "ReLU"})
+        Dictionary.load(saved(tmp_path / "9.pt", state), at="mlp.7")
+    with pytest.raises(ValueError, match="k in 8.pt is 2.0|k in 8.pt is tensor"):
+        Dictionary.load(saved(tmp_path / "8.pt", openai(w, k=torch.tensor(2.0))), at="mlp.7")
+    with pytest.raises(ValueError, match="the first line of sae.pt has no 'cls'"):
+        Dictionary.load(saev(tmp_path / "sae.pt", w, None), at="resid.1")
+    threshold = {"activation.threshold": torch.tensor(0.7)}
+    with pytest.raises(ValueError, match="the activation 'Relu' cannot be read"):
+        Dictionary.load(saev(tmp_path / "sae.pt", w, {"cls": "Relu"}, **threshold), at="resid.1")

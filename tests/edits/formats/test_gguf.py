@@ -49,8 +49,8 @@ def test_a_round_trip_is_exact_and_keeps_what_is_said(tmp_path):
 def test_others_find_the_architecture_the_hint_and_one_float32_row_per_layer(tmp_path):
     ours.write(two_layers().scaled(0.5), tmp_path / "v.gguf", model_of())
     reader = gguf.GGUFReader(tmp_path / "v.gguf")
-    said = {f: ours._text(reader, f) for f in ("general.architecture", "controlvector.model_hint")}
-    assert list(said.values()) == ["controlvector", "llama"]
+    said = [reader.get_field(f) for f in ("general.architecture", "controlvector.model_hint")]
+    assert [bytes(field.parts[field.data[0]]).decode() for field in said] == ["controlvector", "llama"]
     assert int(reader.get_field("controlvector.layer_count").parts[-1][0]) == 2
     assert [(t.name, t.tensor_type.name, list(t.shape)) for t in reader.tensors[:1]] == [("direction.1", "F32", [32])]
     assert torch.equal(torch.from_numpy(reader.tensors[0].data.copy()), 0.5 * vector(1))
@@ -121,3 +121,38 @@ def test_a_foreign_tensor_a_model_and_a_damaged_file_are_told_apart(tmp_path):
     (tmp_path / "c.gguf").write_bytes(whole[:-100])
     with pytest.raises(ValueError, match="cut short"):
         Stack.load(tmp_path / "c.gguf")
+
+
+def test_a_vector_that_is_no_number_or_of_a_layer_that_is_there_already_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"1 of the 32 values of direction\.1 in .*v\.gguf are not finite"):
+        Stack.load(foreign(tmp_path / "v.gguf", {"direction.1": vector().index_fill(0, torch.tensor([3]), torch.nan)}))
+    with pytest.raises(ValueError, match="two directions of one layer"):
+        Stack.load(foreign(tmp_path / "v.gguf", {"direction.1": vector(), "direction.01": vector()}))
+    with pytest.raises(ValueError, match=r"direction\.1 of .*v\.gguf is float32 \[2, 16\]"):
+        Stack.load(foreign(tmp_path / "v.gguf", {"direction.1": torch.ones(2, 16)}))
+
+
+def test_counts_that_are_not_there_are_not_waited_for(tmp_path):
+    whole = two_layers().save(tmp_path / "v.gguf", format="gguf", model=model_of()).read_bytes()
+    places = {"tensors": 8, "keys": 16, "the first key's length": 24}
+    for at in places.values():
+        (tmp_path / "v.gguf").write_bytes(whole[:at] + (10**12).to_bytes(8, "little") + whole[at + 8 :])
+        with pytest.raises(ValueError, match=r"v\.gguf is not a whole GGUF file; it is cut short or damaged"):
+            Stack.load(tmp_path / "v.gguf")
+    at = whole.index(b"controlvector.layer_count") + len(b"controlvector.layer_count") + 4
+    (tmp_path / "v.gguf").write_bytes(whole[:at] + (3).to_bytes(4, "little") + whole[at + 4 :])
+    with pytest.raises(ValueError, match="it should hold 3 directions and holds 2"):
+        Stack.load(tmp_path / "v.gguf")
+
+
+def test_every_byte_of_the_head_counts(tmp_path):
+    whole = two_layers().save(tmp_path / "v.gguf", format="gguf", model=model_of()).read_bytes()
+    head = whole.index(b"direction.2") + 40
+    for at in range(4, head, 5):
+        (tmp_path / "v.gguf").write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
+        try:
+            found = Stack.load(tmp_path / "v.gguf")
+        except ValueError as error:
+            assert "v.gguf" in str(error)
+        else:  # a word that somebody reads
+            assert all(torch.equal(a.vector, b.vector) for a, b in zip(found, two_layers(), strict=True))

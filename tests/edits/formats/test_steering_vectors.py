@@ -102,3 +102,50 @@ def test_our_own_file_loads_and_others_are_named(tmp_path):
         Stack.load(tmp_path / "nowhere.gguf")
     with pytest.raises(ValueError, match=r"'onnx' is not a format that clew writes"):
         stack.save(tmp_path / "v.onnx", format="onnx", model=model_of())
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (
+            {"layer_activations": {1: vector() * torch.nan}, "layer_type": "mlp"},
+            "32 of the 32 values of layer 1 in .*v.pt are not",
+        ),
+        (
+            {"layer_activations": {1: vector().long()}, "layer_type": "mlp"},
+            "layer 1 in .*v.pt is of torch.int64; floats are due",
+        ),
+        ({"layer_activations": {1: vector()[:0]}, "layer_type": "mlp"}, "layer 1 in .*v.pt is empty"),
+        (
+            {"layer_activations": {1: torch.ones(2, 16)}, "layer_type": "mlp"},
+            r"layer 1 of .*v.pt has the shape \[2, 16\]",
+        ),
+        ({"layer_activations": {1: vector()}}, "v.pt has no 'layer_type'"),
+        ({"layer_activations": {True: vector()}, "layer_type": "mlp"}, "layer numbers to tensors"),
+        ({"layer_activations": {1: vector()}, "layer_type": "mlp", "more": 1}, "v.pt has 'more', which is none of"),
+        ({"layer_activations": {1: vector()}, "layer_type": "mlp", "clew": "[" * 99_999}, "nested too deep"),
+        (
+            {"layer_activations": {1: vector()}, "layer_type": "mlp", "clew": "{}"},
+            "v.pt: what clew said in it has no 'name'",
+        ),
+        (
+            {"layer_activations": {-1: vector(), 2: vector()}, "layer_type": "mlp"},
+            "v.pt holds two vectors of one layer",
+        ),
+    ],
+)
+def test_a_file_that_says_too_little_or_something_else_is_refused(held, said, tmp_path):
+    torch.save(held, tmp_path / "v.pt")
+    with pytest.raises(ValueError, match=said):
+        Stack.load(tmp_path / "v.pt", model_of())
+
+
+def test_a_vector_less_than_was_written_is_seen(tmp_path):
+    stack = Stack((Add(S("resid.0"), vector=vector(1)), Add(S("resid.2"), vector=vector(2))), "joy")
+    held = torch.load(stack.save(tmp_path / "v.pt", format="steering_vectors", model=model_of()), weights_only=True)
+    del held["layer_activations"][0]
+    torch.save(held, tmp_path / "v.pt")
+    with pytest.raises(
+        ValueError, match=r"v\.pt holds vectors of resid\.2, and was written with \['resid\.0', 'resid\.2'\]"
+    ):
+        Stack.load(tmp_path / "v.pt")

@@ -20,6 +20,7 @@ from clew.methods.weights.bigram_subnetwork import (
     load_masks,
     masked_weights,
     matrices,
+    save_masks,
 )
 from clew.models.body import Body
 from clew.sites import Site
@@ -126,9 +127,27 @@ def test_masks_of_other_weights_and_other_files_are_refused(tmp_path: Path) -> N
         load_masks(tmp_path / "masks.safetensors", Model(Body(other, None, "other")))
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
     (tmp_path / "y.safetensors").write_text("no tensors")
-    for name in ("x", "y"):
-        with pytest.raises(ValueError, match="'clew weight masks' were expected"):
+    for name, said in (
+        ("x", "'clew weight masks' were expected"),
+        ("y", "y.safetensors is not a whole safetensors file"),
+    ):
+        with pytest.raises(ValueError, match=said):
             load_masks(tmp_path / f"{name}.safetensors", model)
+
+
+def test_masks_that_are_not_of_all_matrices_and_of_true_and_false_are_refused(tmp_path: Path) -> None:
+    model, _ = planted()
+    masks = {name: torch.ones(p.shape, dtype=torch.bool) for name, p in model.body.module.named_parameters()
+             if name in matrices(model)}  # fmt: skip
+    name, first = next(iter(masks.items()))
+    for spoilt, said in (
+        ({n: m for n, m in masks.items() if n != name}, f"has no '{name}'"),
+        (masks | {"more": first.clone()}, "also holds more"),
+        (masks | {name: first.float()}, rf"{name} in .*a\.safetensors is of torch.float32; true and false are due"),
+        (masks | {name: first.T.contiguous()[:1]}, "is not as its weights"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            load_masks(save_masks(tmp_path / "a.safetensors", spoilt, model), model)
 
 
 def test_edits_and_empty_text_are_refused() -> None:

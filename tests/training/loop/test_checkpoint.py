@@ -1,6 +1,7 @@
 """Every objective, stopped at a checkpoint and taken up again, ends where it would have ended, bit for bit."""
 
 import inspect
+import json
 import os
 import signal
 import subprocess
@@ -8,9 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from clew.dictionaries import Dictionary
 from clew.finder import load, names
+from clew.tensors import read_tensors, write_tensors
 from clew.training import Plan, train
 from tests.training.planted_rows import rows
 
@@ -117,3 +122,72 @@ def test_a_checkpoint_that_a_killed_run_had_begun_is_swept_away(tmp_path: Path) 
     (tmp_path / "checkpoint-1.part").mkdir()
     train(x, [plan], steps=2, batch=100, to=tmp_path)
     assert not list(tmp_path.glob("checkpoint*"))
+
+
+def begun(folder: Path) -> Path:
+    """The newest checkpoint of a run that was stopped."""
+
+    def stop(step: int, steps: int, told: dict[str, float]) -> None:
+        if step == 5:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        learn(folder, progress=stop)
+    return next(folder.glob("checkpoint-*"))
+
+
+def learn(folder: Path, **options: object) -> None:
+    plan = Plan("topk", "mlp.1", options={"units": 24, "k": 2, "half": False})
+    train({"mlp.1": rows(1200)[0]}, [plan], steps=9, batch=100, to=folder, save_every=0.0, **options)
+
+
+def without(tensors: dict, name: str) -> dict:
+    return {n: t.clone() for n, t in tensors.items() if n != name}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: {**without(t, ""), "tensors.W_enc": next(iter(t.values())).clone() * torch.nan}, "are not finite"),
+        (lambda t: {**without(t, ""), "other.W": torch.ones(1)}, "there is no 'other' where one is due"),
+    ],
+)
+def test_a_part_that_holds_something_else_is_named(tmp_path: Path, change: object, said: str) -> None:
+    part = begun(tmp_path) / "0.safetensors"
+    tensors, head = read_tensors(part)
+    write_tensors(part, change(tensors), head)
+    with pytest.raises(ValueError, match=rf"0\.safetensors.*{said}|{said}.*0\.safetensors|0\.safetensors"):
+        learn(tmp_path)
+
+
+def test_a_part_whose_tensors_are_not_all_there_is_named(tmp_path: Path) -> None:
+    part = begun(tmp_path) / "0.safetensors"
+    tensors, _ = read_tensors(part)
+    with safe_open(part, "pt") as file:
+        said = file.metadata()
+    save_file(without(tensors, next(name for name in tensors if name.startswith("state."))), part, said)
+    with pytest.raises(ValueError, match=r"0\.safetensors is not a whole safetensors file \(its header has changed"):
+        learn(tmp_path)
+    part.write_bytes(part.read_bytes()[:-5])
+    with pytest.raises(ValueError, match=r"0\.safetensors is not a whole safetensors file"):
+        learn(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"step": 3}, "is of step 3, which its folder is not"),
+        ({"cursor": [0]}, "not enough values to unpack|checkpoint"),
+        ({"cursor": "01"}, "cursor is '01'; a list is due"),
+        ({"log": -1}, "log is -1; it is at least 0"),
+        ({"version": 2}, "version is 2; it is one of 1"),
+        ({"more": 1}, "has 'more', which is none of"),
+    ],
+)
+def test_a_state_that_is_none_is_refused_before_the_log_is_cut(tmp_path: Path, changed: dict, said: str) -> None:
+    state = begun(tmp_path) / "checkpoint.json"
+    log = (tmp_path / "log.jsonl").read_bytes()
+    state.write_text(json.dumps(json.loads(state.read_text()) | changed))
+    with pytest.raises(ValueError, match=rf"checkpoint\.json.*({said})"):
+        learn(tmp_path)
+    assert (tmp_path / "log.jsonl").read_bytes() == log

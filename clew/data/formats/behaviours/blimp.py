@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from clew.data.behaviours.behaviour import Behaviour, Pair
-from clew.data.behaviours.files import Rows, skipped
+from clew.data.behaviours.files import Rows, skipped, texts
+from clew.files import typed
+
+SENTENCES = ("sentence_good", "sentence_bad")
+FITS = {"true": True, "false": False}
 
 
 def matches(rows: Rows) -> bool:
-    return {"sentence_good", "sentence_bad"} <= rows[0].keys()
+    return set(SENTENCES) <= rows[0].keys()
 
 
 def blimp(rows: Rows, *, name: str, model: Any = None, seed: int = 0) -> Behaviour:
@@ -19,11 +24,11 @@ def blimp(rows: Rows, *, name: str, model: Any = None, seed: int = 0) -> Behavio
     sentences share no first word or part at the end of one of them, are left out and counted.
     """
     pairs = []
-    for row in rows:
-        good, bad = (row[column].rstrip(".?! ").split(" ") for column in ("sentence_good", "sentence_bad"))
+    for row, (*sentences, uid) in zip(rows, texts(rows, *SENTENCES, "UID"), strict=True):
+        good, bad = (sentence.rstrip(".?! ").split(" ") for sentence in sentences)
         shared = next((i for i, (a, b) in enumerate(zip(good, bad, strict=False)) if a != b), 0)
-        if shared and row.get("one_prefix_method", True):
-            prompt, uid = " ".join(good[:shared]), str(row.get("UID", ""))
+        if shared and _fits(row):
+            prompt = " ".join(good[:shared])
             pairs.append(Pair(prompt, None, (f" {good[shared]}",), (f" {bad[shared]}",), uid))
     if not pairs:
         raise ValueError(
@@ -31,3 +36,9 @@ def blimp(rows: Rows, *, name: str, model: Any = None, seed: int = 0) -> Behavio
         )
     why = "the one-prefix method does not apply"
     return skipped(Behaviour(name, tuple(pairs), seed=seed), len(rows) - len(pairs), why)
+
+
+def _fits(row: Mapping[str, Any]) -> bool:
+    """Whether the file marks the row as fit for the method; a table has the words of it."""
+    told = row["one_prefix_method"]
+    return typed(FITS.get(told.lower(), told) if isinstance(told, str) else told, "one_prefix_method", bool)

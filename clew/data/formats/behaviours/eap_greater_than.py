@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from clew.data.behaviours.behaviour import Behaviour
-from clew.data.behaviours.files import Rows, skipped
+from clew.data.behaviours.files import Rows, skipped, texts, words
 from clew.data.behaviours.metrics import probability_difference
 from clew.data.behaviours.pairs import Encoded, Pair, encode
 
@@ -33,12 +34,15 @@ def eap_greater_than(
 
 def _pairs(rows: Rows, digits: int) -> list[Pair]:
     pairs = []
-    for row in rows:
-        year = int(row["label"])
+    for row, (clean, patch) in zip(rows, texts(rows, "clean", "corrupted"), strict=True):
+        label = words(row["label"])
+        if not re.fullmatch("[0-9]{1,2}", label):
+            raise ValueError(f"a label is {label!r:.40}; the two digits of a year are due there")
+        year = int(label)
         if digits == 2:
             later, earlier = [f"{y:02d}" for y in range(year + 1, 100)], [f"{y:02d}" for y in range(year + 1)]
         else:
             later, earlier = [str(d) for d in range(year // 10 + 1, 10)], [str(d) for d in range(year // 10)]
         if later and earlier:
-            pairs.append(Pair(row["clean"], row["corrupted"], tuple(later), tuple(earlier), row["label"]))
+            pairs.append(Pair(clean, patch, tuple(later), tuple(earlier), label))
     return pairs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from clew.data.behaviours.behaviour import Behaviour, Pair
-from clew.data.behaviours.files import Rows, skipped
+from clew.data.behaviours.files import Rows, skipped, texts
 
 
 def matches(rows: Rows) -> bool:
@@ -28,11 +28,11 @@ def eap_ioi(
     Args: patch: the second mention becomes a third name (as published), or the indirect object.
     """
     pairs = []
-    for row in rows:
-        clean, hard = row["clean"].split(" "), row["corrupted_hard"].split(" ")
+    for asked, repeated, other in texts(rows, "clean", "corrupted_hard", patch):
+        clean, hard = asked.split(" "), repeated.split(" ")
         differ = [(a, b) for a, b in zip(clean, hard, strict=False) if a != b]
         if len(clean) == len(hard) and len(differ) == 1:
             subject, receiver = differ[0]
-            pairs.append(Pair(row["clean"], row[patch], (f" {receiver}",), (f" {subject}",)))
+            pairs.append(Pair(asked, other, (f" {receiver}",), (f" {subject}",)))
     why = "clean and corrupted_hard do not differ in one word"
     return skipped(Behaviour(name, tuple(pairs), seed=seed), len(rows) - len(pairs), why)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.behaviours.files import Rows, skipped
 from clew.data.behaviours.generated import exchanged, generated
+from clew.data.facts.counterfactuals import samples_of, templates_of
+from clew.files import entry
 
 
 def matches(rows: Rows) -> bool:
@@ -21,19 +24,22 @@ def lre(rows: Rows, *, name: str, model: Any = None, seed: int = 0, shots: int =
 
     Args: template: which of the file's prompt templates.
     """
-    relation, rng = rows[0], random.Random(seed)
-    templates = relation["prompt_templates"]
+    rng, (relation, *more) = random.Random(seed), rows
+    if more:
+        raise ValueError(f"{name} holds {len(rows)} records; a relation is one")
+    templates, samples = templates_of(relation, name), samples_of(relation, name)
     if not 0 <= template < len(templates):
         raise ValueError(f"{name} has {len(templates)} templates, 0 to {len(templates) - 1}; template is {template}")
-    samples = relation["samples"]
-    facts = {sample["subject"]: sample["object"] for sample in rng.sample(samples, len(samples))}
+    facts = dict(rng.sample(samples, len(samples)))
     if len(facts) < shots + 2:
         raise ValueError(f"{name} has {len(facts)} subjects, too few for {shots} examples and a pair; give fewer shots")
-    ask = templates[template].format
+    ask = partial(templates[template].replace, "{}")
     subjects = list(facts)
     examples = "".join(f"{ask(subject)} {facts[subject]}\n" for subject in subjects[:shots])
     asked = {subject: facts[subject] for subject in subjects[shots:]}
     candidates = exchanged(asked, lambda subject: examples + ask(subject), rng)
     n = max(len(asked), 200)  # more than there are, so that short files try every partner
-    behaviour = generated(name, candidates, description=relation.get("name", ""), model=model, n=n, seed=seed)
+    behaviour = generated(
+        name, candidates, description=entry(relation, "name", str, origin=name), model=model, n=n, seed=seed
+    )
     return skipped(behaviour, len(asked) - len(behaviour), "no partner of their length, or no one-token object")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from clew.data.behaviours.behaviour import Behaviour, Pair
-from clew.data.behaviours.files import Rows, strings
+from clew.data.behaviours.files import Rows, strings, words
 from clew.data.behaviours.metrics import log_probability, logit_difference
-from clew.files import typed
+from clew.files import check_names, typed
 
 COLUMNS = {
     "clean": "clean_prefix",
@@ -57,6 +57,8 @@ def table(
     missing = [column for column in needed if column not in rows[0]]
     if missing:
         raise ValueError(f"{name} has no column {missing[0]!r}; it has {', '.join(rows[0])}")
+    if columns is COLUMNS and set(columns.values()) - set(rows[0]):  # then one that we do not know may be a lost one
+        check_names(rows[0], list(columns.values()), name)
 
     def cell(row: dict[str, Any], part: str) -> Any:
         return row.get(columns[part]) if part in columns else None
@@ -64,13 +66,18 @@ def table(
     def prompt(row: dict[str, Any], number: int, part: str) -> str:
         return typed(cell(row, part), f"{name}: row {number}, {columns[part]!r}", str)
 
+    def answers(row: dict[str, Any], number: int) -> tuple[str, ...]:
+        if not (found := strings(cell(row, "answers"))):
+            raise ValueError(f"{name}: row {number}, {columns['answers']!r} is empty; an answer is due there")
+        return found
+
     pairs = tuple(
         Pair(
             prompt(row, number, "clean"),
             None if cell(row, "patch") is None else prompt(row, number, "patch"),
-            strings(cell(row, "answers")),
+            answers(row, number),
             strings(cell(row, "patch_answers")),
-            str(cell(row, "case") or ""),
+            "" if cell(row, "case") is None else words(cell(row, "case")),
         )
         for number, row in enumerate(rows, 1)
     )

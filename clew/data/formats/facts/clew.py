@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from clew.data.facts.facts import FORMAT, VERSION, Fact
-from clew.files import check_names, entries, entry
+from clew.files import check_whole, entries, entry
 
 
 def matches(value: Any) -> bool:
@@ -15,16 +15,17 @@ def matches(value: Any) -> bool:
 
 
 def read(value: Mapping[str, Any], *, name: str, seed: int, template: int) -> tuple[str, list[Fact], str]:
-    version = entry(value, "version", int, origin=name)
+    version = entry(value, "version", int, origin=name, at_least=1)
     if version > VERSION:
         raise ValueError(f"the facts are of version {version}, newer than {VERSION}, which this clew reads")
+    check_whole(value, ("format", "version", "name", "note", "facts"), name)
     title, note = (entry(value, key, str, origin=name) for key in ("name", "note"))
     rows = entries(value, "facts", dict, origin=name)
     return title, [_fact(row, f"{name}: facts[{i}]") for i, row in enumerate(rows)], note
 
 
 def _fact(row: Mapping[str, Any], origin: str) -> Fact:
-    check_names(row, [f.name for f in fields(Fact)], origin)
+    check_whole(row, [f.name for f in fields(Fact)], origin)
     said = {key: entry(row, key, str, origin=origin) for key in ("prompt", "subject", "target", "old")}
     neighbours = entries(row, "neighbours", list, origin=origin)
     for i, pair in enumerate(neighbours):

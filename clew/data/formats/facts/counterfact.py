@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clew.data.facts.facts import Fact
+from clew.files import entries, entry
 
 
 def matches(value: Any) -> bool:
@@ -13,11 +14,18 @@ def matches(value: Any) -> bool:
 
 
 def read(value: Sequence[Mapping[str, Any]], *, name: str, seed: int, template: int) -> tuple[str, list[Fact], str]:
-    return name, [_fact(row) for row in value], ""
+    return name, [_fact(row, f"{name}: entry {i}") for i, row in enumerate(value)], ""
 
 
-def _fact(row: Mapping[str, Any]) -> Fact:
-    asks = row["requested_rewrite"]
-    new, true = asks["target_new"]["str"].strip(), asks["target_true"]["str"].strip()
-    neighbours = tuple((prompt, true) for prompt in row.get("neighborhood_prompts", ()))
-    return Fact(asks["prompt"], asks["subject"], new, true, tuple(row.get("paraphrase_prompts", ())), neighbours)
+def _fact(row: Any, origin: str) -> Fact:
+    asks = entry(row, "requested_rewrite", dict, origin=origin)
+    place = f"{origin}.requested_rewrite"
+    new, true = (
+        entry(entry(asks, target, dict, origin=place), "str", str, origin=f"{place}.{target}").strip()
+        for target in ("target_new", "target_true")
+    )
+    prompt, subject = (entry(asks, key, str, origin=place) for key in ("prompt", "subject"))
+    paraphrases, beside = (
+        entries(row, f"{kind}_prompts", str, origin=origin) for kind in ("paraphrase", "neighborhood")
+    )
+    return Fact(prompt, subject, new, true, tuple(paraphrases), tuple((asked, true) for asked in beside))
