@@ -195,5 +195,5 @@ def test_what_cannot_be_read_again_is_not_written(tmp_path):
         Stack((Set("resid.0", value=torch.ones(3, dtype=torch.int64)),)).save(tmp_path / "a.safetensors")
     path = Stack((), "empty", {"reached": float("nan")}).save(tmp_path / "a.safetensors")
     assert Stack.load(path).about == {"reached": None}
-    with pytest.raises(ValueError, match="a gate opens above inf; give a finite number"):
+    with pytest.raises(ValueError, match="above=inf: a gate opens above a finite number"):
         Gate(unit=3, above=float("inf"))

@@ -681,6 +681,7 @@ def resumed(folder: Path) -> Any:
 
 @door("a checkpoint", resumed, "training/loop/checkpoint")
 def _(folder: Path) -> Path:
+    (folder / "run").mkdir()
     of, fit = run(folder / "run")
     x = torch.randn(200, 12, generator=torch.Generator().manual_seed(0))
     batch = Batch({Site("resid", 1): x}, {Site("resid", 1): torch.ones(200, dtype=torch.bool)})

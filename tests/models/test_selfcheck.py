@@ -178,7 +178,7 @@ def test_without_a_place_for_the_cache_a_model_is_checked_each_time_and_that_is_
     for _ in range(2):
         assert known_refusals(Body(module_of("llama"), None, "plain")) == {}
     said = [r.getMessage() for r in caplog.records if "nothing is kept" in r.message]
-    assert said == [
-        f"nothing is kept in {tmp_path / 'file' / 'cache'} (Not a directory), so work is done again each time; "
-        "CLEW_CACHE names another"
-    ]
+    assert len(said) == 1 and said[0].startswith(f"nothing is kept in {tmp_path / 'file' / 'cache'} (")
+    assert "Not a directory" in said[0] and said[0].endswith(
+        "so work is done again each time; CLEW_CACHE names another"
+    )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +237,7 @@ def test_what_cannot_be_read_or_recorded(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match=r"resid\.2 was not recorded"):
         recorded(model_of(), tmp_path / "a")["resid.2"]
     with pytest.raises(ValueError, match="a store cannot hold 'int4'"):
-        getattr(record, "__wrapped__", record)(model_of(), TEXTS, sites=["resid.0"], to=tmp_path / "b", dtype="int4")
+        unwrap(record)(model_of(), TEXTS, sites=["resid.0"], to=tmp_path / "b", dtype="int4")
     plan = tmp_path / "a" / "store.json"
     plan.write_text(json.dumps(json.loads(plan.read_text()) | {"version": 1}))
     with pytest.raises(ValueError, match="is a store of version 1"):

@@ -321,7 +321,7 @@ def _node_circuit(nodes: Mapping[str, Any], layout: Layout, only_in_graph: bool)
 
 def _number(value: Any, name: str) -> float:
     """A score; one that is not known is NaN, which a file of JSON cannot hold."""
-    return value if value != value else typed(value, f"{name}: score", float)
+    return value if value != value else float(typed(value, f"{name}: score", float))
 
 
 def _circuit(places: list[tuple[Site, int]], score: np.ndarray, layout: Layout, width: int = 1) -> Circuit:

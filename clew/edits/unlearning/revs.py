@@ -200,7 +200,7 @@ def demoted(
 def _update(weight: Weight, matrix: Tensor, units: Tensor, columns: Tensor) -> Update:
     """The update that puts these columns into a matrix."""
     left = columns.T.double() - matrix[:, units].double()
-    right = torch.nn.functional.one_hot(units, matrix.shape[1]).to(torch.int8)
+    right = torch.nn.functional.one_hot(units, matrix.shape[1]).to(matrix.dtype)
     return Update(weight, left=left, right=right)
 
 

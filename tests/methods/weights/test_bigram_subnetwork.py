@@ -1,6 +1,7 @@
 """Bigram subnetwork: bigrams by hand, and a model whose bigrams were written into one MLP."""
 
 from functools import cache
+from inspect import unwrap
 from pathlib import Path
 
 import pytest
@@ -147,7 +148,7 @@ def test_masks_that_are_not_of_all_matrices_and_of_true_and_false_are_refused(tm
         (masks | {name: first.T.contiguous()[:1]}, "is not as its weights"),
     ):
         with pytest.raises(ValueError, match=said):
-            load_masks(save_masks(tmp_path / "a.safetensors", spoilt, model), model)
+            load_masks(unwrap(save_masks)(tmp_path / "a.safetensors", spoilt, model), model)
 
 
 def test_edits_and_empty_text_are_refused() -> None:

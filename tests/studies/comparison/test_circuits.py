@@ -49,7 +49,7 @@ def cells(made, path="bench.json"):
 @pytest.fixture(autouse=True)
 def inside(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("clew.measures.circuits.areas.bootstrap", partial(bootstrap_interval, draws=50))
+    monkeypatch.setattr("clew.measures.circuits._trial.bootstrap", partial(bootstrap_interval, draws=50))
 
 
 def test_the_known_circuit_is_found_at_the_cost_that_the_docstrings_promise():
