@@ -53,11 +53,11 @@ def judge(
     judged_circuit = Circuit.load(circuit)
     by = getpass.getuser() if by is None else by
     if page:
-        from clew.apps.pages.judge import judge_page
+        from clew.apps.pages.circuit import page as page_of
         from clew.files import write_text
 
         verdicts = _so_far(judged_circuit, out, merge)
-        write_text(page, judge_page(judged_circuit, verdicts))
+        write_text(page, page_of(judged_circuit, verdicts=verdicts))
         said = f"open {page} in a browser; save what its button gives as {out}"
         say(said, {"page": str(page), "open": len(verdicts.open)}, json)
         return

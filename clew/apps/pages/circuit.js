@@ -1,49 +1,7 @@
-"use strict";
-// Draws one circuit. Everything from the data is set as text or as a number, never as markup.
 
-const data = JSON.parse(document.getElementById("data").textContent);
-const graph = document.getElementById("graph");
-const SVG = graph.namespaceURI;
-const at = (id) => document.getElementById(id);
+// --- The graph, and what it is measured by ------------------------------------------------------------
 
-function build(element, attributes, children) {
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
-}
-const html = (tag, attributes = {}, ...children) => build(document.createElement(tag), attributes, children);
-const draw = (tag, attributes = {}, ...children) => build(document.createElementNS(SVG, tag), attributes, children);
-const signed = (x) => (x < 0 ? "−" : "+") + size(Math.abs(x));
-const size = (x) => (x === 0 ? "0" : x >= 0.001 && x < 1e5 ? String(Number(x.toPrecision(3))) : x.toExponential(1));
-const signOf = (x) => (x < 0 ? "minus" : "plus");
-const clip = (text, n) => (text.length > n ? text.slice(0, n - 1) + "…" : text);
-const shown = (token) => (token.trim() === "" ? token.replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/ /g, "␣") : token.replace(/\n/g, "⏎"));
-
-// --- The circuit, as records -------------------------------------------------------------------
-
-const circuit = data.circuit;
-const details = circuit.details || {};
-const OUTPUT = -1, ERROR = -1, ANYWHERE = -1;
-const siteNames = circuit.sites.map((s) => s.site);
-const lookup = (table, key) => (table && Object.hasOwn(table, key) ? table[key] : undefined);
-
-const nodes = circuit.nodes.score.map((score, i) => {
-  const site = circuit.nodes.site[i], unit = circuit.nodes.unit[i], position = circuit.nodes.position[i];
-  const key = `${siteNames[site]}/${unit === ERROR ? "error" : unit}`;
-  const part = siteNames[site].split(".")[0];
-  return {
-    i, site, unit, position, key, score: score ?? 0, weight: Math.abs(score ?? 0), into: [], outof: [],
-    address: key + (position === ANYWHERE ? "" : `@${position}`),
-    label: String(lookup(circuit.labels, key) ?? ""),
-    tokens: [].concat(lookup(details.top_tokens, key) ?? []).map(String),
-    examples: [].concat(lookup(details.examples, key) ?? []),
-    shape: unit === ERROR ? "error" : part === "head" || part === "neuron" ? "square" : "circle",
-  };
-});
-const ranked = [...nodes].sort((a, b) => b.weight - a.weight);
-ranked.forEach((node, rank) => (node.rank = rank));
-
-const goal = { goal: true, i: OUTPUT, into: [], outof: [], rank: -1, address: "metric", label: String(details.metric ?? "metric") };
+const goal = { goal: true, i: OUTPUT, into: [], outof: [], rank: -1, address: "metric", label: String(details.metric ?? "metric"), name: "metric", examples: [] };
 const edges = circuit.edges.weight.map((weight, i) => {
   const from = nodes[circuit.edges.source[i]], target = circuit.edges.target[i];
   const to = target === OUTPUT ? goal : nodes[target];
@@ -65,7 +23,7 @@ const view = { size: 1, edges: 0, held: null, over: null, query: "" };
 
 // --- Where things stand ------------------------------------------------------------------------
 
-const ROW = 20, TOP = 30, LEFT = 84;
+const ROW = 20, TOP = 30, LEFT = 92, TIES = 5;
 
 function arrange(visible, lines) {
   const width = Math.max(320, graph.parentElement.clientWidth - 2);
@@ -151,7 +109,7 @@ function spread(cell, lane, margin) {
   }
 }
 
-const goalWidth = () => 26 + 7.2 * Math.min(40, goal.label.length);
+const goalWidth = () => 26 + 7.4 * Math.min(40, goal.label.length);
 
 // --- Drawing the graph -------------------------------------------------------------------------
 
@@ -180,7 +138,7 @@ function body(node) {
   return node.element;
 }
 
-const spoken = (node) => `${node.label || node.key}, ${place(node)}, effect ${signed(node.score)}`;
+const spoken = (node) => `${node.label || node.name}, ${place(node)}, effect ${signed(node.score)}`;
 const place = (node) => (node.position === ANYWHERE ? "all positions summed" : `at “${shown(words[node.position] ?? "").trim()}”, position ${node.position}`);
 
 function curve(edge, attributes = {}) {
@@ -250,9 +208,9 @@ function names() {
   const taken = visible.map((n) => [n.x - radius(n) - 2, n.y - radius(n), n.x + radius(n) + 2, n.y + radius(n)]);
   const parts = [];
   for (const node of visible) {
-    const text = clip(node.label || (node.tokens.length ? `“${shown(node.tokens[0]).trim()}”` : ""), 34);
+    const text = clip(node.label || (node.shape === "square" && !aligned ? node.name : quoted(node.tokens)), 34);
     if (!text || parts.length >= 80) continue;
-    const r = radius(node), long = 5.9 * text.length + 4;
+    const r = radius(node), long = 6.4 * text.length + 4;
     const spots = [[node.x + r + 5, "start", 0], [node.x - r - 5, "end", -long]];
     for (const [x, anchor, shift] of spots) {
       const box = [x + shift, node.y - 7, x + shift + long, node.y + 7];
@@ -293,7 +251,7 @@ function hold(node) {
   attend();
 }
 
-const matches = (node) => [node.label, node.address, ...node.tokens].some((t) => t.toLowerCase().includes(view.query));
+const matches = (node) => [node.label, node.name, node.address, ...(node.tokens ?? []), ...(node.promotes ?? [])].some((t) => t.toLowerCase().includes(view.query));
 
 // Puts the light on the node under the pointer, else the held one, else on what the search found.
 function attend() {
@@ -311,59 +269,53 @@ function attend() {
 
 function card(node) {
   const box = at("card");
+  document.body.classList.toggle("looking", Boolean(node));
   if (!nodes.length) return box.replaceChildren(html("h2", {}, "An empty circuit"), html("p", { class: "unnamed" }, "No node was kept; lower the threshold or keep more nodes."));
   if (!node) {
     const key = (text) => html("kbd", {}, text);
     box.replaceChildren(html("h2", {}, "Follow the thread"),
       html("p", { class: "unnamed" }, "Rows are layers, first at the bottom. Point at a node to see what it does and what it is tied to; click to hold it."),
       html("p", { class: "unnamed" }, key("←"), " ", key("→"), " ", key("↑"), " ", key("↓"), " walk, ", key("Enter"), " holds, ", key("Esc"), " lets go, ", key("/"), " finds."));
-    return;
+    return fit();
   }
-  const parts = [html("div", { class: "address" }, node.address),
-    html("p", { class: node.label ? "label" : "label unnamed" }, node.label || (node.unit === ERROR ? "What the dictionary leaves out" : "No name yet"))];
-  if (!node.goal) parts.push(html("div", { class: `effect ${signOf(node.score)}` }, html("b", {}, signed(node.score)),
-    node.score < 0 ? "opposes the behaviour" : "supports the behaviour"), html("div", { class: "effect" }, `${place(node)} · rank ${node.rank + 1} of ${nodes.length}`));
-  else parts.push(html("div", { class: "effect" }, "what the behaviour measures"));
-  if (node.tokens?.length) parts.push(html("h3", {}, "Fires most on"), html("div", { class: "chips" }, ...node.tokens.slice(0, 14).map((t) => html("span", { class: "chip" }, shown(t)))));
-  if (node.examples?.length) parts.push(html("h3", {}, "In context"), ...node.examples.slice(0, 4).map(example));
+  const parts = [html("div", { class: "address" }, node.address), title(node)];
+  if (node.goal) parts.push(html("div", { class: "effect" }, "what the behaviour measures"));
+  else parts.push(effect(node), html("div", { class: "effect" }, `${place(node)} · rank ${node.rank + 1} of ${nodes.length}`), ...known(node, 8));
+  if (judging?.rulings.has(node.key)) parts.push(html("h3", {}, "Verdict"), verdictOf(node.key));
   for (const [title, ties, end] of [["Comes from", node.into, "from"], ["Goes to", node.outof, "to"]]) {
-    if (ties.length) parts.push(html("h3", {}, ties.length > 7 ? `${title}, the strongest 7 of ${ties.length}` : title),
-      html("div", { class: "ties" }, ...ties.slice(0, 7).map((edge) => tie(edge, edge[end]))));
+    if (ties.length) parts.push(html("h3", {}, ties.length > TIES ? `${title}, the strongest ${TIES} of ${ties.length}` : title),
+      html("div", { class: "ties" }, ...ties.slice(0, TIES).map((edge) => tie(edge, edge[end]))));
   }
   box.replaceChildren(...parts);
+  box.scrollTop = 0;
+  fit();
+}
+
+// The card ends where the window does; what is longer scrolls inside it.
+function fit() {
+  const box = at("card"), from = Math.max(0, box.getBoundingClientRect().top), narrow = matchMedia("(max-width: 980px)").matches;
+  box.style.maxHeight = narrow ? "" : `${Math.max(160, innerHeight - from - 16)}px`;
 }
 
 function tie(edge, other) {
   const bar = html("i", { class: signOf(edge.weight) });
   bar.style.width = `${Math.max(3, 56 * (edge.strength / strongest))}px`;
-  const line = html("button", { type: "button" }, bar, html("span", {}, other.label || other.address), html("em", {}, signed(edge.weight)));
+  const line = html("button", { type: "button" }, bar, html("span", { title: other.name }, other.label || other.goal ? other.label : briefly(other)), html("em", {}, signed(edge.weight)));
   line.addEventListener("click", () => go(other));
   return line;
 }
 
-// An example is a text, or {tokens, values} with one value per token.
-function example(item) {
-  const line = html("div", { class: "example" });
-  if (typeof item !== "object" || item === null || !Array.isArray(item.tokens)) line.append(String(item));
-  else {
-    const values = (item.values ?? []).map(Number), most = Math.max(...values, 1e-9);
-    item.tokens.forEach((token, k) => {
-      if (!(values[k] > 0)) return line.append(String(token));
-      const mark = html("mark", {}, String(token));
-      mark.style.setProperty("--heat", `${Math.round(12 + 58 * (values[k] / most))}%`);
-      line.append(mark);
-    });
-  }
-  return line;
-}
+// A node at the other end of an edge, in little room.
+const briefly = (node) => [node.shape === "square" ? node.name : node.key, quoted(node.tokens),
+  node.position === ANYWHERE ? "" : `at ${shown(words[node.position] ?? "").trim()}`].filter(Boolean).join(" ");
 
-function go(node) {
+function go(node, scroll = true) {
   if (node.goal) return;
   if (node.rank >= view.size) { resize(node.rank + 1); }
   hold(node);
   rove(node);
-  node.element.focus();
-  node.element.scrollIntoView({ block: "nearest" });
+  node.element.focus({ preventScroll: !scroll });
+  if (scroll) node.element.scrollIntoView({ block: "nearest" });
 }
 
 // --- Keyboard ----------------------------------------------------------------------------------
@@ -384,7 +336,7 @@ function step(node, dx, dy) {
 
 document.addEventListener("keydown", (event) => {
   if (event.target.tagName === "INPUT") {
-    if (event.key === "Escape") { at("query").value = ""; search(); event.target.blur(); }
+    if (event.key === "Escape" && event.target.id === "query") { at("query").value = ""; search(); event.target.blur(); }
     return;
   }
   const node = visible.find((n) => n.element === document.activeElement);
@@ -393,7 +345,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "Escape") { hold(null); look(null); document.activeElement.blur(); }
   else if (node && arrows[event.key]) step(node, ...arrows[event.key]);
   else if (node && (event.key === "Enter" || event.key === " ")) hold(view.held === node ? null : node);
-  else return;
+  else if (!judgeKey(event)) return;
   event.preventDefault();
 });
 
@@ -537,8 +489,8 @@ function legend() {
   const item = (mark, text) => html("span", {}, mark, text);
   const has = (shape) => nodes.some((n) => n.shape === shape);
   const parts = [item(icon(has("circle") ? "circle" : "square", "plus"), "supports"), item(icon(has("circle") ? "circle" : "square", "minus"), "opposes")];
-  if (has("circle") && (has("square") || has("error"))) parts.push(item(icon("circle", "neutral"), "feature"));
-  if (has("square")) parts.push(item(icon("square", "neutral"), "head or neuron"));
+  if (has("circle") && (has("square") || has("error"))) parts.push(item(icon("circle", "neutral"), data.unit));
+  if (has("square")) parts.push(item(icon("square", "neutral"), circuit.kind.of === "components" ? "part of the model" : data.unit));
   if (has("error")) parts.push(item(icon("error", "neutral"), "error: what the dictionary leaves out"));
   parts.push(html("span", {}, "larger and darker: stronger"));
   at("legend").replaceChildren(...parts);
@@ -546,8 +498,11 @@ function legend() {
 
 function start() {
   at("words").textContent = data.words;
-  at("facts").replaceChildren(...data.facts.flatMap(([name, value]) => [html("dt", {}, name), html("dd", {}, value)]));
+  at("prompts").replaceChildren(...data.prompts.flatMap((one) => [html("dt", {}, one.name), html("dd", {}, `“${one.text}” `,
+    ...(one.answers.length ? [html("b", {}, `→ ${one.answers.map((a) => shown(a).trim()).join(", ")}`)] : []))]));
+  at("made").replaceChildren(...data.made.map((sentence) => html("p", {}, sentence)));
   at("notes").replaceChildren(...(data.report?.notes ?? []).map((note) => html("li", {}, note)));
+  at("noted").hidden = !data.report?.notes.length;
   at("size").min = 0;
   at("size").max = 1000;
   at("edges").max = Math.min(edges.length, 2000);
@@ -566,7 +521,14 @@ function start() {
   view.edges = Math.min(edges.length, 120);
   at("edges").value = at("edges-are").value = view.edges;
   legend();
+  list();
   resize(Math.min(nodes.length, 80));
+  if (judging) startJudging();
+  addEventListener("scroll", fit, { passive: true });
+  addEventListener("resize", fit);
+  // An address after # holds that node, so that a link can point at it.
+  const named = nodes.find((node) => [node.address, node.key].includes(location.hash.slice(1)));
+  if (named) go(named);
   let width = graph.parentElement.clientWidth;
   new ResizeObserver(() => {
     if (graph.parentElement.clientWidth !== width) { width = graph.parentElement.clientWidth; render(); }

@@ -1,7 +1,7 @@
-"""A circuit as one HTML file that needs nothing else: no network, no server, no build.
+"""A circuit as one HTML file that needs nothing else: no network, no server, no build. It shows, and it judges.
 
-The circuit and the report lie in the file as JSON and the script draws them. Labels, tokens and
-provenance are other people's text: the frame escapes them, and the script writes them as text only.
+The circuit, the report and the verdicts lie in the file as JSON and the scripts draw them. Labels, tokens and
+provenance are other people's text: the frame escapes them, and the scripts write them as text only.
 """
 
 from __future__ import annotations
@@ -10,41 +10,63 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from clew.apps.pages.frame import framed
+from clew.apps._cards import in_words
+from clew.apps.pages._facts import name_of
+from clew.apps.pages._made import made
+from clew.apps.pages.frame import framed, part
 from clew.circuits.circuit import Circuit
+from clew.circuits.verdicts import Verdicts
 from clew.report import Report
 
 NODES, EDGES = 1000, 10000
 """The page holds this many nodes and edges at most, the strongest; more would be ink, not insight."""
-LISTED = 20
-"""So many of a list in the provenance are shown, such as hashes of pairs; the file holds them all."""
 
 
-def page(circuit: Circuit, report: Report | None = None) -> str:
+def page(circuit: Circuit, report: Report | None = None, *, verdicts: Verdicts | None = None) -> str:
     """The circuit, and the curve of `report` beside it, as the text of one HTML file.
 
-    Of a circuit with more than NODES nodes the page holds the strongest, and says so. It reads
+    Of a circuit with more than NODES nodes the page holds the strongest, and says so, unless it is to be judged. It reads
     `circuit.details`: `tokens` (words, one per position; those of `circuit.kind.prompt` where it has one),
-    `top_tokens` and `examples` (by address without position), `title` and `metric` (names).
+    `top_tokens`, `promotes` and `examples` (by address without position), `title` and `metric` (names).
+
+    Args: verdicts: let a person decide on the units: keep or drop, and why. What was decided so far is shown, also of
+        other units than the circuit's, which stay in the file; a button saves what `Verdicts.load` and `clew judge` read.
+    Raises: ValueError where there is no unit to judge, or the verdicts are of other dictionaries than the circuit.
     """
-    shown = circuit if len(circuit) <= NODES else circuit.top(NODES)
+    whole = len(circuit) <= NODES or verdicts is not None
+    shown = circuit if whole else circuit.top(NODES)
     shown = shown if len(shown.weight) <= EDGES else shown.strongest_edges(EDGES)
     shown = _trimmed(shown)
+    judged = None if verdicts is None else _judged(circuit, verdicts)
     title = str(circuit.details.get("title") or _title(circuit.provenance))
     data = {
         "title": title,
         "words": _words(circuit, shown),
-        "facts": list(_facts(circuit.provenance)),
+        "prompts": _prompts(circuit),
+        "made": made(circuit),
+        "unit": str(circuit.provenance.get("units", "units")).removesuffix("s"),
+        "names": [in_words(circuit, node.address) for node in shown],
         "circuit": shown.to_json(),
         "report": report and report.to_json(),
+        "judgement": judged and judged.to_json(),
     }
-    return framed("circuit", title, {}, data)
+    parts = {"judging": part("judging.html") if judged else ""}
+    return framed("circuit", title, parts, data, scripts=("cards", "judging", "circuit"))
+
+
+def _judged(circuit: Circuit, verdicts: Verdicts) -> Verdicts:
+    """Every unit of the circuit, and what was decided so far."""
+    asked = Verdicts.of(circuit)
+    if not len(asked):
+        raise ValueError(f"{circuit!r} has no units to judge; error nodes cannot be judged")
+    return asked | verdicts
 
 
 def _trimmed(circuit: Circuit) -> Circuit:
     """Without the labels, tokens and examples of nodes that are not there."""
     here = {node.address.partition("@")[0] for node in circuit}
-    tables = {name: circuit.details[name] for name in ("top_tokens", "examples") if name in circuit.details}
+    known = ("top_tokens", "promotes", "examples")
+    tables = {name: circuit.details[name] for name in known if name in circuit.details}
     tables = {name: {key: value for key, value in table.items() if key in here} for name, table in tables.items()}
     labels = {key: value for key, value in circuit.labels.items() if key in here}
     return replace(circuit, labels=labels, details={**_metric(circuit.provenance), **circuit.details, **tables})
@@ -57,42 +79,46 @@ def _metric(provenance: Mapping[str, Any]) -> dict[str, str]:
     return {} if name is None else {"metric": str(name).replace("_", " ")}
 
 
+def _prompts(circuit: Circuit) -> list[dict[str, Any]]:
+    """The first pair that it was found on, clean then patch, each with its answers; the prompt of a graph of one."""
+    if prompt := circuit.kind.prompt:
+        answers = [f"{logit.token} ({logit.probability:.0%})" for logit in prompt.logits]
+        return [{"name": "prompt", "text": "".join(prompt.tokens), "answers": answers}]
+    record = circuit.provenance.get("prompts")
+    example = record.get("example") if isinstance(record, Mapping) else None
+    if not isinstance(example, Mapping):
+        return []
+    pair = (("clean", "clean", "answers"), ("patch", "patch", "patch_answers"))
+    return [
+        {"name": name, "text": _as_text(example[text]), "answers": [str(a) for a in example.get(answers, ())]}
+        for name, text, answers in pair
+        if example.get(text) is not None
+    ]
+
+
+def _as_text(prompt: Any) -> str:
+    """A prompt in words, in token ids, or a chat, a message a line."""
+    if isinstance(prompt, str):
+        return prompt
+    if prompt and isinstance(prompt[0], Mapping):
+        return "\n".join(f"{message['role']}: {message['content']}" for message in prompt)
+    return f"token ids {' '.join(map(str, prompt))}"
+
+
 def _title(provenance: Mapping[str, Any]) -> str:
-    named = [_name(provenance[key]) for key in ("behaviour", "model") if provenance.get(key)]
+    named = [name_of(provenance[key]) for key in ("behaviour", "model") if provenance.get(key)]
     return " in ".join(named) or "A circuit"
 
 
 def _words(whole: Circuit, shown: Circuit) -> str:
-    """Where the circuit came from, in sentences."""
-    said, made = [], whole.provenance
-    method = made.get("by") or made.get("method")
-    size = f"{len(whole):,} nodes and {len(whole.weight):,} edges over {len(whole.sites)} sites"
-    said.append(f"{size}, found by {_name(method).replace('_', ' ')}" if method else size)
-    if made.get("split"):
-        said[-1] += f" on the {_name(made['split'])} split"
-    if isinstance(made.get("seconds"), int | float):
-        said[-1] += f" in {made['seconds']:.0f} seconds" if made["seconds"] >= 1 else " in under a second"
-    tried = whole.details.get("predicted_effects") or {}
-    if None not in (tried.get("r"), tried.get("slope")):
-        of, many = next((name, n) for name, n in tried.items() if name in ("edges", "nodes"))
-        said.append(
-            f"Ablated one by one in the model, its {many} strongest {of} do what the graph predicts with r = "
-            f"{tried['r']:.2f} and slope {tried['slope']:.2f}"
-        )
+    """How large it is and how it was found, in a sentence or two."""
+    said, record = [], whole.provenance
+    method = record.get("by") or record.get("method")
+    sites = len({int(site) for site in whole.site})
+    size = f"{len(whole):,} nodes and {len(whole.weight):,} edges over {sites} {'site' if sites == 1 else 'sites'}"
+    said.append(f"{size}, found by {name_of(method).replace('_', ' ')}" if method else size)
+    if isinstance(record.get("seconds"), int | float):
+        said[-1] += f" in {record['seconds']:.0f} seconds" if record["seconds"] >= 1 else " in under a second"
     if len(shown) < len(whole) or len(shown.weight) < len(whole.weight):
         said.append(f"This page holds the strongest {len(shown):,} nodes and {len(shown.weight):,} edges")
     return ". ".join(said) + "."
-
-
-def _name(value: Any) -> str:
-    return str(value.get("name", "")) if isinstance(value, Mapping) else str(value)
-
-
-def _facts(value: Any, name: str = "") -> list[tuple[str, str]]:
-    """Provenance as a flat list of (name, text)."""
-    if isinstance(value, Mapping):
-        return [fact for key, inner in value.items() for fact in _facts(inner, f"{name} {key}".strip())]
-    if isinstance(value, list | tuple):
-        more = [f"and {len(value) - LISTED} more"] * (len(value) > LISTED)
-        return [(name, ", ".join([*map(_name, value[:LISTED]), *more]))] if value else []
-    return [] if value is None else [(name, str(value))]

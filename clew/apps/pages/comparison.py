@@ -9,7 +9,7 @@ import html
 import math
 from collections.abc import Iterator, Sequence
 
-from clew.apps.pages.circuit import _facts
+from clew.apps.pages._facts import facts
 from clew.apps.pages.dictionary import _cell, _number, _scale
 from clew.apps.pages.frame import framed
 from clew.report import Row
@@ -161,8 +161,8 @@ def _beyond(cell: Cell, low: float, high: float) -> Iterator[str]:
 
 def _made(cell: Cell) -> str:
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in cell.report.get("notes", ()))
-    known = {f"recovered {name}": value for name, value in cell.recovered.items()}
-    facts = _facts({**cell.provenance, "cost": cell.cost, "judged": cell.judged, **known, "key": cell.key})
-    listed = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in facts)
+    recovered = {f"recovered {name}": value for name, value in cell.recovered.items()}
+    known = facts({**cell.provenance, "cost": cell.cost, "judged": cell.judged, **recovered, "key": cell.key})
+    listed = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in known)
     title = html.escape(f"{cell.behaviour}, {cell.unit}: {named(cell)}")
     return f'<details class="s0"><summary>{title}</summary><ul>{notes}</ul><dl>{listed}</dl></details>'

@@ -9,7 +9,7 @@ import html
 import math
 from collections.abc import Iterator, Mapping
 
-from clew.apps.pages.circuit import _facts
+from clew.apps.pages._facts import facts
 from clew.apps.pages.frame import framed
 from clew.report import Report, Row
 
@@ -213,7 +213,7 @@ def _made(name: str, report: Report, column: int) -> str:
 def _paragraphs(report: Report) -> Iterator[str]:
     if report.notes:
         yield f"<ul>{''.join(f'<li>{html.escape(note)}</li>' for note in report.notes)}</ul>"
-    facts = _facts(report.provenance)
-    if facts:
-        pairs = (f"<dt>{html.escape(key)}</dt><dd>{html.escape(value)}</dd>" for key, value in facts)
+    known = facts(report.provenance)
+    if known:
+        pairs = (f"<dt>{html.escape(key)}</dt><dd>{html.escape(value)}</dd>" for key, value in known)
         yield f"<dl>{''.join(pairs)}</dl>"

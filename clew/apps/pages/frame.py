@@ -13,7 +13,13 @@ from typing import Any
 
 
 def framed(
-    name: str, title: str, parts: Mapping[str, str], data: Any = None, *, styles: Sequence[str] | None = None
+    name: str,
+    title: str,
+    parts: Mapping[str, str],
+    data: Any = None,
+    *,
+    styles: Sequence[str] | None = None,
+    scripts: Sequence[str] | None = None,
 ) -> str:
     """`name`.html in the frame that all pages share, with its style and, where there are data, `name`.js.
 
@@ -22,17 +28,23 @@ def framed(
         parts: HTML for the holes of `name`.html, such as {{units}}; what is other people's text is escaped before.
         data: what the script reads from the block `data`, as JSON.
         styles: the style sheets that follow the frame's; `name`.css by default.
+        scripts: those that make one, one after the other; `name`.js by default.
     """
     body = _filled(f"{name}.html", {"title": html.escape(title), "thread": _text("thread.svg"), **parts})
     style, allowed = "".join(_text(f"{sheet}.css") for sheet in ("frame", *(styles or [name]))), ""
     if data is not None:
-        script = _text(f"{name}.js")
+        script = "".join(_text(f"{one}.js") for one in scripts or [name])
         # A "</script>" or "<!--" in a label must not end the block; JSON lets < be written as an escape.
         written = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
         body += f'<script type="application/json" id="data">{written}</script>\n<script>{script}</script>'
         allowed = f"script-src {_hash(script)}; "
     policy = f"default-src 'none'; {allowed}style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
     return _filled("frame.html", {"title": html.escape(title), "policy": policy, "style": style, "body": body})
+
+
+def part(name: str) -> str:
+    """HTML of ours that stands in the holes of several pages."""
+    return _text(name)
 
 
 def _filled(template: str, parts: Mapping[str, str]) -> str:

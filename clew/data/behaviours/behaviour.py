@@ -127,7 +127,8 @@ class Behaviour:
     def provenance(self) -> dict[str, Any]:
         """What a stranger needs to ask the same again, as plain JSON."""
         names = ("name", "hash", "part", "split", "seed", "source", "dropped", "note")
-        return {n: getattr(self, n) for n in names} | {"pairs": len(self.pairs), "metric": name_of(self.metric)}
+        more = {"pairs": len(self.pairs), "metric": name_of(self.metric), "example": self.pairs[0].plain()}
+        return {n: getattr(self, n) for n in names} | more
 
     def card(self) -> dict[str, Any]:
         """See `Evidence.card`."""

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clew.data.text.spaces import space_between
-from clew.evidence import Given, digest, groups, prompt_of
+from clew.evidence import Given, Message, digest, groups, prompt_of
 from clew.models.tokens import in_words, text_of, tokenised
 from clew.models.trace import Trace
 
@@ -51,6 +51,16 @@ class Pair:
             raise ValueError(f"one prompt of a pair is words and the other token ids: {self.clean!r}, {self.patch!r}")
         for name in () if words else ("answers", "patch_answers"):
             object.__setattr__(self, name, prompt_of(getattr(self, name), f"{name} after token ids"))
+
+    def plain(self) -> dict[str, Any]:
+        """The prompts with their answers, as plain JSON."""
+        given = {"clean": self.clean, "patch": self.patch, "answers": self.answers, "patch_answers": self.patch_answers}
+        return {name: part if part is None or isinstance(part, str) else _plain(part) for name, part in given.items()}
+
+
+def _plain(parts: Sequence[Any]) -> list[Any]:
+    """A list, of messages of a chat as they are given."""
+    return [part._asdict() if isinstance(part, Message) else part for part in parts]
 
 
 @dataclass(frozen=True, eq=False)

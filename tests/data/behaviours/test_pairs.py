@@ -1,3 +1,4 @@
+import json
 import warnings
 
 import pytest
@@ -120,3 +121,22 @@ def test_repeat_lays_whole_copies_one_after_the_other(toy):
     assert twice.patch is not None and twice.patch_answers is not None
     assert torch.equal(twice.patch[2:], batch.patch) and torch.equal(twice.answers[:2], batch.answers)
     assert twice.index == (0, 1, 0, 1) and len(twice) == 4 and twice.pairs[3] == pairs[1]
+
+
+def test_a_pair_in_plain_json_is_what_it_says() -> None:
+    chat = [{"role": "user", "content": "The key"}]
+    pairs = {
+        "text": (Pair("The key", "The keys", " is", " are", case="singular"), "The key", [" is"], [" are"]),
+        "ids": (Pair((5, 6), None, (7,)), [5, 6], [7], []),
+        "chat": (Pair(chat, None, " is"), chat, [" is"], []),
+    }
+    for pair, clean, answers, others in pairs.values():
+        plain = pair.plain()
+        assert plain == json.loads(json.dumps(plain))
+        assert (plain["clean"], plain["answers"], plain["patch_answers"]) == (clean, answers, others)
+
+
+def test_the_record_of_a_behaviour_has_its_first_pair() -> None:
+    behaviour = Behaviour("b", (Pair("The key", "The keys", " is", " are"), Pair("The cat", "The cats", " is", " are")))
+    assert behaviour.provenance["example"] == behaviour.pairs[0].plain()
+    assert behaviour.test.provenance["example"]["clean"] == "The cat"
