@@ -1,15 +1,20 @@
 """What the rooms ask of every file in them, so that each suite says only what is special to its room."""
 
 import inspect
+import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, get_type_hints
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar, get_type_hints
 
 import torch
+from torch import nn
 
 from clew import finder
+from clew.report import Report
 
+T = TypeVar("T")
 MOST = 12
 """Parameters of a function: put together what always travels together."""
 
@@ -54,25 +59,42 @@ def check_source(function: Callable[..., Any]) -> None:
     assert re.search(r"arXiv|Source|https?://|\b(19|20)\d\d\b", words_of(function)), "no source is named"
 
 
-def bits(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Every tensor of a module, copied."""
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+@contextmanager
+def untouched(*modules: nn.Module) -> Iterator[None]:
+    """What runs inside leaves the modules as they were: every bit, who is in training and asks for gradients, no hook.
+
+    Meanwhile every second part of them is in training, so that a setting of either kind can be lost.
+    """
+    for module in modules:
+        for i, part in enumerate(module.modules()):
+            part.training = bool(i % 2)
+    before = [standing(module) for module in modules]
+    yield
+    for module, (settings, bits) in zip(modules, before, strict=True):
+        now, after = standing(module)
+        assert now == settings and after.keys() == bits.keys()
+        assert [name for name in bits if not torch.equal(after[name], bits[name])] == []
+        module.eval()
 
 
-def hooks(module: torch.nn.Module) -> Iterator[str]:
-    """Names of the modules that still carry a hook."""
-    for name, inner in module.named_modules():
-        kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-        if any(getattr(inner, kind) for kind in kinds):
-            yield name
+def standing(module: nn.Module) -> tuple[list[Any], dict[str, torch.Tensor]]:
+    """Everything of a module that a run could leave changed: its settings and hooks, and its tensors, copied."""
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    parts = [(name, m.training, sum(len(getattr(m, kind)) for kind in kinds)) for name, m in module.named_modules()]
+    wanted = [(name, p.requires_grad, p.grad is None) for name, p in module.named_parameters()]
+    return [parts, wanted], {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
-def check_untouched(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> None:
-    """No hook left, no gradient asked for, and not a bit of the weights changed."""
-    assert list(hooks(module)) == []
-    assert not any(p.requires_grad and p.grad is not None for p in module.parameters())
-    after = module.state_dict()
-    assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in before)
+def case_of(cases: Mapping[str, T], name: str) -> T:
+    """What this file of the room is tried on."""
+    assert name in cases, f"{name} is tried on nothing yet; give it a small case here whose outcome you know"
+    return cases[name]
+
+
+def check_row(report: Report, measure: str, of: str, low: float, high: float = math.inf) -> None:
+    """The first row of that name lies between the two."""
+    value = next(row.value for row in report.rows if (row.measure, row.of) == (measure, of))
+    assert low <= value <= high, f"{measure} of {of!r} is {value}"
 
 
 class Told:

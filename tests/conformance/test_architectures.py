@@ -7,7 +7,7 @@ from clew import finder
 from clew.models.architecture import architecture_of, record_of
 from clew.models.body import Body
 from clew.models.model import Model
-from tests.conformance.shape import bits, check_untouched
+from tests.conformance.shape import untouched
 
 FAMILIES = finder.names("models.architectures")
 
@@ -18,9 +18,8 @@ def test_its_tiny_model_is_of_the_family_and_runs_to_the_bit(family):
     module = record_of(family).tiny().eval()
     assert module.config.model_type.replace("-", "_") == family and type(module).__name__ in record_of(family).classes
     assert architecture_of(module) is record_of(family)
-    before, model = bits(module), Model(Body(module, None, family))
-    tokens = torch.arange(3, 11)[None]
+    model, tokens = Model(Body(module, None, family)), torch.arange(3, 11)[None]
     with torch.no_grad():
         bare = module(input_ids=tokens, use_cache=False).logits
+    with untouched(module):
         assert torch.equal(model.run(tokens, read=model.sites()).logits, bare)
-    check_untouched(module, before)

@@ -1,7 +1,8 @@
 """Every method, whoever wrote it: the room's shape, the same twice, nothing left behind, and the planted truth on top."""
 
 import inspect
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -15,7 +16,13 @@ from clew.data.behaviours.behaviour import Behaviour
 from clew.data.planted import induction
 from clew.data.planted._compile import Planted
 from clew.measures.circuits.recovery import recovery
-from tests.conformance.shape import Told, bits, check_signature, check_source, check_untouched, check_words
+from clew.methods import Schedule
+from clew.methods.nodes.attribution_patching import attribution_patching
+from clew.models import Model
+from tests.conformance import knowing
+from tests.conformance.shape import Told, case_of, check_signature, check_source, check_words, untouched
+from tests.methods.weights.test_bigram_subnetwork import planted as bigrams
+from tests.planted import random_dictionary
 
 METHODS = finder.names("methods")
 ELSEWHERE = ("transfer_by_depth",)
@@ -37,6 +44,16 @@ def usual(name: str) -> bool:
 
 
 RUN = [name for name in METHODS if usual(name) and name != "attribution_graph"]  # that one explains one prompt
+MORE: dict[str, Callable[[], Circuit]] = {
+    "attribution_graph": lambda: with_more("attribution_graph", seen("mlp_in.1", "mlp.1"), task(), max_nodes=16),
+    "query_key": lambda: with_more("query_key", seen("resid.0"), task(), layer=1, head=1),
+    "edges": lambda: with_more("edges", planted().model.components(), task(), scored().top(5)),
+    "transfer_by_depth": lambda: with_more("transfer_by_depth", planted().model, task(), scored()),
+    "faithfulness_alignment": lambda: with_more("faithfulness_alignment", planted().model, task(), scored(), epochs=1),
+    "causal_tracing": lambda: with_more("causal_tracing", knowing.MODEL, knowing.FACTS, samples=2),
+    "bigram_subnetwork": lambda: with_more("bigram_subnetwork", *bigrams(), keep=16, schedule=Schedule(3, lr=0.1)),
+}
+"""What some take beside a model and a behaviour, or in their place."""
 
 
 @cache
@@ -49,11 +66,31 @@ def found(name: str, **more: Any) -> tuple[Any, Circuit]:
     method = finder.load("methods", name)
     known = inspect.signature(method).parameters
     given = {option: value for option, value in SHORT.items() if option in known}
-    given |= {"steps": 30} if "lr" in known else {}
+    if "schedule" in known:
+        given["schedule"] = replace(known["schedule"].default, steps=30)
     units = ranked(method)
     view = planted().model if EDGES in units else planted().model.heads() if "components" not in units else None
     view = view or planted().model.components()
     return view, method(view, planted().behaviour, **given, **more)
+
+
+def with_more(name: str, model: Model, *given: Any, **options: Any) -> Circuit:
+    with untouched(model.body.module):
+        return finder.load("methods", name)(model, *given, **options)
+
+
+def task() -> Behaviour:
+    return planted().behaviour
+
+
+def scored() -> Circuit:
+    return attribution_patching(planted().model.components(), task(), positions=False)
+
+
+def seen(reads: str, writes: str | None = None) -> Model:
+    """The planted model through one random dictionary."""
+    width = planted().model.body.widths[planted().model.body.site(reads)]
+    return planted().model.through(random_dictionary(reads, width, writes=writes))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -70,10 +107,8 @@ def test_it_says_where_it_was_published(name):
 
 @pytest.mark.parametrize("name", RUN)
 def test_the_same_twice_nothing_left_behind_and_the_truth_on_top(name):
-    module = planted().model.body.module
-    before = bits(module)
-    (view, first), (_, second) = found(name), found(name)
-    check_untouched(module, before)
+    with untouched(planted().model.body.module):
+        (view, first), (_, second) = found(name), found(name)
     for column in fields(first):
         one, two = getattr(first, column.name), getattr(second, column.name)
         if isinstance(one, np.ndarray):
@@ -81,6 +116,13 @@ def test_the_same_twice_nothing_left_behind_and_the_truth_on_top(name):
     wanted = "edges" if len(first.weight) else "nodes"
     rows = recovery(view, planted().behaviour, first, truth=planted().circuit).rows
     assert next(r.value for r in rows if r.measure == "AUROC" and r.of == wanted) > 0.5
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in RUN])
+def test_what_takes_more_gives_the_same_twice_and_leaves_nothing_behind(name):
+    first, second = case_of(MORE, name)(), MORE[name]()
+    assert first.keys() == second.keys() and len(first) and first.score.tolist() == second.score.tolist()
+    assert first.weight.tolist() == second.weight.tolist()
 
 
 @pytest.mark.parametrize("name", [name for name in RUN if "progress" in takes(name)])

@@ -43,8 +43,9 @@ def remove_feature(
         up_to: the last layer whose maps are changed; that of `at` by default. Later ones may write it again.
         embed: take it out of the embedding too, by a Project at the site; without, its component flows on.
 
-    Returns: a Stack: a Project at embed and one Update of out and of down for each layer.
-    Raises: ValueError for a site outside the stream, neither or both of unit and direction, or a layer out of range.
+    Returns: a Stack: a Project at embed and an Update of out and of down of each layer, where these write along it.
+    Raises: ValueError for a site outside the stream, neither or both of unit and direction, a layer out of range, or a
+    direction that nothing writes.
 
     >>> edited = model.edited(remove_feature(model.through(sae), at="resid.2", unit=75))
     >>> [bool(m.run("She sold the boat", read=["resid.2"])["resid.2"][..., 75].any()) for m in (model, edited)]
@@ -62,8 +63,10 @@ def remove_feature(
     if rows.shape[1] != model.body.widths[site] or not bool(rows.isfinite().all()) or not rows.any():
         raise ValueError(f"a direction at {site} has {model.body.widths[site]} finite numbers that are not all 0")
     edits: list[Edit] = [Project(Site("embed"), directions=_basis(rows).to(model.body.dtype))] if embed else []
-    for layer in range(last + 1):
-        edits += [_without(model, Weight(f"{part}.{layer}"), rows) for part in ("out", "down")]
+    maps = [Weight(f"{part}.{layer}") for layer in range(last + 1) for part in ("out", "down")]
+    edits += [update for map in maps if (update := _without(model, map, rows)) is not None]
+    if not edits:
+        raise ValueError(f"no map of the layers 0 to {last} writes along this direction, so there is nothing to remove")
     name = f"without {site}/{unit}" if direction is None else f"without a direction at {site}"
     return Stack(tuple(edits), name, {"layers": last + 1, "embedding": embed})
 
@@ -91,8 +94,8 @@ def _basis(rows: Float[Tensor, "direction d_model"]) -> Float[Tensor, "rank d_mo
     return basis[size > size.max() * max(rows.shape) * torch.finfo(rows.dtype).eps]
 
 
-def _without(model: Model, weight: Weight, rows: Float[Tensor, "direction d_model"]) -> Update:
-    """W − B Bᵀ W, where B spans what becomes the directions on the way to the stream."""
+def _without(model: Model, weight: Weight, rows: Float[Tensor, "direction d_model"]) -> Update | None:
+    """W − B Bᵀ W, where B spans what becomes the directions on the way to the stream; None where W writes nothing of them."""
     map, norm = model.body.linear(weight), model.body.norm_after(str(weight.part), weight.layer or 0)
     if norm is not None:
         gain, centres = gain_of(model, norm)
@@ -102,4 +105,5 @@ def _without(model: Model, weight: Weight, rows: Float[Tensor, "direction d_mode
             )
         rows = rows * gain
     basis = _basis(rows)
-    return Update(weight, left=-basis.T, right=basis @ map.matrix().double().cpu())
+    written = basis @ map.matrix().double().cpu()
+    return Update(weight, left=-basis.T, right=written) if written.any() else None

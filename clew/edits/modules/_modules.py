@@ -15,6 +15,7 @@ from clew.changes import Update
 from clew.data.facts.spans import last_of
 from clew.edits._solver import least_change
 from clew.models import EditDidNotFire
+from clew.models.state import state
 from clew.models.weights import twin_of
 from clew.near import near
 from clew.sites import Weight
@@ -146,7 +147,7 @@ def key_of(encoder: nn.Module, prompt: str, subject: str, *, tokenizer: Any, at:
 def encoded(
     encoder: nn.Module, tokenizer: Any, texts: Sequence[str]
 ) -> tuple[Int[Tensor, "text seq"], Bool[Tensor, "text seq"], Float[Tensor, "text seq d_model"]]:
-    """Token ids padded to the encoder's length, which are real, and the encoder's last hidden state.
+    """Token ids padded to the encoder's length, which are real, and the encoder's last hidden state, without dropout.
 
     Padding takes part, as in the pipelines that paint from these states. Encoders of relative positions (T5) have no
     length; the tokenizer's counts for them.
@@ -161,7 +162,7 @@ def encoded(
             "tokenizer.model_max_length to the length that the pipeline pads to, such as 512"
         )
     ids, real = tokens(encoder, tokenizer, texts, int(length))
-    with torch.no_grad():
+    with state(encoder), torch.no_grad():
         return ids, real, encoder(input_ids=ids).last_hidden_state
 
 

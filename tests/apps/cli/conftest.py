@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pairs = [
         {"clean_prefix": f"{the} {one} said that", "patch_prefix": f"{the} {other} said that", "clean_answer": " she",
          "patch_answer": " he"}
-        for the in ("the", "a", "old") for one, other in zip(PEOPLE, PEOPLE[1:] + PEOPLE[:1], strict=True)
+        for the in ("the", "a", "old") for one, other in pairwise(PEOPLE)
     ]  # fmt: skip
     Path("pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
     return tmp_path

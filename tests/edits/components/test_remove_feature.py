@@ -67,6 +67,18 @@ def test_a_head_as_a_unit_of_its_own_takes_all_its_directions() -> None:
     assert remove_feature(model, at="mlp.0", unit=0)[0].directions.shape == (32, 32)  # the whole stream
 
 
+def test_maps_that_write_nothing_of_it_are_left_as_they_are() -> None:
+    model, axis = model_of("llama", F64), torch.eye(32, dtype=F64)[3]
+    with torch.no_grad():
+        for part in ("out.0", "down.0", "down.1"):
+            model.body.linear(part).owner.weight[3] = 0
+    stack = remove_feature(model, at="resid.1", direction=axis)
+    assert [str(e.at) for e in stack] == ["embed", "out.1"]
+    assert float(along(model.edited(stack), axis, "resid.1").abs().max()) < 1e-12
+    with pytest.raises(ValueError, match="no map of the layers 0 to 0 writes along this direction"):
+        remove_feature(model, at="resid.0", direction=axis, embed=False)
+
+
 def test_what_cannot_be_removed_is_refused() -> None:
     model = model_of("llama", F64)
     cases: list[tuple[dict[str, Any], str]] = [

@@ -40,3 +40,10 @@ def test_what_it_cannot_do_is_refused():
         time_edit(Painter(), {}, encoder=encoder, tokenizer=tokenizer)
     with pytest.raises(ValueError, match="'the king' -> 'a man': the destination must hold the words"):
         time_edit(Painter(), {"the king": "a man"}, encoder=encoder, tokenizer=tokenizer, frames=["{}"])
+
+
+def test_an_encoder_in_training_is_read_without_dropout():
+    (encoder, tokenizer), asked = text_encoder(), {"the king": "the old king"}
+    one = time_edit(Painter(), asked, encoder=encoder, tokenizer=tokenizer)
+    two = time_edit(Painter(), asked, encoder=encoder.train(), tokenizer=tokenizer)
+    assert all(torch.equal(a.change, b.change) for a, b in zip(one, two, strict=True))

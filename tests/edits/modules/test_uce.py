@@ -88,3 +88,10 @@ def test_what_it_cannot_do_is_refused():
         concept(endless, words, ["a man"])
     with pytest.raises(EditDidNotFire, match="changes no bit"):
         edited(painter.float(), uce(painter, {"a man": "a man"}, **say))
+
+
+def test_an_encoder_in_training_is_read_without_dropout_and_stays_in_training():
+    encoder, tokenizer = text_encoder()
+    at_rest = concept(encoder, tokenizer, ["the nurse"])
+    encoder.train()
+    assert torch.equal(concept(encoder, tokenizer, ["the nurse"]), at_rest) and encoder.training

@@ -3,8 +3,10 @@ import pytest
 import torch
 
 from clew.data.labels.labelled import Labelled
+from clew.dictionaries import ReLU
 from clew.measures.dictionaries import absorption as module
 from clew.measures.dictionaries.absorption import absorption, main_units, row_norms
+from clew.models import Model
 from tests.measures.labelled_model import embedding_model, relu
 
 
@@ -62,7 +64,7 @@ def test_row_norms_are_the_lengths_of_decoder_rows():
     assert row_norms(relu([(3.0, 4.0), (0.0, 2.0)])).tolist() == [5.0, 2.0]
 
 
-def test_a_planted_absorption_is_found_in_the_share_of_words_it_was_planted_in():
+def planted_absorption() -> tuple[Model, Labelled, ReLU]:
     """Coordinate 0 says "c"; of 64 c words, 16 are written by a unit of their own that shuts the letter's unit."""
     rows = {f"c{i}": [1.0, *(3.0 * (i == 4 * j) for j in range(16))] for i in range(64)}
     own = [[0.0, *(float(j == k) / 3 for k in range(16))] for j in range(16)]
@@ -71,13 +73,12 @@ def test_a_planted_absorption_is_found_in_the_share_of_words_it_was_planted_in()
     model = embedding_model({"the": (), **rows, **{f"d{i}": () for i in range(30)}})
     letters = ("c",) * 64 + ("d",) * 30
     absorbed = tuple(str(i % 4 == 0 and i < 64) for i in range(94))
-    words = Labelled(
-        "w",
-        tuple(f"the {w}" for w in [*rows, *(f"d{i}" for i in range(30))]),
-        {"letter": letters, "own": absorbed},
-        position=-1,
-    )
-    report = absorption(model, words, dictionary, fraction=0.5)
+    texts = tuple(f"the {word}" for word in [*rows, *(f"d{i}" for i in range(30))])
+    return model, Labelled("w", texts, {"letter": letters, "own": absorbed}, position=-1), dictionary
+
+
+def test_a_planted_absorption_is_found_in_the_share_of_words_it_was_planted_in():
+    report = absorption(*planted_absorption(), fraction=0.5)
     assert report["full absorption"].value == 0.25
     assert report["absorption fraction"].value == report["full absorption"].value
     assert report["probe"].value == 1.0 and report["main units F1"].value > 0.8
