@@ -164,7 +164,7 @@ def published(folder: Path, x: torch.Tensor) -> None:
     save_file(plain, transcoders / "layer_3.safetensors")
     sizes = {"d_model": D, "d_feature": UNITS, "batch_size": 8}
     (transcoders / "wandb-config.yaml").write_text("".join(f"{n}:\n  value: {v}\n" for n, v in sizes.items()))
-    (transcoders / "config.yaml").write_text("model_name: Qwen/Qwen3-4B\n")
+    (transcoders / "config.yaml").write_text("model_name: Qwen/Qwen3-4B\nactivation: relu\n")
     loaders.hf_hub_download = lambda repo_id="", filename="", subfolder=None, **_: str(
         folder / (transcoders.name if repo_id == "transcoders" else "") / (subfolder or "") / filename
     )

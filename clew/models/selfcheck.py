@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import transformers
 from torch import Tensor
 
 from clew.changes import ActivationEdit, Add, Scale
-from clew.files import cache_folder, read_json, spared, write_json
+from clew.files import cache_folder, check_whole, entries, entry, read_json, spared, write_json
 from clew.models.body import Body
 from clew.models.run import Visitors, forward
 from clew.models.state import state
@@ -85,14 +86,28 @@ def cached_selfcheck(body: Body) -> SelfCheck:
     versions = f"{transformers.__version__}-{torch.__version__}-{checks}"
     setting = f"{body.fingerprint}-{body.config_hash}-{body.dtype}-{body.device.type}-{attention}-{versions}"
     path = cache_folder("selfcheck") / f"{setting.replace('torch.', '')}.json"
-    with spared():
+    with spared(), suppress(ValueError):  # damaged, it is as good as not there
         if path.exists():
-            value = read_json(path, FORMAT)
-            return SelfCheck(body.name, value["fingerprint"], tuple(Finding(**f) for f in value["findings"]))
+            return replace(_kept(path), model=body.name)
     check = selfcheck(body)
     with spared():
         write_json(path, check.to_json())
     return check
+
+
+def _kept(path: Path) -> SelfCheck:
+    """What an earlier check found. Raises: ValueError naming the file and the place in it."""
+    value, origin = read_json(path, FORMAT), str(path)
+    check_whole(value, ("format", "model", "fingerprint", "findings"), origin)
+    model, fingerprint = (entry(value, name, str, origin=origin) for name in ("model", "fingerprint"))
+    held = enumerate(entries(value, "findings", dict, origin=origin))
+    return SelfCheck(model, fingerprint, tuple(_told(finding, f"{origin}: findings[{i}]") for i, finding in held))
+
+
+def _told(held: Mapping[str, Any], origin: str) -> Finding:
+    kinds = {"name": str, "promise": str, "holds": bool, "measured": float, "refused": str}
+    check_whole(held, kinds, origin)
+    return Finding(**{name: entry(held, name, kind, origin=origin) for name, kind in kinds.items()})
 
 
 def selfcheck(body: Body, *, seed: int = 0) -> SelfCheck:

@@ -35,6 +35,8 @@ from clew.data.text.texts import read_texts, stream_chats
 from clew.data.text.windows import cut
 from clew.dictionaries import BatchTopK, Crosscoder, Dictionary, Gated, JumpReLU, ReLU, TopK
 from clew.methods.weights.bigram_subnetwork import load_masks, matrices, save_masks
+from clew.models import selfcheck
+from clew.models.selfcheck import Finding, SelfCheck
 from clew.readings import moments
 from clew.readings.moments import second_moment
 from clew.readings.store import Store, record
@@ -643,6 +645,12 @@ def windows() -> Any:
     return cut(SAID, tiny().tokenizer, context=8)
 
 
+@door("a self-check", selfcheck._kept, "models/selfcheck")
+def _(folder: Path) -> Path:
+    found = (Finding("a", "what is promised", True, 0.0), Finding("b", "more", False, 0.5, "what is refused"))
+    return write_json(folder / "a.json", SelfCheck("gpt2", "0123", found).to_json())
+
+
 @door("second moments", moment, "readings/moments")
 def _(folder: Path) -> Path:
     os.environ["CLEW_CACHE"] = str(folder)
@@ -681,12 +689,12 @@ def resumed(folder: Path) -> Any:
 
 @door("a checkpoint", resumed, "training/loop/checkpoint")
 def _(folder: Path) -> Path:
-    (folder / "run").mkdir()
     of, fit = run(folder / "run")
     x = torch.randn(200, 12, generator=torch.Generator().manual_seed(0))
     batch = Batch({Site("resid", 1): x}, {Site("resid", 1): torch.ones(200, dtype=torch.bool)})
     fit.start(batch)
     fit.step(batch, Clock(1, 9), 1)
-    of.log(1, [fit])
-    of.save(1, (0, 1), [fit])
+    with of.alone():
+        of.log(1, [fit])
+        of.save(1, (0, 1), [fit])
     return folder / "run"

@@ -144,6 +144,17 @@ def test_the_same_promises_come_from_the_cache(tmp_path, monkeypatch):
     assert any(line.startswith("REFUSED  left padding") for line in first.lines)
 
 
+@pytest.mark.parametrize("change", [lambda text: text[:-9], lambda text: text.replace('"holds": true', '"holds": 1')])
+def test_what_is_damaged_in_the_cache_is_checked_anew(tmp_path, monkeypatch, change):
+    monkeypatch.setenv("CLEW_CACHE", str(tmp_path))
+    body = Body(module_of("bloom", torch.float64), None, "odd")
+    first = cached_selfcheck(body)
+    (kept,) = (tmp_path / "selfcheck").iterdir()
+    whole = kept.read_text()
+    kept.write_text(change(whole))
+    assert cached_selfcheck(body) == first and kept.read_text() == whole
+
+
 def test_the_same_weights_under_another_config_are_checked_anew(tmp_path, monkeypatch):
     monkeypatch.setenv("CLEW_CACHE", str(tmp_path))
     for window in (3, 4):

@@ -144,7 +144,7 @@ def _check_node(node: Mapping[str, Any], tokens: int, place: str) -> None:
         entry(node, "layer", str, origin=place)
     for name, kind in MAY_BE_NULL.items():
         entry_or(node, name, kind, None, origin=place)
-    if "feature" not in node:
+    if "feature" not in node or (node["feature"] is None and node["feature_type"] == FEATURE):
         raise ValueError(f"{place} has no 'feature'")
     typed(node["ctx_idx"], f"{place}.ctx_idx", int, at_least=0, at_most=max(0, tokens - 1))
 

@@ -285,8 +285,8 @@ def check_chat(chat: Sequence[Any], name: str) -> None:
     for message in chat:
         if (
             not isinstance(message, Mapping)
-            or not isinstance(message.get("content", ""), str | None)
-            or not (message.keys() & {"content", "tool_calls"})
+            or not isinstance(message.get("content"), str | None)
+            or (message.get("content") is None and not message.get("tool_calls"))
         ):
             raise ValueError(f'{name} holds {message!r:.80}, which is no message {{"role": ..., "content": text}}')
         if not isinstance(message.get("role"), str):

@@ -121,6 +121,7 @@ def test_view_settings_are_read_in_both_forms(tmp_path):
     ("spoil", "complaint"),
     [
         (lambda g: g.pop("nodes"), "has no 'nodes'"),
+        (lambda g: g["nodes"][0].update(feature=None), r"nodes\[0\] has no 'feature'"),
         (lambda g: g["nodes"][0].pop("clerp"), r"nodes\[0\] has no 'clerp'"),
         (lambda g: g["nodes"][0].update(node_id=[1]), r"nodes\[0\].node_id is \[1\]; text is due"),
         (lambda g: g["nodes"][0].update(ctx_idx=3), r"nodes\[0\].ctx_idx is 3; it is at least 0 and at most 2"),

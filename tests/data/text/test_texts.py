@@ -188,6 +188,8 @@ def test_token_classes_by_shared_characters() -> None:
         ([], "must be a list of messages"),
         ("hello", "must be a list of messages"),
         ([{"role": "user", "content": [1]}], "which is no message"),
+        ([{"role": "user", "content": None}], "which is no message"),
+        ([{"role": "assistant", "tool_calls": []}], "which is no message"),
         ([{"content": "a"}], "a message without a role"),
     ],
 )
@@ -205,7 +207,7 @@ CHATS = {
     "role.jsonl": ({"content": "a"}, "without a role"),
     "text.jsonl": ({"role": "user", "content": [1]}, "which is no message"),
     "lost.jsonl": ({"role": "user"}, "which is no message"),
-    "near.jsonl": ({"role": "user", "contnet": "a", "tool_calls": []}, "has 'contnet' and no 'content'"),
+    "near.jsonl": ({"role": "user", "contnet": "a", "tool_calls": [{"name": "f"}]}, "has 'contnet' and no 'content'"),
 }
 
 
