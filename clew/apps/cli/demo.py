@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from clew.apps._cards import table
 from clew.apps.cli._terminal import Json, aside, say, telling
 
 SIZES = (10, 30, 100, 300, 1000)
@@ -73,7 +75,7 @@ def demo(
         circuit = with_predicted_effects(view, task.train, circuit, progress=tell)
     with steps.take("what the units fire on"):
         texts = read_texts(text) if text else wikipedia_leads()
-        circuit = top_tokens(view, circuit, texts, tokens=4_000)
+        circuit = top_tokens(view, circuit, chain(task.prompts(), texts), tokens=4_000)
         circuit = circuit.with_details(title=f"{behaviour.replace('_', ' ')} in {model}")
     with steps.take("page"):
         from clew.apps.pages.circuit import page
@@ -83,7 +85,8 @@ def demo(
         report.save(out / "report.json")
         shown = write_text(out / "circuit.html", page(circuit, report))
     note = f"{len(task)} prompt pairs; {task.note}"
-    lines = [str(report), "", note, f"{len(circuit)} nodes, {len(circuit.weight)} edges. Open {shown} in a browser"]
+    sizes = f"{len(circuit)} nodes, {len(circuit.weight)} edges"
+    lines = [str(report), "", table(circuit), "", note, f"{sizes}. Open {shown} in a browser"]
     say(
         "\n".join(lines), {"page": str(shown), "report": report.to_json(), "seconds": steps.seconds, "note": note}, json
     )

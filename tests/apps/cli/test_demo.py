@@ -1,6 +1,7 @@
 """clew demo: the whole thread, on a model made by hand that knows the number of a subject."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,6 +53,9 @@ def test_the_whole_thread_ends_in_a_page_a_circuit_and_a_report(monkeypatch, cap
     circuit, report = Circuit.load("made/circuit.json"), Report.load("made/report.json")
     assert said["page"] == "made/circuit.html" and "number.jsonl in toy" in Path(said["page"]).read_text()
     assert 0 < len(circuit) <= 60 and len(circuit.weight) and circuit.details["title"] == "number.jsonl in toy"
+    assert re.search(
+        '"name": "clean", "text": "[a-z]+ keys? to the cabinet"', Path(said["page"]).read_text(), re.IGNORECASE
+    )
     assert circuit.details["top_tokens"] and circuit.details["predicted_effects"]
     assert json.loads(json.dumps(report.to_json())) == said["report"]
     found = {(row.of, row.nodes): row.value for row in report.rows if row.measure == "faithfulness"}
