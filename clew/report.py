@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -205,11 +206,20 @@ def bootstrap(
     with np.errstate(all="ignore"):
         drawn = (random.integers(0, len(members), len(members)) for _ in range(draws))
         values = np.array([statistic(i if len(members) == n else _together(members, i)) for i in drawn])
-        finite = np.isfinite(values)
-        low = np.percentile(np.where(finite, values, -np.inf), 2.5)
-        high = np.percentile(np.where(finite, values, np.inf), 97.5)
-    bounded = np.isfinite(low) and np.isfinite(high)
-    return (float(low), float(high)) if bounded else (float("nan"), float("nan"))
+    return middle(values)
+
+
+def middle(values: np.ndarray) -> tuple[float, float]:
+    """The ends of the middle 95 % of some draws. One that is no number may lie at either end, so it counts at both.
+
+    Returns: (nan, nan) where these are more than one in forty.
+    """
+    finite = np.isfinite(values)
+    with np.errstate(all="ignore"):
+        low = float(np.percentile(np.where(finite, values, -np.inf), 2.5))
+        high = float(np.percentile(np.where(finite, values, np.inf), 97.5))
+    bounded = math.isfinite(low) and math.isfinite(high)
+    return (low, high) if bounded else (float("nan"), float("nan"))
 
 
 def _together(members: Sequence[np.ndarray], groups: np.ndarray) -> np.ndarray:

@@ -69,7 +69,7 @@ def listed(tokens: Sequence[str], wide: int | None = None) -> str:
 def strongest(circuit: Any, n: int = 10) -> list[dict[str, Any]]:
     """What is known of the strongest nodes, or of the strongest edges and the nodes they come from."""
     if not circuit.kind.by_edges:
-        return [_card(circuit, node.address, node.address, node.score, node.label) for node in circuit.top(n)]
+        return [_card(circuit, node.address, node.address, node.score, node.label) for node in circuit.shown(n)]
     some, nodes = circuit.strongest_edges(n), circuit.nodes
     ends = zip(some.source.tolist(), some.target.tolist(), some.weight.tolist(), strict=True)
     return [

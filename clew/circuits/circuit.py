@@ -211,6 +211,10 @@ class Circuit:
         _check_numbers(self.score, "nodes")
         return self.keep(np.argsort(-np.abs(self.score), kind="stable")[:n])
 
+    def shown(self, n: int) -> Circuit:
+        """The n nodes to show a person: those of `top`, then those that have no score (nan)."""
+        return self.keep(np.argsort(-np.abs(np.nan_to_num(self.score)), kind="stable")[:n])
+
     def above(self, threshold: float) -> Circuit:
         """The nodes with |score| > threshold. Raises: ValueError unless every score is a number."""
         _check_numbers(self.score, "nodes")

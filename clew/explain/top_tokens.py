@@ -61,7 +61,7 @@ def top_tokens(
     """
     view = model.components() if circuit.kind.by_edges else model
     units: dict[Site, list[int]] = {}
-    for node in circuit.top(MOST) if circuit.kind.of != "weights" else ():
+    for node in circuit.shown(MOST) if circuit.kind.of != "weights" else ():
         if node.unit != ERROR and node.site in view.dictionaries:
             units.setdefault(node.site, []).append(node.unit)
     units = {site: sorted(set(of_site)) for site, of_site in units.items()}

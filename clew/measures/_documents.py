@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from clew.report import Row
+from clew.report import Row, middle
 
 DRAWS = 1000
 
@@ -61,19 +61,19 @@ class Documents:
     def row(self, measure: str, values: np.ndarray, of: str = "", *, centred: bool = False) -> Row:
         """A row from a statistic of `sums()`, [1 + draw]: its value on the whole text, and the percentiles of the draws.
 
-        One document, which would be drawn again and again, has no interval.
+        One document, which would be drawn again and again, has no interval, nor has what is no finite number.
 
         Args: centred: move the interval so that the draws' mean lies on the value. A resample repeats documents, so it
             has more units that never fire, and varies less about its own mean, than a text of its size would; only the
             spread is real.
         """
-        value, drawn = float(values[0]), values[1:][np.isfinite(values[1:])]
-        if not len(drawn) or len(self) < 2:
+        value, drawn = float(values[0]), values[1:]
+        known = np.isfinite(drawn)
+        if not known.any() or not np.isfinite(value) or len(self) < 2:
             return Row(measure, value, float("nan"), float("nan"), of, examples=len(self))
         if centred:
-            drawn = np.clip(drawn + (value - drawn.mean()), 0, 1 if value <= 1 else None)
-        low, high = np.percentile(drawn, [2.5, 97.5])
-        return Row(measure, value, float(low), float(high), of, examples=len(self))
+            drawn = np.clip(drawn + (value - drawn[known].mean()), 0, 1 if value <= 1 else None)
+        return Row(measure, value, *middle(drawn), of, examples=len(self))
 
 
 class Sums:

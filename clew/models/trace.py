@@ -76,7 +76,8 @@ class Trace:
         site = Site.parse(site)
         if site not in self.values:
             raise KeyError(
-                f"{site} was not read in this run; read were {', '.join(map(str, self.values)) or 'no sites'}"
+                f"{site} was not read in this run; read were {', '.join(map(str, self.values)) or 'no sites'}. "
+                "run(read=[...]) says what is, and clew.data.behaviours.metrics.reading(...) what a metric needs"
             )
         return self.values[site]
 

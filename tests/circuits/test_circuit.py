@@ -304,3 +304,15 @@ def test_a_frame_has_a_row_for_each_node() -> None:
         0.25,
     ]
     assert made["site"].tolist()[0] == str(A) and made["label"].tolist()[0] == "female pronoun"
+
+
+def test_what_has_no_score_cannot_be_ranked_but_shown():
+    c = circuit(score=np.array([0.1, np.nan, -3.0, 0.0]))
+    for ranked in (lambda: c.top(2), lambda: c.above(0.05)):
+        with pytest.raises(ValueError, match=r"1 of 4 nodes have no score \(nan\), so they cannot be ranked"):
+            ranked()
+    assert c.keep(~np.isnan(c.score)).top(1).score.tolist() == [-3.0]
+    assert c.shown(2).score.tolist() == [-3.0, 0.1] and len(c.shown(9)) == 4
+    wired = replace(c, source=np.array([0]), target=np.array([2]), weight=np.array([np.nan]), weight_error=np.zeros(0))
+    with pytest.raises(ValueError, match="1 of 1 edges have no score"):
+        wired.strongest_edges(1)

@@ -34,7 +34,7 @@ def page(circuit: Circuit, report: Report | None = None, *, verdicts: Verdicts |
     Raises: ValueError where there is no unit to judge, or the verdicts are of other dictionaries than the circuit.
     """
     whole = len(circuit) <= NODES or verdicts is not None
-    shown = circuit if whole else circuit.top(NODES)
+    shown = circuit if whole else circuit.shown(NODES)
     shown = shown if len(shown.weight) <= EDGES else shown.strongest_edges(EDGES)
     shown = _trimmed(shown)
     judged = None if verdicts is None else _judged(circuit, verdicts)

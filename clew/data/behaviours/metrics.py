@@ -1,9 +1,8 @@
 """Metrics: one number per example, read off a run. Higher = the behaviour is present.
 
-A metric is any function `metric(trace, batch) -> Float[batch]`. If it reads more than logits it has an attribute
-`reads`, the sites a run must hold, and if it reads no logits at all an attribute `logits = 0`; if it compares with the
-unedited model, an attribute `reference = True`, and batches then carry that model's logits. A `Probe` is a metric too.
-All of these compute in float32 or better, and are differentiable.
+A metric is any function `metric(trace, batch) -> Float[batch]`. One that reads more than the last logits says so by
+`reading`: the sites a run must hold, how many positions of logits, or that it compares with the unedited model, whose logits
+batches then carry. A `Probe` is a metric too. All of these compute in float32 or better, and are differentiable.
 """
 
 from __future__ import annotations
@@ -38,9 +37,39 @@ class Needs:
 
 
 def needs(metric: Metric) -> Needs:
-    """What a metric says of itself by its attributes."""
-    reads = tuple(getattr(metric, "reads", ()))
-    return Needs(reads, getattr(metric, "logits", 1), getattr(metric, "reference", False))
+    """What a metric says of itself: its attributes `reads`, `logits` and `reference`.
+
+    Raises: ValueError for sites that are none, or a number of positions that is none.
+    """
+    reads, logits = getattr(metric, "reads", ()), getattr(metric, "logits", 1)
+    if isinstance(reads, str):
+        raise ValueError(f"the metric {name_of(metric)} reads {reads!r}; give a list of sites, ({reads!r},)")
+    if isinstance(logits, bool) or not isinstance(logits, int) or logits < 0:
+        raise ValueError(
+            f"the metric {name_of(metric)} has logits={logits!r}; say of how many last positions, 0 for none"
+        )
+    return Needs(tuple(map(Site.parse, reads)), logits, bool(getattr(metric, "reference", False)))
+
+
+def reading(*sites: Site | str, logits: int = 1, reference: bool = False) -> Callable[[Metric], Metric]:
+    """Have a metric say what it reads of a run, beside the last logits.
+
+    Args: sites: those that a run must hold. logits: of how many last positions, 0 for none. reference: it compares with
+        the unedited model, and reads `batch.reference`.
+
+    >>> @reading("resid.2", logits=0)
+    ... def strength(trace, batch):
+    ...     return trace["resid.2"][:, -1].norm(dim=-1)
+    >>> found = clew.find(view, task.with_metric(strength), held_out=False)
+    """
+
+    def said(metric: Metric) -> Metric:
+        own: Any = metric
+        own.reads, own.logits, own.reference = tuple(map(Site.parse, sites)), logits, reference
+        needs(metric)
+        return metric
+
+    return said
 
 
 def measured(metric: Metric, trace: Trace, batch: Batch) -> Float[Tensor, " example"]:

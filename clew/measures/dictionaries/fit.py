@@ -21,6 +21,8 @@ from clew.models.trace import as_read
 from clew.report import Report, Row
 from clew.scale.budget import at_once
 
+FLAT = 1e-12
+"""A variance of less than this share of the squares is rounding, and what flows is constant."""
 UNITS = 1024
 """Units whose densities are resampled at once."""
 
@@ -60,6 +62,10 @@ def fit(model: Model, windows: Windows, dictionary: Dictionary, *, outlier: floa
         "MSE is the squared length of the error, summed over the site's coordinates",
         "dead and density: on this text; their intervals, and those of FVU, are the spread of resamples about the value",
     ]
+    if not _spread(sums)[0].any():
+        notes.append(
+            "what flows there is the same at every position that counts: it has no variance, so FVU is no number"
+        )
     if len(fit) < 2:
         notes.append("one document only, so there are no intervals")
     of = dictionary.writes if not dictionary.spans_sites else f"{dictionary.reads} -> {dictionary.writes}"
@@ -95,7 +101,7 @@ def _add_fit(fit: Documents, firing: Documents, dictionary: Dictionary, some: Ke
 
 def _fit_rows(fit: Documents, sums: Sums, outlier: float) -> Iterator[Row]:
     n, error, y, y2, size = sums["n"], sums["e"], sums["y"], sums["y2"], sums["size"]
-    spread = variance(y2, y, n)
+    spread = _spread(sums)
     large = size > outlier * np.median(size, axis=1, keepdims=True)
     rest = ~large[0]
     yield fit.row("L0", sums.mean("l0"))
@@ -107,6 +113,7 @@ def _fit_rows(fit: Documents, sums: Sums, outlier: float) -> Iterator[Row]:
     for name in (c for c in CLASSES if f"n {c}" in sums):
         total, count = sums[f"y {name}"], sums[f"n {name}"]
         about = sums[f"y2 {name}"] - 2 * (middle * total).sum(1) + count * (middle**2).sum(1)
+        about = np.where(about > FLAT * sums[f"y2 {name}"], about, 0.0)
         yield fit.row("FVU", ratio(sums[f"e {name}"], about), f"{name} tokens", centred=True)
     yield fit.row("uncentred FVU", ratio(error.sum(1), y2.sum(1)))
     yield fit.row("MSE", ratio(error.sum(1), n))
@@ -114,6 +121,12 @@ def _fit_rows(fit: Documents, sums: Sums, outlier: float) -> Iterator[Row]:
     yield fit.row("l2 ratio", sums.mean("l2"))
     yield fit.row("reconstruction bias", sums.mean("rebuilt2", "cross"))
     yield fit.row("outlier dimensions", large.sum(1).astype(float))
+
+
+def _spread(sums: Sums) -> Float[np.ndarray, "draw d"]:
+    """Squared distances from the mean, and 0 where they are nothing but rounding."""
+    spread, squares = variance(sums["y2"], sums["y"], sums["n"]), sums["y2"]
+    return np.where(spread.sum(1, keepdims=True) > FLAT * squares.sum(1, keepdims=True), spread, 0.0)
 
 
 def _losses(model: Model, windows: Windows, dictionary: Dictionary, mean: Float[Tensor, " d_out"]) -> Documents:

@@ -9,7 +9,7 @@ on its active units is handled as it is, and every node has a score in units of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,7 +25,7 @@ from clew.data.behaviours.metrics import name_of
 from clew.methods.graphs._direct import EMBED, FINAL, Direct
 from clew.methods.graphs._influence import Kinds, carried_back, completeness, influence, prune, replacement
 from clew.models import Model
-from clew.models.tokens import in_words
+from clew.models.tokens import bare, check_ids, in_words
 from clew.sites import Site
 
 
@@ -34,6 +34,7 @@ def attribution_graph(
     behaviour: Behaviour,
     *,
     of: Literal["logits", "metric"] = "logits",
+    tokens: Sequence[int | str] | None = None,
     example: int = 0,
     max_nodes: int = 4096,
     node_threshold: float = 0.8,
@@ -48,6 +49,7 @@ def attribution_graph(
     Args:
         model: seen through transcoders; the whole MLP of a layer without one is an error node at each position.
         of: what the graph explains: the likeliest next tokens, each a node, or the behaviour's "metric".
+        tokens: explain these next tokens instead of the likeliest: words of one token each, with their space, or token ids.
         example: whose clean prompt.
         max_nodes: features that get rows of their own; where more are active, those of largest influence so far are
             taken, four batches at a time.
@@ -71,6 +73,8 @@ def attribution_graph(
         raise ValueError(f"{name_of(behaviour.metric)} compares with the clean run, so nothing can be attributed to it")
     if of not in ("logits", "metric"):
         raise ValueError(f"of={of!r}: an attribution graph explains 'logits' or the 'metric'")
+    if of == "metric" and tokens is not None:
+        raise ValueError("of='metric' explains the metric, and tokens= are explained as logits; give one of them")
     if not 0 <= example < len(behaviour):
         raise ValueError(f"example={example}: {behaviour.name} has the examples 0 to {len(behaviour) - 1}")
     one = replace(behaviour, pairs=behaviour.pairs[example : example + 1], split=None)
@@ -82,7 +86,9 @@ def attribution_graph(
     if of == "metric":
         outputs = Outputs(on_metric, on_metric.new_ones(1), metric.detach()[None])
     else:
-        outputs = _logits(direct, logit_mass, max_logits)
+        probabilities = _next(direct)
+        named = _likeliest(probabilities, logit_mass, max_logits) if tokens is None else _named(model, tokens)
+        outputs = _logits(direct, named.to(probabilities.device), probabilities)
     chosen, on_features = _feature_rows(direct, outputs, max_nodes, rows)
     return _Graph(direct, batch, outputs, chosen, on_features, on_metric[0], metric).circuit(
         node_threshold, edge_threshold
@@ -106,17 +112,41 @@ class Outputs:
     """None for the metric, which is no node."""
 
 
-def _logits(direct: Direct, mass: float, most: int) -> Outputs:
-    """The likeliest tokens: the fewest of at least this mass, each a demeaned column of the unembedding."""
+def _next(direct: Direct) -> Float[Tensor, " vocab"]:
+    """The probability of every token as the next one."""
     assert direct.trace.logits is not None
     logits = direct.trace.logits.detach()[0, -1]
-    ordered = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1).sort(descending=True)
-    few = min(most, int((ordered.values.cumsum(0) < mass).sum()) + 1)
-    token = ordered.indices[:few]
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1)
+
+
+def _likeliest(probabilities: Float[Tensor, " vocab"], mass: float, most: int) -> Int[Tensor, " output"]:
+    """The fewest tokens of at least this mass, and no more than so many."""
+    ordered = probabilities.sort(descending=True)
+    return ordered.indices[: min(most, int((ordered.values.cumsum(0) < mass).sum()) + 1)]
+
+
+def _named(model: Model, tokens: Sequence[int | str]) -> Int[Tensor, " output"]:
+    """The ids of tokens. Raises: ValueError for none, a word of several, or one that is no token of the model's."""
+    found: list[int] = []
+    for token in tokens:
+        ids = bare(model.tokenizer, token) if isinstance(token, str) else [token]
+        if len(ids) != 1:
+            raise ValueError(
+                f"{token!r} is {len(ids)} tokens; name tokens one by one, as words with their space or ids"
+            )
+        found += ids
+    if not found or len(set(found)) < len(found):
+        raise ValueError(f"tokens={list(tokens)}: name at least one, each once")
+    check_ids(torch.tensor([found]), model.body.vocabulary, model.name)
+    return torch.tensor(found)
+
+
+def _logits(direct: Direct, token: Int[Tensor, " output"], probabilities: Float[Tensor, " vocab"]) -> Outputs:
+    """Tokens to explain, each a demeaned column of the unembedding, weighed by their probabilities."""
     table = direct.model.body.unembedding
     columns = table[token].to(direct.activation.dtype) - table.mean(0, dtype=direct.activation.dtype)
     value = columns @ direct.trace[FINAL].detach()[0, -1].to(columns.dtype)
-    return Outputs(direct.on_final(columns), ordered.values[:few].to(columns.dtype), value, token)
+    return Outputs(direct.on_final(columns), probabilities[token].to(columns.dtype), value, token)
 
 
 def _feature_rows(

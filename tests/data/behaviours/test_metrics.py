@@ -1,21 +1,31 @@
 import math
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
+import clew
 from clew.data.behaviours.metrics import (
+    Needs,
     answer_logit,
     kl_divergence,
+    last_logits,
     log_probability,
     logit_difference,
     measured,
     metric_named,
     name_of,
+    needs,
     probability_difference,
+    reading,
 )
 from clew.data.behaviours.pairs import Batch, Pair
+from clew.methods.nodes.attribution_patching import attribution_patching
 from clew.models.trace import Trace
 from clew.probing import Probe
+from clew.sites import Site
+from tests.planted import random_behaviour, tiny_model
 
 ONES = torch.ones(1, 3, dtype=torch.long)
 
@@ -130,3 +140,72 @@ def test_what_is_measured_is_what_the_metric_gives():
 def test_what_is_no_number_for_each_example_is_refused(values, said):
     with pytest.raises(ValueError, match=said):
         measured(lambda trace, batch: values, trace(LOGITS), two())
+
+
+# What a metric needs, and what it must give.
+
+
+def test_a_metric_says_what_it_reads():
+    @reading("resid.1", logits=0)
+    def strength(trace, batch):
+        return trace["resid.1"][:, -1].norm(dim=-1)
+
+    assert needs(strength) == Needs((Site("resid", 1),), 0, False) and needs(logit_difference) == Needs((), 1, False)
+    task, model = random_behaviour(n=2), tiny_model("llama")
+    found = attribution_patching(model.neurons("resid.0"), task.with_metric(strength))
+    assert len(found) and np.isfinite(found.score).all()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"reads": "resid.1"}, r"reads 'resid.1'; give a list of sites, \('resid.1',\)"),
+        ({"reads": ("resdi.1",)}, "did you mean 'resid'"),
+        ({"logits": -1}, "logits=-1; say of how many last positions"),
+        ({"logits": True}, "logits=True; say of how many"),
+    ],
+)
+def test_a_metric_that_says_what_cannot_be_read_is_refused(attributes, words):
+    def metric(trace, batch):
+        return last_logits(trace)[:, 0]
+
+    for name, value in attributes.items():
+        setattr(metric, name, value)
+    with pytest.raises(ValueError, match=words):
+        needs(metric)
+
+
+WRONG = {
+    "a mean": (
+        lambda trace, batch: last_logits(trace)[:, 5].mean(),
+        r"must give one number for each of the .+ examples",
+    ),
+    "three for each": (lambda trace, batch: last_logits(trace)[:, :3], r"it gave \[.+, 3\]"),
+    "a list": (lambda trace, batch: [1.0] * len(batch), "it gave list"),
+    "nan": (lambda trace, batch: last_logits(trace)[:, 5] * float("nan"), "is nan for example 0"),
+    "inf": (lambda trace, batch: last_logits(trace)[:, 5] + float("inf"), "is inf for example 0"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_every_door_refuses_a_metric_that_is_not_one_finite_number_for_each_example(wrong):
+    metric, words = WRONG[wrong]
+    task, model = random_behaviour(n=4), tiny_model("llama")
+    seen, good = model.neurons("resid.0"), random_behaviour(n=4)
+    bad = task.with_metric(metric)
+    circuit = clew.find(seen, good, by="attribution_patching").top(3)
+    edges = clew.find(model, good, by="eap").strongest_edges(4)
+    stack = clew.edit(model, good, by="mean_difference", sites=["resid.1"])
+    doors = [
+        *(
+            partial(clew.find, seen, bad, by=by)
+            for by in ("attribution_patching", "integrated_gradients", "exact_patching")
+        ),
+        *(partial(clew.find, model, bad, by=by) for by in ("eap", "eap_ig_inputs", "exact_edge_patching")),
+        *(partial(clew.verify, seen, bad, circuit, by=by) for by in ("faithfulness", "curve", "predicted_effects")),
+        partial(clew.verify, model, bad, edges),
+        partial(clew.verify, model, bad, stack),
+    ]
+    for door in doors:
+        with pytest.raises(ValueError, match=words):
+            door()

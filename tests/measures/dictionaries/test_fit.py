@@ -141,6 +141,18 @@ def test_outlier_dimensions_are_counted_and_left_out() -> None:
     assert row(report, "FVU", "without outlier dimensions").value > 1
 
 
+@pytest.mark.parametrize("classes", [False, True])
+def test_of_what_does_not_vary_nothing_can_be_left_unexplained(classes) -> None:
+    windows = text(classes=classes)
+    same = replace(windows, flat=torch.full_like(windows.flat, 7))  # every position is embedded alike
+    report = fit(model(), same, signed_copy(32, "embed", scale=0.5))
+    rows = [r for r in report.rows if r.measure == "FVU"]
+    assert len(rows) == 2 + 2 * classes and all(np.isnan(r.value) and not r.interval() for r in rows)
+    assert any("it has no variance, so FVU is no number" in note for note in report.notes)
+    assert report["uncentred FVU"].value == pytest.approx(0.25)
+    assert not any("no variance" in note for note in fit(model(), windows, signed_copy(32, "embed")).notes)
+
+
 def test_token_classes_share_out_the_unexplained_variance() -> None:
     view, windows, dictionary = model(), text(classes=True), random_dictionary(SITE, 32)
     report = fit(view, windows, dictionary)

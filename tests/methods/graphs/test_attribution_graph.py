@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+import clew
+from clew import Behaviour, Pair
 from clew.circuits.circuit import ERROR, Circuit
 from clew.circuits.formats.attribution_graph import to_attribution_graph
 from clew.data.behaviours.metrics import kl_divergence
@@ -14,6 +16,7 @@ from clew.models import Model
 from clew.sites import Site
 from tests.circuits.formats.test_attribution_graph import SCHEMA
 from tests.models.gpt2_by_hand import frozen_gpt2
+from tests.models.tiny import chatting, relu_dictionary
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
 TASK = random_behaviour(n=2, length=7)
@@ -118,6 +121,46 @@ def test_the_metric_is_the_difference_of_its_two_logits():
     value = model.run(torch.tensor([pair.clean])).logits[0, -1]
     direct = graph.weight[graph.target == -1].sum()
     assert direct == pytest.approx(float(value[pair.answers[0]] - value[pair.patch_answers[0]]), abs=1e-9)
+
+
+def test_tokens_that_are_named_are_explained_instead_of_the_likeliest():
+    """Their direct effects are those that the same tokens have in a graph of all tokens, whatever they are beside."""
+    model = view()
+    logits = model.run(torch.tensor([TASK.pairs[0].clean])).logits[0, -1]
+    rare = logits.argsort()[:2].tolist()
+    graph = attribution_graph(model, TASK, tokens=rare, **WHOLE)
+    assert [n.unit for n in graph if n.site.part == "final"] == rare and into(graph).keys() >= {f"final/{rare[0]}@6"}
+    probabilities = logits.softmax(-1)
+    said = {x.id: x.probability for x in graph.kind.prompt.logits}
+    assert said == pytest.approx({i: float(probabilities[i]) for i in rare})
+    every = attribution_graph(model, TASK, logit_mass=1.0, max_logits=97, **WHOLE)
+    for name in (f"final/{i}@6" for i in rare):
+        assert into(graph)[name] == pytest.approx(into(every)[name], abs=1e-9)
+        assert graph[name].nodes[0].score == pytest.approx(every[name].nodes[0].score, abs=1e-9)
+
+
+def test_tokens_may_be_words():
+    model = chatting().through(*[relu_dictionary(chatting(), f"mlp_in.{i}", f"mlp.{i}") for i in range(3)])
+    task = Behaviour("b", (Pair("the old king said that", "the old queen said that", " he", " she"),))
+    graph = clew.find(model, task, by="attribution_graph", tokens=["he", " she"], held_out=False)
+    assert {graph.labels[n.address.partition("@")[0]] for n in graph if n.site.part == "final"} == {"he", "she"}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["he said"], "'he said' is 2 tokens; name tokens one by one"),
+        ([], "name at least one, each once"),
+        ([5, 5], "name at least one, each once"),
+        ([97], "1 of 1 token ids are not among those of tiny chat"),
+    ],
+)
+def test_what_is_no_token_is_refused(tokens, words):
+    model = chatting().through(*[relu_dictionary(chatting(), f"mlp_in.{i}", f"mlp.{i}") for i in range(3)])
+    with pytest.raises(ValueError, match=words):
+        attribution_graph(model, TASK, tokens=tokens)
+    with pytest.raises(ValueError, match="give one of them"):
+        attribution_graph(model, TASK, tokens=[5], of="metric")
 
 
 def test_a_graph_of_few_features_is_part_of_the_graph_of_all():
