@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from clew import Add, Behaviour, Circuit, Facts, Labelled, Plan, Probe, Secrets, Site, Stack, Update
+from clew import Add, Behaviour, Circuit, Facts, Labelled, Pair, Plan, Probe, Secrets, Site, Stack, Update
 from clew.apps.cli._evidence import labelled_texts
 from clew.apps.cli.train import _plans
 from clew.changes import Gate, Scale, Set
@@ -509,6 +509,18 @@ def _(folder: Path) -> Path:
     rows = [f"from 13{y} to 13,from 1301 to 13,{y}" for y in ("97", "52")]
     (folder / "greater.csv").write_text("\n".join(["clean,corrupted,label", *rows]) + "\n")
     return folder / "greater.csv"
+
+
+@door("data.formats.behaviours/clew", Behaviour.load)
+def _(folder: Path) -> Path:
+    chat = [{"role": "user", "content": "Which?"}]
+    pairs = (
+        Pair("The dog", "The dogs", (" is", " has"), " are", "singular"),
+        Pair((5, 6), (5, 7), (3,), (4,)),
+        Pair(chat, "Which one?", " this", " that"),
+    )
+    made = Behaviour("mine", pairs, aligned=True, split=2, description="what for", seed=3, dropped=1, note="1 fell out")
+    return made.save(folder / "mine.json")
 
 
 RELATION = {

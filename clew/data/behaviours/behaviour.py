@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clew import finder
-from clew.data.behaviours.files import read
+from clew.data.behaviours.files import FORMATS, read
 from clew.data.behaviours.metrics import (
     Metric,
     Needs,
@@ -110,6 +110,14 @@ class Behaviour:
             known = ", ".join(f"{family}/{v}" if v else family for v in variants)
             raise ValueError(f"{name!r} is not a behaviour; the family {family!r} has {known}")
         return make(variant.replace("-", "_"), model=model, **options)
+
+    def save(self, path: str | Path) -> Path:
+        """Write one JSON file, of which `Behaviour.load` gives back the same pairs, halves and metric, so the same `hash`.
+
+        Raises: ValueError for a path that does not end in .json, or a metric that is none of clew's.
+        """
+        finder.writing(FORMATS, "clew").write(self, Path(path))
+        return Path(path)
 
     @staticmethod
     def available() -> dict[str, str]:

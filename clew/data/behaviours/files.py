@@ -2,7 +2,8 @@
 
 The function takes the rows of the file, then `name`, `model` (None, a model, or a tokenizer, for layouts in which pairs
 are ours to choose), `seed` and its own options. It returns a Behaviour of all pairs that it can make, and counts the
-rows of which it can make none in `dropped`.
+rows of which it can make none in `dropped`. Of a layout that holds both halves, which then has `WHOLE = True`, they are
+kept as they are.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,39 +48,54 @@ def read(
 
     Raises: ValueError naming the file, the formats there are and the columns found.
     """
-    if test is None and Path(address).stem.endswith("_train"):
-        sibling = Path(address).with_stem(Path(address).stem.removesuffix("_train") + "_test")
-        test = str(sibling) if sibling.is_file() else None
-    halves = [_read(a, format, model, seed, options) for a in ([address] if test is None else [address, test])]
-    if test is None:
-        pairs, split = apart(*grouped(random.Random(seed).sample(halves[0].pairs, len(halves[0]))))
+    load = partial(_read, format=format, model=model, seed=seed, options=options)
+    behaviour, kept = load(address)
+    if kept and test is not None:
+        raise ValueError(f"{address} holds both halves of a behaviour, so test={test!r} has no place; leave it out")
+    if kept:
+        behaviour = replace(behaviour, source=behaviour.source or address)
+    elif test := test or _sibling(address):
+        behaviour = replace(_joined(behaviour, load(test)[0]), source=f"{address}, {test}", seed=seed)
     else:
-        pairs, split = halves[0].pairs + halves[1].pairs, len(halves[0])
-    notes, dropped = " ".join(h.note for h in halves if h.note), sum(h.dropped for h in halves)
-    source = address if test is None else f"{address}, {test}"
-    behaviour = replace(halves[0], pairs=pairs, split=split, source=source, note=notes, dropped=dropped, seed=seed)
+        pairs, split = apart(*grouped(random.Random(seed).sample(behaviour.pairs, len(behaviour))))
+        behaviour = replace(behaviour, pairs=pairs, split=split, source=address, seed=seed)
     behaviour = behaviour if model is None else behaviour.bind(model)
     return behaviour if n is None else behaviour.first(n)
 
 
-def _read(address: str, format: str | None, model: Any, seed: int, options: dict[str, Any]) -> Any:
+def _sibling(address: str) -> str | None:
+    """`..._test` beside `..._train`, if it is there."""
+    path = Path(address)
+    beside = path.with_stem(path.stem.removesuffix("_train") + "_test")
+    return str(beside) if path.stem.endswith("_train") and beside.is_file() else None
+
+
+def _joined(train: Any, test: Any) -> Any:
+    """The pairs of two files, each a half."""
+    note, dropped = " ".join(half.note for half in (train, test) if half.note), train.dropped + test.dropped
+    return replace(train, pairs=train.pairs + test.pairs, split=len(train), note=note, dropped=dropped)
+
+
+def _read(address: str, format: str | None, model: Any, seed: int, options: dict[str, Any]) -> tuple[Any, bool]:
+    """What one file holds, and whether its halves are told there."""
     path = _fetch(address)
     with whole(path, "file of a behaviour"):
-        return _made(path, _rows(path), format, model, seed, options)
+        rows = _rows(path)
+        layout = format or _layout(path, rows, options)
+        made = finder.load(FORMATS, layout)(rows, name=path.stem, model=model, seed=seed, **options)
+        return made, getattr(finder.file(FORMATS, layout), "WHOLE", False)
 
 
-def _made(path: Path, rows: Rows, format: str | None, model: Any, seed: int, options: dict[str, Any]) -> Any:
-    if format is None:
-        known = finder.reading(FORMATS, rows)
-        # Columns that the user names need no layout that we know.
-        format = known[0] if known else ("table" if "columns" in options else None)
-    if format is None:
-        layouts = ", ".join(finder.names(FORMATS))
-        raise ValueError(
-            f"{path} has columns {', '.join(map(repr, rows[0]))}, which is none of the layouts {layouts}; say "
-            "which column is what with columns={'clean': ..., 'patch': ..., 'answers': ..., 'patch_answers': ...}"
-        )
-    return finder.load(FORMATS, format)(rows, name=path.stem, model=model, seed=seed, **options)
+def _layout(path: Path, rows: Rows, options: dict[str, Any]) -> str:
+    if known := finder.reading(FORMATS, rows):
+        return known[0]
+    if "columns" in options:  # which the user names, so it needs no layout that we know
+        return "table"
+    raise ValueError(
+        f"{path} has columns {', '.join(map(repr, rows[0]))}, which is none of the layouts "
+        f"{', '.join(finder.names(FORMATS))}; say which column is what with columns={{'clean': ..., 'patch': ..., "
+        "'answers': ..., 'patch_answers': ...}"
+    )
 
 
 def _fetch(address: str) -> Path:

@@ -49,8 +49,11 @@ class Pair:
         words = in_words(self.clean)
         if self.patch is not None and in_words(self.patch) != words:
             raise ValueError(f"one prompt of a pair is words and the other token ids: {self.clean!r}, {self.patch!r}")
-        for name in () if words else ("answers", "patch_answers"):
-            object.__setattr__(self, name, prompt_of(getattr(self, name), f"{name} after token ids"))
+        for name in ("answers", "patch_answers"):
+            given = getattr(self, name)
+            if words and (numbers := [answer for answer in given if not isinstance(answer, str)]):
+                raise ValueError(f"{name} after a prompt in words are text; {numbers[0]!r:.80} is none")
+            object.__setattr__(self, name, tuple(given) if words else prompt_of(given, f"{name} after token ids"))
 
     def plain(self) -> dict[str, Any]:
         """The prompts with their answers, as plain JSON."""

@@ -25,6 +25,11 @@ def test_the_answer_is_the_token_that_follows_the_prompt(toy):
     assert found == Encoded([the, boy], [the, boys], [has], [have])
 
 
+def test_answers_after_words_are_words():
+    with pytest.raises(ValueError, match="patch_answers after a prompt in words are text; 318 is none"):
+        Pair("The boy", "The boys", (" has",), (318,))
+
+
 def test_a_tokenizer_will_do_for_a_model(toy):
     pair = Pair("The boy", None, (" has",))
     assert encode(toy(TEXT).tokenizer, [pair]) == encode(toy(TEXT), [pair])
