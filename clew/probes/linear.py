@@ -26,7 +26,7 @@ def linear(
         model: its edits are in force.
         evidence: texts with classes; those to which the labelling does not apply are left out.
         at: where to read, such as "resid.8".
-        estimator: "logistic", "lda" or "mean_difference", as in `clew.readings.probe.fit`.
+        estimator: "logistic" (a regression), "lda" (by the classes' covariance) or "mean_difference".
         labelling: which one to learn; may be left out where there is only one.
         classes: (below 0, above 0); in alphabetic order where there are two, else to be given, and texts of others are
             left out.

@@ -9,8 +9,8 @@ import textwrap
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
-from functools import wraps
-from itertools import pairwise
+from functools import partial, wraps
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -66,7 +66,7 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
         own["by"] = own["by"].replace(default=default)
         by = _value_of("--by", tokens) or default
         function = load(room, by) if by else None
-        taken = _taken(function, typed(own.values())) if function else []
+        taken = _taken(function, typed(own.values()), room) if function else []
 
     loaders = {p.name: loader for p in taken if (loader := _loader(get_args(p.annotation)[0]))}
     taken = [_by_name(p) if p.name in loaders else p for p in taken]
@@ -105,11 +105,12 @@ def _name(field: str, hint: Any) -> str:
     return said[0].removeprefix("--").replace("-", "_") if said else field
 
 
-def _taken(function: Callable[..., Any], own: set[str]) -> list[inspect.Parameter]:
-    """The options of a function that words can say and the command does not have itself, values field by field."""
+def _taken(function: Callable[..., Any], own: set[str], room: str) -> list[inspect.Parameter]:
+    """The options of a room's function that words can say and the command does not have itself, values field by field."""
+    from clew.finder import load
     from clew.values import options
 
-    helps, taken = arguments(function.__doc__ or ""), list[inspect.Parameter]()
+    helps, taken = told(function, partial(load, room)), list[inspect.Parameter]()
     for name, option in options(function).items():
         if name in own or not (_is_plain(option.hint) or _loader(option.hint)):
             continue
@@ -184,22 +185,42 @@ def _by_name(parameter: inspect.Parameter) -> inspect.Parameter:
 
 def arguments(docstring: str) -> dict[str, str]:
     """The sentences of a docstring's "Args:" part, by argument; `a, b: ...` speaks of both."""
+    ends = r"\n\s*\n|(?:\n\s*|\. )(?:(?:Returns|Raises|Costs|Source|Yields|Example)\w*:|Differs )|\Z"
+    part = re.search(rf"Args:(.*?)(?={ends})", docstring, re.DOTALL)
+    text = " ".join(OTHERS.sub("", f"Args:{part[1]}" if part else "").removeprefix("Args:").split())
     found: dict[str, str] = {}
-    part = re.search(
-        r"Args:(.*?)(?=\n\s*\n|\n\s*(?:Returns|Raises|Costs|Source|Yields|Example)\w*:|\Z)", docstring, re.DOTALL
-    )
-    for line in (part[1] if part else "").strip().splitlines():
-        start = re.match(r"\s*(\w+(?:, \w+)*): (.*)", line)
-        names = start[1].split(", ") if start else list(found)[-1:]
-        for name in names:
-            found[name] = start[2].strip() if start else f"{found[name]} {line.strip()}"
+    starts = [*re.finditer(r"(?:^|(?<=[.;)] ))([a-z]\w*(?:, \w+)*): ", text)]
+    for start, after in zip_longest(starts, starts[1:]):
+        said = text[start.end() : after.start() if after else None].strip().rstrip(";")
+        found |= dict.fromkeys(start[1].split(", "), said if said.endswith(".") else f"{said}.")
     return found
+
+
+USUAL = {"seed": "Of what is drawn at random: the same seed, the same result.", "lr": "The rate of learning."}
+"""What arguments mean everywhere, where a docstring says nothing else."""
+OTHERS = re.compile(r"(Args:|[Tt]he others(?: are)?) as for `(\w+)`[^.]*\.?")
+"""Says that all arguments that are not spoken of mean what they mean in another file of the room."""
+
+
+def told(function: Callable[..., Any], load: Callable[[str], Callable[..., Any]]) -> dict[str, str]:
+    """What a docstring says of arguments; where it says "as for `eap`", in the words that stand there.
+
+    Args: load: a function of the same room by its name.
+    """
+    doc = function.__doc__ or ""
+    others = OTHERS.search(doc)
+    said = (told(load(others[2]), load) if others else {}) | arguments(doc)
+    for name, words in said.items():
+        if there := re.match(r"as for `(\w+)`", words):
+            first = told(load(there[1]), load).get(name, "")
+            said[name] = f"{first.rstrip('.')}{words[there.end() :]}" if first else ""
+    return {**USUAL, **said}
 
 
 def _parameter(hint: Any, help: str, by: str) -> Parameter:
     several = any(get_origin(part) in (list, tuple, Sequence) for part in _united(hint))
     return Parameter(
-        help=help,
+        help=help[:1].upper() + help[1:],
         group=f"Options of {by}",
         negative="" if _is_optional(hint) and bool not in get_args(hint) else None,
         consume_multiple=several,

@@ -37,7 +37,8 @@ def show(
     edit
         What `clew edit` saved, or a vector file of another tool: sites, norms, estimator, where it comes from.
     report
-        What `clew verify --out` saved: its curve is drawn beside the graph.
+        What `clew verify --out` saved: its curve is drawn beside the graph. By default `report.json` in the circuit's
+        folder, where it judges this circuit.
     model
         Look in this model what the units fire on and promote, in the view in which the circuit was found. What
         `clew find` saves says so already, for the prompts of the behaviour.
@@ -62,14 +63,34 @@ def show(
 
     shown = Circuit.load(circuit)
     shown = shown if model is None else _looked_at(view.open(model, machine), shown, text)
-    said = page(shown, Report.load(report) if report else None)
-    path = write_text(out or circuit.with_suffix(".html"), said)
+    told, path = Report.load(report) if report else _beside(shown, circuit), out or circuit.with_suffix(".html")
+    if told is None and path.exists():
+        aside(f"{path} is replaced by a page without a chart; --report FILE draws what clew verify --out saved")
+    said = page(shown, told)
+    write_text(path, said)
     if "top_tokens" not in shown.details and len(shown):
         aside("nothing is known of what its units fire on; --model NAME, with the view it was found in, looks")
     lines = f"saved as {path}\n{table(shown)}".rstrip()
     say(lines, {"page": str(path), "bytes": len(said.encode()), "strongest": strongest(shown)}, json)
     if open:
         webbrowser.open(path.resolve().as_uri())
+
+
+def _beside(circuit: Any, path: Path) -> Any:
+    """The `report.json` in the folder of a circuit, if what it judges was found as this one was, to the second; else None."""
+    from clew.report import Report
+
+    beside = path.with_name("report.json")
+    if not beside.is_file():
+        return None
+    report = Report.load(beside)
+    judged = [part.get("circuit") for part in report.provenance.get("parts", [report.provenance])]
+    return report if _found(circuit.provenance) in [_found(one) for one in judged if one] else None
+
+
+def _found(record: Mapping[str, Any]) -> dict[str, Any]:
+    """How nodes were found: the record without that of their edges."""
+    return {name: value for name, value in record.items() if name != "wired"}
 
 
 def _looked_at(view: Any, circuit: Any, text: Sequence[str]) -> Any:

@@ -40,7 +40,8 @@ def linear(
         at: the token at which both prompts are read, from the end if negative.
         text: ordinary text, whose second moment is the prior; without it every direction of change is equally dear.
         strength: how much the prior counts; 0 for inputs that get their outputs exactly.
-        shrink: as for `second_moment`.
+        shrink: how much the prior is drawn towards treating all directions alike: True for the estimated share, False for not
+            at all, or the share itself.
 
     Returns: a Stack of one Update, of rank at most the number of pairs. `about` says how large the change is relative
         to the weight, and which share of the wanted change of the outputs is left undone.

@@ -41,7 +41,9 @@ def lre(
         edit: index of the fact to edit.
         edit_layer: after which block the subject is changed; `layer` by default; the paper takes an earlier one.
         rank: how many singular values the inverse goes through.
-        to, shots, seed: as for `fit` in clew/readings/relation.py.
+        to: where the answer is read; the stream after the last block by default, or `final`.
+        shots: show each example the other ones first.
+        seed: of the random vectors with which the rank is found.
         dense: work out W as a whole; without, only as much as the rank needs, by products with it.
 
     Returns: a Stack of one Add at the subject's last token, wherever the subject stands.

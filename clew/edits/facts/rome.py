@@ -58,7 +58,8 @@ def rome(
             tracing ranks first for these facts.
         text: ordinary text, some ten thousand tokens, for the second moment of the keys. None takes the identity, and
             spares nothing: Germany moved its capital to Rome with France, by half, where it did by 0.01 with a text.
-        key: "same": the mean key after all prefixes, in both places; "original": as the published code has it, see above.
+        key: "same": the mean key after all prefixes, in both places; "original": that for the direction and
+            the bare prompt's key for the size, as in the published code.
         contexts: how many prefixes the model writes for its own prompts, besides the bare prompt.
         descent: the search for the value (`clew.edits.Descent`), see `_target.py`; to change a part of the usual one,
             dataclasses.replace(USUAL, steps=40).

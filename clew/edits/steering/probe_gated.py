@@ -50,7 +50,7 @@ def probe_gated(
         steer: how the mean difference is added (`clew.Steer`), five times by default. Its `where` is the positions at which
             gates are asked; by default those from which the answer is written, the last token of the prompt and all that
             follow.
-        probe: as for `clew.readings.probe.fit`.
+        probe: how probes are fitted: "logistic" (a regression), "lda" (by the classes' covariance) or "mean_difference".
         at, labelling, positive: as for `mean_difference`.
 
     Returns: a Stack of one Add for each site or head that is good enough, with its Gate; `about` holds each one's

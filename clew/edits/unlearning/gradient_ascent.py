@@ -37,7 +37,7 @@ def gradient_ascent(
     The loss is the negative of the secrets' mean negative log probability per token, where that is less than that of a
     guess, log |V|, plus that of the answers in `retain`.
 
-    Args: retain: secrets that the model shall go on to say; the others as in `memorise`.
+    Args: retain: secrets that the model shall go on to say; the others as for `memorise`.
     Returns: an update of each weight; `about` holds the steps taken and whether every secret is less likely than a guess.
     """
     forget, keep = evidence.ids(model.tokenizer), retain.ids(model.tokenizer) if retain else []

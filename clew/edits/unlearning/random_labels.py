@@ -34,7 +34,7 @@ def random_labels(
     Every secret gets one random answer as long as it, of tokens that stand in the secrets, nowhere the true one; it is
     learnt together with the true answers of `retain`. Learning ends at the first pass before which all are said.
 
-    Args: retain: secrets that the model shall go on to say; the others as in `memorise`.
+    Args: retain: secrets that the model shall go on to say; the others as for `memorise`.
     Returns: an update of each weight; `about` holds the steps taken, the last loss, and whether all answers were learnt.
     """
     forget = evidence.ids(model.tokenizer)

@@ -66,10 +66,10 @@ def areas(
         sizes: shares k, rising; MIB's ten. The circuit of share k has the whole part of k times their number.
         select: how n are chosen: a file of clew/circuits/selection, or a function (circuit, n, *, signed) -> Circuit, such as
             functools.partial(ratio, rho=0.5). What it returns is judged, also where that is fewer than n.
-        ablation: as for faithfulness; to the patch prompt, as in MIB, by default.
+        ablation: as for `faithfulness`; to the patch prompt, as in MIB, by default.
         tolerance: f above 1 + tolerance is called overshoot.
         held_out: measure on the behaviour's test half; False measures on all that is given.
-        progress: as for faithfulness.
+        progress: as for `faithfulness`.
 
     Returns: a Report with the areas and the largest f of both rankings; what a ranking without signal gets at these
     sizes; "f" at every size, with how many `nodes` (edges where those are ranked) were judged there: no more than have a

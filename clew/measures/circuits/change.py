@@ -52,7 +52,7 @@ def change(
         groups: into how many groups of prompts the search is run; the spread over them gives the intervals of scores.
             Scores must be means over prompts, as those of all gradient methods are. At most one for each prompt.
         shown: how many nodes to name of those that lost and of those that gained the most.
-        ablation, held_out, seed: as for faithfulness. Searched on the training half, judged on the other.
+        ablation, held_out, seed: as for `faithfulness`. Searched on the training half, judged on the other.
 
     Returns: a Report of child - parent throughout.
     - metric, metric change: on the prompts judged; intervals over prompts, drawn for both models together.

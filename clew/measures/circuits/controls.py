@@ -51,7 +51,7 @@ def controls(
             to tell p = .01 from .05 takes some 200, at ten times the price.
         depth_matched: draw as many nodes at every site, or edges between every two layers, as the circuit has. A
             site that the circuit takes whole (an MLP as one unit) is then in every draw; False matches the number only.
-        ablation, held_out, seed, progress: as for faithfulness.
+        ablation, held_out, seed, progress: as for `faithfulness`.
 
     Returns: a Report with the circuit's rows, the mean of the random circuits with the interval that holds the middle
         95 % of them, and p with Wilson's interval of that share of draws. Costs: two forwards per prompt and draw.

@@ -39,7 +39,7 @@ def curve(
         of: what the nodes are, for the table: features, neurons, heads, ..., as the view has them by default.
         random: beside each size, the mean over this many circuits of as many nodes drawn from those of `circuit`,
             so give all scored nodes; there is none beside the size of the whole circuit.
-        ablation, held_out, seed, progress: as for faithfulness.
+        ablation, held_out, seed, progress: as for `faithfulness`.
 
     Returns: a Report with a row per measure, kind and size. Costs: two forwards per prompt for each size, and for each
         random circuit.

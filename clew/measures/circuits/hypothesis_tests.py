@@ -76,12 +76,12 @@ def hypothesis_tests(
       superfluous part is a random node of the pool, or a random edge of a random path, that the circuit does not hold.
 
     Args:
-        pool: what superfluous parts are drawn from, as for controls.
+        pool: as for `controls`; superfluous parts are drawn from it.
         epsilon: 0.1, as in the paper; below 0.5.
         permutations: of the prompts, for independence.
         minimality: against how many draws, how often and of how many parts it is tested.
         alpha: level of each test.
-        ablation, held_out, seed, progress: as for faithfulness.
+        ablation, held_out, seed, progress: as for `faithfulness`.
 
     Returns: a Report with the rows equivalence, independence and minimality, whose value is p, each followed by its
         statistic: the share of wins, the criterion, and the share of parts found superfluous; notes say what was

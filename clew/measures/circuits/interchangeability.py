@@ -62,7 +62,8 @@ def interchangeability(
         groups: each a circuit or addresses (`head.3/1`) of nodes of `circuit`, at least two. By default they are found:
             nodes are merged (average linkage) as long as their effects correlate by `similar` over the prompts of the
             training half; what stays alone belongs to no group.
-        donors: where values come from, see above. With "members" a group stands at one site.
+        donors: where values come from: "examples" (each member's own, on other prompts) or "members" (the others' of the
+            group, on the same prompt), where a group stands at one site.
         nearest: how many prompts "examples" draws from. repeats: resamplings to average over.
         draws: how many random groupings.
         baseline: the state of ablated members; the patch prompts' by default, zero where there are none.

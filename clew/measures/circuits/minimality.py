@@ -39,7 +39,7 @@ def minimality(
         tolerance: a part is superfluous if taking it out changes faithfulness by less than this.
         limit: at most this many parts, drawn by `seed`, so that the share of superfluous ones is that of the circuit.
         top: how many parts have a row.
-        ablation, held_out, seed, progress: as for faithfulness.
+        ablation, held_out, seed, progress: as for `faithfulness`.
 
     Returns: a Report with the circuit's faithfulness, the share of superfluous parts, and the parts whose removal
         changes most, largest first, with intervals over prompts; a negative drop is of a part that works against the

@@ -46,7 +46,7 @@ def reuse(
         n: compare the n nodes of largest |score| (n edges of largest |weight| of component graphs), and give all that
             a method scored; by default the circuits as they are. See `shared`.
         draws: shuffles of the null.
-        ablation, held_out, seed: as for faithfulness; of the cross-evaluation.
+        ablation, held_out, seed: as for `faithfulness`; of the cross-evaluation.
 
     Returns: the rows of `shared`; with `other_behaviour` also the faithfulness on both behaviours of a behaviour's own
     circuit, of the other's, and of what they share, and reuse: the faithfulness of the other's circuit over that of the

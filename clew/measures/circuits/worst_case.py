@@ -35,7 +35,7 @@ def worst_case(
 
     Args:
         show: how many of the worst prompts the notes name.
-        ablation, held_out, seed, progress: as for faithfulness.
+        ablation, held_out, seed, progress: as for `faithfulness`.
 
     Returns: a Report in units of the metric; the largest has no interval, for resampling cannot find a larger one.
         Costs: three forwards per prompt. Source: uit de Bos and Garriga-Alonso 2024 (arXiv:2407.15166),

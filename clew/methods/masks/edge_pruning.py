@@ -33,8 +33,8 @@ def edge_pruning(
     Args:
         keep: how many edges shall stay, or which share of all.
         baseline: the other state: the "patch" prompts (the default where there are any), "zero", the "mean" at
-            each place (see clew/readings/means.py), or another example ("resample").
-        objective, schedule, price, tokens, seed, progress: as for hard_concrete.
+            each place, or another example ("resample").
+        objective, schedule, price, tokens, seed, progress: as for `hard_concrete`.
 
     Returns: a Circuit of the component graph; an edge's weight is its chance to be on, in [0, 1]: a ranking, not an
     effect, and without a sign. `.strongest_edges(n)` chooses; `details["masks"]` holds the loss (minus the objective)

@@ -35,7 +35,7 @@ def hard_concrete(
         keep: how many nodes shall stay, or which share of those that differ between the two states.
         objective: the metric that is kept high, by name; None is the behaviour's own, which may then be driven
             beyond what the whole model shows. The default asks for the whole model's next-token distribution.
-        baseline, positions: the other state, and whether positions are told apart, as for attribution_patching.
+        baseline, positions: as for `attribution_patching`.
         schedule, price: how masks are learned (`clew.methods.Schedule`), and how they are held to `keep`
             (`clew.methods.Price`).
         tokens: of clean prompts in one batch.

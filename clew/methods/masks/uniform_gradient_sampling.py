@@ -43,11 +43,11 @@ def uniform_gradient_sampling(
     Args:
         over: the edges of the component graph, or the nodes of the view.
         cost: the price of an item, in units of the objective; dearer items make smaller circuits.
-        positions: for nodes, whether positions are told apart, as for attribution_patching.
+        positions: as for `attribution_patching`; of nodes only.
         schedule: of Adam (beta 0.9 and 0.995) on p, which starts at 1; see `clew.methods.Schedule`.
         samples: masks under which a step looks at its batch, each mask on a whole copy of it.
         tokens: run at once, all copies counted, but for one prompt at least.
-        objective, baseline, seed: as for edge_pruning. progress: called with (step, steps, {"loss", "on"}).
+        objective, baseline, seed: as for `edge_pruning`. progress: called with (step, steps, {"loss", "on"}).
 
     The gradient is d theta/d p times (the mean of d loss/d alpha over the draws inside the window, plus `cost`): what
     the authors get from a surrogate for theta and a factor batch/(draws inside) on the gradient. Differs: a mask for

@@ -37,8 +37,8 @@ def exact_patching(
 
     Args:
         circuit: score only its nodes; without it every unit whose state differs in some example.
-        baseline, positions, tokens, seed, progress: as for integrated gradients. Summed over positions, a node's score is the
-            sum of the effects of patching it at each position alone, which is what the gradient methods approximate.
+        baseline, positions, tokens, seed, progress: as for `integrated_gradients`. Summed over positions, a node's score is
+            the sum of the effects of patching it at each position alone, which is what the gradient methods approximate.
 
     Returns: a Circuit of the scored nodes; scores in units of the metric.
     Costs: two forwards, and one forward of the blocks above its site for every node and position.

@@ -36,7 +36,7 @@ def integrated_gradients(
 
     Args:
         steps: points on the line, at 0, 1/steps, ..., 1 - 1/steps of the way; 10 as in the reference.
-        baseline, positions, skip, seed, progress: as for attribution patching.
+        baseline, positions, skip, seed, progress: as for `attribution_patching`.
         tokens: the largest batch that is run at once; steps and examples are batched up to it.
 
     Returns: a Circuit of all nodes with an effect; scores in units of the metric, averaged over examples.

@@ -37,7 +37,7 @@ def integrated_gradients_inputs(
         baseline: what the embeddings move to, and what a unit would be: that of the "patch" prompts (the default where
             there are any), of other examples ("resample"), or the "mean" over the clean ones (the default elsewhere).
             Never zero, which is no embedding.
-        positions, tokens, seed, progress: as for integrated gradients.
+        positions, tokens, seed, progress: as for `integrated_gradients`.
 
     Returns: a Circuit of all nodes with an effect; scores in units of the metric, averaged over examples.
     Costs: two forwards, and `steps` forwards and backwards of the whole model, for all sites together.

@@ -56,7 +56,7 @@ def bigram_subnetwork(
         held_out: text on which r is measured; `text` itself when None.
         to: a .safetensors file for the masks, by parameter name; `load_masks` reads it.
         smoothing: how many counts of the unigram distribution are added to each token's counts.
-        schedule, price, seed, progress: as for edge_pruning. tokens: in one batch.
+        schedule, price, seed, progress: as for `edge_pruning`. tokens: in one batch.
 
     Returns: a Circuit with a node for the attention and one for the MLP of each layer; a score is the share of its
     weights kept, not an effect. `details["bigrams"]` holds the counts, and r and the loss of the masked and the whole

@@ -1,10 +1,12 @@
 """Types of a function's options as a command line takes them."""
 
+import re
 from collections.abc import Sequence
 from inspect import signature
 
 import pytest
 
+from clew import finder
 from clew.apps.cli import _options, run
 from clew.apps.cli.edit import Given, Ordinary
 from clew.circuits.circuit import Circuit
@@ -75,6 +77,52 @@ def test_arguments_reads_our_docstrings():
     assert _options.arguments('"""One.\n\n    Args: by: a file. seed: of chance.\n    Returns: x"""')["by"].startswith(
         "a file."
     )
+
+
+def test_an_argument_keeps_all_its_lines_and_none_of_the_next():
+    doc = """One.
+
+    Args:
+        a, b: one line
+            and the next (see below). c: in the middle of a line.
+        d: the last. Differs from the paper: much.
+    """
+    both = "one line and the next (see below)."
+    assert _options.arguments(doc) == {"a": both, "b": both, "c": "in the middle of a line.", "d": "the last."}
+
+
+def test_what_is_as_for_another_file_is_said_in_its_words():
+    def first(a, b, seed): ...
+    def second(a, b): ...
+    def third(a, b): ...
+
+    first.__doc__ = "One.\n\n    Args: a: how many. b: which."
+    second.__doc__ = "Two.\n\n    Args: b: as for `first`, but no others. The others are as for `first`."
+    third.__doc__ = "Three.\n\n    Args: as for `second`."
+    files = {"first": first, "second": second}
+    for function in (second, third):
+        said = _options.told(function, files.__getitem__)
+        assert (said["a"], said["b"]) == ("how many.", "which, but no others.") and said["seed"]
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        "methods",
+        "measures.circuits",
+        "measures.dictionaries",
+        "measures.edits",
+        "edits",
+        "probes",
+        "training.objectives",
+    ],
+)
+def test_no_help_sends_its_reader_to_another_file(room):
+    """`clew find --help` shows one method; "as for attribution patching" tells its reader nothing."""
+    for name, function in finder.functions(room).items():
+        helps = {p.name: p.annotation.__metadata__[0].help for p in _options._taken(function, set(), room)}
+        sent = {n: h for n, h in helps.items() if re.search("as for |as in `|see above|see clew/", h, re.IGNORECASE)}
+        assert not sent, f"{name}: {sent}"
 
 
 def test_by_is_found_in_both_spellings():

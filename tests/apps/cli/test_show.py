@@ -2,6 +2,7 @@
 
 import json
 import webbrowser
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,22 @@ def test_the_curve_of_a_report_is_drawn_beside_it(place):
     Report("toy", (Row("faithfulness", 0.512345, 0.4, 0.6, "features", 3, 9),)).save("r.json")
     assert typed("show c.json --report r.json --out with.html") == typed("show c.json --out without.html") == 0
     assert "0.512345" in Path("with.html").read_text() and "0.512345" not in Path("without.html").read_text()
+
+
+def test_the_report_beside_a_circuit_is_drawn_if_it_judges_this_one(folder, capsys):
+    """`clew show` of the demo's circuit once replaced its page by one without the chart, and said nothing."""
+    circuit = found("--top 8")
+    assert run("verify tiny task.jsonl circuit.json --all-pairs --out report.json".split()) == 0
+    value = Report.load("report.json")["faithfulness"].value
+    assert run("find tiny task.jsonl --all-pairs --circuit circuit.json --by edges --out wired.json".split()) == 0
+    capsys.readouterr()
+    for name in ("circuit", "wired"):
+        assert run(["show", f"{name}.json"]) == 0
+        assert str(value) in Path(f"{name}.html").read_text() and "without a chart" not in capsys.readouterr().err
+    replace(circuit, provenance={**circuit.provenance, "seconds": 1e6}).save("circuit.json")
+    assert run("show circuit.json".split()) == 0
+    assert str(value) not in Path("circuit.html").read_text()
+    assert "circuit.html is replaced by a page without a chart" in capsys.readouterr().err
 
 
 def test_it_is_opened_in_the_browser_only_when_asked_to(place, monkeypatch):
