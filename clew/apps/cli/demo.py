@@ -12,7 +12,9 @@ from typing import Any
 from clew.apps._cards import table
 from clew.apps.cli._terminal import Json, aside, say, telling
 
-SIZES = (10, 30, 100, 300, 1000)
+SHOWN = 60
+"""Nodes of the graph on the page."""
+SIZES = (10, 30, SHOWN, 100, 300, 1000)
 
 
 def demo(
@@ -34,11 +36,12 @@ def demo(
     model
         What to explain it in.
     text
-        A text file to fit the dictionaries on; the leads of 10,000 Wikipedia articles by default.
+        A text file to train dictionaries on; by default those of the model's pack, else the leads of 10,000 Wikipedia
+        articles.
     examples
         Prompt pairs, half to find the circuit on and half to check it.
     tokens
-        How much of the text to fit on.
+        How much of the text to train on.
     out
         The folder for the circuit, the report and the page.
     """
@@ -56,13 +59,16 @@ def demo(
         clew.Behaviour.load(behaviour, n=2)  # a wrong name is said before anything takes long
         opened = clew.open(model)
     if text is None and opened.name not in packs():
-        aside(f"there is no pack for {opened.name}, so dictionaries are fitted, which takes longer ({what_there_is()})")
+        aside(
+            f"there is no pack for {opened.name}, so dictionaries are trained here, which takes longer ({what_there_is()})"
+        )
     with steps.take("dictionaries") as tell:
         sites = sites_for(opened)
         dictionaries = dictionaries_for(opened, sites, text, tokens, tell)
         view, neurons = opened.through(*dictionaries), opened.neurons(*sites)
     with steps.take(f"prompts of {behaviour}"):
-        task = clew.Behaviour.load(behaviour, model=opened, n=4 * examples).filter(opened).first(examples)
+        right = clew.Behaviour.load(behaviour, model=opened, n=4 * examples).filter(opened)
+        task = right.first(examples)
     with steps.take("circuit of features, by integrated gradients") as tell:
         found = clew.find(view, task, progress=tell)
     with steps.take("circuit of neurons, the same way") as tell:
@@ -70,13 +76,13 @@ def demo(
     with steps.take("faithfulness on held-out prompts") as tell:
         report = clew.verify(view, task, found, by="curve", sizes=SIZES, random=2, progress=tell)
         report += clew.verify(neurons, task, found_neurons, by="curve", sizes=SIZES, random=0, progress=tell)
-    with steps.take("edges of the 60 strongest nodes") as tell:
-        circuit = clew.find(view, task, found.top(60), by="edges", examples=8, progress=tell)
+    with steps.take(f"edges of the {SHOWN} strongest nodes") as tell:
+        circuit = clew.find(view, task, found.top(SHOWN), by="edges", examples=8, progress=tell)
         circuit = with_predicted_effects(view, task.train, circuit, progress=tell)
     with steps.take("what the units fire on"):
         texts = read_texts(text) if text else wikipedia_leads()
         circuit = top_tokens(view, circuit, chain(task.prompts(), texts), tokens=4_000)
-        circuit = circuit.with_details(title=f"{behaviour.replace('_', ' ')} in {model}")
+        circuit = circuit.with_details(title=f"{behaviour} in {model}")
     with steps.take("page"):
         from clew.apps.pages.circuit import page
         from clew.files import write_text
@@ -84,7 +90,7 @@ def demo(
         circuit.save(out / "circuit.json")
         report.save(out / "report.json")
         shown = write_text(out / "circuit.html", page(circuit, report))
-    note = f"{len(task)} prompt pairs; {task.note}"
+    note = told(task, right)
     sizes = f"{len(circuit)} nodes, {len(circuit.weight)} edges"
     lines = [str(report), "", table(circuit), "", note, f"{sizes}. Open {shown} in a browser"]
     say(
@@ -92,8 +98,15 @@ def demo(
     )
 
 
+def told(task: Any, right: Any) -> str:
+    """How many pairs circuits are found on and verified on, of how many that the model gets right, and what fell out."""
+    some = f", the first {len(task)} of {len(right)}" * (len(task) < len(right))
+    halves = f"Prompt pairs: {len(task.train)} to find circuits on, {len(task.test)} others to verify them on{some}."
+    return f"{halves} Before that: {task.note}" if task.note else halves
+
+
 def dictionaries_for(model: Any, sites: list[str], text: Path | None, tokens: int, tell: Any) -> list[Any]:
-    """Those of the model's pack, unless a text is given or none is installed; then fitted ones, from the cache."""
+    """Those of the model's pack, unless a text is given or none is installed; then trained ones, from the cache."""
     import clew
     from clew.data.text.texts import read_texts, shuffled_texts, wikipedia_leads
     from clew.data.text.windows import cut

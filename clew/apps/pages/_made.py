@@ -70,12 +70,12 @@ def _behaviour(record: Mapping[str, Any]) -> str:
     prompts = record.get("prompts")
     if not isinstance(prompts, Mapping) or "behaviour" not in record:
         return f"It was found on {record['evidence']}." if isinstance(record.get("evidence"), str) else ""
-    half = {"train": "the training half", "test": "the test half"}.get(str(prompts.get("part")), "all of them")
+    others = ", and the other half of the pairs is kept to verify it on" * (prompts.get("part") in ("train", "test"))
     metric = str(prompts.get("metric", "metric")).replace("_", " ")
-    told = f" {prompts['note']}" if prompts.get("note") else ""
+    told = f" Before that: {prompts['note']}" if prompts.get("note") else ""
     return (
-        f"The behaviour is {name_of(record['behaviour'])}: {prompts.get('pairs')} pairs, {half}, found the circuit; measured "
-        f"is the {metric}.{told}"
+        f"The behaviour is {name_of(record['behaviour'])}, measured by the {metric}. The circuit was found on "
+        f"{prompts.get('pairs')} prompt pairs{others}.{told}"
     )
 
 

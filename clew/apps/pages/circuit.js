@@ -201,7 +201,7 @@ function ground() {
 // The words stand at the foot of the graph and again on a bar that stays in view.
 const tokens = () => (aligned ? plan.lanes : []).map((lane, c) =>
   draw("text", { class: "word", x: lane.x + lane.width / 2, y: plan.height - 13 }, draw("title", {}, words[c]),
-    clip(shown(words[c]).trim(), Math.max(2, Math.floor((lane.width - 2) / 7)))));
+    clip(shown(words[c]).trim(), Math.max(2, Math.floor((lane.width + 2) / 7)))));
 
 // A name is written where it touches no node and no other name, the strongest nodes first.
 function names() {
@@ -466,7 +466,8 @@ function drawChart() {
     group.append(draw("text", { x: Math.min(W - right - wide / 2, Math.max(left + wide / 2 + 3, spot.x)), y: spot.y, "text-anchor": "middle" }, of));
   }
 
-  if (view.size >= Math.min(...sizes) && view.size <= Math.max(...sizes)) {
+  const within = view.size >= Math.min(...sizes) && view.size <= Math.max(...sizes);
+  if (within) {
     const x = X(view.size);
     parts.push(draw("line", { class: "here", x1: x, x2: x, y1: top - 4, y2: H - bottom }));
   }
@@ -474,11 +475,26 @@ function drawChart() {
     const box = chart.getBoundingClientRect();
     resize(Math.round(Math.exp(lowest + (((event.clientX - box.left) / box.width) * W - left) / (W - left - right) * (highest - lowest))));
   };
-  const held = mine.filter((r) => r.of === series.find((s) => s === "features") || series.length === 1);
-  const nearest = held.sort((a, b) => Math.abs(Math.log(a.nodes / view.size)) - Math.abs(Math.log(b.nodes / view.size)))[0];
-  if (nearest) at("numbers").prepend(html("p", {}, `${capital(measure)} ${nearest.of} at ${nearest.nodes} nodes `, html("b", {}, size2(nearest.value)),
-    nearest.low === null || nearest.high === null ? "" : ` [${size2(nearest.low)}, ${size2(nearest.high)}], 95 %`));
+  at("numbers").prepend(...measuredHere(mine, series), ...keys(mine, series, within));
   chart.replaceChildren(...parts);
+}
+
+// What was measured at the size of the graph, or else at the sizes next to it.
+function measuredHere(mine, series) {
+  const held = mine.filter((r) => r.of === "features" || series.length === 1).sort((a, b) => a.nodes - b.nodes);
+  const exact = held.filter((r) => r.nodes === view.size);
+  const near = exact.length ? exact : [held.filter((r) => r.nodes < view.size).at(-1), held.find((r) => r.nodes > view.size)].filter(Boolean);
+  return near.map((r) => html("p", {}, `${capital(measure)} of ${plural(r.nodes, "node")} `, html("b", {}, size2(r.value)),
+    r.low === null || r.high === null ? "" : ` [${size2(r.low)}, ${size2(r.high)}]`));
+}
+
+// What lines and shades of the chart mean.
+function keys(mine, series, within) {
+  const item = (name, text) => html("span", {}, html("i", { class: name }), text), parts = [];
+  if (within) parts.push(item("here", `${plural(view.size, "node")}, as in the graph`));
+  if (mine.some((r) => r.low !== null)) parts.push(item("shade", `95 % interval over ${mine[0].examples} prompts`));
+  if (series.some((s) => s.startsWith("random"))) parts.push(item("dashed", "drawn at random"));
+  return [html("p", { class: "keys" }, ...parts)];
 }
 const size2 = (x) => x.toFixed(2).replace("-", "−");
 
@@ -493,6 +509,7 @@ function legend() {
   if (has("square")) parts.push(item(icon("square", "neutral"), circuit.kind.of === "components" ? "part of the model" : data.unit));
   if (has("error")) parts.push(item(icon("error", "neutral"), "error: what the dictionary leaves out"));
   parts.push(html("span", {}, "larger and darker: stronger"));
+  if (nodes.some((n) => n.tokens?.length)) parts.push(html("span", {}, "“word”: what it fires on most"));
   at("legend").replaceChildren(...parts);
 }
 

@@ -84,7 +84,8 @@ def _table(rows: Sequence[Cell]) -> str:
             f'<tr class="bare"><th scope="row">what no signal gets</th>{bare}<td colspan="{len(titles) - 4}"></td></tr>'
         )
     return (
-        f'<div class="sheet"><table><thead><tr><th scope="col">Search</th>{heads}</tr></thead>'
+        '<div class="sheet" role="region" aria-label="The searches" tabindex="0"><table>'
+        f'<thead><tr><th scope="col">Search</th>{heads}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div>"
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,8 +10,10 @@ import pytest
 
 import clew
 from clew.apps.cli import demo, run
-from clew.apps.cli.demo import SIZES, Steps, dictionaries_for, sites_for
+from clew.apps.cli.demo import SIZES, Steps, dictionaries_for, sites_for, told
 from clew.circuits.circuit import Circuit
+from clew.data.behaviours.behaviour import Behaviour
+from clew.data.behaviours.pairs import Pair
 from clew.dictionaries import packs
 from clew.report import Report
 from tests import stage
@@ -46,13 +49,14 @@ def test_the_whole_thread_ends_in_a_page_a_circuit_and_a_report(monkeypatch, cap
     monkeypatch.setattr(
         demo, "dictionaries_for", lambda model, sites, *given: [stage.dictionary(site, width) for site in sites]
     )
-    words = "demo --behaviour number.jsonl --model toy --text text.txt --examples 12 --out made --json"
+    Path("number.jsonl").rename("the_number.jsonl")
+    words = "demo --behaviour the_number.jsonl --model toy --text text.txt --examples 12 --out made --json"
     assert run(words.split()) == 0
     heard = capsys.readouterr()
     said = json.loads(heard.out)
     circuit, report = Circuit.load("made/circuit.json"), Report.load("made/report.json")
-    assert said["page"] == "made/circuit.html" and "number.jsonl in toy" in Path(said["page"]).read_text()
-    assert 0 < len(circuit) <= 60 and len(circuit.weight) and circuit.details["title"] == "number.jsonl in toy"
+    assert said["page"] == "made/circuit.html" and "the_number.jsonl in toy" in Path(said["page"]).read_text()
+    assert 0 < len(circuit) <= 60 and len(circuit.weight) and circuit.details["title"] == "the_number.jsonl in toy"
     assert re.search(
         '"name": "clean", "text": "[a-z]+ keys? to the cabinet"', Path(said["page"]).read_text(), re.IGNORECASE
     )
@@ -61,9 +65,22 @@ def test_the_whole_thread_ends_in_a_page_a_circuit_and_a_report(monkeypatch, cap
     found = {(row.of, row.nodes): row.value for row in report.rows if row.measure == "faithfulness"}
     assert found["features", SIZES[0]] == pytest.approx(1, abs=0.05)  # the model says it by two units
     assert {of.split(",")[0] for of, _ in found} >= {"features", "neurons"}
-    assert said["note"].startswith("12 prompt pairs") and "opening toy" in said["seconds"]
+    assert said["note"].startswith(
+        "Prompt pairs: 6 to find circuits on, 6 others to verify them on, the first 12 of 24."
+    )
+    assert "opening toy" in said["seconds"]
     steps = [line.split(" s  ", 1)[1] for line in heard.err.splitlines() if " s  " in line]
     assert steps == list(said["seconds"]) and "page" in steps
+
+
+def test_how_many_pairs_there_are_for_what_is_said_in_words():
+    pairs = [Pair(f"a{i}", f"c{i}", " b", " d") for i in range(24)]
+    some = Behaviour("toy", tuple(pairs), dropped=3, note="3 of 27 pairs fell out: they are wrong.")
+    halves = "Prompt pairs: {0} to find circuits on, {0} others to verify them on"
+    fell = " Before that: 3 of 27 pairs fell out: they are wrong."
+    assert told(some.first(8), some) == f"{halves.format(4)}, the first 8 of 24.{fell}"
+    assert told(some, some) == f"{halves.format(12)}.{fell}"
+    assert told(replace(some, note=""), some) == f"{halves.format(12)}."
 
 
 def test_what_goes_wrong_is_one_sentence_and_leaves_no_page(monkeypatch, capsys):

@@ -177,8 +177,8 @@ def test_how_it_was_made_is_said_in_sentences():
     for part in (
         "The model is tiny.",
         "The nodes are features of 2 dictionaries at mlp.0 to resid.1, and what a dictionary leaves out there is an error.",
-        "The behaviour is agreement/simple: 31 pairs, the training half, found the circuit; "
-        "measured is the logit difference. 2 fell out.",
+        "The behaviour is agreement/simple, measured by the logit difference. The circuit was found on 31 prompt pairs, and "
+        "the other half of the pairs is kept to verify it on. Before that: 2 fell out.",
         "Scores are those of integrated gradients: the drop of the metric when a part takes its value on the pair's patch "
         "prompt (steps 20, skip 1).",
         "It took 151 seconds on cpu in float32 with clew 0.2.0.",
@@ -259,6 +259,41 @@ def test_a_browser_draws_every_node_and_runs_nothing_from_the_labels(tmp_path, w
     assert "<title>agreement &lt;b&gt; in tiny</title>" in out
     assert "<img" not in out.split('id="data"')[0]
     assert "CONSOLE" not in heard
+
+
+@browser
+@pytest.mark.slow
+def test_the_chart_says_which_sizes_were_measured_and_what_its_lines_are(tmp_path):
+    """A graph of 4 nodes once stood beside a number "at 10 nodes", under a blue line that nothing spoke of."""
+    exact = Report("curve", (*curve().rows, Row("faithfulness", 0.77, 0.7, 0.8, "features", 4, 8)))
+    heard = []
+    for report in (curve(), exact):
+        (tmp_path / "page.html").write_text(page(small_circuit(), report))
+        shown = dom(tmp_path / "page.html")[0].split('id="data"')[0]
+        heard.append(re.sub("<.*?>", "", shown.split('id="numbers"')[1].split("</section>")[0]))
+        assert "“word”: what it fires on most" in shown
+    assert "Faithfulness of 1 node 0.01" in heard[0] and "Faithfulness of 10 nodes 0.10" in heard[0]
+    assert "Faithfulness of 4 nodes 0.77 [0.70, 0.80]" in heard[1] and "10 nodes" not in heard[1]
+    for said in heard:
+        assert "4 nodes, as in the graph" in said and "95 % interval over 8 prompts" in said and "at random" in said
+
+
+@browser
+@pytest.mark.slow
+def test_on_a_narrow_screen_nothing_is_cut_and_the_chart_comes_before_the_list(tmp_path):
+    (tmp_path / "page.html").write_text(page(small_circuit(30), curve(), verdicts=Verdicts()))
+    (tmp_path / "outer.html").write_text(
+        """<iframe src="page.html" style="width: 500px; height: 900px"></iframe><p></p><script>
+        const frame = document.querySelector("iframe");
+        frame.onload = () => setTimeout(() => {
+          const page = frame.contentDocument, top = (id) => page.getElementById(id).getBoundingClientRect().top;
+          const found = [page.documentElement.scrollWidth, top("stage"), top("measured"), top("units")];
+          document.querySelector("p").textContent = JSON.stringify(found);
+        }, 300);</script>"""
+    )
+    out, _ = dom(tmp_path / "outer.html", "--allow-file-access-from-files")
+    wide, graph, chart, listed = json.loads(re.search("<p>(.*?)</p>", out)[1])
+    assert wide <= 500 and graph < chart < listed
 
 
 @browser
