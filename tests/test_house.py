@@ -143,6 +143,22 @@ def test_every_room_has_a_floor():
     assert {room(name) for name in modules(HOUSE)} <= set(FLOOR)
 
 
+def placed(page: str) -> dict[str, int]:
+    """The floor of every file and room in the table of docs/house.md; a line without a number is of the floor above it."""
+    found, floor = {}, 0
+    for number, names in re.findall(r"^\| *(\d*) *\|([^|]*)\|", page, re.MULTILINE):
+        floor = int(number or floor)
+        found |= dict.fromkeys(re.findall(r"`(\w+)(?:/|\.py)`", names), floor) if floor else {}
+    return found
+
+
+def test_the_table_of_the_house_has_every_file_and_room_on_its_floor():
+    page = (HOUSE.parent / "docs" / "house.md").read_text(encoding="utf-8")
+    there = {path.stem for path in HOUSE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert there - {"__init__"} == FLOOR.keys() - {""}
+    assert placed(page.partition("Rules, each")[0]) == {room: floor for room, floor in FLOOR.items() if room}
+
+
 def test_imports_point_down():
     assert crooked(HOUSE) == []
 
