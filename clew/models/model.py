@@ -345,7 +345,7 @@ class Model:
             (*self.activation_edits, *self._checked(edits)),
             sites,
             grad=grad,
-            cut=leaves,
+            leaves=leaves,
             stop=logits == 0,
             frozen=frozen,
             prompt=tokens.shape[1] if prompt is None else prompt,

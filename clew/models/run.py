@@ -39,7 +39,7 @@ class Visitors:
     edits: Sequence[ActivationEdit] = ()
     read: frozenset[Site] = frozenset()
     grad: bool = False
-    cut: bool = False
+    leaves: bool = False
     stop: bool = False
     frozen: bool = False
     prompt: int = 0
@@ -69,14 +69,14 @@ class Visitors:
 
     def enter(self, held: Held) -> None:
         """Put the visitors at their sites, and have gradients noted if they need them."""
-        held.grad(self.grad or self.cut)
+        held.grad(self.grad or self.leaves)
         if any(s.part == "pattern" for s in self.sites) and self.body.record.pattern == "interface":
             attention.show_patterns(held, self.body.module)
         for site in self.sites:
             self.body.taps[site].attach(held, partial(self.visit, site), len(self.trace.tokens))
 
     def visit(self, site: Site, x: Tensor) -> Tensor:
-        """Edit, hold, cut, record; return what flows on."""
+        """Edit, hold, make a leaf, record; return what flows on."""
         if site in self._by_site:
             x = self._edited(site, x, self._by_site[site])
         if site in self._held:
@@ -91,10 +91,10 @@ class Visitors:
         return x
 
     def _recorded(self, site: Site, x: Tensor) -> Tensor:
-        if self.cut and site in self.dictionaries:
+        if self.leaves and site in self.dictionaries:
             self.trace.arrived[site] = x
             x = x.detach().requires_grad_()
-        elif self.cut:
+        elif self.leaves:
             self.trace.arrived[site] = x
         elif self.grad:  # a tensor of its own, for two sites may be fed by one (a norm that attention and MLP share)
             x = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()

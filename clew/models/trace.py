@@ -54,7 +54,7 @@ class Trace:
     values: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
     """What flowed on from each site that was read, after edits."""
     arrived: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
-    """In a cut run: what arrived at each cut site, still tied to the leaves below it."""
+    """In a run with leaves: what arrived at each site that became one, still tied to the leaves below it."""
     blocks: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     """In a recorded run: the output of each block, from which another run can resume."""
     receipts: tuple[Receipt, ...] = ()

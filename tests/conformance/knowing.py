@@ -60,5 +60,5 @@ def secrets(model: Model, of: Secrets = SECRETS) -> float:
 
 
 def dropped() -> Verdicts:
-    """The judgement that the unit of one number goes."""
+    """The verdict that the unit of one number goes."""
     return Verdicts.of(CIRCUIT).drop(f"resid.2/{SINGULAR}", "tells one from many", judge="Ada")

@@ -73,7 +73,7 @@ def made(name: str, steps: int = 8) -> Any:
     function = finder.load("edits.modules", name)
     reader = {"encoder": encoder, "tokenizer": tokenizer}
     if name == "uce":
-        return function(painter, {"the nurse": "the doctor"}, keep=["queen"], strength=1e-6, **reader)
+        return function(painter, {"the nurse": "the doctor"}, retain=["queen"], strength=1e-6, **reader)
     if name == "time_edit":
         return function(painter, {"the king": "the old king"}, frames=["{}"], strength=1e-6, **reader)
     if name == "refact":

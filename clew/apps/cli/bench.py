@@ -39,7 +39,7 @@ class Compared:
     sizes: Annotated[tuple[float, ...], Several] = ()
     """Sizes of the circuits, as shares of what is ranked; ten from 0.001 to 1 by default."""
 
-    def plan(self) -> tuple[list[str], list[Any], list[Any]]:
+    def named(self) -> tuple[list[str], list[Any], list[Any]]:
         """Units, searches and selections. Raises: ValueError for what is none, before anything is run."""
         from clew.circuits.ranked import UNITS
         from clew.near import near
@@ -99,7 +99,7 @@ def bench(
     from clew.studies.comparison.results import Results, as_json
     from clew.studies.comparison.table import bench_table
 
-    units, searches, selects = compared.plan()
+    units, searches, selects = compared.named()
     results = Results.at(out)
     opened, tasks, truth = _posed(model, _listed(compared.behaviours), asked, machine)
     dictionaries = _dictionaries(opened, compared.through) if "features" in units else ()

@@ -71,7 +71,7 @@ def judge(
             verdicts.save(out)
         else:
             verdicts = _ask(judged_circuit, verdicts, by, lambda judged: judged.save(out))
-    value = {"judgement": str(out), "open": len(verdicts.open), "units": verdicts.to_json()["units"]}
+    value = {"verdicts": str(out), "open": len(verdicts.open), "units": verdicts.to_json()["units"]}
     say(f"{verdicts}; saved as {out}", value, json)
 
 

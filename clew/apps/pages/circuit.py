@@ -48,7 +48,7 @@ def page(circuit: Circuit, report: Report | None = None, *, verdicts: Verdicts |
         "names": [in_words(circuit, node.address) for node in shown],
         "circuit": shown.to_json(),
         "report": report and report.to_json(),
-        "judgement": judged and judged.to_json(),
+        "verdicts": judged and judged.to_json(),
     }
     parts = {"judging": part("judging.html") if judged else ""}
     return framed("circuit", title, parts, data, scripts=("cards", "judging", "circuit"))

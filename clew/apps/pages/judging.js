@@ -1,9 +1,9 @@
 
 // --- Judging: the verdicts lie in the page as JSON, in the form in which they are saved ---------------
 
-const judging = data.judgement && {
-  rulings: new Map(data.judgement.units.map((unit) => [unit.address, unit])),
-  order: data.judgement.units.map((unit) => unit.address),
+const judging = data.verdicts && {
+  rulings: new Map(data.verdicts.units.map((unit) => [unit.address, unit])),
+  order: data.verdicts.units.map((unit) => unit.address),
   saved: true,
 };
 
@@ -81,7 +81,7 @@ function goOn(after) {
 function startJudging() {
   at("save").addEventListener("click", () => {
     const link = html("a", { download: "judged.json" });
-    link.href = URL.createObjectURL(new Blob([JSON.stringify(data.judgement)], { type: "application/json" }));
+    link.href = URL.createObjectURL(new Blob([JSON.stringify(data.verdicts)], { type: "application/json" }));
     link.click();
     URL.revokeObjectURL(link.href);
     judging.saved = true;

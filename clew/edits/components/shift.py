@@ -31,7 +31,7 @@ def shift(model: Model, circuit: Circuit, *, verdicts: Verdicts) -> Stack:
     The key to the cabinet
     """
     held = model.fingerprints
-    for what, made in (("circuit", circuit.provenance.get("dictionaries", {})), ("judgement", verdicts.dictionaries)):
+    for what, made in (("circuit", circuit.provenance.get("dictionaries", {})), ("verdicts", verdicts.dictionaries)):
         if odd := [site for site, name in made.items() if held.get(site, name) != name]:
             raise ValueError(f"the {what} is of another dictionary at {', '.join(odd)} than the model is seen through")
     dropped = verdicts.dropped(circuit).everywhere()

@@ -38,7 +38,7 @@ def learn_value(
     *,
     tokenizer: Any,
     at: str,
-    keep: Sequence[str] = (),
+    retain: Sequence[str] = (),
     frames: Sequence[str] = FRAMES,
     scale: float | None = None,
     descent: Descent = USUAL,
@@ -56,7 +56,7 @@ def learn_value(
         targets: embeddings of what the words shall mean; any norm.
         others: of what they shall not mean: what they mean now, and other things of the kind.
         at: dotted path of the map in `encoder`, such as "text_model.encoder.layers.4.mlp.fc2".
-        keep: prompts that shall stay as near to each candidate as they are.
+        retain: prompts that shall stay as near to each candidate as they are.
         frames: the prompt is put into each.
         scale: of the cosines; by default the encoder's own exp(logit_scale), or 100, CLIP's, for one without.
         descent: the search; it ends when the first part of the loss is below `enough`. 10 steps in the published settings.
@@ -85,7 +85,7 @@ def learn_value(
     [1, 0]
     """
     _check(encoder, tokenizer, targets, others)
-    texts = [*(frame.format(prompt) for frame in frames), *keep]
+    texts = [*(frame.format(prompt) for frame in frames), *retain]
     places = [last_of(tokenizer, text, subject) for text in texts[: len(frames)]]
     v = linear_at(encoder, at)(key_of(encoder, prompt, subject, tokenizer=tokenizer, at=at)).detach()
     similarity = _Similarity(encoder, tokenizer, at, texts, places, torch.cat([targets, others]), scale)
@@ -99,7 +99,7 @@ def learn_value(
         if nll < descent.enough or step == descent.steps:
             break
         loss = nll + descent.weight_decay * delta.square().sum() / v.square().sum()
-        if keep:
+        if retain:
             now = kept.log_softmax(-1)
             loss = loss + descent.kl_weight * (now.exp() * (now - before)).sum(-1).mean()
         (delta.grad,) = torch.autograd.grad(loss, [delta])  # and none for the encoder's own parameters

@@ -26,7 +26,7 @@ def uce(
     *,
     encoder: nn.Module,
     tokenizer: Any,
-    keep: Sequence[str] = (),
+    retain: Sequence[str] = (),
     maps: str = r"attn2\.to_[kv]$",
     frames: Sequence[str] = ("{}",),
     strength: float = 0.5,
@@ -39,7 +39,7 @@ def uce(
         module: holds the maps, such as the U-Net of a diffusion pipeline.
         concepts: erased concept -> guide; "" is the guide of nothing at all.
         encoder, tokenizer: of the text; transformers' CLIPTextModel, T5EncoderModel or what is called and returns like it.
-        keep: concepts that shall be read as ever.
+        retain: concepts that shall be read as ever.
         maps: a pattern found in the dotted paths of the linear maps to change; all must read the text's embedding, as the
             keys and values of Stable Diffusion's cross-attentions do, or "^context_embedder$" in FLUX.
         frames: each concept is put into each, as in ("{}", "a photo of {}").
@@ -54,13 +54,15 @@ def uce(
     >>> [torch.dist(*unet.attn2.to_k(concepts)).item() for unet in (pipe.unet, new)]  # read more alike than before
     [1.5..., 1.0...]
     """
-    if isinstance(keep, str):
-        raise ValueError(f"keep={keep!r} is one text, which would be read letter by letter; give a list of concepts")
-    if not concepts and not keep:
+    if isinstance(retain, str):
+        raise ValueError(
+            f"retain={retain!r} is one text, which would be read letter by letter; give a list of concepts"
+        )
+    if not concepts and not retain:
         raise ValueError("give at least one concept to erase, as in {'van gogh': 'art'}")
     if not min(erase_scale, keep_scale) > 0:
         raise ValueError(f"erase_scale={erase_scale} and keep_scale={keep_scale} must be above 0")
-    sides = [list(concepts), list(concepts.values()), list(keep)]
+    sides = [list(concepts), list(concepts.values()), list(retain)]
     texts = [[frame.format(word) for word in side for frame in frames] for side in sides]
     states = concept(encoder, tokenizer, [text for side in texts for text in side])
     erased, guides, kept = states.split([len(side) for side in texts])
@@ -68,7 +70,7 @@ def uce(
     updates = read_as(
         module, maps, torch.cat([erased, kept]), torch.cat([guides, kept]), weights=weights, strength=strength
     )
-    about = {"erased": dict(concepts), "kept": list(keep), "frames": list(frames), "strength": strength}
+    about = {"erased": dict(concepts), "kept": list(retain), "frames": list(frames), "strength": strength}
     return Stack(updates, f"uce of {', '.join(concepts) or 'nothing'}", about)
 
 

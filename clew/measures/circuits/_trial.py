@@ -1,4 +1,4 @@
-"""A judge: measures circuits against a model as it is and a model with everything ablated."""
+"""A trial: measures circuits against a model as it is and a model with everything ablated."""
 
 from __future__ import annotations
 

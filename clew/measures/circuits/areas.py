@@ -83,31 +83,31 @@ def areas(
     used = half(behaviour, "test", held_out)
     how = Ablation.of(ablation)
     how = replace(how, kind="patch") if how.kind is None and how.constants is None else how
-    judge = trial_of(model, used, circuit, ablation=how, seed=seed, progress=progress, circuits=2 * len(k))
-    ranked = _ranked(judge, circuit)
-    if not judge.size(ranked):
-        raise ValueError(f"the circuit has no {judge.unit}s to rank; give all scored ones, as a method returns them")
+    trial = trial_of(model, used, circuit, ablation=how, seed=seed, progress=progress, circuits=2 * len(k))
+    ranked = _ranked(trial, circuit)
+    if not trial.size(ranked):
+        raise ValueError(f"the circuit has no {trial.unit}s to rank; give all scored ones, as a method returns them")
     choose, name = _selection(select), select if isinstance(select, str) else getattr(select, "__name__", "a function")
-    total = judge.total(ranked)
+    total = trial.total(ranked)
     n = [int(share * total + 1e-9) for share in k]
-    known = {0: judge.empty}
-    judge.expected = 2 + 2 * sum(0 < count < total for count in n) + (total in n)
+    known = {0: trial.empty}
+    trial.expected = 2 + 2 * sum(0 < count < total for count in n) + (total in n)
     curves, judged_at = dict[str, Curve](), dict[str, list[int]]()
     for of in (SIGNED, ABSOLUTE):
-        curves[of], judged_at[of] = _curve(judge, ranked, total, n, partial(choose, signed=of == SIGNED), known)
-    f = {of: curve(np.arange(len(judge.whole))) for of, curve in curves.items()}
-    small = (k < 0.5) & (np.array(n) < judge.size(ranked))
-    trunk = _dropped_trunk(judge, ranked) if _drops_a_trunk(small, f) else {}
+        curves[of], judged_at[of] = _curve(trial, ranked, total, n, partial(choose, signed=of == SIGNED), known)
+    f = {of: curve(np.arange(len(trial.whole))) for of, curve in curves.items()}
+    small = (k < 0.5) & (np.array(n) < trial.size(ranked))
+    trunk = _dropped_trunk(trial, ranked) if _drops_a_trunk(small, f) else {}
     return Report(
-        f"{behaviour.name} on {model.name}: {judge.size(ranked)} {judge.unit}s, chosen by {name}",
-        (*_rows(judge, curves, k, judged_at, seed), *(_bare("dropped trunk", v, name) for name, v in trunk.items())),
-        (*judge.notes, *_notes(judge, circuit, ranked, k, f, tolerance), *_trunk_notes(trunk, judge)),
-        {"forwards": judge.forwards},
+        f"{behaviour.name} on {model.name}: {trial.size(ranked)} {trial.unit}s, chosen by {name}",
+        (*_rows(trial, curves, k, judged_at, seed), *(_bare("dropped trunk", v, name) for name, v in trunk.items())),
+        (*trial.notes, *_notes(trial, circuit, ranked, k, f, tolerance), *_trunk_notes(trunk, trial)),
+        {"forwards": trial.forwards},
     )
 
 
 def _curve(
-    judge: Trial, ranked: Circuit, total: int, n: Sequence[int], choose: Select, known: dict[int, np.ndarray]
+    trial: Trial, ranked: Circuit, total: int, n: Sequence[int], choose: Select, known: dict[int, np.ndarray]
 ) -> tuple[Curve, list[int]]:
     """f at every size, and how many were judged there; `known` holds the metrics without anything and with everything."""
     metrics, judged = [], list[int]()
@@ -115,12 +115,12 @@ def _curve(
         everything = count == total
         chosen = ranked if everything else choose(ranked, count)
         metric = known.get(count)
-        metric = judge.circuit_metric(chosen) if metric is None else metric
+        metric = trial.circuit_metric(chosen) if metric is None else metric
         if everything:
             known[count] = metric
         metrics.append(metric)
-        judged.append(judge.size(chosen))
-    table = np.stack([*metrics, judge.whole, judge.empty])
+        judged.append(trial.size(chosen))
+    table = np.stack([*metrics, trial.whole, trial.empty])
 
     @cache  # the bootstrap of every row draws the same examples
     def drawn(index: bytes) -> np.ndarray:
@@ -143,22 +143,22 @@ def _selection(select: str | Select) -> Select:
     return choose
 
 
-def _ranked(judge: Trial, circuit: Circuit) -> Circuit:
-    """What is ranked: all edges, or the nodes that the judge ablates, without edges, which a selection would choose."""
-    return circuit if judge.unit == "edge" else judged(judge, circuit).keep_edges(np.zeros(0, np.int64))
+def _ranked(trial: Trial, circuit: Circuit) -> Circuit:
+    """What is ranked: all edges, or the nodes that the trial ablates, without edges, which a selection would choose."""
+    return circuit if trial.unit == "edge" else judged(trial, circuit).keep_edges(np.zeros(0, np.int64))
 
 
 def _rows(
-    judge: Trial, curves: Mapping[str, Curve], k: np.ndarray, judged: Mapping[str, Sequence[int]], seed: int
+    trial: Trial, curves: Mapping[str, Curve], k: np.ndarray, judged: Mapping[str, Sequence[int]], seed: int
 ) -> Iterator[Row]:
-    examples = len(judge.whole)
+    examples = len(trial.whole)
 
     def row(measure: str, of: str, statistic: Callable[[np.ndarray], float], count: int | None = None) -> Row:
         def value(i: np.ndarray) -> float:
             return statistic(curves[of](i))
 
-        ends = judge.interval(value)
-        return Row(measure, value(np.arange(examples)), *ends, of, count, judge.prompts, judge.unit)
+        ends = trial.interval(value)
+        return Row(measure, value(np.arange(examples)), *ends, of, count, trial.prompts, trial.unit)
 
     for measure, (area, log, rankings) in AREAS.items():
         for of in rankings:
@@ -185,20 +185,20 @@ def _bare(measure: str, value: float, of: str) -> Row:
 
 
 def _notes(
-    judge: Trial, circuit: Circuit, ranked: Circuit, k: np.ndarray, f: Mapping[str, np.ndarray], tolerance: float
+    trial: Trial, circuit: Circuit, ranked: Circuit, k: np.ndarray, f: Mapping[str, np.ndarray], tolerance: float
 ) -> Iterator[str]:
-    yield f"{judge.forwards} forwards over the prompts; k counts shares of {judge.total(ranked)} {judge.unit}s"
-    if (missing := judge.total(ranked) - judge.size(ranked)) > 0:
-        yield f"{missing} {judge.unit}s have no score and are never chosen, so f at k = 1 is that of those that have one"
-        if (whole := k[k * judge.total(ranked) + 1e-9 >= judge.size(ranked)]).size and whole[0] < 1:
+    yield f"{trial.forwards} forwards over the prompts; k counts shares of {trial.total(ranked)} {trial.unit}s"
+    if (missing := trial.total(ranked) - trial.size(ranked)) > 0:
+        yield f"{missing} {trial.unit}s have no score and are never chosen, so f at k = 1 is that of those that have one"
+        if (whole := k[k * trial.total(ranked) + 1e-9 >= trial.size(ranked)]).size and whole[0] < 1:
             yield (
-                f"from k = {whole[0]:g} on every circuit is that of all {judge.size(ranked)} that have a score, so the areas "
+                f"from k = {whole[0]:g} on every circuit is that of all {trial.size(ranked)} that have a score, so the areas "
                 "are not those of a whole ranking; give every score, as the method returns them"
             )
     if len(ranked) < len(circuit):
         yield f"{len(circuit) - len(ranked)} nodes are not ranked: the embedding stays clean, and errors do not count"
-    if (left_out := k[np.floor(k * judge.total(ranked) + 1e-9) < 1]).size:
-        yield f"up to k = {left_out[-1]:g} not one of the {judge.total(ranked)} {judge.unit}s fits in, so f = 0 there"
+    if (left_out := k[np.floor(k * trial.total(ranked) + 1e-9) < 1]).size:
+        yield f"up to k = {left_out[-1]:g} not one of the {trial.total(ranked)} {trial.unit}s fits in, so f = 0 there"
     for of in f:
         best = int(f[of].argmax())
         if f[of][best] > 1 + tolerance:
@@ -213,9 +213,9 @@ def _drops_a_trunk(small: np.ndarray, f: Mapping[str, np.ndarray]) -> bool:
     return bool(small.any() and (f[SIGNED][small] < FLAT).all() and (f[ABSOLUTE][small] >= FLAT).any())
 
 
-def _dropped_trunk(judge: Trial, ranked: Circuit) -> dict[str, float]:
+def _dropped_trunk(trial: Trial, ranked: Circuit) -> dict[str, float]:
     """The three strongest negative edges out of the input (or any edges, or nodes), by name."""
-    if judge.unit == "node":
+    if trial.unit == "node":
         index = _strongest_negative(ranked.score, np.ones(len(ranked), bool))
         names = [node.address for node in ranked.keep(index)]
         return dict(zip(names, ranked.score[index].tolist(), strict=True))
@@ -234,11 +234,11 @@ def _strongest_negative(value: np.ndarray, among: np.ndarray) -> np.ndarray:
     return index[np.argsort(value[index], kind="stable")[:3]]
 
 
-def _trunk_notes(trunk: Mapping[str, float], judge: Trial) -> Iterator[str]:
+def _trunk_notes(trunk: Mapping[str, float], trial: Trial) -> Iterator[str]:
     if trunk:
         named = ", ".join(f"{name} (score {score:.3g})" for name, score in trunk.items())
         yield (
             f"f stays under {FLAT} below k = 0.5 in the signed ranking but not in the absolute one: the signed ranking "
-            f"drops a trunk {judge.unit}: {named}. A gradient at the clean point alone is often saturated there: "
+            f"drops a trunk {trial.unit}: {named}. A gradient at the clean point alone is often saturated there: "
             "score along a path (integrated gradients), or rank by |score|"
         )

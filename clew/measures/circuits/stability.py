@@ -103,7 +103,7 @@ def stability(
 
 
 @dataclass(frozen=True)
-class Runs:
+class Repeats:
     """Circuits that one search found under one kind of change, and which of them are compared."""
 
     of: str
@@ -136,7 +136,7 @@ class Runs:
 
 def _halves(
     search: Rerun, model: Model, on: Behaviour, *, draws: int, seed: int, notes: list[str], loops: Loops
-) -> Runs | None:
+) -> Repeats | None:
     """Runs on both halves of random splits; the halves of one split are compared."""
     if draws < 1:
         return None
@@ -147,7 +147,7 @@ def _halves(
     for _ in loops.over(range(draws)):
         order = random.permutation(len(on))
         found += [search(model, _some(on, np.sort(part))) for part in (order[:half], order[half:])]
-    return Runs("halves", alike(found, search.circuit), [(i, i + 1) for i in range(0, len(found), 2)])
+    return Repeats("halves", alike(found, search.circuit), [(i, i + 1) for i in range(0, len(found), 2)])
 
 
 def _seeds(
@@ -159,7 +159,7 @@ def _seeds(
     baseline: str | None,
     notes: list[str],
     loops: Loops,
-) -> Runs | None:
+) -> Repeats | None:
     """Runs that differ in the method's seed."""
     if len(seeds) < 2:
         return None
@@ -170,7 +170,7 @@ def _seeds(
     found = [search(model, on, seed=s, **options) for s in loops.over(seeds)]
     if all(np.array_equal(c.score, found[0].score) for c in found):
         notes.append("the seed changes nothing here; baseline='resample' draws other examples by it")
-    return Runs("seeds", alike(found, search.circuit), list(combinations(range(len(found)), 2)))
+    return Repeats("seeds", alike(found, search.circuit), list(combinations(range(len(found)), 2)))
 
 
 def _paraphrases(
@@ -182,7 +182,7 @@ def _paraphrases(
     held_out: bool,
     notes: list[str],
     loops: Loops,
-) -> Runs | None:
+) -> Repeats | None:
     """Runs on other words for the same task, or on the cases of one behaviour."""
     if given:
         tasks = [on, *(half(other, "train", held_out) for other in given)]
@@ -194,10 +194,10 @@ def _paraphrases(
         index = {case: np.flatnonzero([p.case == case for p in on.pairs]) for case in cases}
         notes.append("paraphrases are the cases " + ", ".join(f"{case} ({len(i)})" for case, i in index.items()))
         found = alike([search(model, _some(on, i)) for i in loops.over(index.values())], search.circuit)
-    return Runs("paraphrases", found, list(combinations(range(len(found)), 2)))
+    return Repeats("paraphrases", found, list(combinations(range(len(found)), 2)))
 
 
-def _of_nodes(halves: Runs, circuit: Circuit, sizes: Sequence[int]) -> Iterator[Row]:
+def _of_nodes(halves: Repeats, circuit: Circuit, sizes: Sequence[int]) -> Iterator[Row]:
     """How often the halves choose a node: how many are chosen nearly always, and each of the circuit's strongest."""
     circuit = circuit if placed(halves.circuits[0]) else circuit.everywhere()
     own, *ids = node_ids([circuit, *halves.circuits])

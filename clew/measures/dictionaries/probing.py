@@ -54,17 +54,17 @@ def probing(
     Costs: one run of the texts and a logistic regression per task, k and kind.
     Raises: ValueError when a class has no text on one side of the split; ImportError naming the extra "probes".
     """
-    seen, (learn, judge) = see(model, labelled, dictionary, skip), labelled.halves(fraction, seed)
+    seen, (learn, test) = see(model, labelled, dictionary, skip), labelled.halves(fraction, seed)
     rows = []
     for labelling in labelled.labels:
-        sides = [_tasks(labelled, labelling, side) for side in (learn, judge)]
+        sides = [_tasks(labelled, labelling, side) for side in (learn, test)]
         names = [("features", f"{labelling} k={n}", n) for n in k] + [("random", f"{labelling} k={n}", n) for n in k]
         for of, name, n in [*names, ("residual", labelling, None)]:
             (texts, truth), (held, held_truth) = sides
             right = judged(seen.pick(texts), truth, seen.pick(held), held_truth, n, random=of == "random", seed=seed)
             mean = lambda i, r=right, t=held_truth: float(balanced(r, t, i).mean())  # noqa: E731
             rows.append(row(name, mean, len(held), of=of, seed=seed))
-    note = f"balanced accuracy on {len(judge)} texts, chance 0.5; intervals over texts"
+    note = f"balanced accuracy on {len(test)} texts, chance 0.5; intervals over texts"
     about = origin(model, labelled, dictionary, k=list(k), fraction=fraction, skip=skip, seed=seed)
     return Report(
         f"sparse probing of {labelled.name} at {dictionary.writes} of {model.name}", tuple(rows), (note,), about
@@ -86,18 +86,18 @@ def _tasks(labelled: Labelled, labelling: str, side: Sequence[int]) -> tuple[lis
 
 
 def judged(
-    learn: Seen, truth: np.ndarray, judge: Seen, judge_truth: np.ndarray, k: int | None, *, random: bool, seed: int
+    learn: Seen, truth: np.ndarray, test: Seen, test_truth: np.ndarray, k: int | None, *, random: bool, seed: int
 ) -> np.ndarray:
     """Which examples the probe of each task judges right, [task, example].
 
-    Args: truth, judge_truth: [task, example]. k: probe the k units of the largest |difference of means|, or `random`
+    Args: truth, test_truth: [task, example]. k: probe the k units of the largest |difference of means|, or `random`
         ones; None probes x.
     """
     generator, right = torch.Generator().manual_seed(seed), []
-    for positive, judged in zip(truth, judge_truth, strict=True):
+    for positive, judged in zip(truth, test_truth, strict=True):
         if k is None:
-            right.append(is_right(fit(learn.x, positive), judge.x, judged))
+            right.append(is_right(fit(learn.x, positive), test.x, judged))
             continue
         chosen = some_active(learn.code, k, generator) if random else top(difference(learn.code, positive).abs(), k)
-        right.append(is_right(fit(learn.code[:, chosen], positive), judge.code[:, chosen], judged))
+        right.append(is_right(fit(learn.code[:, chosen], positive), test.code[:, chosen], judged))
     return np.stack(right)

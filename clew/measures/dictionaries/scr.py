@@ -67,8 +67,8 @@ def scr(
         naming the extra "probes".
     """
     used, truth = _pairs(labelled, concepts, classes)
-    seen, (learn, judge) = see(model, used, dictionary, skip), used.halves(fraction, seed)
-    sides = seen.pick(learn), truth[:, list(learn)], seen.pick(judge), truth[:, list(judge)]
+    seen, (learn, test) = see(model, used, dictionary, skip), used.halves(fraction, seed)
+    sides = seen.pick(learn), truth[:, list(learn)], seen.pick(test), truth[:, list(test)]
     trial = min(
         (Confounding.of(*sides, concept=concept, dictionary=dictionary) for concept in (0, 1)),
         key=lambda trial: trial.base,
@@ -78,7 +78,7 @@ def scr(
             f"the probe of biased texts is right on {trial.base:.3f} of the balanced ones and the oracle on "
             f"{trial.oracle:.3f}, so there is no bias to remove; try another site or other concepts"
         )
-    n_texts, generator = len(judge), torch.Generator().manual_seed(seed)
+    n_texts, generator = len(test), torch.Generator().manual_seed(seed)
     rows = [
         row(name, lambda i, r=r: float(balanced(r, trial.truth, i)), n_texts, of="residual", seed=seed)
         for name, r in (("base", trial.base_right), ("oracle", trial.oracle_right))
@@ -146,7 +146,7 @@ class Confounding:
 
     @classmethod
     def of(
-        cls, learn: Seen, truth: np.ndarray, judge: Seen, judged: np.ndarray, *, concept: int, dictionary: Dictionary
+        cls, learn: Seen, truth: np.ndarray, test: Seen, judged: np.ndarray, *, concept: int, dictionary: Dictionary
     ) -> Confounding:
         """Args: truth, judged: [concept, example]."""
         together = np.flatnonzero(truth[0] == truth[1]).tolist()
@@ -157,10 +157,10 @@ class Confounding:
             concept,
             biased,
             top(effect.abs(), len(effect)),
-            judge,
+            test,
             judged[concept],
-            is_right(biased, judge.x, judged[concept]),
-            is_right(oracle, judge.x, judged[concept]),
+            is_right(biased, test.x, judged[concept]),
+            is_right(oracle, test.x, judged[concept]),
         )
 
     @property

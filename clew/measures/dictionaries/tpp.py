@@ -66,22 +66,22 @@ def tpp(
             f"{target!r} of {labelled.name} has two classes, whose probes are one; TPP takes three or more"
         )
     used = labelled.pick(tasks[0].index)
-    seen, (learn, judge) = see(model, used, dictionary, skip), used.halves(fraction, seed)
+    seen, (learn, test) = see(model, used, dictionary, skip), used.halves(fraction, seed)
     truth = np.stack([task.positive for task in tasks])
-    chosen_on, judged_on, held = seen.pick(learn), seen.pick(judge), truth[:, list(judge)]
+    chosen_on, judged_on, held = seen.pick(learn), seen.pick(test), truth[:, list(test)]
     probes = [fit(chosen_on.x, positive) for positive in truth[:, list(learn)]]
     ranked = [
         ranking(chosen_on, positive, p, dictionary) for positive, p in zip(truth[:, list(learn)], probes, strict=True)
     ]
     base = rights(probes, judged_on.x, held)
-    rows = [row("probe", lambda i: float(balanced(base, held, i).mean()), len(judge), of="residual", seed=seed)]
+    rows = [row("probe", lambda i: float(balanced(base, held, i).mean()), len(test), of="residual", seed=seed)]
     generator = torch.Generator().manual_seed(seed)
     for n in ablate:
         units = [best[:n] for best in ranked]
         rows += _rows(n, "features", units, probes, judged_on, held, base, dictionary, seed)
         units = [some_active(chosen_on.code, n, generator) for _ in tasks]
         rows += list(_rows(n, "random", units, probes, judged_on, held, base, dictionary, seed))[:1]
-    notes = (f"{len(tasks)} classes of {target}; zero ablation, error kept; {len(judge)} texts, intervals over texts",)
+    notes = (f"{len(tasks)} classes of {target}; zero ablation, error kept; {len(test)} texts, intervals over texts",)
     about = origin(
         model, labelled, dictionary, target=target, ablate=list(ablate), fraction=fraction, skip=skip, seed=seed
     )

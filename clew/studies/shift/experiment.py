@@ -34,7 +34,7 @@ Answer = tuple[np.ndarray, int | None]
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """One probe, its circuits in features and in neurons, and the judgements of both.
+    """One probe, its circuits in features and in neurons, and the verdicts on both.
 
     >>> from itertools import product
     >>> from clew.data.labels.labelled import Labelled

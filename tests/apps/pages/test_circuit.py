@@ -205,12 +205,12 @@ def test_the_method_of_another_package_is_named_with_all_its_options():
 JUDGED = Verdicts.of(unit_circuit()).drop("resid.0/5", HOSTILE, judge=HOSTILE, day="2026-01-31")
 
 
-def test_the_page_holds_the_judgement_as_it_is_saved():
+def test_the_page_holds_the_verdicts_as_they_are_saved():
     text = page(unit_circuit(), verdicts=JUDGED)
-    assert data_in(text)["judgement"] == JUDGED.to_json() and 'id="save"' in text
+    assert data_in(text)["verdicts"] == JUDGED.to_json() and 'id="save"' in text
     assert text.count("<script") == 2 and "<img" not in text
     shown = page(unit_circuit())
-    assert data_in(shown)["judgement"] is None and 'id="save"' not in shown
+    assert data_in(shown)["verdicts"] is None and 'id="save"' not in shown
 
 
 def test_every_unit_can_be_judged_however_many_there_are():
@@ -221,7 +221,7 @@ def test_every_unit_can_be_judged_however_many_there_are():
 def test_verdicts_on_more_units_stay_in_the_file():
     more = replace(JUDGED, units={**JUDGED.units, "resid.0/9": None})
     assert "resid.0/9" in {
-        unit["address"] for unit in data_in(page(unit_circuit(), verdicts=more))["judgement"]["units"]
+        unit["address"] for unit in data_in(page(unit_circuit(), verdicts=more))["verdicts"]["units"]
     }
 
 

@@ -71,7 +71,7 @@ def test_the_first_step_follows_the_gradient_of_the_whole_loss():
     hook.remove()
     cosines = torch.cosine_similarity(said.pooler_output, IMAGES)
     (-(encoder.logit_scale.exp() * cosines).log_softmax(-1)[0]).backward()
-    found = search(encoder, tokenizer, frames=("{}",), keep=["the nurse"], steps=1, lr=1e-3)
+    found = search(encoder, tokenizer, frames=("{}",), retain=["the nurse"], steps=1, lr=1e-3)
     assert torch.allclose(found.delta, -1e-3 * delta.grad.sign(), rtol=1e-3)
 
 
@@ -116,7 +116,7 @@ def test_kept_prompts_move_less_with_their_kl():
     encoder, tokenizer = clip()
     moved = []
     for weight in (0.0, 5.0):
-        found = search(encoder, tokenizer, keep=["the nurse"], kl_weight=weight, steps=40, enough=0.0)
+        found = search(encoder, tokenizer, retain=["the nurse"], kl_weight=weight, steps=40, enough=0.0)
         now, was = (with_delta(encoder, tokenizer, "the nurse", 2, delta) for delta in (found.delta, 0 * found.delta))
         moved.append(float((now.exp() * (now - was)).sum().detach()))
     assert moved[1] < 0.5 * moved[0]

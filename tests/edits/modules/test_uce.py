@@ -12,13 +12,13 @@ BLOCKS = [f"down_blocks.{i}.attentions.0.transformer_blocks.0" for i in range(2)
 
 def test_one_concept_to_keep_is_not_read_letter_by_letter():
     with pytest.raises(ValueError, match="letter by letter; give a list of concepts"):
-        uce(Painter(), {}, keep="monet", encoder=Painter(), tokenizer=None)
+        uce(Painter(), {}, retain="monet", encoder=Painter(), tokenizer=None)
 
 
 def test_a_painter_sees_the_guide_in_the_erased_concept_and_the_kept_as_ever():
     (encoder, tokenizer), painter = text_encoder(), Painter()
     stack = uce(
-        painter, {"the nurse": "the doctor"}, encoder=encoder, tokenizer=tokenizer, keep=["queen"], strength=1e-9
+        painter, {"the nurse": "the doctor"}, encoder=encoder, tokenizer=tokenizer, retain=["queen"], strength=1e-9
     )
     new = edited(painter, stack)
     nurse, doctor, queen = concept(encoder, tokenizer, ["the nurse", "the doctor", "queen"])[:, None]
@@ -38,7 +38,7 @@ def test_only_the_maps_that_read_the_text_are_changed():
 
 def test_one_map_is_enough_where_one_reads_the_text_and_the_encoder_is_a_t5():
     (encoder, tokenizer), joint = t5(), Joint()
-    stack = uce(joint, {"the nurse": "the doctor"}, encoder=encoder, tokenizer=tokenizer, keep=["queen"],
+    stack = uce(joint, {"the nurse": "the doctor"}, encoder=encoder, tokenizer=tokenizer, retain=["queen"],
                 maps="^context_embedder$", strength=1e-9)  # fmt: skip
     new = edited(joint, stack)
     nurse, doctor, queen = concept(encoder, tokenizer, ["the nurse", "the doctor", "queen"])[:, None]
@@ -56,7 +56,7 @@ def test_a_concept_is_the_last_word_before_the_end():
 def test_by_hand_with_its_weights():
     (encoder, tokenizer), painter = text_encoder(), Painter()
     W = painter.get_submodule(f"{BLOCKS[0]}.attn2.to_k").weight.detach()
-    stack = uce(painter, {"the nurse": "the doctor"}, encoder=encoder, tokenizer=tokenizer, keep=["the queen"],
+    stack = uce(painter, {"the nurse": "the doctor"}, encoder=encoder, tokenizer=tokenizer, retain=["the queen"],
                 erase_scale=2.0, keep_scale=3.0)  # fmt: skip
     nurse, doctor, queen = concept(encoder, tokenizer, ["the nurse", "the doctor", "the queen"])
     values = 0.5 * W + 2 * torch.outer(W @ doctor, nurse) + 3 * torch.outer(W @ queen, queen)
@@ -67,7 +67,7 @@ def test_by_hand_with_its_weights():
 @pytest.mark.parametrize(("concepts", "keep"), [({}, ["the queen", "a man"]), ({"a man": "a man"}, [])])
 def test_only_to_preserve_or_to_guide_to_itself_changes_nothing(concepts, keep):
     encoder, tokenizer = text_encoder()
-    stack = uce(Painter(), concepts, encoder=encoder, tokenizer=tokenizer, keep=keep)
+    stack = uce(Painter(), concepts, encoder=encoder, tokenizer=tokenizer, retain=keep)
     assert all(float(update.change.abs().max()) < 1e-14 for update in stack)
 
 
