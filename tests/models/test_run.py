@@ -25,7 +25,8 @@ def settings(model: Model) -> list:
     module = model.body.module
     hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks), "forward" in m.__dict__) for m in module.modules()]
     flags = [p.requires_grad for p in module.parameters()], [m.training for m in module.modules()]
-    return [hooks, flags, module.config._attn_implementation, torch.is_grad_enabled()]
+    names = [sorted(vars(m)) for m in module.modules()], [id(p) for p in module.parameters()]
+    return [hooks, flags, names, module.config._attn_implementation, torch.is_grad_enabled()]
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "falcon", "bloom", "opt"])
