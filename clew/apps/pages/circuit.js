@@ -201,7 +201,7 @@ function ground() {
 // The words stand at the foot of the graph and again on a bar that stays in view.
 const tokens = () => (aligned ? plan.lanes : []).map((lane, c) =>
   draw("text", { class: "word", x: lane.x + lane.width / 2, y: plan.height - 13 }, draw("title", {}, words[c]),
-    clip(shown(words[c]).trim(), Math.max(2, Math.floor((lane.width + 2) / 7)))));
+    clip(shown(words[c]).trim(), Math.max(3, Math.floor((lane.width - 6) / 7)))));
 
 // A name is written where it touches no node and no other name, the strongest nodes first.
 function names() {
@@ -508,6 +508,8 @@ function legend() {
   if (has("circle") && (has("square") || has("error"))) parts.push(item(icon("circle", "neutral"), data.unit));
   if (has("square")) parts.push(item(icon("square", "neutral"), circuit.kind.of === "components" ? "part of the model" : data.unit));
   if (has("error")) parts.push(item(icon("error", "neutral"), "error: what the dictionary leaves out"));
+  const ring = (verdict) => draw("svg", { viewBox: "-8 -8 16 16", "aria-hidden": "true" }, draw("circle", { r: 5, fill: "none", stroke: `var(--${verdict})`, "stroke-width": 3 }));
+  if (judging) parts.push(item(ring("keep"), "kept"), item(ring("drop"), "dropped"));
   parts.push(html("span", {}, "larger and darker: stronger"));
   if (nodes.some((n) => n.tokens?.length)) parts.push(html("span", {}, "“word”: what it fires on most"));
   at("legend").replaceChildren(...parts);

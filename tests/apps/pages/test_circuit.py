@@ -312,6 +312,8 @@ def test_a_browser_shows_what_is_known_and_asks_for_a_verdict(tmp_path):
     assert "Fires on nothing that was read." in cards[1] and "No text was read for it" in cards[2]
     assert all('class="keep"' in card and 'class="drop"' in card for card in cards)
     assert 'aria-pressed="true"' in cards[1] and 'data-verdict="drop"' in cards[1]
+    legend = re.sub("<.*?>", " ", out.split('id="legend"')[1].split("</figcaption>")[0])
+    assert " kept " in legend and " dropped " in legend
     assert "1 dropped, 0 kept, 2 open" in out and "<img" not in out.split('id="data"')[0] and "CONSOLE" not in heard
 
 
