@@ -44,7 +44,15 @@ class State:
 
 
 def batch_tokens(model: Model) -> int:
-    """How many tokens may run at once so that the widest dictionary's codes stay within the budget."""
+    """How many tokens may run at once so that the widest dictionary's codes stay within the budget.
+
+    Raises: ValueError for a view without dictionaries, which has no units.
+    """
+    if not model.dictionaries:
+        raise ValueError(
+            f"this view of {model.name} is through no dictionaries, so it has no units; give some to model.through(...), or "
+            "take model.neurons(), model.heads() or model.components()"
+        )
     return at_once(max(d.n_units for d in model.dictionaries.values()))
 
 
@@ -98,18 +106,30 @@ def state(trace: Trace, site: Site) -> State:
 def resampled(batch: Batch, seed: int) -> Int[Tensor, "batch seq"]:
     """Each prompt replaced by another pair's (its patch prompt where there is one), by a cyclic shift.
 
-    The other is drawn among all pairs of that length, however they are batched.
-    Raises: ValueError for a pair that is the only one of its length.
+    The other is drawn among all different prompts of that length, however they are batched, and is never the clean prompt
+    itself, for which the next one stands in.
+    Raises: ValueError for a prompt without another of its length.
     """
     n = 0 if batch.peers is None else len(batch.peers)
-    if batch.peers is None or n < 2:
-        raise ValueError(
-            f"there is no other prompt of {batch.clean.shape[1]} tokens to resample from; keep one length with "
-            "behaviour.of_length(model)"
-        )
     generator = torch.Generator().manual_seed(seed + batch.first)
-    shift = int(torch.randint(1, n, (), generator=generator))
-    return batch.peers[[(place - shift) % n for place in batch.place]]
+    shift = int(torch.randint(1, n, (), generator=generator)) if n > 1 else 1
+    return torch.stack(
+        [_other_than(row, place, shift, batch) for row, place in zip(batch.clean, batch.place, strict=True)]
+    )
+
+
+def _other_than(clean: Int[Tensor, " seq"], place: int, shift: int, batch: Batch) -> Int[Tensor, " seq"]:
+    """The peer so many places before this one, or the first one further on that is not the clean prompt."""
+    n = 0 if batch.peers is None else len(batch.peers)
+    for further in range(n - 1):
+        assert batch.peers is not None
+        other = batch.peers[(place - 1 - (shift - 1 + further) % (n - 1)) % n]
+        if not torch.equal(other, clean):
+            return other
+    raise ValueError(
+        f"there is no other prompt of {len(clean)} tokens to resample from (copies are one); keep one length with "
+        "behaviour.of_length(model), or give more prompts"
+    )
 
 
 def zero_state(like: State) -> State:

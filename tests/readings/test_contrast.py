@@ -124,15 +124,37 @@ def test_none_ever_stands_in_for_itself_and_the_seed_says_who_does():
     assert len({str(rows.tolist()) for rows in found}) > 1 and torch.equal(found[3], resampled(batch, 3))
 
 
+def test_neither_a_copy_nor_the_clean_prompt_stands_in():
+    pairs = random_behaviour(n=3).pairs
+    turned = [Pair(p.patch, p.clean, p.patch_answers, p.answers) for p in pairs]
+    for several in (pairs * 4, (*pairs, *turned), (*pairs, *turned) * 2):
+        (batch,) = Behaviour("several", tuple(several), split=2).batches(view())
+        for seed in range(12):
+            found = resampled(batch, seed)
+            assert not (found == batch.patch).all(1).any() and not (found == batch.clean).all(1).any()
+    (batch,) = Behaviour("one", pairs[:1] * 3, split=1).batches(view())
+    with pytest.raises(ValueError, match=r"no other prompt of .* tokens to resample from \(copies are one\)"):
+        resampled(batch, 0)
+
+
 def test_a_prompt_alone_of_its_length_has_none_to_stand_in():
     pairs = random_behaviour(n=3).pairs
     longer = Pair((3, 4, 5, 6, 7), (3, 9, 5, 6, 7), (8,), (9,))
     batches = Behaviour("odd", (*pairs, longer)).batches(view())
-    with pytest.raises(ValueError, match=r"no other prompt of 5 tokens to resample from; .*of_length"):
+    with pytest.raises(ValueError, match=r"no other prompt of 5 tokens to resample from .*of_length"):
         [resampled(batch, 0) for batch in batches]
 
 
 # What fits, and how much at once.
+
+
+def test_a_view_through_nothing_has_no_units():
+    for asked in (
+        lambda: batch_tokens(tiny_model("llama").through()),
+        lambda: Contrast(tiny_model("llama").through(), random_behaviour()),
+    ):
+        with pytest.raises(ValueError, match="through no dictionaries, so it has no units; give some to model.through"):
+            asked()
 
 
 def test_a_circuit_fits_the_view_it_was_found_in_and_no_other():

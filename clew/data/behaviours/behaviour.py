@@ -296,6 +296,8 @@ class Behaviour:
     def _batch(self, model: Runnable, encoded: Sequence[Encoded], group: list[int], place: range) -> Batch:
         index = [group[i] for i in place]
         rows, pairs, device = [encoded[i] for i in index], tuple(self.pairs[i] for i in index), model.device
+        others = [tuple(encoded[i].patch or encoded[i].clean) for i in group]
+        peers = {prompt: at for at, prompt in enumerate(dict.fromkeys(others))}
         batch = Batch(
             clean=stack([r.clean for r in rows], device),
             patch=None if pairs[0].patch is None else stack([r.patch or [] for r in rows], device),
@@ -303,8 +305,8 @@ class Behaviour:
             patch_answers=stack([r.patch_answers for r in rows], device) if pairs[0].patch_answers else None,
             index=tuple(index),
             pairs=pairs,
-            peers=stack([encoded[i].patch or encoded[i].clean for i in group], device),
-            place=tuple(place),
+            peers=stack(list(peers), device),
+            place=tuple(peers[others[i]] for i in place),
             first=group[0],
         )
         if not self.needs.reference:
@@ -323,8 +325,11 @@ class Behaviour:
         return needs(self.metric)
 
     def filter(self, model: Runnable, *, tokens: int = 4096) -> Behaviour:
-        """The pairs that the model gets right: logit difference above 0, or, without patch answers, an answer on top."""
-        right: list[int] = []
+        """The pairs that the model gets right: logit difference above 0, or, without patch answers, an answer on top.
+
+        A pair falls out with its reverse, the same question the other way round, so that none is left on one side alone.
+        """
+        right: set[int] = set()
         for batch in self.batches(model, tokens=tokens):
             with torch.no_grad():
                 trace = model.run(batch.clean, logits=1)
@@ -332,8 +337,11 @@ class Behaviour:
                     good = logit_difference(trace, batch) > 0
                 else:
                     good = (last_logits(trace).argmax(-1, keepdim=True) == batch.answers).any(-1)
-            right += [i for i, ok in zip(batch.index, cast("list[bool]", good.tolist()), strict=True) if ok]
-        return self._keep(sorted(right), "the model does not answer them right")
+            right |= {i for i, ok in zip(batch.index, cast("list[bool]", good.tolist()), strict=True) if ok}
+        wrong = {_either_way(pair) for i, pair in enumerate(self.pairs) if i not in right}
+        kept = [i for i in sorted(right) if _either_way(self.pairs[i]) not in wrong]
+        more = " and their reverse" if len(kept) < len(right) else ""
+        return self._keep(kept, f"the model does not answer them{more} right")
 
     # Baselines.
 
@@ -367,6 +375,11 @@ class Behaviour:
                 chosen[i] = replace(pair, patch=prompts[rng.choice(others)])
         kept = self._keep(list(chosen), "no other pair of their token length")
         return replace(kept, pairs=tuple(chosen.values()), seed=seed)
+
+
+def _either_way(pair: Pair) -> frozenset[object]:
+    """What a pair has in common with its reverse."""
+    return frozenset(((pair.clean, pair.answers), (pair.patch, pair.patch_answers)))
 
 
 def variants_of(make: Any) -> dict[str, str]:

@@ -81,7 +81,7 @@ class Batch:
     reference: Float[Tensor, "batch vocab"] | None = None
     """Logits of the unedited model after `clean`, for metrics that ask for them (`kl_divergence`)."""
     peers: Int[Tensor, "peer seq"] | None = None
-    """The patch prompts (clean ones where there are none) of all pairs of this length, of other batches too."""
+    """The patch prompts (clean ones where there are none) of all pairs of this length, of other batches too; each once."""
     place: tuple[int, ...] = ()
     """Where each of these stands among its peers."""
     first: int = 0

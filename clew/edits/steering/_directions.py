@@ -7,6 +7,7 @@ state lies from it ("natural"), or by 1 ("unit").
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from clew.changes import Add, Steer
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.labels.labelled import Labelled
 from clew.data.text.lists import Texts, TwoSides
-from clew.evidence import Given
+from clew.evidence import Given, digest, groups
 from clew.models import Model
 from clew.readings.probe import ProbeKind, fit
 from clew.readings.states import states
@@ -32,6 +33,13 @@ At = int | Literal["mean"] | None
 FOLDS = 5
 SAME = 1e-6
 """Two sides whose means lie nearer than this, as a share of a state's norm, hold the same texts in another order."""
+CHANCE = 1.5
+"""A gap of up to so many standard errors may come of chance: it does in one of twenty cases where states vary along five
+axes, and in fewer where they vary along more."""
+ELSEWHERE = (
+    "read them at another token (at=) or site. Where every unwanted prompt is also a wanted one, as in pairs that are "
+    "turned around, they differ nowhere: take another behaviour, or texts"
+)
 
 
 def two_sides(evidence: Steered, labelling: str | None = None, positive: str | None = None) -> TwoSides:
@@ -51,8 +59,17 @@ def read(texts: TwoSides, model: Model, sites: Sequence[Site | str] | None, at: 
         missing = "unwanted" if texts.wanted else "wanted"
         raise ValueError(f"{texts.name} has no {missing} texts, and a direction leads from one side to the other")
     both = states(model, [*texts.wanted, *texts.unwanted], **place(texts, model, sites, at))
+    n, prompts = len(texts.wanted), _prompts(texts)
+    return {site: Sides(x[:n], x[n:], texts.paired, prompts) for site, x in both.items()}
+
+
+def _prompts(texts: TwoSides) -> tuple[int, ...]:
+    """Of each text, wanted ones first, which group it is of: copies are one, and pairs that share a prompt are."""
+    keys = [[digest(text)] for text in (*texts.wanted, *texts.unwanted)]
+    if not texts.paired:
+        return tuple(groups(keys))
     n = len(texts.wanted)
-    return {site: Sides(x[:n], x[n:], texts.paired) for site, x in both.items()}
+    return 2 * tuple(groups([a + b for a, b in zip(keys[:n], keys[n:], strict=True)]))
 
 
 def place(texts: TwoSides, model: Model, sites: Sequence[Site | str] | None, at: At) -> dict[str, Any]:
@@ -69,11 +86,29 @@ class Sides:
     wanted: Float[Tensor, "wanted d"]
     unwanted: Float[Tensor, "unwanted d"]
     paired: bool
+    prompts: tuple[int, ...]
+    """Of each row, wanted ones first, the group of prompts that it is of."""
 
     @property
     def gap(self) -> Float[Tensor, " d"]:
         """From the mean of the unwanted to the mean of the wanted."""
         return self.wanted.mean(0) - self.unwanted.mean(0)
+
+    @property
+    def noise(self) -> float | None:
+        """The standard error of the gap, over groups of prompts and all coordinates; None for fewer than five on a side.
+
+        Chance alone makes a gap of about this length. A pair and its reverse, or copies, are one group.
+        """
+        n = len(self.wanted)
+        if min(len(set(self.prompts[:n])), len(set(self.prompts[n:]))) < FOLDS:
+            return None
+        off = [(self.wanted - self.wanted.mean(0)) / n, (self.unwanted.mean(0) - self.unwanted) / len(self.unwanted)]
+        index = torch.tensor(self.prompts).unique(return_inverse=True)[1]
+        many = int(index.max()) + 1
+        parts = torch.cat(off).double()
+        parts = parts.new_zeros(many, parts.shape[1]).index_add(0, index, parts)
+        return float((parts.square().sum() * many / (many - 1)).sqrt())
 
     def examples(self) -> tuple[Float[Tensor, "example d"], Bool[Tensor, " example"]]:
         """All rows, and which of them are wanted."""
@@ -83,12 +118,12 @@ class Sides:
     def split(self, n: int) -> list[Sides]:
         """n runs of coordinates of equal width: a `head` site's single heads."""
         wanted, unwanted = (side.unflatten(-1, (n, -1)).unbind(1) for side in (self.wanted, self.unwanted))
-        return [Sides(*both, self.paired) for both in zip(wanted, unwanted, strict=True)]
+        return [Sides(*both, self.paired, self.prompts) for both in zip(wanted, unwanted, strict=True)]
 
     def centred(self) -> Sides:
         """Pairs with their midpoints taken off, so that what differs from pair to pair is no noise; others as they are."""
         half = (self.wanted - self.unwanted) / 2 if self.paired else None
-        return self if half is None else Sides(half, -half, True)
+        return self if half is None else Sides(half, -half, True, self.prompts)
 
     def accuracy(self, by: ProbeKind) -> float | None:
         """Balanced accuracy of a probe on folds it was not fitted on; a pair lies in one fold. None for too few texts."""
@@ -132,19 +167,33 @@ def steering(
 ) -> Stack:
     """One Add for each site, with what `estimate` makes of its two sides.
 
-    Raises: ValueError where a vector is zero, or as good as: both sides hold the same.
+    Raises: ValueError where a vector is zero, or as good as: both sides hold the same; and where the gap between the means
+        of pairs is inside its noise. Warns where that of two lists is: few texts that differ in much else are like that.
+        Neither where a probe tells the sides of texts that it was not fitted on.
     """
     edits: list[Add] = []
     said: dict[str, Any] = {}
     for site, sides in found.items():
         vector, about = estimate(sides)
-        size = float(vector.norm())
+        size, gap, noise = float(vector.norm()), float(sides.gap.norm()), sides.noise
         if not size > SAME * float(sides.examples()[0].norm(dim=-1).mean()):
             raise ValueError(
                 f"wanted and unwanted texts of {texts.name} do not differ on average at {site}, so no direction leads "
-                "from one to the other; read them at another token (at=) or site. Where every unwanted prompt is also a "
-                "wanted one, as in pairs that are turned around, they differ nowhere: take another behaviour, or texts"
+                f"from one to the other; {ELSEWHERE}"
             )
+        if noise is not None and gap <= CHANCE * noise and about.get("accuracy", 0.0) <= 0.5:
+            _by_chance(texts, f"{gap:.3g} apart on average at {site}", f"{noise:.3g} over {len(set(sides.prompts))}")
         edits.append(steer.add(site, vector))
-        said[str(site)] = {"size": size, "gap": float(sides.gap.norm()), **about}
+        said[str(site)] = {"size": size, "gap": gap, "noise": noise, **about}
     return Stack(tuple(edits), name, {"estimator": name, "norm": steer.norm, **texts.about, "sites": said})
+
+
+def _by_chance(texts: TwoSides, apart: str, noise: str) -> None:
+    """Say that what lies between the two sides is noise. Raises: ValueError where they are pairs; else warns."""
+    said = (
+        f"wanted and unwanted texts of {texts.name} lie {apart}, where chance alone would put them about as far "
+        f"(standard error {noise} groups of prompts), so the direction is mostly noise; give more texts, or"
+    )
+    if texts.paired:
+        raise ValueError(f"{said} {ELSEWHERE}")
+    warnings.warn(f"{said} pairs that differ in nothing else", stacklevel=4)

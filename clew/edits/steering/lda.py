@@ -29,7 +29,7 @@ def lda(
     Args: as for `mean_difference`.
     Returns: a Stack of one Add for each site; `about` also holds for each site the balanced `accuracy` of the probe on
         texts that it was not fitted on, in five folds (None where there are too few).
-    Raises: ValueError as for `mean_difference`.
+    Raises: ValueError as for `mean_difference`; of a gap inside its noise where the probe, too, tells no other texts.
 
     Source: Fisher 1936, with the covariance shrunk as by Ledoit and Wolf 2004 (clew.readings.probe), for there are mostly
     fewer texts than coordinates. The vector is as long as the two means lie apart along it.

@@ -29,7 +29,8 @@ def logistic(
     Args: as for `mean_difference`.
     Returns: a Stack of one Add for each site; `about` also holds for each site the balanced `accuracy` of the probe on
         texts that it was not fitted on, in five folds (None where there are too few).
-    Raises: ValueError as for `mean_difference`; ImportError naming the extra "probes".
+    Raises: ValueError as for `mean_difference`; of a gap inside its noise where the probe, too,
+        tells no other texts; ImportError naming the extra "probes".
 
     Source: the reading directions of Zou et al. 2023 (arXiv:2310.01405), section 3.1, with a logistic regression; the
     probe is that of clew.readings.probe. Differs: the vector is as long as the two means lie apart along it.

@@ -35,9 +35,11 @@ def mean_difference(
         positive: of Labelled texts, the class that is wanted; the others are not.
 
     Returns: a Stack of one Add for each site. `about` names the estimator, the norm convention, the evidence by hash,
-        how many texts stood on each side and, for each site, the natural `size` of the vector and the `gap` between
-        the two means.
-    Raises: ValueError for a side without texts, a class that is not there, or sides that do not differ.
+        how many texts stood on each side and, for each site, the natural `size` of the vector, the `gap` between the two
+        means and its `noise`: the standard error of the gap, over groups of prompts (copies are one, and a pair and its
+        reverse), None for fewer than five on a side.
+    Raises: ValueError for a side without texts, a class that is not there, sides that do not differ, or pairs whose gap is
+        at most 1.5 times its noise. Warns where that of two lists is: then most of the vector is chance.
 
     Source: Rimsky et al. 2024 (arXiv:2312.06681), section 3. Differs: by default every position is steered, not only
     those after the prompt; Steer(where=RESPONSE) does that.

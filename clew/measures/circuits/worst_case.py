@@ -14,7 +14,7 @@ from clew.models import Model
 from clew.models.tokens import in_words
 from clew.progress import Tell
 from clew.readings.ablation import Ablation
-from clew.report import Report, Row
+from clew.report import Report, Row, bootstrap
 
 
 def worst_case(
@@ -30,6 +30,7 @@ def worst_case(
 ) -> Report:
     """|metric of the circuit - metric of the model|, prompt by prompt: mean, 95th percentile and the largest.
 
+    Copies of a prompt are one, with the mean of theirs; the largest is that of a single pair.
     A mean over prompts hides prompts on which a circuit does another thing than its model, and prompts that stray in
     opposite directions. With behaviour.with_metric("kl_divergence") the distance is the divergence of the next token.
 
@@ -49,9 +50,11 @@ def worst_case(
     apart = np.abs(kept - trial.whole)
     size, n = trial.size(circuit), trial.prompts
 
+    each = trial.by_prompt(apart)
+
     def row(of: str, statistic: Callable[[np.ndarray], float]) -> Row:
-        ends = trial.interval(lambda i: statistic(apart[i]))
-        return Row("discrepancy", statistic(apart), *ends, of, size, n, trial.unit)
+        ends = bootstrap(lambda i: statistic(each[i]), len(each), seed=seed)
+        return Row("discrepancy", statistic(each), *ends, of, size, n, trial.unit)
 
     largest = Row("discrepancy", float(apart.max()), float("nan"), float("nan"), "max", size, n, trial.unit)
     rows = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -57,7 +57,7 @@ def group_accuracy(
     rows: list[Row] = []
     for of, view, nodes in (("unedited", model, None), ("edited", model.edited(stack), len(stack))):
         says = (scores(view, labelled.texts, probe) > 0).numpy()
-        found = accuracies(says, truth, target=target, spurious=spurious, of=of, seed=seed)
+        found = accuracies(says, truth, target=target, spurious=spurious, of=of, texts=labelled.asked(), seed=seed)
         rows += [replace(row, nodes=nodes, unit="edit") for row in found]
     notes = (f"{left} texts of other classes are left out",) if left else ()
     return Report(f"{target} and {spurious}, {probe!r}", tuple(rows), notes)
@@ -71,6 +71,7 @@ def accuracies(
     spurious: str = "spurious",
     of: str = "",
     nodes: int | None = None,
+    texts: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> list[Row]:
     """ "<target> accuracy", "<spurious> accuracy" and "worst group", each the mean over the four groups, or the least.
@@ -78,7 +79,10 @@ def accuracies(
     The spurious accuracy is how often what is said of the target agrees with the spurious label: at 1 nothing else is
     used, at 0.5 it is not used at all. Groups count alike, however many texts they have.
 
-    Args: says: the second class? truth: is it of the second target class, and of the second spurious class?
+    Args:
+        says: the second class?
+        truth: is it of the second target class, and of the second spurious class?
+        texts: which text each is, so that copies of one count as one in the intervals; all differ by default.
     Raises: ValueError where one of the four groups has no text.
     """
     masks = [(truth[0] == a) & (truth[1] == b) for a in (False, True) for b in (False, True)]
@@ -88,13 +92,13 @@ def accuracies(
     def over(right: np.ndarray, pool: Callable[[list[float]], float]) -> Callable[[np.ndarray], float]:
         return lambda index: float(pool([(right & mask)[index].sum() / mask[index].sum() for mask in masks]))
 
-    rows = []
+    rows, asked = [], range(len(says)) if texts is None else texts
     for measure, right, pool in (
         (f"{target} accuracy", says == truth[0], np.mean),
         (f"{spurious} accuracy", says == truth[1], np.mean),
         ("worst group", says == truth[0], np.min),
     ):
         statistic = over(right, pool)
-        low, high = bootstrap(statistic, len(says), seed=seed)
-        rows.append(Row(measure, statistic(np.arange(len(says))), low, high, of, nodes, len(says), "unit"))
+        low, high = bootstrap(statistic, asked, seed=seed)
+        rows.append(Row(measure, statistic(np.arange(len(says))), low, high, of, nodes, len(set(asked)), "unit"))
     return rows

@@ -141,10 +141,11 @@ class Experiment:
         nobody can read them, is done by the same judge; BLIND (arXiv:2212.10563) is new.
         """
         truth, target, spurious, rows = self.texts.truth, self.texts.target, self.texts.spurious, list[Row]()
+        how = {"target": target, "spurious": spurious, "texts": self.texts.test.asked(), "seed": self.seed}
         for name, answer in self._answers():
             self.told(name)
             says, nodes = answer()
-            rows += accuracies(says, truth, target=target, spurious=spurious, of=name, nodes=nodes, seed=self.seed)
+            rows += accuracies(says, truth, **how, of=name, nodes=nodes)
         pairs = " and ".join(f"{t} with {s}" for t, s in self.texts.together.items())
         title = f"SHIFT: {target} read at {self.site} of {self.model.name}, learnt where {pairs} always go together"
         judged = {name: str(verdicts) for name, (_, verdicts) in self.judged.items()}

@@ -98,6 +98,22 @@ def test_filter_keeps_what_the_model_gets_right(toy):
     assert kept.note == "2 of 4 pairs fell out: the model does not answer them right."
 
 
+def test_filter_drops_a_pair_with_its_reverse(toy):
+    model = toy(TEXT, says={"The boy": "has", "The girl": "have", "near The boys": "have"})
+    there, back = ask("The boy", "The girl", " has", " have"), ask("The girl", "The boy", " have", " has")
+    other = ask("The girl", "The boy", " has", " have")
+    assert Behaviour("b", (there, back, other), split=3).filter(model).pairs == (
+        there,
+        back,
+    )  # wrong, but not its reverse
+    says_has = toy(TEXT, says={"The boy": "has", "The girl": "has", "near The boys": "have"})
+    kept = Behaviour("b", (there, back, ask("near The boys", "near The girl", " have", " has")), split=3).filter(
+        says_has
+    )
+    assert [p.clean for p in kept.pairs] == ["near The boys"]
+    assert kept.note == "2 of 3 pairs fell out: the model does not answer them and their reverse right."
+
+
 def test_filter_without_patch_answers_wants_an_answer_on_top(toy):
     model = toy(TEXT, says={"The boy": "has", "The girl": "near"})
     pairs = tuple(Pair(p, None, (" have", " has")) for p in ("The boy", "The girl"))

@@ -1,6 +1,7 @@
 """Estimators of steering vectors where the truth was planted, and what is true of all of them."""
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -79,11 +80,11 @@ def test_taking_the_mean_off_first_loses_the_mean():
 
 def test_the_axis_points_to_where_most_wanted_texts_lie():
     wanted, unwanted = torch.zeros(5, D), torch.zeros(5, D)
-    wanted[:, 2] = torch.tensor([-9.0, 1, 2, 3, 4])  # the mean difference is 0.2
+    wanted[:, 2] = torch.tensor([-1.0, 1, 2, 3, 4])  # the mean difference is 1.8
     model, texts = planted(wanted, unwanted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert vector(pair_pca(model, paired(texts), sites=EMBED))[2] == pytest.approx(0.2)
+        assert vector(pair_pca(model, paired(texts), sites=EMBED))[2] == pytest.approx(1.8)
 
 
 def test_the_mean_difference_by_hand():
@@ -179,6 +180,46 @@ def test_labelled_texts_say_which_class_is_wanted_and_which_token_is_read():
         mean_difference(model, texts)
     with pytest.raises(ValueError, match="no class 'upp'; two has did you mean 'up'"):
         mean_difference(model, texts, positive="upp")
+
+
+def test_a_gap_inside_its_noise_is_no_direction_of_pairs():
+    """Pairs that are turned around differ nowhere; one that is left alone among them is no evidence of a direction."""
+    g = torch.Generator().manual_seed(0)
+    wanted, unwanted = torch.randn(2, 20, D, generator=g, dtype=torch.float64)
+    model, texts = planted(wanted, unwanted)
+    turned = replace(paired(texts), pairs=(*paired(texts).pairs, *paired(texts[::-1]).pairs[1:]), split=None)
+    for estimator in (mean_difference, logistic, lda):
+        with pytest.raises(
+            ValueError, match=r"standard error .* over 20 groups of prompts\), so the direction is mostly"
+        ):
+            estimator(model, turned, sites=EMBED)
+    with pytest.raises(ValueError, match="mostly noise"):
+        mean_difference(model, paired(texts), sites=EMBED)
+    with pytest.warns(UserWarning, match="mostly noise; give more texts, or pairs that differ in nothing else"):
+        mean_difference(model, texts, sites=EMBED)
+    assert (
+        mean_difference(model, paired((texts[0][:4], texts[1][:4])), sites=EMBED).about["sites"]["embed"]["noise"]
+        is None
+    )
+
+
+def test_the_noise_of_a_gap_is_its_standard_error_over_groups_of_prompts():
+    model, texts = planted(*noisy(200, nuisance=0.0))
+    one, other = noisy(200, nuisance=0.0)
+    wanted = float(((one - other).var(0) / 200).sum().sqrt())
+    said = mean_difference(model, paired(texts), sites=EMBED).about["sites"]["embed"]
+    assert said["noise"] == pytest.approx(wanted, rel=1e-5)
+    twice = replace(paired(texts), pairs=paired(texts).pairs * 2, split=None)
+    assert mean_difference(model, twice, sites=EMBED).about["sites"]["embed"]["noise"] == pytest.approx(
+        wanted, rel=1e-5
+    )
+
+
+def test_a_probe_that_tells_other_texts_may_point_where_the_gap_is_noise():
+    model, texts = planted(*noisy(40, nuisance=60.0))
+    with pytest.raises(ValueError, match="mostly noise"):
+        mean_difference(model, paired(texts), sites=EMBED)
+    assert lda(model, paired(texts), sites=EMBED).about["sites"]["embed"]["accuracy"] > 0.9
 
 
 def test_what_gives_no_direction_is_said():

@@ -43,6 +43,18 @@ def test_the_worst_prompts_are_named_whatever_their_lengths() -> None:
         assert f"tokens {' '.join(map(str, mixed[i].clean))}: " in note
 
 
+def test_copies_of_a_prompt_are_one() -> None:
+    model, circuit = idle_model(), nodes(idle_model(), "mlp.1/0")
+    once = random_behaviour(n=6)
+    (first, *_) = once.pairs
+    copied = replace(once, pairs=(*once.pairs, *[first] * 30))
+    options = {"ablation": "patch", "held_out": False}
+    one, many = (worst_case(model, task, circuit, **options).rows for task in (once, copied))
+    for a, b in zip(one, many, strict=True):
+        assert (b.value, b.low, b.high) == pytest.approx((a.value, a.low, a.high), nan_ok=True)
+        assert a.examples == b.examples == 6
+
+
 def test_a_divergence_is_a_discrepancy_too() -> None:
     model = idle_model()
     behaviour = random_behaviour(n=6).with_metric("kl_divergence")

@@ -34,6 +34,13 @@ def test_an_interval_holds_its_value() -> None:
         assert row.low <= row.value <= row.high
 
 
+def test_copies_of_a_text_are_one() -> None:
+    says, truth = np.array([0, 1, 1, 0] * 20, bool), np.tile(TRUTH, 10)
+    once = accuracies(says, truth)
+    twice = accuracies(np.repeat(says, 3), np.repeat(truth, 3, axis=1), texts=[i // 3 for i in range(240)])
+    assert [(r.value, r.low, r.high, r.examples) for r in once] == [(r.value, r.low, r.high, r.examples) for r in twice]
+
+
 def test_a_group_without_texts_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"the four groups have \[2, 4, 0, 1\] texts"):
         accuracies(np.zeros(7, bool), TRUTH[:, [0, 1, 2, 3, 4, 5, 7]])
@@ -54,6 +61,12 @@ def test_verify_says_what_an_edit_did() -> None:
     found = {(row.of, row.measure): row.value for row in report.rows}
     assert found["unedited", "gender accuracy"] == 1.0 and found["unedited", "worst group"] == 0.0
     assert found["edited", "gender accuracy"] == 0.5 and found["edited", "worst group"] == 1.0
+
+
+def test_four_texts_copied_are_four() -> None:
+    copied = FOUR.pick([0, 1, 2, 3] * 5)
+    report = clew.verify(MODEL.neurons("embed"), copied, Stack(()), by="group_accuracy", probe=HEAD, together=TOGETHER)
+    assert {row.examples for row in report.rows} == {4}
 
 
 def test_another_order_of_classes_is_refused() -> None:
