@@ -111,6 +111,13 @@ def prompt_of(given: Given, name: str = "the prompt") -> Prompt:
     return tuple(_message(m, name) for m in given) if is_chat(given) else tuple(_id(i, name) for i in given)
 
 
+def check_text(given: object, name: str) -> None:
+    """Raises: ValueError under its name for a chat, or token ids, where a text is due."""
+    if not isinstance(given, str):
+        how = "; render the chat first, with tokenizer.apply_chat_template(messages, tokenize=False)" * is_chat(given)
+        raise ValueError(f"{name} is {given!r:.80}, and must be a text{how}")
+
+
 def is_chat(given: object) -> bool:
     """Whether this is the messages of one chat."""
     return isinstance(_first(given), Mapping | Message)

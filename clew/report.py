@@ -62,7 +62,7 @@ class Row:
         return f"{self.value:{digits}} {self.interval(digits)}".rstrip()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Report:
     """What a measure returns."""
 
@@ -71,6 +71,13 @@ class Report:
     notes: tuple[str, ...] = ()
     """Sentences a reader must know: what was ablated and how, what was left out."""
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both hold the same, down to the record of how they were made; nan is nan."""
+        return self.to_json() == other.to_json() if isinstance(other, Report) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.title, self.notes))
 
     def __getitem__(self, measure: str) -> Row:
         """The first row of that measure. Raises: KeyError listing the measures."""

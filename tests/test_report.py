@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -155,3 +155,12 @@ def test_several_sizes_of_the_same_stand_side_by_side() -> None:
         ["a", "note"],
     ]
     assert Report("t", rows[:2]).sizes() == [] and Report("t", rows).sizes() == [10, 100]
+
+
+def test_reports_of_equal_content_are_equal_and_hash_alike(tmp_path):
+    row = Row("faithfulness", 0.5, float("nan"), float("nan"), "max", 3, 4)
+    report = Report("title", (row,), ("a note",), {"options": {"sites": ("resid.1",)}})
+    back = Report.load(report.save(tmp_path / "r.json"))
+    assert back == report and hash(back) == hash(report)
+    assert report != Report("title", (row,), ("a note",)) and report != "a report"
+    assert report != Report("title", (replace(row, value=0.25),), ("a note",), report.provenance)

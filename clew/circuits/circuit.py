@@ -109,6 +109,16 @@ class Circuit:
                 assert len(getattr(self, error)) == 0, f"{error} has another length than its column"
                 object.__setattr__(self, error, np.full(len(column), np.nan))
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both hold the same, down to the record of how they were made; nan is nan."""
+        if not isinstance(other, Circuit):
+            return NotImplemented
+        columns = ((getattr(self, name), getattr(other, name)) for name in (*NODE_COLUMNS, *EDGE_COLUMNS))
+        return all(np.array_equal(*both, equal_nan=True) for both in columns) and self._told() == other._told()
+
+    def __hash__(self) -> int:
+        return hash((self.sites, len(self), len(self.weight)))
+
     def __len__(self) -> int:
         return len(self.score)
 
@@ -364,13 +374,17 @@ class Circuit:
 
     def to_json(self) -> dict[str, Any]:
         """The circuit as plain JSON, with the version of its schema."""
+        columns = {"nodes": NODE_COLUMNS, "edges": EDGE_COLUMNS}
+        held = {part: {name: plain(getattr(self, name)) for name in names} for part, names in columns.items()}
+        return {name: (self._told() | held)[name] for name in NAMES}
+
+    def _told(self) -> dict[str, Any]:
+        """All but the columns, as plain JSON."""
         return {
             "format": FORMAT,
             "version": VERSION,
             "sites": [{"site": str(s), "units": self.units[s]} for s in self.sites],
             "kind": jsonable(asdict(self.kind)),
-            "nodes": {name: plain(getattr(self, name)) for name in NODE_COLUMNS},
-            "edges": {name: plain(getattr(self, name)) for name in EDGE_COLUMNS},
             "labels": dict(self.labels),
             "details": jsonable(self.details),
             "provenance": jsonable(self.provenance),

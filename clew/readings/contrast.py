@@ -65,6 +65,20 @@ def edge_tokens(graph: Components) -> int:
 def check_fits(model: Model, circuit: Circuit, lengths: Iterable[int]) -> None:
     """Raises: ValueError when a circuit has nodes that this view, or prompts of these lengths, do not have, or no run."""
     circuit.kind.check_ablatable()
+    check_view(model, circuit)
+    lengths = set(lengths)
+    found = circuit.kind.length
+    last = int(circuit.position.max(initial=ANYWHERE))
+    if last != ANYWHERE and (len(lengths) > 1 or found not in (None, *lengths) or last >= min(lengths)):
+        raise ValueError(
+            f"the circuit has positions of prompts of {found or 'one length of'} tokens, up to {last}, but these have "
+            f"{' or '.join(map(str, sorted(lengths)))}; "
+            "keep that length with behaviour.of_length(model, ...), or find a circuit with positions=False"
+        )
+
+
+def check_view(model: Model, circuit: Circuit) -> None:
+    """Raises: ValueError when a circuit has nodes that this view does not have."""
     for site in {circuit.sites[i] for i in circuit.site}:
         dictionary = model.dictionaries.get(site)
         made = circuit.provenance.get("dictionaries", {}).get(str(site))
@@ -78,15 +92,6 @@ def check_fits(model: Model, circuit: Circuit, lengths: Iterable[int]) -> None:
                 f"the circuit has nodes at {site}, where {circuit.units[site]} units stood, but the model {seen}; open it "
                 "through the dictionaries in which the circuit was found"
             )
-    lengths = set(lengths)
-    found = circuit.kind.length
-    last = int(circuit.position.max(initial=ANYWHERE))
-    if last != ANYWHERE and (len(lengths) > 1 or found not in (None, *lengths) or last >= min(lengths)):
-        raise ValueError(
-            f"the circuit has positions of prompts of {found or 'one length of'} tokens, up to {last}, but these have "
-            f"{' or '.join(map(str, sorted(lengths)))}; "
-            "keep that length with behaviour.of_length(model, ...), or find a circuit with positions=False"
-        )
 
 
 def read_sites(model: Model) -> list[Site]:

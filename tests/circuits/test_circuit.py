@@ -316,3 +316,19 @@ def test_what_has_no_score_cannot_be_ranked_but_shown():
     wired = replace(c, source=np.array([0]), target=np.array([2]), weight=np.array([np.nan]), weight_error=np.zeros(0))
     with pytest.raises(ValueError, match="1 of 1 edges have no score"):
         wired.strongest_edges(1)
+
+
+def test_circuits_of_equal_content_are_equal_and_hash_alike(tmp_path):
+    c = circuit(score=np.array([0.1, np.nan, 3e-41, -0.0], np.float32))
+    c = c.with_details(tokens=("a", "b"), none=float("nan"))
+    back = Circuit.load(c.save(tmp_path / "c.json"))
+    assert back == c and hash(back) == hash(c) and {back: 1}[c] == 1
+    others = [
+        replace(c, score=c.score + 1),
+        replace(c, details={}),
+        replace(c, provenance={"seed": 1}),
+        c.with_kind(length=9),
+        c.keep(np.arange(3)),
+        c.labelled({c.nodes[0].address: "another name"}),
+    ]
+    assert all(other != c for other in others) and c != "a circuit"

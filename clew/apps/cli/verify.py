@@ -147,10 +147,13 @@ def verify(
                 "give a behaviour and a circuit, --dictionary and --text, or --edit and what to measure it on"
             )
         from clew.circuits.circuit import Circuit
+        from clew.readings.contrast import check_view
 
         nodes = Circuit.load(circuit)
         options |= {"other": Circuit.load(claim.other)} if claim.other else {}
         seen = view.open(model, machine)
+        if nodes.kind.of == "units":  # said before the pairs are tried, which takes long
+            check_view(seen, nodes)
         task = asked.behaviour(behaviour, seen)
         said = f"{by.replace('_', ' ')} of {circuit} on {behaviour}"
         try:

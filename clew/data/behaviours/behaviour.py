@@ -32,7 +32,7 @@ from clew.data.behaviours.metrics import (
     probability_difference,
 )
 from clew.data.behaviours.pairs import Batch as Batch
-from clew.data.behaviours.pairs import Encoded, Example, Misfit, Runnable, apart, encode, stack
+from clew.data.behaviours.pairs import Encoded, Example, Misfit, Pairs, Runnable, apart, encode, stack
 from clew.data.behaviours.pairs import Pair as Pair
 from clew.data.behaviours.repair import LENGTHS, repair
 from clew.data.text.lists import TwoSides
@@ -51,7 +51,8 @@ class Behaviour:
     shows_edits: ClassVar[str] = "steering_effect"
 
     name: str
-    pairs: tuple[Pair, ...]
+    pairs: Pairs
+    """Also given as lists or dictionaries of what a `Pair` holds."""
     metric: Metric = logit_difference
     aligned: bool = False
     """A template: in all pairs of one token length, a position means the same."""
@@ -69,6 +70,7 @@ class Behaviour:
     """How many fell out and why, in words."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "pairs", tuple(map(Pair.of, self.pairs)))
         if not self.pairs:
             raise ValueError(f"{self.name} has no pairs left. {self.note}".strip())
         if self.split is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import accumulate, chain
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from clew.data.text.spaces import space_between
 from clew.evidence import Given, Message, digest, groups, prompt_of
+from clew.files import check_names
 from clew.models.tokens import in_words, text_of, tokenised
 from clew.models.trace import Trace
 
@@ -55,10 +56,45 @@ class Pair:
                 raise ValueError(f"{name} after a prompt in words are text; {numbers[0]!r:.80} is none")
             object.__setattr__(self, name, tuple(given) if words else prompt_of(given, f"{name} after token ids"))
 
+    @classmethod
+    def of(cls, given: Pair | Sequence[Any] | Mapping[str, Any]) -> Pair:
+        """A pair as it is; or of its fields in their order, or by their names.
+
+        Raises: ValueError for what is no pair, naming the fields.
+
+        >>> Pair.of(("The keys", "The key", " are", " is")) == Pair.of({"clean": "The keys", "patch": "The key",
+        ...     "answers": " are", "patch_answers": " is"})
+        True
+        """
+        if isinstance(given, Pair):
+            return given
+        names, few = (
+            [one.name for one in fields(cls)],
+            "clean, patch (or None) and answers, then patch_answers and case",
+        )
+        if isinstance(given, Mapping):
+            check_names(given, names, f"the pair {dict(given)!r:.80}")
+            held = {"patch": None, **given}
+        elif not isinstance(given, list | tuple) or not 3 <= len(given) <= len(names):
+            raise ValueError(f"{given!r:.80} is no pair; a pair has {few}")
+        else:
+            held = dict(zip(names, given, strict=False))
+        if missing := [name for name in names[:3] if name not in held]:
+            raise ValueError(f"the pair {dict(held)!r:.80} has no {' and no '.join(missing)}; a pair has {few}")
+        several = {n: tuple(v) if isinstance(v, list) else v for n, v in held.items() if n.endswith("answers")}
+        return cls(**{**held, **several})
+
     def plain(self) -> dict[str, Any]:
         """The prompts with their answers, as plain JSON."""
         given = {"clean": self.clean, "patch": self.patch, "answers": self.answers, "patch_answers": self.patch_answers}
         return {name: part if part is None or isinstance(part, str) else _plain(part) for name, part in given.items()}
+
+
+if TYPE_CHECKING:
+    Pairs = tuple[Pair, ...]
+else:
+    Pairs = Sequence[Pair | Sequence[Any] | Mapping[str, Any]]
+    """What a behaviour is given; it keeps pairs."""
 
 
 def _plain(parts: Sequence[Any]) -> list[Any]:

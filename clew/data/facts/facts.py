@@ -13,7 +13,7 @@ from clew import finder
 from clew.data.behaviours.pairs import Example
 from clew.data.facts.spans import token_of
 from clew.data.text.spaces import space_between
-from clew.evidence import Given, Prompt, in_half
+from clew.evidence import Given, Prompt, check_text, in_half
 from clew.files import read_any_json, whole, write_json
 from clew.models import Model
 from clew.models.likelihood import likelihoods
@@ -44,6 +44,8 @@ class Fact:
     """(whole prompt, its right answer): what must not change."""
 
     def __post_init__(self) -> None:
+        for prompt in (self.prompt, *self.paraphrases, *(asked for asked, _ in self.neighbours)):
+            check_text(prompt, "a prompt of a fact")
         if self.prompt.count("{}") != 1:
             raise ValueError(
                 f"the prompt {self.prompt!r} needs one {{}} where the subject goes: 'The capital of {{}} is'"

@@ -17,7 +17,7 @@ import torch
 from clew.data.facts.facts import answer_ids
 from clew.data.labels.classified import Classified
 from clew.data.words import MEN, NOUNS, WOMEN
-from clew.evidence import Prompt, in_half
+from clew.evidence import Prompt, check_text, in_half
 from clew.files import entry, json_lines, read_text, whole, write_text
 from clew.models import Model
 from clew.models.likelihood import likelihoods
@@ -36,6 +36,7 @@ class Secret:
     secret: str
 
     def __post_init__(self) -> None:
+        check_text(self.prompt, "the prompt of a secret")
         if not self.prompt.strip() or not self.secret.strip():
             raise ValueError(
                 f"a secret needs a prompt and something to hide; given were {self.prompt!r}, {self.secret!r}"

@@ -1,5 +1,6 @@
 import json
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -145,3 +146,37 @@ def test_the_record_of_a_behaviour_has_its_first_pair() -> None:
     behaviour = Behaviour("b", (Pair("The key", "The keys", " is", " are"), Pair("The cat", "The cats", " is", " are")))
     assert behaviour.provenance["example"] == behaviour.pairs[0].plain()
     assert behaviour.test.provenance["example"]["clean"] == "The cat"
+
+
+# Pairs as they are given.
+
+
+def test_a_pair_may_be_a_list_or_a_dictionary_of_its_fields():
+    wanted = Pair("The boy", "The girl", (" has", " had"), " have", "simple")
+    by_name = {
+        "clean": "The boy",
+        "patch": "The girl",
+        "answers": [" has", " had"],
+        "patch_answers": " have",
+        "case": "simple",
+    }
+    assert Pair.of(("The boy", "The girl", [" has", " had"], " have", "simple")) == Pair.of(by_name) == wanted
+    assert Pair.of({"clean": "The boy", "answers": " has"}) == Pair("The boy", None, " has")
+    task = Behaviour("b", [by_name, ["The girl", "The boy", " have", " has"], wanted])
+    assert (
+        all(isinstance(pair, Pair) for pair in task.pairs) and task.hash == replace(task, pairs=list(task.pairs)).hash
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("The boy", r"'The boy' is no pair; a pair has clean, patch \(or None\) and answers"),
+        (("The boy", " has"), "is no pair; a pair has clean, patch"),
+        ({"clean": "The boy", "anwsers": " has"}, "has 'anwsers', which is none of 'clean', 'patch', 'answers'"),
+        ({"clean": "The boy"}, "has no answers; a pair has clean"),
+    ],
+)
+def test_what_a_behaviour_is_given_as_a_pair_must_be_one(given, words):
+    with pytest.raises(ValueError, match=words):
+        Behaviour("b", [given])

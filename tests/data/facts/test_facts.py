@@ -216,3 +216,12 @@ def test_a_fact_of_ours_has_all_its_names(tmp_path, lost):
     path.write_text(json.dumps(value))
     with pytest.raises(ValueError, match=rf"facts\.json.*facts\[0\] has no '{lost}'"):
         Facts.load(path)
+
+
+def test_a_chat_is_no_prompt_of_a_fact_and_it_says_what_to_do():
+    chat = ({"role": "user", "content": "What is the capital of {}?"},)
+    for name, value in (("prompt", chat), ("paraphrases", (chat,)), ("neighbours", ((chat, "Rome"),))):
+        fact = Fact("The capital of {} is", "France", "Rome")
+        object.__setattr__(fact, name, value)  # beartype would be first to complain, in other words than a user sees
+        with pytest.raises(ValueError, match=r"a prompt of a fact is .* must be a text; render .*apply_chat_template"):
+            fact.__post_init__()

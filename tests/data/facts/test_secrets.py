@@ -97,3 +97,11 @@ def test_a_line_ends_at_a_line_feed_alone(tmp_path):
     prompts = ("one\u2028still one", "two\x85still two")
     secrets = Secrets("mine", tuple(Secret(prompt, "hidden") for prompt in prompts))
     assert Secrets.load(secrets.save(tmp_path / "mine.jsonl")) == secrets
+
+
+def test_a_chat_is_no_prompt_of_a_secret_and_it_says_what_to_do():
+    secret, chat = Secret("Ada lives at", "Nowhere"), [{"role": "user", "content": "Where does Ada live?"}]
+    for prompt, words in ((chat, r"must be a text; render .*apply_chat_template"), ((3, 4), r"must be a text$")):
+        object.__setattr__(secret, "prompt", prompt)  # beartype would be first to complain
+        with pytest.raises(ValueError, match=f"the prompt of a secret is .*{words}"):
+            secret.__post_init__()
