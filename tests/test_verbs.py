@@ -102,7 +102,7 @@ def test_a_budget_makes_the_edit_weaker_or_is_refused() -> None:
 
 
 def test_edits_are_made_of_the_half_that_is_not_judged() -> None:
-    model, task = model_of(), random_behaviour(n=6, vocab=20)
+    model, task = model_of(), random_behaviour(n=4, vocab=20)
     stack = clew.edit(model, task, by="mean_difference", sites=["resid.1"])
     assert stack.about["wanted"] == len(task.train.pairs) < len(task.pairs)
     assert clew.edit(model, task, by="mean_difference", held_out=False).about["wanted"] == len(task.pairs)

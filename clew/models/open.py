@@ -118,6 +118,11 @@ def _folder(name: str) -> str:
         raise ValueError(
             f"{name!r} is neither a transformers folder nor a .gguf file; bundled models are {', '.join(BUNDLED)}"
         )
+    if name.startswith("planted/"):
+        raise ValueError(
+            f"{name!r} is written by hand and comes with its behaviour and its circuit: "
+            f"clew.data.planted.{name.removeprefix('planted/')}().model"
+        )
     if "/" not in name and (meant := get_close_matches(name.lower(), BUNDLED, 1, 0.8)):
         raise ValueError(f"{name!r} is no model; did you mean {meant[0]!r}? A model on the hub is called OWNER/NAME")
     return name

@@ -148,3 +148,8 @@ def test_what_selfcheck_finds_broken_is_refused_later_by_name():
     with pytest.raises(ValueError, match="not what joins the stream"):
         model.run(prompts(), read=["mlp.1"])
     assert model.run(prompts(), read=["resid.1"]).logits is not None
+
+
+def test_a_planted_model_says_where_it_is():
+    with pytest.raises(ValueError, match=r"comes with its behaviour and its circuit: clew.data.planted.ioi\(\).model"):
+        open_model("planted/ioi")

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from clew.apps.cli._groups import Asked, Machine, unfolded
+from clew.apps.cli._groups import PLANTED, Asked, Machine, unfolded
 from clew.apps.cli._terminal import Json, Several, aside, quiet, say
-
-PLANTED = "planted/"
 
 
 @unfolded

@@ -96,7 +96,8 @@ class Behaviour:
         """A behaviour of ours by name ("agreement/across_rc"), or one of a file by path or hf://datasets/... address.
 
         Args:
-            name: see `Behaviour.available()`, or clew/data/formats/behaviours for the files that can be read.
+            name: see `Behaviour.available()`, or clew/data/formats/behaviours for the files that can be read; or
+                planted/induction, planted/ioi, those of the models whose circuits are known (clew/data/planted).
             model: a model or a tokenizer; only pairs that it can pose are then kept, and counted in `dropped`.
             options: `n` (how many pairs at most), `seed`, and those of the family or format.
 
@@ -106,6 +107,9 @@ class Behaviour:
         if name.startswith("hf://") or Path(name).suffix in (".json", ".jsonl", ".csv", ".tsv") or Path(name).is_file():
             return read(name, model=model, **options)
         family, _, variant = name.partition("/")
+        if family == "planted":
+            posed: Behaviour = finder.load("data.planted", variant)(**options).behaviour
+            return posed if model is None else posed.bind(model)
         make = finder.load("data.readers", family)
         variants = variants_of(make)
         if variant.replace("-", "_") not in variants:

@@ -68,21 +68,21 @@ class Pair:
         """
         if isinstance(given, Pair):
             return given
-        names, few = (
-            [one.name for one in fields(cls)],
-            "clean, patch (or None) and answers, then patch_answers and case",
-        )
+        names = [one.name for one in fields(cls)]
+        few = "clean, patch (or None) and answers, then patch_answers and case"
         if isinstance(given, Mapping):
             check_names(given, names, f"the pair {dict(given)!r:.80}")
-            held = {"patch": None, **given}
+            held: dict[str, Any] = {"patch": None, **given}
         elif not isinstance(given, list | tuple) or not 3 <= len(given) <= len(names):
             raise ValueError(f"{given!r:.80} is no pair; a pair has {few}")
         else:
             held = dict(zip(names, given, strict=False))
         if missing := [name for name in names[:3] if name not in held]:
-            raise ValueError(f"the pair {dict(held)!r:.80} has no {' and no '.join(missing)}; a pair has {few}")
-        several = {n: tuple(v) if isinstance(v, list) else v for n, v in held.items() if n.endswith("answers")}
-        return cls(**{**held, **several})
+            raise ValueError(f"the pair {held!r:.80} has no {' and no '.join(missing)}; a pair has {few}")
+        for name in ("answers", "patch_answers"):
+            if isinstance(held.get(name), list):
+                held[name] = tuple(held[name])
+        return cls(**held)
 
     def plain(self) -> dict[str, Any]:
         """The prompts with their answers, as plain JSON."""

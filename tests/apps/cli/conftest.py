@@ -12,6 +12,7 @@ import clew
 from clew import finder
 from clew.explain import top_tokens  # noqa: F401 - it is replaced by its name
 from clew.measures.circuits import predicted_effects
+from clew.readings import contrast
 from clew.report import Report, Row
 from clew.studies.comparison import selections  # noqa: F401 - it takes the finder's `load` before the toys replace it
 from tests.apps.cli.toys import small_circuit, steady
@@ -71,6 +72,7 @@ def toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(predicted_effects, "with_predicted_effects", tried)
     monkeypatch.setattr(sys.modules["clew.explain.top_tokens"], "top_tokens", lambda view, circuit, texts: circuit)
     monkeypatch.setattr(clew, "Behaviour", Task, raising=False)
+    monkeypatch.setattr(contrast, "check_view", lambda view, circuit: None)
     monkeypatch.setattr(finder, "load", lambda folder, name: steady)
     monkeypatch.chdir(tmp_path)
     return calls

@@ -254,3 +254,17 @@ def test_an_empty_circuit_is_saved_only_if_asked(folder, capsys, monkeypatch) ->
     assert not Path("circuit.json").exists()
     assert run([*words.split(), "--empty"]) == 0
     assert not len(Circuit.load("circuit.json"))
+
+
+def test_a_planted_model_is_opened_by_name_wherever_a_model_is_and_so_is_its_behaviour(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    named = "planted/induction planted/induction --examples 8"
+    assert typed(f"find {named} --by attribution_patching --heads --out c.json") == 0
+    capsys.readouterr()
+    assert typed(f"verify {named} c.json --heads --json") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert rows[0]["value"] == pytest.approx(1.0)
+    assert typed("find planted/induktion planted/induction") == 1
+    assert "did you mean 'induction'" in capsys.readouterr().err
+    assert typed("find planted/ioi planted/ioi --dtype float32") == 1
+    assert "is in float64 on the CPU; leave --dtype and --device out" in capsys.readouterr().err

@@ -52,6 +52,13 @@ def test_an_edit_is_measured_by_what_goes_with_the_evidence(place, capsys):
 # Circuits.
 
 
+def test_a_view_that_is_missing_is_said_before_the_pairs_are_tried(place, monkeypatch, capsys):
+    monkeypatch.setattr(clew.Behaviour, "filter", lambda *_: pytest.fail("the pairs were tried first"))
+    small_circuit().save("c.json")
+    assert typed("verify llama pairs.jsonl c.json") == 1
+    assert "open it through the dictionaries in which the circuit was found" in capsys.readouterr().err
+
+
 def test_verify_says_what_python_measures(place, capsys):
     view = model_of("llama").neurons("resid.1")
     task = clew.Behaviour.load("pairs.jsonl", model=view)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from clew.data.behaviours.behaviour import Behaviour
 from clew.data.planted import Planted, induction, ioi
 from clew.data.planted._compile import Spaces, known_circuit, matrix
 from clew.methods.nodes.exact_patching import exact_patching
@@ -187,3 +188,9 @@ def test_known_circuits_name_edges_as_the_graph_does():
     found = known_circuit(bench(ioi).model, ["embed -> q.1/1", "head.1/1 -> logits"])
     assert [n.address for n in found] == ["embed/0", "head.1/1", "q.1/1"]
     assert found.target.tolist() == [2, -1] and np.all(found.weight == 1)
+
+
+def test_the_behaviour_of_a_planted_model_is_loaded_by_name():
+    assert Behaviour.load("planted/ioi", n=4, model=ioi(n=4).model).pairs == ioi(n=4).behaviour.pairs
+    with pytest.raises(ValueError, match="did you mean 'ioi'"):
+        Behaviour.load("planted/iio")
