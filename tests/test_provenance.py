@@ -82,7 +82,7 @@ def test_planted_sets_share_no_prompt_between_their_halves(make) -> None:
 
 
 def test_an_edit_is_known_by_its_pairs_alone_in_a_sum_and_by_its_lists_of_texts() -> None:
-    model, task = model_of(), random_behaviour(n=6, vocab=20)
+    model, task = model_of(), random_behaviour(n=4, vocab=20)
     learnt = {"by": "mean_difference", "sites": ["resid.1"]}
     fair, unfair = clew.edit(model, task, **learnt), clew.edit(model, task, held_out=False, **learnt)
     n = len(task.test)
