@@ -156,9 +156,10 @@ def at_once(folder: Path, seed: str) -> Lines:
             lost[name] += sum(one not in ([], right[name], *refused) for one in told) + (len(refused) == 2)
             lost[name] += job(place, 2) != right[name]
         lost["files left over"] += sum(path.name.startswith(".") for path in place.rglob("*"))
+    lines = [(f"two at once: {name}: lost or wrong", f"{ROUNDS} times", str(count)) for name, count in lost.items()]
     told = both(lambda _: str(bundled_folder("smollm2-135m")))
-    lost["first openings of a bundled model"] = [*map(str, (place / "models").iterdir())] * 2 != told
-    return [(f"two at once: {name}: lost or wrong", f"{ROUNDS} times", str(int(n))) for name, n in lost.items()]
+    wrong = [str(path) for path in place.glob("models/*")] * 2 != told
+    return [*lines, ("two at once: first openings of a bundled model: lost or wrong", "once", str(int(wrong)))]
 
 
 OPENED = """

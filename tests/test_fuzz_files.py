@@ -10,8 +10,8 @@ What is read of a changed file must be an error that names it, or what the whole
   what it stands in is the same: the same types, names, shapes, flags. So is a row, an item of a list or an entry of a
   table less or more, where each can stand for itself.
 - A float for a float of another size is one, where the file does not say which it holds.
-- So is a null where the schema of a format lets one stand: as the `feature` of a node that is none; and the usual value of
-  what is left out of a file that is written by hand: as the `seed` of a plan.
+- So is another kind where the schema of a format lets one stand: null as the `feature` of a node that is none, a text in
+  place of a chat; and the usual value of what is left out of a file that is written by hand: as the `seed` of a plan.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any
 
 import pytest
 
-from clew import finder
+from clew import finder, report
 from tests.fuzz.doors import DOORS, Door, Numbers, plain
 from tests.fuzz.mutations import BYTES, Change, changed
 
@@ -103,8 +103,10 @@ SAME_KIND = {
     "null",
 }
 """Changes after which another value of the same kind may stand in the file."""
-NULLS = ("feature",)
-"""Names under which a format has null beside numbers."""
+NULLS = ("feature", *report.NULLS)
+"""Names under which a format has null beside numbers: of a node, and of a row of a report that is kept as it is."""
+PROMPTS = ("clean", "patch")
+"""Names under which a format has texts beside lists."""
 USUAL = {("plans.json", "seed")}
 """What a file that is written by hand may leave out."""
 
@@ -118,13 +120,17 @@ def legal(change: Change, whole: Any, found: Any, said: Collection[str] = ()) ->
         len(change.where) > 1 and change.where[-2] in TABLES and change.kind in ("drop", "rename", "add", "retype")
     )
     in_cell = change.file.endswith(CELLS) and change.kind in ("retype", "nan", "inf", "deep", "add", "drop")
-    if change.kind == "null" and change.where[-1] in NULLS:
-        return True
-    if change.kind == "drop" and (change.file, change.where[-1]) in USUAL:
+    if change.where and _of_either_kind(change, change.where[-1]):
         return True
     same = change.kind in SAME_KIND or in_table or in_cell or change.was is None
     sizes = change.kind != "tensor half"
     return same and alike(outline(found, sizes=sizes), outline(whole, sizes=sizes))
+
+
+def _of_either_kind(change: Change, name: Any) -> bool:
+    """Whether the schema of a format has this kind of value there, or none, as well."""
+    kinds = {"null": NULLS, "retype": PROMPTS, "drop": [usual for file, usual in USUAL if file == change.file]}
+    return name in kinds.get(change.kind, ())
 
 
 @contextmanager

@@ -28,7 +28,7 @@ class Pair:
     """A prompt that shows a behaviour and, if there is one, a prompt that shows its opposite.
 
     Prompts are text, chats (lists of messages {"role": ..., "content": ...}, kept as tuples), or token ids that are taken as
-    they are; answers are text, or the ids of tokens.
+    they are; answers are text after words, and the ids of tokens after ids.
     """
 
     clean: Given
