@@ -46,6 +46,7 @@ def usual(name: str) -> bool:
 RUN = [name for name in METHODS if usual(name) and name != "attribution_graph"]  # that one explains one prompt
 MORE: dict[str, Callable[[], Circuit]] = {
     "attribution_graph": lambda: with_more("attribution_graph", seen("mlp_in.1", "mlp.1"), task(), max_nodes=16),
+    "head_loadings": lambda: with_more("head_loadings", seen("mlp_in.1", "mlp.1"), task(), MORE["attribution_graph"]()),
     "query_key": lambda: with_more("query_key", seen("resid.0"), task(), layer=1, head=1),
     "edges": lambda: with_more("edges", planted().model.components(), task(), scored().top(5)),
     "transfer_by_depth": lambda: with_more("transfer_by_depth", planted().model, task(), scored()),

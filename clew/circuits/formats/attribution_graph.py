@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,16 @@ def to_attribution_graph(
         },
         "qParams": {"linkType": "both", "pinnedIds": [], "supernodes": [], "clerps": [], "clickedId": ""},
         "nodes": nodes,
-        "links": [{"source": ids[s], "target": ids[t], "weight": w} for s, t, w in circuit.edges],
+        "links": list(_links(circuit, ids)),
     }
+
+
+def _links(circuit: Circuit, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The edges; one whose weight is known by heads says so under `clew_heads`: [layer, head, part], and ["bypass", part]."""
+    heads, nodes = circuit.details.get("heads", {}), circuit.nodes if "heads" in circuit.details else []
+    for s, t, w in circuit.edges:
+        parts = heads.get(f"{nodes[s].address} -> {nodes[t].address}") if heads and t != OUTPUT else None
+        yield {"source": ids[s], "target": ids[t], "weight": w} | ({"clew_heads": parts} if parts else {})
 
 
 def write(circuit: Circuit, path: str | Path, **options: Any) -> Path:

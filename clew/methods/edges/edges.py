@@ -308,12 +308,8 @@ class Wiring:
         """The sites that another site of the view reads, be there nodes of the circuit or not."""
         leaves, cut = list(self.model.dictionaries), self.cut
         through = (cut.values[d.reads] for site, d in self.model.dictionaries.items() if d.reads != site)
-        tied = [x for x in (*(cut.arrived[site] for site in leaves), *through) if x.requires_grad]
-        if not tied:
-            return set()
-        ones = [torch.ones_like(x) for x in tied]
-        grads = torch.autograd.grad(tied, [cut.values[s] for s in leaves], ones, allow_unused=True, retain_graph=True)
-        return {s for s, grad in zip(leaves, grads, strict=True) if grad is not None}
+        reached = _leaves_of([*(cut.arrived[site] for site in leaves), *through])
+        return {site for site in leaves if id(cut.values[site]) in reached}
 
     def into_the_metric(self) -> dict[Site, Float[Tensor, "example seq d"]]:
         """d loss / d value at every site that the metric reads without another view site in between."""
@@ -322,6 +318,21 @@ class Wiring:
         grads = torch.autograd.grad(loss, [self.cut.values[s] for s in leaves], allow_unused=True, retain_graph=True)
         examples = len(self.batch.clean)
         return {s: g[:examples] for s, g in zip(leaves, grads, strict=True) if g is not None}
+
+
+def _leaves_of(values: Sequence[Tensor]) -> set[int]:
+    """The ids of the leaves that values were computed from, by the graph alone: no gradient is computed."""
+    found: set[int] = {id(x) for x in values if x.requires_grad and x.grad_fn is None}
+    steps: list[Any] = [x.grad_fn for x in values if x.grad_fn is not None]
+    seen = set(steps)
+    while steps:
+        step = steps.pop()
+        if hasattr(step, "variable"):
+            found.add(id(step.variable))
+        new = {before for before, _ in step.next_functions if before is not None} - seen
+        seen |= new
+        steps += new
+    return found
 
 
 def _turn(seats: Int[Tensor, " row"]) -> Int[Tensor, " row"]:

@@ -6,6 +6,7 @@ import torch
 
 import clew
 from clew.circuits.circuit import Circuit
+from clew.circuits.formats.attribution_graph import to_attribution_graph
 from clew.methods.graphs.attribution_graph import attribution_graph
 from clew.methods.graphs.head_loadings import head_loadings
 from tests.methods.graphs.test_attribution_graph import TASK, WHOLE, view
@@ -86,3 +87,12 @@ def test_what_is_no_graph_of_this_view_is_refused() -> None:
         dictionary.b_enc.sub_(1e3)
     with pytest.raises(ValueError, match="does not fire on the graph's prompt"):
         head_loadings(other, TASK, graph)
+
+
+def test_the_graph_that_is_written_says_them() -> None:
+    model = view()
+    graph = head_loadings(model, TASK, attribution_graph(model, TASK), edges=4)
+    links = [link for link in to_attribution_graph(graph)["links"] if "clew_heads" in link]
+    assert len(links) == 4
+    for link in links:
+        assert sum(part[-1] for part in link["clew_heads"]) == pytest.approx(link["weight"], abs=1e-9)
