@@ -6,7 +6,7 @@ for people; `circuit["resid.3/17"]` selects; a selection makes edits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast, overload
@@ -31,6 +31,7 @@ from clew.circuits._columns import (
 )
 from clew.circuits.difference import Difference, EdgeKey, NodeKey, compare
 from clew.circuits.kind import Kind
+from clew.circuits.supernode import Supernode, check_supernodes, read_supernodes
 from clew.files import check_whole, entries, entry, entry_or, jsonable, read_any_json, texts_by_name, whole, write_json
 from clew.near import near
 from clew.sites import EVERY, Site, Where
@@ -97,6 +98,8 @@ class Circuit:
     """Names of units, by address without position."""
     kind: Kind = field(default_factory=Kind)
     """What the nodes are parts of, and what their scores and positions are bound to."""
+    supernodes: tuple[Supernode, ...] = ()
+    """Groups of nodes that do one thing together; a node is in one at most."""
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What a page can show: top tokens of units, the words of the template, a faithfulness curve. Plain JSON; nothing
     is decided by it."""
@@ -210,7 +213,8 @@ class Circuit:
         edge = (new[self.source] >= 0) & (new[self.target] != -2)
         columns = {name: getattr(self, name)[index] for name in NODE_COLUMNS}
         edges = {name: getattr(self, name)[edge] for name in EDGE_COLUMNS}
-        return replace(self, **columns, **edges | {end: new[edges[end]] for end in ("source", "target")})
+        kept = replace(self, **columns, **edges | {end: new[edges[end]] for end in ("source", "target")})
+        return kept if not self.supernodes else replace(kept, supernodes=tuple(_left(self.supernodes, kept)))
 
     def top(self, n: int) -> Circuit:
         """The n nodes of largest |score|, largest first; ties keep forward order. All of them where there are fewer.
@@ -272,11 +276,21 @@ class Circuit:
             score_error=np.zeros(0),
             weight_error=np.zeros(0),
             kind=replace(self.kind, length=None),
+            supernodes=(),
         )
 
     def with_kind(self, **changes: Any) -> Circuit:
         """The same circuit, of a kind that differs in these fields."""
         return replace(self, kind=replace(self.kind, **changes))
+
+    def with_supernodes(self, supernodes: Iterable[Supernode]) -> Circuit:
+        """The same circuit with these supernodes and no others.
+
+        Raises: ValueError for two of one name, a node in two, or an address that no node has.
+        """
+        given = tuple(supernodes)
+        check_supernodes(given, {node.address for node in self})
+        return replace(self, supernodes=given)
 
     def with_details(self, **details: Any) -> Circuit:
         """The same circuit with more for a page to show."""
@@ -287,7 +301,7 @@ class Circuit:
     @overload
     def __getitem__(self, name: str | slice) -> Circuit: ...
     def __getitem__(self, name: str | int | slice) -> Circuit | Node:
-        """Nodes by label, by address (`resid.3/17`, `resid.3/17@4`, `resid.3/error`) or by site (`resid.3`).
+        """Nodes by label, by address (`resid.3/17`, `resid.3/17@4`, `resid.3/error`), by site (`resid.3`) or by supernode.
 
         Also by place in the columns: one node (`circuit[0]`), or some as a circuit (`circuit[:10]`).
         Raises: KeyError that lists the near labels and addresses; IndexError for a place that there is not.
@@ -298,9 +312,17 @@ class Circuit:
             if not -len(self) <= name < len(self):
                 raise IndexError(f"there is no node {name}; the circuit has {len(self)}")
             return next(iter(self.keep(np.array([name % len(self)]))))
-        hit = np.array([name in (n.label, n.address, n.address.partition("@")[0], str(n.site)) for n in self], bool)
+        grouped = next((set(node.members) for node in self.supernodes if node.name == name), set[str]())
+        hit = np.array(
+            [
+                name in (n.label, n.address, n.address.partition("@")[0], str(n.site)) or n.address in grouped
+                for n in self
+            ],
+            bool,
+        )
         if not name or not hit.any():
             known = {w for n in self for w in (n.label, n.address.partition("@")[0]) if w}
+            known |= {node.name for node in self.supernodes}
             raise KeyError(f"no node of this circuit has the label or address {name!r}; {near(name, sorted(known))}")
         return self.keep(hit)
 
@@ -386,6 +408,7 @@ class Circuit:
             "sites": [{"site": str(s), "units": self.units[s]} for s in self.sites],
             "kind": jsonable(asdict(self.kind)),
             "labels": dict(self.labels),
+            **({"supernodes": [jsonable(asdict(node)) for node in self.supernodes]} if self.supernodes else {}),
             "details": jsonable(self.details),
             "provenance": jsonable(self.provenance),
         }
@@ -415,7 +438,8 @@ class Circuit:
         if version not in (1, VERSION):
             raise ValueError(f"{origin} has circuit schema version {version}; this clew reads 1 and {VERSION}")
         names = [name for name in NAMES if version == VERSION or name != "kind"]
-        check_whole({**dict.fromkeys(names[-3:] if version == 1 else ()), **value}, names, origin)
+        names += ["supernodes"] * ("supernodes" in value and version == VERSION)
+        check_whole({**dict.fromkeys(NAMES[-3:] if version == 1 else ()), **value}, names, origin)
         units = read_sites(entries(value, "sites", dict, origin=origin), origin)
         details, made = (entry_or(value, name, dict, {}, origin=origin) for name in ("details", "provenance"))
         labels = texts_by_name(value, "labels", origin=origin) if "labels" in value else {}
@@ -429,12 +453,19 @@ class Circuit:
             check_columns(columns, units, kind.length)
         except ValueError as error:
             raise ValueError(f"{origin} {error}") from error
-        return cls(tuple(units), units, **columns, labels=labels, kind=kind, details=details, provenance=made)
+        found = cls(tuple(units), units, **columns, labels=labels, kind=kind, details=details, provenance=made)
+        return replace(found, supernodes=read_supernodes(value, {node.address for node in found}, origin))
 
 
 def _format(value: Any) -> Any:
     """The format that plain JSON says it is of; the type of what says none."""
     return cast("Mapping[str, Any]", value).get("format") if isinstance(value, Mapping) else type(value).__name__
+
+
+def _left(supernodes: Iterable[Supernode], circuit: Circuit) -> Iterator[Supernode]:
+    """The supernodes of which the circuit has members."""
+    addresses = {node.address for node in circuit}
+    yield from (left for node in supernodes if (left := node.among(addresses)))
 
 
 def _check_numbers(values: np.ndarray, what: str) -> None:

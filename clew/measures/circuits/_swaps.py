@@ -75,12 +75,16 @@ class Swaps:
 
     def change(self, instead: Callable[[int], dict[int, Tensor]]) -> np.ndarray:
         """|change of the metric| of every prompt, with nodes held at the values that `instead(batch)` gives them."""
+        return np.abs(self.drop(instead))
+
+    def drop(self, instead: Callable[[int], dict[int, Tensor]]) -> np.ndarray:
+        """How much the metric of every prompt falls, with nodes held at the values that `instead(batch)` gives them."""
         changed = []
         for b, batch in enumerate(self.contrast.batches):
             edits = self._edits(batch, instead(b))
             run = self.model.run(batch.clean, read=self.reads, edits=edits, logits=1)
             changed.append(measured(self.metric, run, batch).detach().cpu().double().numpy())
-        return np.abs(np.concatenate(changed) - self.whole)
+        return self.whole - np.concatenate(changed)
 
     def _edits(self, batch: Batch, held: dict[int, Tensor]) -> list[Set]:
         edits: dict[Site, tuple[Tensor, Tensor]] = {}

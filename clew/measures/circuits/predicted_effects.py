@@ -76,7 +76,7 @@ def predicted_effects(
         }
         examples = len(used)
     else:
-        used = _with_prompt(model, behaviour, ids) if ids else used
+        used = with_prompt(model, behaviour, ids) if ids else used
         trial = Interventions(model, used, circuit, baseline, seed)
         of_node = np.array([i for i in range(len(circuit)) if trial.can_ablate(i)], int)
         if not len(of_node):
@@ -171,7 +171,7 @@ def _component_edges(
     return circuit.weight[some], np.array(drops)
 
 
-def _with_prompt(model: Model, behaviour: Behaviour, ids: Sequence[int]) -> Behaviour:
+def with_prompt(model: Model, behaviour: Behaviour, ids: Sequence[int]) -> Behaviour:
     """The behaviour of the one pair whose clean prompt has these ids."""
     for batch in behaviour.batches(model):
         for row, pair in zip(batch.clean.tolist(), batch.pairs, strict=True):
