@@ -64,11 +64,12 @@ class Prompt:
     tokens: tuple[str, ...]
     """Its tokens as text, one per position."""
     token_ids: tuple[int, ...]
+    """One per position; none where a file does not say."""
     logits: tuple[Logit, ...] = ()
     """The next tokens that are nodes of the graph, likeliest first; none where it explains the metric."""
 
     def __post_init__(self) -> None:
-        if len(self.tokens) != len(self.token_ids):
+        if self.token_ids and len(self.tokens) != len(self.token_ids):
             raise ValueError(f"a prompt of {len(self.tokens)} tokens has {len(self.token_ids)} ids")
 
     @classmethod

@@ -6,7 +6,6 @@ rows are layers, columns are token positions, links are direct effects.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit, Node
+from clew.circuits.formats._graph_nodes import circuit_of
 from clew.files import check_spelling, entries, entry, entry_or, jsonable, parse_json, read_any_json, typed, write_json
 from clew.version import VERSION
 
 FEATURE, ERRORS = "cross layer transcoder", "mlp reconstruction error"
 """Feature types of the format; viewers draw every feature under the first, whatever its dictionary."""
+KEYS = ("metadata", "qParams", "nodes", "links")
 NODE = {"node_id": str, "ctx_idx": int, "feature_type": str, "jsNodeId": str, "clerp": str}
 MAY_BE_NULL = {"feature": int, "influence": float, "activation": float}
 LINK = {"source": str, "target": str, "weight": float}
@@ -29,13 +30,6 @@ LINK = {"source": str, "target": str, "weight": float}
 def pair(layer: int, unit: int) -> int:
     """Cantor's pairing of a layer and a unit in one integer, as schema version 1 of the format has it."""
     return (layer + unit) * (layer + unit + 1) // 2 + unit
-
-
-def unpair(code: int) -> tuple[int, int]:
-    """The (layer, unit) behind `pair`; exact for integers of any size."""
-    diagonal = (math.isqrt(8 * code + 1) - 1) // 2
-    unit = code - diagonal * (diagonal + 1) // 2
-    return diagonal - unit, unit
 
 
 def to_attribution_graph(
@@ -78,7 +72,7 @@ def to_attribution_graph(
     nodes = [_node(node, end, row, circuit) for node in circuit]
     nodes += [_embedding(p, id, tokens[p]) for p, id in enumerate(token_ids or ())]
     if (circuit.target == OUTPUT).any() or not any(n["feature_type"] == "logit" for n in nodes):
-        nodes.append(_logit(row, output_id, end, output, probability))
+        nodes.append(_logit(row, output_id, end, output, probability) | {"clew_metric": True})
     ids = _unique([(n["node_id"], n.get("clew_address", n["feature_type"])) for n in nodes])
     for node, id in zip(nodes, ids, strict=True):
         node["node_id"] = id
@@ -99,7 +93,7 @@ def to_attribution_graph(
             "info": {"source_urls": [], "generator": {"name": "clew", "version": VERSION}},
             "clew_provenance": jsonable(circuit.provenance),
         },
-        "qParams": {"linkType": "both", "pinnedIds": [], "supernodes": [], "clerps": [], "clickedId": ""},
+        "qParams": {"linkType": "both", "clerps": [], "clickedId": "", **view_of(circuit, ids)},
         "nodes": nodes,
         "links": list(_links(circuit, ids)),
     }
@@ -113,18 +107,47 @@ def _links(circuit: Circuit, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield {"source": ids[s], "target": ids[t], "weight": w} | ({"clew_heads": parts} if parts else {})
 
 
+def node_ids(circuit: Circuit) -> list[str]:
+    """The id of each node in the graph that is written of the circuit."""
+    tokens = [""] * (circuit.kind.length or 1 + int(circuit.position.max(initial=0)))
+    graph = to_attribution_graph(circuit, tokens=tokens)
+    known = {node.get("clew_address"): node["node_id"] for node in graph["nodes"]}
+    return [known[node.address] for node in circuit]
+
+
+def view_of(circuit: Circuit, ids: Sequence[str]) -> dict[str, Any]:
+    """The supernodes as a viewer has them, and their nodes pinned. Args: ids: of the nodes, in their order."""
+    id_of = {node.address: id for node, id in zip(circuit, ids, strict=False)}
+    groups = [[id_of[member] for member in node.members] for node in circuit.supernodes]
+    named = [[node.name, *group] for node, group in zip(circuit.supernodes, groups, strict=True)]
+    return {"pinnedIds": [id for group in groups for id in group], "supernodes": named}
+
+
 def write(circuit: Circuit, path: str | Path, **options: Any) -> Path:
     """Write `to_attribution_graph(circuit, **options)` as JSON; without `slug`, the file's name is the slug."""
     given: dict[str, Any] = {"slug": Path(path).stem, **options}
     return write_json(path, to_attribution_graph(circuit, **given))
 
 
+def matches(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.keys() >= set(KEYS)
+
+
+def read(value: Mapping[str, Any], origin: str) -> Circuit:
+    """The circuit of anyone's attribution graph, as `Circuit.load` calls it; see `circuit_of`."""
+    return circuit_of(checked(value, origin), origin)
+
+
 def read_attribution_graph(path: str | Path) -> dict[str, Any]:
-    """Read anyone's attribution graph. Its `qParams` come out as lists, also where a viewer saved URL strings.
+    """Read anyone's attribution graph as it is. Its `qParams` come out as lists, also where a viewer saved URL strings.
 
     Raises: ValueError naming the file and what is missing from it.
     """
-    graph, origin = read_any_json(path, "; an attribution graph was expected"), str(path)
+    return checked(read_any_json(path, "; an attribution graph was expected"), str(path))
+
+
+def checked(graph: Any, origin: str) -> dict[str, Any]:
+    """A graph whose fields are there, of their types, and fit. Raises: ValueError naming the origin and the place in it."""
     metadata, view = (entry(graph, name, dict, origin=origin) for name in ("metadata", "qParams"))
     for name in ("slug", "scan", "prompt"):
         entry(metadata, name, str, origin=f"{origin}: metadata")
@@ -137,10 +160,10 @@ def read_attribution_graph(path: str | Path) -> dict[str, Any]:
             entry(link, name, kind, origin=f"{origin}: links[{i}]")
     ids = [node["node_id"] for node in nodes]
     if twice := [id for id, times in Counter(ids).items() if times > 1]:
-        raise ValueError(f"{path} uses the node id {twice[0]!r} for two nodes, so its links are ambiguous")
+        raise ValueError(f"{origin} uses the node id {twice[0]!r} for two nodes, so its links are ambiguous")
     if lost := sorted({end for link in links for end in (link["source"], link["target"])} - set(ids)):
-        raise ValueError(f"{path} has links to {len(lost)} nodes that it does not list, among them {lost[0]!r}")
-    return {**graph, "qParams": _lists(view, origin)}
+        raise ValueError(f"{origin} has links to {len(lost)} nodes that it does not list, among them {lost[0]!r}")
+    return {**graph, "qParams": lists(view, f"{origin}: qParams")}
 
 
 def _check_node(node: Mapping[str, Any], tokens: int, place: str) -> None:
@@ -152,22 +175,23 @@ def _check_node(node: Mapping[str, Any], tokens: int, place: str) -> None:
         entry(node, "layer", str, origin=place)
     for name, kind in MAY_BE_NULL.items():
         entry_or(node, name, kind, None, origin=place)
+    entry_or(node, "token_prob", float, None, origin=place, at_least=0, at_most=1.000001)  # a sum of rounded ones
     if "feature" not in node or (node["feature"] is None and node["feature_type"] == FEATURE):
         raise ValueError(f"{place} has no 'feature'")
     typed(node["ctx_idx"], f"{place}.ctx_idx", int, at_least=0, at_most=max(0, tokens - 1))
 
 
-def _lists(view: Mapping[str, Any], origin: str) -> dict[str, Any]:
+def lists(view: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """`pinnedIds`, `supernodes` and `clerps` as lists; a viewer's Save button writes them as it has them in its URL."""
-    plain, place = dict(view), f"{origin}: qParams"
+    plain = dict(view)
     if isinstance(plain.get("pinnedIds"), str):
         plain["pinnedIds"] = [id for id in plain["pinnedIds"].split(",") if id]
     for name in ("supernodes", "clerps"):
         if isinstance(plain.get(name), str):
-            plain[name] = parse_json(plain[name] or "[]", f"{origin}: qParams.{name}")
+            plain[name] = parse_json(plain[name] or "[]", f"{origin}.{name}")
     for name in ("pinnedIds", "supernodes", "clerps"):
-        for i, one in enumerate(entry_or(plain, name, list, None, origin=place) or []):
-            typed(one, f"{place}.{name}[{i}]", str if name == "pinnedIds" else list)
+        for i, one in enumerate(entry_or(plain, name, list, None, origin=origin) or []):
+            typed(one, f"{origin}.{name}[{i}]", str if name == "pinnedIds" else list)
     return plain
 
 

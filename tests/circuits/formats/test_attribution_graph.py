@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
+from clew.circuits.formats._graph_nodes import unpair
 from clew.circuits.formats.attribution_graph import (
     pair,
     read_attribution_graph,
     to_attribution_graph,
-    unpair,
     write,
 )
+from clew.circuits.supernode import Supernode
 from clew.sites import Site
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "reference" / "attribution_graph.schema.json").read_text())
@@ -144,3 +145,106 @@ def test_a_broken_graph_is_refused_by_name(tmp_path, spoil, complaint):
 def test_a_node_outside_the_prompt_is_an_error():
     with pytest.raises(ValueError, match="position 2, but 2 tokens"):
         exported(small_circuit(), tokens=["The", " keys"])
+
+
+# What is read of them.
+
+
+def grouped() -> Circuit:
+    return small_circuit().with_supernodes([Supernode("plural", ("mlp.0/7@1", "resid.1/3@2"), 0.8, accepted=True)])
+
+
+def test_our_graph_comes_back_as_the_circuit(tmp_path):
+    path = write(
+        grouped(), tmp_path / "keys.json", prompt="The keys are", tokens=["The", " keys", " are"], model="tiny"
+    )
+    back = Circuit.load(path)
+    assert [(n.address, n.score) for n in back] == [(n.address, n.score) for n in small_circuit()]
+    assert back.edges == small_circuit().edges and back.labels["resid.1/3"] == 'plural "s" </script>'
+    assert back.supernodes == (Supernode("plural", ("mlp.0/7@1", "resid.1/3@2")),)
+    assert back.kind.of == "prompt_graph" and back.kind.prompt.tokens == ("The", " keys", " are")
+
+
+def foreign() -> dict:
+    """A graph as the format's first writers make it: three tokens, two features, an error, two logits."""
+
+    def node(id, feature, layer, position, kind, clerp="", **more):
+        own = {"node_id": id, "feature": feature, "layer": layer, "ctx_idx": position, "feature_type": kind}
+        return own | {"clerp": clerp, "jsNodeId": f"{id}-0"} | more
+
+    nodes = [node(f"E_{7 + p}_{p}", p, "E", p, "embedding", f'Emb: "{w}"') for p, w in enumerate(("a", "b", "c"))]
+    nodes += [
+        node("0_12_1", pair(0, 12), "0", 1, "cross layer transcoder", "letters", influence=0.5, activation=2.0),
+        node("1_3_2", pair(1, 3), "1", 2, "cross layer transcoder", influence=0.8, activation=4.0),
+        node("0_1_2", -1, "1", 2, "mlp reconstruction error", influence=0.9),
+        node("3_40_2", 40, "2", 2, "logit", 'Output "d" (p=0.600)', token_prob=0.6),
+        node("3_41_2", 41, "2", 2, "logit", 'Output "e" (p=0.300)', token_prob=0.3),
+    ]
+    links = [
+        {"source": "E_8_1", "target": "0_12_1", "weight": 1.5},
+        {"source": "0_12_1", "target": "1_3_2", "weight": -0.5},
+        {"source": "1_3_2", "target": "3_40_2", "weight": 2.0},
+    ]
+    view = {"supernodes": [["early", "0_12_1"], ["early", "1_3_2"]], "clerps": [[f"1_{pair(1, 3)}_2", "mine"]]}
+    meta = {"slug": "abc", "scan": "tiny", "prompt": "abc", "prompt_tokens": ["a", "b", "c"], "schema_version": 1}
+    return {"metadata": meta, "qParams": view, "nodes": nodes, "links": links}
+
+
+def load(tmp_path, graph: dict) -> Circuit:
+    path = tmp_path / "foreign.json"
+    path.write_text(json.dumps(graph))
+    return Circuit.load(path)
+
+
+def test_a_foreign_graph_is_a_circuit(tmp_path):
+    jsonschema.Draft7Validator(SCHEMA).validate(foreign())
+    circuit = load(tmp_path, foreign())
+    assert [n.address for n in circuit] == [
+        "embed/7@0", "embed/8@1", "embed/9@2", "mlp.0/12@1", "mlp.1/3@2", "mlp.1/error@2", "final/40@2", "final/41@2",
+    ]  # fmt: skip
+    assert circuit.edges == [(1, 3, 1.5), (3, 4, -0.5), (4, 6, 2.0)]
+    assert circuit.score.tolist() == pytest.approx([0, 0, 0, 0.5, 0.3, 0.1, 0, 0])
+    assert [(n.label, n.address) for n in circuit if n.label] == [
+        ("a", "embed/7@0"), ("b", "embed/8@1"), ("c", "embed/9@2"), ("letters", "mlp.0/12@1"), ("mine", "mlp.1/3@2"),
+        ("d", "final/40@2"), ("e", "final/41@2"),
+    ]  # fmt: skip
+    assert circuit.details["activation"] == {"mlp.0/12@1": 2.0, "mlp.1/3@2": 4.0}
+    assert [(s.name, s.members) for s in circuit.supernodes] == [
+        ("early", ("mlp.0/12@1",)),
+        ("early (2)", ("mlp.1/3@2",)),
+    ]
+    prompt = circuit.kind.prompt
+    assert prompt.token_ids == (7, 8, 9) and next((x.id, x.token, x.probability) for x in prompt.logits) == (
+        40,
+        "d",
+        0.6,
+    )
+    jsonschema.Draft7Validator(SCHEMA).validate(to_attribution_graph(circuit))
+
+
+def test_an_id_that_says_nothing_is_read_from_the_paired_number(tmp_path):
+    graph = json.loads(json.dumps(foreign()).replace('"0_12_1"', '"some name"'))
+    assert "mlp.0/12@1" in [n.address for n in load(tmp_path, graph)]
+    del graph["metadata"]["schema_version"]
+    with pytest.raises(ValueError, match=r"nodes\[3\] does not say which unit it is: its id 'some name'"):
+        load(tmp_path, graph)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda g: g["nodes"][3].update(feature_type="bias"), r"nodes\[3\] is of the type 'bias'"),
+        (lambda g: g["nodes"][3].update(layer="E"), r"nodes\[3\].layer is 'E'"),
+        (lambda g: g["nodes"][7].update(feature=40), "has the unit 40 of final at position 2 twice"),
+        (lambda g: g["nodes"][6].update(token_prob=1.5), r"nodes\[6\].token_prob is 1.5"),
+        (lambda g: g["nodes"][0].update(node_id="E_x_0"), r"nodes\[0\], a embedding, does not say which token"),
+        (lambda g: g["qParams"].update(supernodes=[["early"]]), r"supernodes\[0\] is \['early'\]"),
+        (lambda g: g["qParams"].update(supernodes=[["early", "9_9_9"]]), "has the node '9_9_9'"),
+        (lambda g: g["qParams"].update(supernodes=[["a", "0_12_1"], ["b", "0_12_1"]]), "is in two supernodes"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(tmp_path, change, words):
+    graph = foreign()
+    change(graph)
+    with pytest.raises(ValueError, match=words):
+        load(tmp_path, graph)
