@@ -27,7 +27,9 @@ from clew.apps.cli._evidence import labelled_texts
 from clew.apps.cli.train import _plans
 from clew.changes import Gate, Scale, Set
 from clew.circuits.formats.attribution_graph import read_attribution_graph
+from clew.circuits.formats.subgraph import with_subgraph
 from clew.circuits.kind import Kind
+from clew.circuits.supernode import Supernode
 from clew.circuits.verdicts import Verdict, Verdicts
 from clew.data.facts.facts import Fact
 from clew.data.facts.secrets import Secret
@@ -340,6 +342,12 @@ def _(folder: Path) -> Path:
     return write_json(folder / "c.json", value)
 
 
+@door("circuits of supernodes", Circuit.load, "circuits/supernode")
+def _(folder: Path) -> Path:
+    groups = [Supernode("one", ("resid.0/3", "mlp.1/7"), 0.5, True), Supernode("two", ("mlp.1/7@2",))]
+    return circuit().with_supernodes(groups).save(folder / "c.json")
+
+
 @door("circuits.formats/mib", Circuit.load)
 def _(folder: Path) -> Path:
     from clew.circuits.formats.mib import to_mib
@@ -361,13 +369,25 @@ def _(folder: Path) -> Path:
     return circuit().save(folder / "graph.json", format="attribution_graph", **options)
 
 
+@door("circuits.formats/subgraph", lambda path: with_subgraph(circuit(), path))
+def _(folder: Path) -> Path:
+    grouped = circuit().with_supernodes([Supernode("one", ("resid.0/3", "mlp.1/7"))])
+    return grouped.save(folder / "view.json", format="subgraph")
+
+
+@door("circuits.formats/attribution_graph as a circuit", Circuit.load, "circuits/formats/_graph_nodes")
+def _(folder: Path) -> Path:
+    from tests.circuits.formats.test_attribution_graph import foreign
+
+    return write_json(folder / "graph.json", foreign())
+
+
 GRAPH = (
     "metadata qParams nodes links slug scan prompt_tokens prompt node_id feature layer ctx_idx feature_type jsNodeId "
 )
 GRAPH += "clerp source target weight"
-DOORS["circuits.formats/attribution_graph"] = dataclasses.replace(
-    DOORS["circuits.formats/attribution_graph"], said=tuple(GRAPH.split())
-)
+for graph in ("circuits.formats/attribution_graph", "circuits.formats/attribution_graph as a circuit"):
+    DOORS[graph] = dataclasses.replace(DOORS[graph], said=tuple(GRAPH.split()))
 
 
 @door("verdicts", Verdicts.load, "circuits/verdicts")
