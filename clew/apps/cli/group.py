@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from clew.apps.cli._groups import Asked, Machine, View
-from clew.apps.cli._terminal import Json, following, say, table
+from clew.apps.cli._groups import Asked, Machine, View, unfolded
+from clew.apps.cli._terminal import Flag, Json, following, say, table
+
+
+@unfolded
+@dataclass(frozen=True)
+class Alike:
+    """Which units make a group."""
+
+    similar: float = 0.5
+    """Any two members of a group are at least so alike, from 0 to 1."""
+    span: int = 7
+    """Members lie within so many layers."""
+    meaning: float = 0.25
+    """The weight of common tokens, where they are known; 0 looks at edges alone."""
+    together: Flag = False
+    """A unit is one whatever its position; by default members share a position."""
 
 
 def group(
@@ -15,10 +31,7 @@ def group(
     behaviour: str | None = None,
     /,
     *,
-    similar: float = 0.5,
-    span: int = 7,
-    meaning: float = 0.25,
-    together: bool = False,
+    alike: Alike = Alike(),
     subgraph: Path | None = None,
     tolerance: float = 0.2,
     view: View = View(),
@@ -37,14 +50,6 @@ def group(
         The model that it was found in; with its view and a behaviour each group is tried on held-out prompts.
     behaviour
         What the groups are tried on.
-    similar
-        Any two members of a group are at least so alike, from 0 to 1.
-    span
-        Members lie within so many layers.
-    meaning
-        The weight of common tokens, where they are known; 0 looks at edges alone.
-    together
-        A unit is one whatever its position; by default members share a position.
     subgraph
         Take the groups from this record of a graph viewer instead of finding them.
     tolerance
@@ -59,11 +64,7 @@ def group(
     if (model is None) != (behaviour is None):
         raise ValueError("groups are tried in a model on a behaviour: give both after the circuit, or neither")
     given = Circuit.load(circuit)
-    found = (
-        with_subgraph(given, subgraph)
-        if subgraph
-        else grouped(given, similar=similar, span=span, meaning=meaning, together=together)
-    )
+    found = with_subgraph(given, subgraph) if subgraph else grouped(given, **asdict(alike))
     report: Any = None
     if model is not None and behaviour is not None and found.supernodes:
         found, report = _tried(view.open(model, machine), asked, behaviour, found, tolerance)
