@@ -453,7 +453,8 @@ class Circuit:
             check_columns(columns, units, kind.length)
         except ValueError as error:
             raise ValueError(f"{origin} {error}") from error
-        found = cls(tuple(units), units, **columns, labels=labels, kind=kind, details=details, provenance=made)
+        said: dict[str, Any] = {"labels": labels, "kind": kind, "details": details, "provenance": made}
+        found = cls(tuple(units), units, **columns, **said)
         return replace(found, supernodes=read_supernodes(value, {node.address for node in found}, origin))
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -59,14 +60,14 @@ def grouped(
     alike = _alike(circuit, items, meaning, together)
     apart = np.where(_may_meet(circuit, items, span, together), 1 - alike, NEVER)
     found = _complete_link(apart, 1 - similar)
-    weight = [sum(strong[list(items[k])].sum() for k in group) for group in found]
+    found.sort(key=lambda group: -sum(float(strong[list(items[k])].sum()) for k in group))
     names, made, nodes = Counter[str](), list[Supernode](), circuit.nodes
-    for g in np.argsort(-np.array(weight), kind="stable").tolist():
-        group = [items[k] for k in found[g]]
+    for places in found:
+        group = [items[k] for k in places]
         name = _name([nodes[item[0]] for item in group], circuit.details)
         names[name] += 1
         members = tuple(nodes[i].address for item in group for i in sorted(item))
-        least = float(alike[np.ix_(found[g], found[g])].min())
+        least = float(alike[np.ix_(places, places)].min())
         made.append(Supernode(name if names[name] == 1 else f"{name} ({names[name]})", members, least))
     return circuit.with_supernodes(made)
 
@@ -159,14 +160,15 @@ def _complete_link(apart: Float[np.ndarray, "item item"], most: float) -> list[l
     if len(apart) < 2:
         return []
     try:
-        from scipy.cluster.hierarchy import fcluster, linkage
-        from scipy.spatial.distance import squareform
+        hierarchy: Any = import_module("scipy.cluster.hierarchy")  # has no types
+        distance: Any = import_module("scipy.spatial.distance")
     except ImportError as error:
         raise ImportError("grouping nodes needs scipy: pip install 'clew[probes]'") from error
     even = (apart + apart.T) / 2
     np.fill_diagonal(even, 0)
-    number = fcluster(linkage(squareform(even, checks=False), "complete"), most + 1e-9, "distance")
-    groups = [np.flatnonzero(number == n).tolist() for n in np.unique(number)]
+    tree = hierarchy.linkage(distance.squareform(even, checks=False), "complete")
+    number: Int[np.ndarray, " item"] = hierarchy.fcluster(tree, most + 1e-9, "distance")
+    groups: list[list[int]] = [np.flatnonzero(number == n).tolist() for n in np.unique(number)]
     return [group for group in groups if len(group) > 1]
 
 

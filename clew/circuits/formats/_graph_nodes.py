@@ -82,11 +82,13 @@ def circuit_of(graph: Mapping[str, Any], origin: str) -> Circuit:
 def supernodes_of(view: Mapping[str, Any], address: Mapping[str, str], origin: str) -> list[Supernode]:
     """The groups of a saved view, [label, id, id, ...] each, of nodes by id. Raises: ValueError naming the place."""
     found: list[Supernode] = []
-    for i, group in enumerate(view.get("supernodes") or ()):
+    listed: list[list[Any]] = view.get("supernodes") or []
+    for i, group in enumerate(listed):
         place = f"{origin}: supernodes[{i}]"
-        if len(group) < 2 or not all(isinstance(word, str) and word for word in group):
+        words = [word for word in group if isinstance(word, str) and word]
+        if len(group) < 2 or len(words) < len(group):
             raise ValueError(f"{place} is {group!r:.80}; a label and the ids of its nodes are due")
-        name, *ids = group
+        name, *ids = words
         if lost := [id for id in ids if id not in address]:
             raise ValueError(f"{place} has the node {lost[0]!r}, which the graph does not list")
         same = sum(node.name == name or node.name.startswith(f"{name} (") for node in found)
