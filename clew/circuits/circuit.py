@@ -42,7 +42,7 @@ FORMATS = "circuits.formats"
 SHOWN = 20
 """So many nodes a notebook shows."""
 NAMES = ("format", "version", "sites", "kind", "nodes", "edges", "labels", "details", "provenance")
-"""What a file holds; in version 1 there was no kind, and the last three might be missing."""
+"""What a file holds, and `supernodes` if any; in version 1 there was no kind, and the last three might be missing."""
 
 
 @dataclass(frozen=True)
@@ -398,7 +398,8 @@ class Circuit:
         """The circuit as plain JSON, with the version of its schema."""
         columns = {"nodes": NODE_COLUMNS, "edges": EDGE_COLUMNS}
         held = {part: {name: plain(getattr(self, name)) for name in names} for part, names in columns.items()}
-        return {name: (self._told() | held)[name] for name in NAMES}
+        said = self._told() | held
+        return {name: said[name] for name in (*NAMES[:-2], "supernodes", *NAMES[-2:]) if name in said}
 
     def _told(self) -> dict[str, Any]:
         """All but the columns, as plain JSON."""

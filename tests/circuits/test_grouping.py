@@ -107,7 +107,7 @@ def test_common_tokens_bring_units_together_and_name_them() -> None:
     (node,) = grouped(told, meaning=0.5).supernodes
     assert node.name == "promotes 'are'" and node.similarity == pytest.approx(0.5 * 1 + 0.5 / 3)
     other = pair().with_details(promotes={"resid.1/0": [" are"], "resid.1/1": [" is"]})
-    assert members(other, meaning=0.6) == [] and len(members(other, meaning=0)) == 1
+    assert members(other, meaning=0.6) == [] and len(members(other, meaning=0.0)) == 1
     fires = pair().with_details(top_tokens={"resid.1/0": ["cats"], "resid.1/1": ["cats", "dogs"]})
     assert grouped(fires).supernodes[0].name == "fires on 'cats'"
 

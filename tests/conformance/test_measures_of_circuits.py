@@ -9,6 +9,7 @@ import pytest
 from clew import finder
 from clew.changes import Scale
 from clew.circuits.circuit import Circuit
+from clew.circuits.supernode import Supernode
 from clew.data.planted import induction
 from clew.data.planted._compile import Planted
 from clew.measures.circuits.hypothesis_tests import Minimality
@@ -58,6 +59,7 @@ TRUE: dict[str, list[tuple[str, str, float, float]]] = {
     "recovery": [("precision", "nodes", *ONE), ("recall", "nodes", *ONE)],
     "reuse": [("shared", "nodes", 3, 3), ("overlap", "nodes", 0.6, 0.6)],
     "stability": [("overlap", "halves", 1, 1), ("stable share", "halves", 1, 1)],
+    "supernodes": [("joint", "two", 8.4, 8.6), ("accepted", "1 groups", 0, 0)],  # all is lost, and scores say it twice
     "worst_case": [("discrepancy", "max", *NOTHING)],
 }
 """What is known of five nodes that hold the planted three, and of the planted edges: rows, and where their values lie."""
@@ -78,6 +80,9 @@ def claimed(name: str) -> Circuit:
     """Five components; scored edges where edges are judged, and all where parts take each other's place."""
     if name == "edge_faithfulness":
         return eap(planted().model, planted().behaviour)
+    if name == "supernodes":
+        nodes = found().top(5)
+        return nodes.with_supernodes([Supernode("two", tuple(node.address for node in nodes[:2]))])
     return found() if name == "interchangeability" else found().top(5)
 
 

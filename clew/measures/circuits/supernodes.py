@@ -179,7 +179,7 @@ class _Trial:
 
     def _passed(self, gone: Float[np.ndarray, " node"]) -> Float[np.ndarray, " node"]:
         """What share of each node goes when these shares of its sources do."""
-        return np.bincount(self._target, self._share * gone[self._source], len(gone))
+        return np.bincount(self._target, self._share * gone[self._source], len(gone)).astype(np.float64)
 
     @cached_property
     def _inner(self) -> np.ndarray:
