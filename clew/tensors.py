@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -21,6 +22,11 @@ FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 """What weights may be of: complex numbers, whole ones and floats of a byte are none."""
 SUM = "sum"
 """The entry of a header of ours that holds a hash of all the others."""
+NUMPY = {
+    "F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
+    "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1",
+}
+"""Kinds of numbers in a file, as numpy calls them."""
 ALIGNED = 64
 """Bytes at a multiple of which torch puts a tensor."""
 
@@ -58,6 +64,27 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return aligned, read_header(path)
 
 
+def map_tensors(path: str | Path) -> dict[str, np.ndarray]:
+    """The tensors of a safetensors file as numpy's arrays, mapped into memory and not to be written to.
+
+    What is not looked at is not read, and a look costs microseconds. Raises: as `open_tensors`; for a type of number that
+    numpy lacks.
+    """
+    with open_tensors(path):  # which sees to it that the tensors lie side by side and fill the file
+        pass
+    held, start = _read_head(path)
+    held.pop("__metadata__", None)
+    bytes = np.asarray(np.memmap(path, mode="r", offset=start)) if Path(path).stat().st_size > start else np.zeros(0, "u1")
+    found: dict[str, np.ndarray] = {}
+    for name, said in held.items():
+        dtype, shape = _kind(said, f"{path}: {name}")
+        if dtype not in NUMPY:
+            raise ValueError(f"{name} in {path} is of {dtype}; numbers of numpy's are due there: {', '.join(NUMPY)}")
+        first, last = entries(said, "data_offsets", int, origin=f"{path}: {name}", at_least=0)
+        found[name] = bytes[first:last].view(NUMPY[dtype]).reshape(shape)
+    return found
+
+
 def read_header(path: str | Path) -> dict[str, str]:
     """What the header of a safetensors file says beside its tensors. Raises: as `open_tensors`."""
     return _head(path).said
@@ -88,12 +115,7 @@ class _Head(NamedTuple):
 def _head(path: str | Path) -> _Head:
     """Raises: ValueError for a header that is none, or another than was written."""
     try:
-        size = Path(path).stat().st_size
-        with Path(path).open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > size - 8:
-                raise ValueError(f"its header should be {length} bytes long")
-            head = typed(parse_json(file.read(length).decode(), "its header"), "its header", dict)
+        head, _ = _read_head(path)
         told = typed(head.pop("__metadata__", {}), "its header: __metadata__", dict)
         said = {name: typed(text, f"its header: {name}", str) for name, text in told.items()}
         kinds = {name: _kind(held, f"its header: {name}") for name, held in head.items()}
@@ -103,6 +125,16 @@ def _head(path: str | Path) -> _Head:
         return _Head(kinds, said, sum is not None)
     except (OSError, ValueError) as error:
         raise _broken(path, error) from error
+
+
+def _read_head(path: str | Path) -> tuple[dict[str, Any], int]:
+    """The header as it stands there, and where the tensors begin."""
+    size = Path(path).stat().st_size
+    with Path(path).open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > size - 8:
+            raise ValueError(f"its header should be {length} bytes long")
+        return typed(parse_json(file.read(length).decode(), "its header"), "its header", dict), 8 + length
 
 
 def _kind(held: Any, place: str) -> tuple[str, list[int]]:

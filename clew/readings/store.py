@@ -21,13 +21,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from clew.data.text.windows import Windows, cut
+from clew.data.text.windows import Windows
 from clew.doors import door
 from clew.evidence import Given
-from clew.files import DAMAGE, check_whole, entries, entry, parse_json, read_json, whole, write_json
+from clew.files import DAMAGE, check_whole, entries, entry, parse_json, read_json, whole
 from clew.models import Model
-from clew.models.tokens import check_lengths
 from clew.progress import Tell
+from clew.readings._recording import check_same, groups, plant, windows_of
 from clew.readings.source import ROUND, checked_sites, harvest, permutation, place, shared_rounds
 from clew.scale.alone import alone
 from clew.sites import Site
@@ -256,8 +256,8 @@ def record(
     if dtype not in get_args(Dtype):
         raise ValueError(f"a store cannot hold {dtype!r}; choose from {', '.join(get_args(Dtype))}")
     chosen, (rank, world) = checked_sites(model, sites), place(rank, world)
-    windows = _windows(model, texts, tokens)
-    groups = _groups(windows, shard)
+    windows = windows_of(model, texts, tokens)
+    parts = groups(windows, shard)
     folder = Path(to)
     about = {
         "format": FORMAT,
@@ -270,57 +270,22 @@ def record(
         "dtype": dtype,
         "tokens": windows.tokens,
         "shard": shard,
-        "shards": len(groups),
+        "shards": len(parts),
         "policy": dict(windows.policy),
     }
-    mine = [(number, windows.take(group)) for number, group in enumerate(groups) if number % world == rank]
+    mine = [(number, windows.take(part)) for number, part in enumerate(parts) if number % world == rank]
     begun = (folder / PLAN).exists()
     if begun:
-        _check_plan(folder, about)
+        check_same(folder, about, _plan(folder), "recording")
     done = begun and all(_is_whole(_shard(folder, number)) for number, _ in mine)
     with nullcontext() if done else alone(folder, "recording", lock=f".{rank}.lock"):
         if not done:
-            _plant(folder, about)
+            plant(folder / PLAN, about, _plan, "recording")
         _write(model, chosen, mine, folder, dtype, batch, progress)
     store = Store(folder, about, rank=rank, world=world)
     if world == 1:
         store.check_whole()
     return store
-
-
-def _plant(folder: Path, about: Mapping[str, Any]) -> None:
-    """Write the plan, where no other process has written it yet. Raises: ValueError where that is another."""
-    with alone(folder, "beginning", lock=".plan.lock", wait=True):
-        if (folder / PLAN).exists():
-            _check_plan(folder, about)
-        else:
-            write_json(folder / PLAN, about)
-
-
-def _check_plan(folder: Path, about: Mapping[str, Any]) -> None:
-    there = _plan(folder)
-    if other := [key for key in about if there.get(key) != about[key]]:
-        raise ValueError(
-            f"{folder} holds another recording (it differs in {', '.join(other)}); choose another folder or remove it"
-        )
-
-
-def _windows(model: Model, texts: Given | Iterable[Given] | Windows, tokens: int | None) -> Windows:
-    """What is recorded. Raises: ValueError for windows that are longer than what the model is made for."""
-    if isinstance(texts, Windows):
-        windows = texts if tokens is None else texts.first(tokens)
-    else:
-        windows = cut(texts, model.tokenizer, limit=100_000 if tokens is None else tokens)
-    check_lengths(windows.lengths, model.body.context, model.name)
-    return windows
-
-
-def _groups(windows: Windows, shard: int) -> list[Tensor]:
-    """The windows of each shard: as they come, about `shard` positions that count in each."""
-    counts = windows.kept_lengths
-    number = (counts.cumsum(0) - counts) // shard
-    _, sizes = cast("tuple[Tensor, Tensor]", number.unique_consecutive(return_counts=True))
-    return list(torch.split(torch.arange(len(windows)), cast("list[int]", sizes.tolist())))
 
 
 def _write(

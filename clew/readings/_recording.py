@@ -1,0 +1,54 @@
+"""What recordings share: the windows that are read, how they fall into parts, and the plan that stands in the folder."""
+
+from __future__ import annotations
+
+# torch and transformers leave arguments of their methods without a type:
+# pyright: reportUnknownMemberType=false
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from clew.data.text.windows import Windows, cut
+from clew.evidence import Given
+from clew.files import write_json
+from clew.models import Model
+from clew.models.tokens import check_lengths
+from clew.scale.alone import alone
+
+
+def windows_of(model: Model, texts: Given | Iterable[Given] | Windows, tokens: int | None) -> Windows:
+    """What is recorded. Raises: ValueError for windows that are longer than what the model is made for."""
+    if isinstance(texts, Windows):
+        windows = texts if tokens is None else texts.first(tokens)
+    else:
+        windows = cut(texts, model.tokenizer, limit=100_000 if tokens is None else tokens)
+    check_lengths(windows.lengths, model.body.context, model.name)
+    return windows
+
+
+def groups(windows: Windows, size: int) -> list[Tensor]:
+    """The windows of each part: as they come, about `size` positions that count in each."""
+    counts = windows.kept_lengths
+    number = (counts.cumsum(0) - counts) // size
+    _, sizes = cast("tuple[Tensor, Tensor]", number.unique_consecutive(return_counts=True))
+    return list(torch.split(torch.arange(len(windows)), cast("list[int]", sizes.tolist())))
+
+
+def plant(path: Path, about: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any]], what: str) -> None:
+    """Write a plan, where no other process has written it yet. Raises: ValueError where that is another."""
+    with alone(path.parent, "beginning", lock=".plan.lock", wait=True):
+        if path.exists():
+            check_same(path.parent, about, read(path.parent), what)
+        else:
+            write_json(path, about)
+
+
+def check_same(folder: Path, about: Mapping[str, Any], there: Mapping[str, Any], what: str) -> None:
+    """Raises: ValueError where another plan stands in the folder."""
+    if other := [key for key in about if there.get(key) != about[key]]:
+        raise ValueError(
+            f"{folder} holds another {what} (it differs in {', '.join(other)}); choose another folder or remove it"
+        )
