@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from clew.probing import Probe as Probe
     from clew.progress import Progress as Progress
     from clew.readings.ablation import Ablation as Ablation
+    from clew.readings.index.build import index as index
+    from clew.readings.index.index import Index as Index
     from clew.readings.store import Store as Store
     from clew.readings.store import record as record
     from clew.report import Report as Report
@@ -62,6 +64,8 @@ _ROOMS = {
     "clew.data.labels.labelled": ("Labelled",),
     "clew.data.text.windows": ("Windows", "cut"),
     "clew.readings.ablation": ("Ablation",),
+    "clew.readings.index.build": ("index",),
+    "clew.readings.index.index": ("Index",),
     "clew.readings.store": ("Store", "record"),
     "clew.dictionaries": ("Dictionary",),
     "clew.models": ("EditDidNotFire", "Generation", "Model", "Trace", "open"),

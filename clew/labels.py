@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_args, Literal
+from typing import Any, Literal, get_args
 
 from clew.files import check_whole, entries, entry, typed
 from clew.report import Report, Row

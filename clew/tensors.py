@@ -23,8 +23,17 @@ FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 SUM = "sum"
 """The entry of a header of ours that holds a hash of all the others."""
 NUMPY = {
-    "F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
-    "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1",
+    "F64": "f8",
+    "F32": "f4",
+    "F16": "f2",
+    "I64": "i8",
+    "I32": "i4",
+    "I16": "i2",
+    "I8": "i1",
+    "U64": "u8",
+    "U32": "u4",
+    "U16": "u2",
+    "U8": "u1",
 }
 """Kinds of numbers in a file, as numpy calls them."""
 ALIGNED = 64
@@ -74,7 +83,9 @@ def map_tensors(path: str | Path) -> dict[str, np.ndarray]:
         pass
     held, start = _read_head(path)
     held.pop("__metadata__", None)
-    bytes = np.asarray(np.memmap(path, mode="r", offset=start)) if Path(path).stat().st_size > start else np.zeros(0, "u1")
+    bytes = (
+        np.asarray(np.memmap(path, mode="r", offset=start)) if Path(path).stat().st_size > start else np.zeros(0, "u1")
+    )
     found: dict[str, np.ndarray] = {}
     for name, said in held.items():
         dtype, shape = _kind(said, f"{path}: {name}")

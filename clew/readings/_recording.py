@@ -17,6 +17,7 @@ from clew.files import write_json
 from clew.models import Model
 from clew.models.tokens import check_lengths
 from clew.scale.alone import alone
+from clew.tensors import open_tensors
 
 
 def windows_of(model: Model, texts: Given | Iterable[Given] | Windows, tokens: int | None) -> Windows:
@@ -52,3 +53,12 @@ def check_same(folder: Path, about: Mapping[str, Any], there: Mapping[str, Any],
         raise ValueError(
             f"{folder} holds another {what} (it differs in {', '.join(other)}); choose another folder or remove it"
         )
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file of tensors is there, all of it."""
+    try:
+        with open_tensors(path):
+            return True
+    except ValueError:
+        return False

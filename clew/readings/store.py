@@ -27,7 +27,7 @@ from clew.evidence import Given
 from clew.files import DAMAGE, check_whole, entries, entry, parse_json, read_json, whole
 from clew.models import Model
 from clew.progress import Tell
-from clew.readings._recording import check_same, groups, plant, windows_of
+from clew.readings._recording import check_same, groups, is_whole, plant, windows_of
 from clew.readings.source import ROUND, checked_sites, harvest, permutation, place, shared_rounds
 from clew.scale.alone import alone
 from clew.sites import Site
@@ -277,7 +277,7 @@ def record(
     begun = (folder / PLAN).exists()
     if begun:
         check_same(folder, about, _plan(folder), "recording")
-    done = begun and all(_is_whole(_shard(folder, number)) for number, _ in mine)
+    done = begun and all(is_whole(_shard(folder, number)) for number, _ in mine)
     with nullcontext() if done else alone(folder, "recording", lock=f".{rank}.lock"):
         if not done:
             plant(folder / PLAN, about, _plan, "recording")
@@ -303,7 +303,7 @@ def _write(
         last: Future[Any] | None = None
         for number, some in shards:
             path = _shard(folder, number)
-            if not _is_whole(path):
+            if not is_whole(path):
                 tensors, lost = _run(model, sites, some, dtype, batch)
                 if last:
                     last.result()
@@ -388,11 +388,3 @@ def _opened(path: Path) -> Generator[Tensors]:
             yield file
     except DAMAGE as error:
         raise ValueError(f"{path} is no whole shard of a store ({error}); remove it and record again") from error
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        with open_tensors(path):
-            return True
-    except ValueError:
-        return False

@@ -1,0 +1,269 @@
+"""One pass over a text that writes down where every unit of some dictionaries fires.
+
+First the text is read in chunks, its documents in a shuffled order, so that any number of chunks is a fair sample of it. A
+chunk depends on nothing but its number, is written whole, and is the index by document. Then, without the model, chunks
+become rows of units (`shards`). What is killed at any point goes on where it stopped, to the same bytes; processes that
+torchrun started share the chunks, and the last of them to be done makes the rows.
+"""
+
+from __future__ import annotations
+
+# torch and transformers leave arguments of their methods without a type:
+# pyright: reportUnknownMemberType=false
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from clew.data.text.windows import Windows
+from clew.dictionaries import Dictionary
+from clew.doors import door
+from clew.evidence import Given
+from clew.models import Model
+from clew.models.trace import as_read
+from clew.progress import Tell
+from clew.readings._recording import check_same, groups, is_whole, plant, windows_of
+from clew.readings.index._firings import Firings, by_token, chosen, narrow, order
+from clew.readings.index._plan import FORMAT, PLAN, VERSION, Keep, chunk_path, missing, read_plan
+from clew.readings.index._text import TEXT, WORDS, Text, arranged, save_words, words_of, write_arrays
+from clew.readings.index.index import Index
+from clew.readings.index.shards import make_shards
+from clew.readings.index.summary import BINS, histogram
+from clew.readings.source import harvest, place
+from clew.scale.alone import alone
+from clew.scale.budget import at_once
+from clew.sites import Site, Weight
+
+AT_ONCE = 1 << 22
+"""Firings of units that fire everywhere, sorted at once."""
+Thin = tuple[int, int, int]
+"""What stays of each such unit: how many of the top, how many of each octave, and the seed of these."""
+
+
+@door()
+def index(
+    model: Model,
+    dictionaries: Dictionary | Iterable[Dictionary],
+    texts: Given | Iterable[Given] | Windows,
+    *,
+    to: str | Path,
+    tokens: int | None = None,
+    keep: Keep = "all",
+    top: int = 100,
+    sample: int = 8,
+    seed: int = 0,
+    batch: int = 2048,
+    chunk: int = 8192,
+    progress: Tell | None = None,
+) -> Index | None:
+    """Run texts once and write down where every unit fires.
+
+    Args:
+        dictionaries: any number, at most one that writes each site: autoencoders, transcoders, the identity (neurons) or a
+            partition (heads, whose firing is the norm of what they write). `model.dictionaries.values()` are those of a view.
+        texts: cut into windows as `clew.cut` does by default; or windows that are cut already.
+        to: the folder; an indexing that was killed there goes on where it stopped.
+        tokens: how many positions to read, as `clew.record` does.
+        keep: "all" firings, by unit and by document; or of each unit the "top" alone, with a sample, so that the store is
+            small (what else fires in the windows of these stays too). Of units that fire everywhere, as neurons and heads
+            do, the top and the sample are all that is ever kept, and what is counted.
+        top: how many of the largest are kept on each side of zero. sample: and how many at random of each octave of sizes.
+        seed: of the order of the documents and of the samples.
+        batch: tokens that run at once; a GPU wants more.
+        chunk: about how many positions share a file.
+        progress: called with (read, wanted) of this process.
+
+    Returns: the Index; None while other processes have not done their share.
+    Raises: ValueError when the folder holds an index made otherwise, or another process is at it.
+
+    >>> index = clew.index(model, saes, ["the old boat is at sea"] * 3, to="fires")
+    >>> index.units("resid.1") == saes[0].n_units
+    True
+    """
+    if keep not in get_args(Keep):
+        raise ValueError(f"an index cannot keep {keep!r}; choose from {', '.join(get_args(Keep))}")
+    view = model.through(*([dictionaries] if isinstance(dictionaries, Dictionary) else dictionaries))
+    if not view.dictionaries:
+        raise ValueError("name at least one dictionary whose units are looked for")
+    windows, folder, (rank, world) = arranged(windows_of(model, texts, tokens), seed), Path(to), place(None, None)
+    parts, text = groups(windows, chunk), Text.of(windows)
+    about = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": model.name,
+        "weights": model.body.fingerprint,
+        "edits": [str(edit) for edit in model.edits],
+        "run in": str(model.body.dtype).removeprefix("torch."),
+        "sites": {str(site): _said(dictionary) for site, dictionary in view.dictionaries.items()},
+        "keep": keep,
+        "top": top,
+        "sample": sample,
+        "seed": seed,
+        "tokens": len(text.tokens),
+        "positions": windows.tokens,
+        "chunk": chunk,
+        "chunks": len(parts),
+        "policy": dict(windows.policy),
+    }
+    first = [int(windows.starts[part[0]]) for part in parts]
+    mine = [(number, first[number], windows.take(part)) for number, part in enumerate(parts) if number % world == rank]
+    if (folder / PLAN).exists():
+        check_same(folder, about, read_plan(folder), "index")
+    done = (folder / PLAN).exists() and not missing(folder, about)
+    with nullcontext() if done else alone(folder, "indexing", lock=f".{rank}.lock"):
+        if not done:
+            plant(folder / PLAN, about, read_plan, "index")
+            _save_text(folder, text, model.tokenizer)
+            _write(view, mine, folder, (top, sample, seed), batch, progress)
+    return finished(folder, about, text, view.dictionaries)
+
+
+def finished(
+    folder: Path, about: Mapping[str, Any], text: Text, dictionaries: Mapping[Site, Dictionary] | None = None
+) -> Index | None:
+    """Make the rows that are missing, once all chunks are there; None while they are not."""
+    there = all(is_whole(chunk_path(folder, number)) for number in range(about["chunks"]))
+    if missing(folder, about) and not there:
+        return None
+    with alone(folder, "sorting", lock=".sorting.lock", wait=True):
+        for site in missing(folder, about):
+            make_shards(folder, site, about, text, (dictionaries or {}).get(Site.parse(site)))
+        if about["keep"] == "top":
+            shutil.rmtree(folder / "firings", ignore_errors=True)
+    return Index.load(folder)
+
+
+def _said(dictionary: Dictionary) -> dict[str, Any]:
+    """What the plan says of a site."""
+    return {
+        "reads": str(dictionary.reads),
+        "kind": dictionary.kind,
+        "unit": dictionary.unit,
+        "units": dictionary.n_units,
+        "everywhere": dictionary.exact,
+        "fingerprint": dictionary.fingerprint,
+    }
+
+
+def _save_text(folder: Path, text: Text, tokenizer: Any) -> None:
+    if not is_whole(folder / TEXT):
+        text.save(folder)
+    if not (folder / WORDS).exists():
+        save_words(folder, words_of(tokenizer, text.tokens))
+
+
+def _write(
+    view: Model,
+    chunks: Sequence[tuple[int, int, Windows]],
+    folder: Path,
+    thin: Thin,
+    batch: int,
+    progress: Tell | None,
+) -> None:
+    """Make the chunks that are missing; the disk writes one while the model runs the next."""
+    done, wanted = 0, sum(some.tokens for _, _, some in chunks)
+    (folder / "firings").mkdir(exist_ok=True)
+    with ThreadPoolExecutor(1) as writer:
+        last: Future[Any] | None = None
+        for number, first, some in chunks:
+            path = chunk_path(folder, number)
+            if not is_whole(path):
+                tensors = _chunk(view, some, first, thin, batch)
+                if last:
+                    last.result()
+                last = writer.submit(write_arrays, path, tensors)
+            done += some.tokens
+            if progress:
+                progress(done, wanted)
+        if last:
+            last.result()
+
+
+def _chunk(view: Model, windows: Windows, first: int, thin: Thin, batch: int) -> dict[str, np.ndarray]:
+    """What fires in a part of the text, as its file holds it. Args: first: which token of the whole is its first."""
+    dictionaries, at = view.dictionaries, windows.kept.nonzero()[:, 0].numpy()
+    rows = harvest(view, windows, sorted({d.reads for d in dictionaries.values()}), batch)
+    tensors: dict[str, np.ndarray] = {}
+    for site, dictionary in dictionaries.items():
+        x = as_read(rows[dictionary.reads], dictionary)
+        if dictionary.exact:
+            found = _everywhere(view, dictionary, x, at, (first, len(windows.flat)), thin)
+        else:
+            found = _where(dictionary, x, at, len(windows.flat))
+        tensors |= found.tensors(str(site))
+    return tensors
+
+
+def _where(dictionary: Dictionary, x: Tensor, at: Int[np.ndarray, " row"], tokens: int) -> Firings:
+    """Where the units of a learned dictionary fire. Args: at: which token each row is of, and of how many."""
+    token, unit, value = list[Tensor](), list[Tensor](), list[Tensor]()
+    units, first = dictionary.n_units, 0
+    with torch.inference_mode():
+        for some in x.split(at_once(units, copies=32)):
+            code = dictionary.encode(some)
+            flat = dictionary.fires(code).flatten().nonzero()[:, 0]
+            value.append(code.flatten()[flat].float().cpu())
+            token.append((flat // units).cpu() + first)
+            unit.append((flat % units).cpu())
+            first += len(some)
+    values = narrow(_finite(torch.cat(value).numpy(), dictionary))
+    return by_token(at[torch.cat(token).numpy()], torch.cat(unit).numpy(), values, tokens, units)
+
+
+def _everywhere(
+    view: Model,
+    dictionary: Dictionary,
+    x: Tensor,
+    at: Int[np.ndarray, " row"],
+    of: tuple[int, int],
+    thin: Thin,
+) -> Firings:
+    """The top and a sample of units that fire at every token, and a count of all. Args: of: the first token, how many."""
+    kept, counted = list[tuple[np.ndarray, ...]](), np.zeros((dictionary.n_units, BINS), np.int32)
+    with torch.inference_mode():
+        code = _finite(_sizes(view, dictionary, x).float().cpu().numpy(), dictionary)
+    step = max(1, AT_ONCE // max(1, len(code)))
+    for first in range(0, dictionary.n_units, step):
+        some = np.ascontiguousarray(code[:, first : first + step].T)
+        unit, row = np.nonzero(some)
+        value = narrow(some[unit, row])
+        by = order(unit, value, len(some))
+        unit, token, value = unit[by], at[row[by]], value[by]
+        counted[first : first + step] = histogram(unit, value, len(some))
+        few = chosen(unit, token + of[0], value, *thin)
+        kept.append((unit[few] + first, token[few], value[few].astype(np.float32)))
+    unit, token, value = (np.concatenate(column) for column in zip(*kept, strict=True))
+    by = np.lexsort((unit, token))
+    return by_token(token[by], unit[by], narrow(value[by]), of[1], dictionary.n_units, counted)
+
+
+def _sizes(view: Model, dictionary: Dictionary, x: Float[Tensor, "token d"]) -> Float[Tensor, "token unit"]:
+    """How strongly each unit of an exact dictionary fires: its coordinate, or of several the norm of what they write."""
+    code = dictionary.encode(x)
+    if code.shape[-1] == dictionary.n_units:
+        return code
+    groups = torch.arange(dictionary.n_units, device=code.device)
+    owner = dictionary.unfold(groups.to(code)).round().long()
+    matrix = None
+    if dictionary.writes.part == "head":
+        matrix = view.body.linear(Weight(f"out.{dictionary.writes.layer}")).matrix().to(code)
+    parts = (
+        code[:, owner == unit] if matrix is None else code[:, owner == unit] @ matrix[:, owner == unit].T
+        for unit in groups
+    )
+    return torch.stack([part.norm(dim=-1) for part in parts], dim=-1)
+
+
+def _finite(value: Float[np.ndarray, " firing"], dictionary: Dictionary) -> Float[np.ndarray, " firing"]:
+    if not np.isfinite(value).all():
+        raise ValueError(
+            f"what units fire with at {dictionary.writes} is not finite; open the model in a wider dtype, such as float32"
+        )
+    return value

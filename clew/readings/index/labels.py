@@ -1,0 +1,147 @@
+"""Labels of units in one file of SQLite beside an index: added one by one, safe with several processes, searched by word."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from clew.files import parse_json
+from clew.labels import Label, Labels
+from clew.sites import Site
+
+VERSION = 1
+SECONDS = 30
+"""How long to wait for another process that writes."""
+TABLES = """
+CREATE TABLE IF NOT EXISTS labels (
+    id INTEGER PRIMARY KEY, address TEXT NOT NULL, text TEXT NOT NULL, kind TEXT NOT NULL, origin TEXT NOT NULL,
+    scores TEXT NOT NULL, created TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS by_address ON labels (address);
+CREATE TABLE IF NOT EXISTS provenance (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, content=labels, content_rowid=id, tokenize='porter unicode61');
+CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON labels BEGIN
+    INSERT INTO words (rowid, text) VALUES (new.id, new.text); END;
+CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON labels BEGIN
+    INSERT INTO words (words, rowid, text) VALUES ('delete', old.id, old.text); END;
+"""
+COLUMNS = "address, text, kind, scores, origin"
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """What is said of the units of an index. The file is made when something is first written.
+
+    >>> labels = LabelFile(Path("labels.sqlite"))
+    >>> labels.add("resid.3/17", Label("names of rivers", "person", origin="Ada"))
+    >>> [address for address, _ in labels.search("river")]
+    ['resid.3/17']
+    """
+
+    path: Path
+
+    def add(self, address: str, label: Label) -> None:
+        """Say one more thing of a unit; the same once more is said once. Raises: ValueError for an address that is none."""
+        self.update({address: (label,)})
+
+    def update(self, labels: Mapping[str, tuple[Label, ...]]) -> None:
+        """Add all of these, or none."""
+        rows = [_row(address, label) for address, held in labels.items() for label in held]
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._open(writes=True) as file:
+            for row in rows:
+                same = "SELECT 1 FROM labels WHERE address = ? AND text = ? AND kind = ? AND scores = ? AND origin = ?"
+                if not file.execute(same, row).fetchone():
+                    file.execute(f"INSERT INTO labels ({COLUMNS}, created) VALUES (?, ?, ?, ?, ?, ?)", (*row, now))
+
+    def remove(self, address: str, *, origin: str | None = None) -> int:
+        """Take back what was said of a unit, all of it or what one origin said; how many that were."""
+        with self._open(writes=True) as file:
+            said = "DELETE FROM labels WHERE address = ? AND (? IS NULL OR origin = ?)"
+            return file.execute(said, (address, origin, origin)).rowcount
+
+    def of(self, address: str) -> tuple[Label, ...]:
+        """What is said of a unit, in the order in which it was said."""
+        found = self._asked(f"SELECT {COLUMNS} FROM labels WHERE address = ? ORDER BY id", (address,))
+        return tuple(label for _, label in found)
+
+    def all(self) -> Labels:
+        """Everything that is said."""
+        found: dict[str, tuple[Label, ...]] = {}
+        for address, label in self._asked(f"SELECT {COLUMNS} FROM labels ORDER BY id", ()):
+            found[address] = (*found.get(address, ()), label)
+        return Labels(found)
+
+    def search(self, words: str, n: int = 20) -> list[tuple[str, Label]]:
+        """(address, label) of labels that hold all of the words, in whatever form, the best first."""
+        wanted = " ".join(f'"{word}"' for word in re.findall(r"\w+", words))
+        if not wanted:
+            raise ValueError(f"{words!r} holds no word to search for")
+        columns = ", ".join(f"labels.{name}" for name in COLUMNS.split(", "))
+        found = f"SELECT {columns} FROM words JOIN labels ON labels.id = words.rowid WHERE words MATCH ?"
+        return self._asked(f"{found} ORDER BY rank, id LIMIT ?", (wanted, n))
+
+    def told(self) -> dict[str, str]:
+        """Where the labels come from, as `tell` wrote it."""
+        if not self.path.exists():
+            return {}
+        with self._open() as file:
+            return dict(file.execute("SELECT name, value FROM provenance ORDER BY name"))
+
+    def tell(self, **provenance: str) -> None:
+        """Write down where labels come from."""
+        with self._open(writes=True) as file:
+            file.executemany("INSERT OR REPLACE INTO provenance VALUES (?, ?)", list(provenance.items()))
+
+    def _asked(self, question: str, values: tuple[object, ...]) -> list[tuple[str, Label]]:
+        if not self.path.exists():
+            return []
+        with self._open() as file:
+            return [_label(row, str(self.path)) for row in file.execute(question, values).fetchall()]
+
+    @contextmanager
+    def _open(self, *, writes: bool = False) -> Generator[sqlite3.Connection]:
+        """The file, in one transaction. Raises: ValueError naming it and what is wrong with it."""
+        file = None
+        try:
+            file = sqlite3.connect(self.path, timeout=SECONDS, isolation_level=None)
+            if writes:
+                file.execute("PRAGMA journal_mode=WAL")
+                file.executescript(f"BEGIN IMMEDIATE;{TABLES}COMMIT;")
+                file.execute(f"PRAGMA user_version={VERSION}")
+            elif (found := file.execute("PRAGMA user_version").fetchone()[0]) != VERSION:
+                raise ValueError(f"{self.path} holds labels of version {found}; this clew reads {VERSION}")
+            file.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+            yield file
+            file.execute("COMMIT")
+        except sqlite3.Error as error:
+            if "fts5" in str(error):
+                raise ValueError(
+                    "this Python's sqlite3 was built without FTS5, so labels cannot be searched; use another"
+                ) from error
+            raise ValueError(f"{self.path} is not a whole file of labels: {error}") from error
+        finally:
+            if file:
+                file.close()
+
+
+def _row(address: str, label: Label) -> tuple[str, ...]:
+    site, slash, unit = address.partition("/")
+    if not slash or not unit.isdigit():
+        raise ValueError(f"{address!r} is no unit; one reads 'resid.3/17'")
+    Site.parse(site)
+    said = label.to_json()
+    return address, label.text, label.kind, json.dumps(said["scores"], allow_nan=False), label.origin
+
+
+def _label(row: tuple[object, ...], path: str) -> tuple[str, Label]:
+    if not all(isinstance(cell, str) for cell in row):
+        raise ValueError(f"{path} is not a whole file of labels: {row!r:.60} is no row of texts")
+    address, text, kind, scores, origin = map(str, row)
+    said = {"text": text, "kind": kind, "scores": parse_json(scores, f"{path}: {address}"), "origin": origin}
+    return address, Label.from_json(said, f"{path}: {address}")
