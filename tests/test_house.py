@@ -18,6 +18,7 @@ FLOORS = {
         "probing",
         "progress",
         "report",
+        "labels",
         "files",
         "finder",
         "evidence",

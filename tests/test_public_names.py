@@ -4,7 +4,7 @@ import builtins
 
 import clew
 
-VERBS = {"cut", "edit", "find", "open", "probe", "record", "train", "verify"}
+VERBS = {"cut", "edit", "find", "index", "open", "probe", "record", "train", "verify"}
 EVIDENCE = {"Behaviour", "Fact", "Facts", "Labelled", "Pair", "Secrets", "Windows"}
 EDITS = {"Add", "Clamp", "Edit", "Gate", "Mix", "Project", "Scale", "Set", "Steer", "Update"}
 RESULTS = {
@@ -12,6 +12,7 @@ RESULTS = {
     "Dictionary",
     "EditDidNotFire",
     "Generation",
+    "Index",
     "Node",
     "Probe",
     "Report",

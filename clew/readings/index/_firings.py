@@ -51,8 +51,8 @@ class Firings:
     @classmethod
     def of(cls, tensors: dict[str, np.ndarray], name: str) -> Firings:
         """What `tensors` gave."""
-        parts = (tensors[f"{name}/{part}"] for part in ("start", "unit", "value"))
-        return cls(*parts, tensors.get(f"{name}/histogram"))
+        start, unit, value = (tensors[f"{name}/{part}"] for part in ("start", "unit", "value"))
+        return cls(start, unit, value, tensors.get(f"{name}/histogram"))
 
 
 def by_token(token: Places, unit: Places, value: Halves, tokens: int, units: int, histogram: Any = None) -> Firings:
