@@ -61,17 +61,12 @@ def _unit(index: Any, address: str, top: int) -> dict[str, Any]:
         "positive": float(told.positive[unit]),
         "negative": float(told.negative[unit]),
         "largest": float(told.max[unit]),
-        "nearest": {by: _near(index, site, unit, by) for by in ("decoder", "cofiring")},
+        "nearest": {
+            by: [[f"{site}/{other}", alike] for other, alike in index.nearest(site, unit, by)]
+            for by in index.near_by(site)
+        },
         "contexts": contexts,
     }
-
-
-def _near(index: Any, site: str, unit: int, by: str) -> list[list[Any]]:
-    """The nearest units; none where that was not worked out."""
-    try:
-        return [[f"{site}/{other}", alike] for other, alike in index.nearest(site, unit, by)]
-    except ValueError:
-        return []
 
 
 def _lines(value: dict[str, Any]) -> list[str]:

@@ -17,8 +17,8 @@ from typing import Any
 from torch import Tensor
 
 from clew.dictionaries.dictionary import Dictionary
-from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import made, need, pick, read_flat_yaml, refuse
+from clew.dictionaries.hooks import Ends, ends
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.files import typed

@@ -18,9 +18,9 @@ from torch import Tensor
 from clew import finder
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats import circuit_tracer
-from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import made, need
 from clew.dictionaries.gated import Gated
+from clew.dictionaries.hooks import Ends, ends
 from clew.files import check_names, entries, entry, jsonable, parse_json, typed
 from clew.near import near
 from clew.sites import Site

@@ -17,9 +17,9 @@ from torch import Tensor
 from clew.archives import read_torch
 from clew.dictionaries.batchtopk import BatchTopK
 from clew.dictionaries.dictionary import Dictionary, Learned
-from clew.dictionaries.formats._hooks import Ends, ends, folder_name
 from clew.dictionaries.formats._tensors import check_sizes, made, pick, read_config, refuse, whole_number
 from clew.dictionaries.gated import Gated
+from clew.dictionaries.hooks import Ends, ends, folder_name
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.dictionaries.topk import TopK

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from clew.archives import read_npz
 from clew.dictionaries.dictionary import Dictionary
-from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import made, pick, read_config, refuse
+from clew.dictionaries.hooks import Ends, ends
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.files import entry, entry_or
 from clew.tensors import read_tensors

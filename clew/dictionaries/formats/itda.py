@@ -11,8 +11,8 @@ import torch
 
 from clew.archives import read_torch
 from clew.dictionaries.dictionary import Dictionary
-from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import made, need, pick, read_flat_yaml, typed_tensor, whole_number
+from clew.dictionaries.hooks import Ends, ends
 from clew.dictionaries.itda import ITDA
 from clew.files import entry_or
 

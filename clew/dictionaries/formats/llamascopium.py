@@ -23,8 +23,8 @@ from torch import Tensor
 
 from clew.archives import read_torch
 from clew.dictionaries.dictionary import Dictionary
-from clew.dictionaries.formats._hooks import Ends, ends
 from clew.dictionaries.formats._tensors import check_sizes, made, pick, read_config, refuse
+from clew.dictionaries.hooks import Ends, ends
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.dictionaries.topk import TopK

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from clew.dictionaries.dictionary import Dictionary
 from clew.dictionaries.formats import clew
-from clew.dictionaries.formats._hooks import Ends
+from clew.dictionaries.hooks import Ends
 from clew.dictionaries.itda import ITDA
 from clew.tensors import check_finite, check_held, read_tensors, write_tensors
 

@@ -21,9 +21,9 @@ from torch import Tensor
 from clew.dictionaries.abstopk import AbsTopK
 from clew.dictionaries.batchtopk import BatchTopK
 from clew.dictionaries.dictionary import Dictionary, Learned
-from clew.dictionaries.formats._hooks import Ends, ends, saelens_name
 from clew.dictionaries.formats._tensors import bias, check_sizes, made, need, pick, read_config, refuse
 from clew.dictionaries.gated import Gated
+from clew.dictionaries.hooks import Ends, ends, saelens_name
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.dictionaries.topk import FixedK, TopK

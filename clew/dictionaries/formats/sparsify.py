@@ -12,8 +12,8 @@ from pathlib import Path
 
 from clew.dictionaries.abstopk import AbsTopK
 from clew.dictionaries.dictionary import Dictionary
-from clew.dictionaries.formats._hooks import Ends, before, ends, folder_name, site
 from clew.dictionaries.formats._tensors import bias, check_sizes, made, need, pick, read_config, refuse
+from clew.dictionaries.hooks import Ends, before, ends, folder_name, site
 from clew.dictionaries.topk import TopK
 from clew.files import entry, entry_or, write_folder, writer_of
 from clew.sites import Site

@@ -14,8 +14,8 @@ from clew.archives import read_torch
 from clew.dictionaries.batchtopk import BatchTopK
 from clew.dictionaries.dictionary import Dictionary, Learned
 from clew.dictionaries.formats import dictionary_learning
-from clew.dictionaries.formats._hooks import Ends, ends, folder_name
 from clew.dictionaries.formats._tensors import made, pick, refuse, whole_number
+from clew.dictionaries.hooks import Ends, ends, folder_name
 from clew.dictionaries.jumprelu import JumpReLU
 from clew.dictionaries.relu import ReLU
 from clew.dictionaries.topk import TopK

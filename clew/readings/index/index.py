@@ -227,10 +227,15 @@ class Index:
             raise ValueError(f"units are near by {' or '.join(NEAR)}; {by!r} is neither")
         shard, i = self._at(site, unit)
         which, how = NEAR[by]
-        if which not in shard:
+        if by not in self.near_by(site):
             raise ValueError(f"{self.folder} does not say which units of {site} are near by {by}")
         found = zip(shard[which][i].tolist(), shard[how][i].tolist(), strict=True)
         return [(other, alike) for other, alike in found if other >= 0]
+
+    def near_by(self, site: Site | str) -> tuple[str, ...]:
+        """By what `nearest` can be asked at a site."""
+        shard, _ = self._at(site, 0)
+        return tuple(by for by, (which, _) in NEAR.items() if which in shard)
 
     # By document.
 

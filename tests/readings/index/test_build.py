@@ -55,7 +55,7 @@ def killed_at(write: int, folder: Path, keep: str) -> None:
 
 
 @pytest.mark.parametrize("keep", ["all", "top"])
-@pytest.mark.parametrize("write", range(1, 9))
+@pytest.mark.parametrize("write", range(1, 8))
 def test_killed_while_it_writes_it_goes_on_to_the_same_bytes(tmp_path: Path, write: int, keep: str) -> None:
     indexed(tmp_path / "whole", keep=keep)
     killed = tmp_path / "killed"
@@ -128,7 +128,7 @@ def test_neurons_and_heads_keep_a_top_a_sample_and_a_count(tmp_path: Path) -> No
         assert 4 <= len(row) < 100 and told.high[unit] == pytest.approx(row.value.max())
         for place, value in zip(row.place, row.value, strict=True):
             assert place >= n or value == pytest.approx(values[place, unit], rel=1e-2, abs=1e-4)
-        assert index.sample("neuron.1", unit).weight.sum() == told.count[unit]
+        assert index.sample("neuron.1", unit).weight.sum() == pytest.approx(told.count[unit])
     matrix = model().body.linear("out.1").matrix()
     per = matrix.shape[1] // heads.n_units
     for unit in range(heads.n_units):

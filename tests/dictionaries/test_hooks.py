@@ -1,6 +1,6 @@
 import pytest
 
-from clew.dictionaries.formats._hooks import ends, saelens_name, site
+from clew.dictionaries.hooks import ends, saelens_name, site
 from clew.sites import Site
 
 
