@@ -187,7 +187,14 @@ def test_a_changed_file_is_refused_by_name_or_is_what_it_was(tmp_path: Path, nam
     assert not found, "\n".join(found)
 
 
-ROOMS = ("dictionaries.formats", "edits.formats", "circuits.formats", "data.formats.behaviours", "data.formats.facts")
+ROOMS = (
+    "dictionaries.formats",
+    "edits.formats",
+    "circuits.formats",
+    "data.formats.behaviours",
+    "data.formats.facts",
+    "readings.index.formats",
+)
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -203,6 +210,7 @@ READERS = {
     "read_any_json",
     "read_tensors",
     "open_tensors",
+    "map_tensors",
     "read_torch",
     "read_npz",
     "parse_json",

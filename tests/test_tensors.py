@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import safetensors
 import torch
@@ -9,6 +11,7 @@ from clew.tensors import (
     check_floats,
     check_held,
     is_signed,
+    map_tensors,
     open_tensors,
     read_header,
     read_shapes,
@@ -137,3 +140,27 @@ def test_what_a_header_claims_is_not_believed(tmp_path, text, said):
     (tmp_path / "b.safetensors").write_bytes((10**12).to_bytes(8, "little") + b"{}")
     with pytest.raises(ValueError, match=r"b\.safetensors .*its header should be 1000000000000 bytes long; 10 bytes\)"):
         read_tensors(tmp_path / "b.safetensors")
+
+
+def test_mapped_tensors_are_those_that_were_written(tmp_path: Path) -> None:
+    held = {
+        "a": torch.arange(6).reshape(2, 3),
+        "b": torch.randn(5).half(),
+        "c": torch.tensor([1, 2], dtype=torch.uint16),
+        "none": torch.zeros(0, 3),
+    }
+    path = write_tensors(tmp_path / "a.safetensors", held, {"said": "x"})
+    mapped = map_tensors(path)
+    assert mapped.keys() == held.keys()
+    for name, tensor in held.items():
+        assert mapped[name].dtype == tensor.numpy().dtype and mapped[name].tolist() == tensor.tolist()
+        assert not mapped[name].flags.writeable or not mapped[name].size
+
+
+def test_what_cannot_be_mapped_is_named(tmp_path: Path) -> None:
+    path = write_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(3, dtype=torch.bfloat16)}, {})
+    with pytest.raises(ValueError, match=r"a in .*a.safetensors is of BF16; numbers of numpy's are due"):
+        map_tensors(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"a.safetensors is not a whole safetensors file"):
+        map_tensors(path)

@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+import clew
 from clew import Add, Behaviour, Circuit, Facts, Labelled, Pair, Plan, Probe, Secrets, Site, Stack, Update
 from clew.apps.cli._evidence import labelled_texts
 from clew.apps.cli.train import _plans
@@ -35,11 +37,14 @@ from clew.data.facts.facts import Fact
 from clew.data.facts.secrets import Secret
 from clew.data.text.texts import read_texts, stream_chats
 from clew.data.text.windows import cut
-from clew.dictionaries import BatchTopK, Crosscoder, Dictionary, Gated, JumpReLU, ReLU, TopK
+from clew.dictionaries import AbsTopK, BatchTopK, Crosscoder, Dictionary, Gated, JumpReLU, ReLU, TopK
+from clew.labels import Label
 from clew.methods.weights.bigram_subnetwork import load_masks, matrices, save_masks
 from clew.models import selfcheck
 from clew.models.selfcheck import Finding, SelfCheck
 from clew.readings import moments
+from clew.readings.index.index import Index
+from clew.readings.index.taken import taken
 from clew.readings.moments import second_moment
 from clew.readings.store import Store, record
 from clew.report import Report, Row
@@ -657,6 +662,51 @@ def everything(folder: Path) -> Any:
 
 for dtype in ("float16", "int8"):
     door(f"a store of {dtype}", everything, "readings/store")(lambda folder, dtype=dtype: recorded(folder / "s", dtype))
+
+
+def fires(folder: Path, **options: Any) -> Index:
+    """A signed dictionary, which fires on both sides, and neurons, which fire everywhere."""
+    model, w = tiny(), noise(6, 32)
+    made = AbsTopK("resid.1", centred=False, k=2, W_enc=w.T.contiguous(), W_dec=w, b_dec=torch.zeros(32))
+    windows = cut(SAID, model.tokenizer, context=8)
+    found = clew.index(model, [made, *model.neurons("neuron.1").dictionaries.values()], windows, to=folder, **options)
+    assert found is not None
+    found.labels.add("resid.1/3", Label("a word", "person", (Row("detection", 0.5, 0.25, 0.75),), "Ada"))
+    return found
+
+
+def all_fires(folder: Path) -> Any:
+    """All that an index holds."""
+    index, found = Index.load(folder), dict[str, Any]()
+    for site in index.sites:
+        told, units = index.summary(site), range(index.units(site))
+        counted = [told.count, told.histogram, told.quantiles, told.low, told.high]
+        near = [[index.nearest(site, unit, by) for unit in units] for by in index.near_by(site)]
+        found[str(site)] = [[index.row(site, unit) for unit in units], counted, near]
+        if index.about["keep"] == "all" and index.near_by(site):
+            found[f"{site} by document"] = [index.document(site, i) for i in range(len(index.documents) - 1)]
+    text = index.text
+    held = [index.tokens, index.documents, text.windows, text.kept, text.origin]
+    return [index.about, found, held, [*index.words.items()], index.labels.all()]
+
+
+INDEX = (*(f"readings/index/{name}" for name in ("_plan", "_text", "labels")), "labels")
+door("an index", all_fires, *INDEX)(lambda folder: fires(folder / "index", chunk=10).folder)
+door("a small index", all_fires)(lambda folder: fires(folder / "index", keep="top", top=1, sample=1).folder)
+
+
+def take(path: Path) -> Any:
+    """An index made of what others wrote."""
+    with TemporaryDirectory() as folder:
+        index = taken(path, to=Path(folder) / "index")
+        about = {name: index.about[name] for name in ("model", "sites", "keep", "tokens")}
+        return [about, *all_fires(index.folder)[1:]]
+
+
+for format in ("delphi", "neuronpedia", "parquet"):
+    door(f"readings.index.formats/{format}", take)(
+        lambda folder, format=format: fires(folder.with_name("made")).export(folder / "x", format=format)
+    )
 
 
 @door("masks", lambda path: load_masks(path, tiny()), "methods/weights/bigram_subnetwork")

@@ -83,8 +83,8 @@ def index(
     Returns: the Index; None while other processes have not done their share.
     Raises: ValueError when the folder holds an index made otherwise, or another process is at it.
 
-    >>> index = clew.index(model, saes, ["the old boat is at sea"] * 3, to="fires")
-    >>> index.units("resid.1") == saes[0].n_units
+    >>> found = clew.index(model, sae, text, to="fires")
+    >>> found.units("resid.2") == sae.n_units
     True
     """
     if keep not in get_args(Keep):

@@ -212,7 +212,8 @@ class Index:
 
     def summary(self, site: Site | str) -> Summary:
         """What is counted of the units of a site."""
-        parts = [self._shard(site, first, end) for first, end in ranges(self.folder, str(Site.parse(site)))]
+        self._said(site)
+        parts = [self._shard(site, first, end) for first, end in self._ranges[str(Site.parse(site))]]
         count, histogram, quantiles, low, high = (np.concatenate([part[name] for part in parts]) for name in TOLD)
         return Summary(count, self.about["positions"], histogram, quantiles, low, high)
 

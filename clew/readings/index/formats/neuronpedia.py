@@ -227,7 +227,11 @@ def _save(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows).encode()
     packed = gzip.compress(text, 5, mtime=0) if path.suffix == ".gz" else text
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda place: place.write_bytes(packed) and None)
+
+    def write(place: Path) -> None:
+        place.write_bytes(packed)
+
+    write_whole(path, write)
 
 
 # What is read.
@@ -301,5 +305,5 @@ def _firings(rows: Sequence[tuple[int, int, list[float]]], windows: np.ndarray, 
         unit.append(np.full(len(there), one))
         value.append(np.array(values, np.float32)[there])
     none = [np.zeros(0, np.int64)]
-    columns = (np.concatenate(none + column) for column in (place, unit, value))
-    return sorted_firings(*columns, int(windows[-1]), units)
+    where, which, what = (np.concatenate(none + column) for column in (place, unit, value))
+    return sorted_firings(where, which, what, int(windows[-1]), units)
