@@ -57,7 +57,7 @@ def read(path: Path) -> Found:
             where[real.ravel()] = np.arange(real.sum())
             if bool((where[place] < 0).any()):
                 raise ValueError("a unit fires after the end of a row")
-            units[site] = int(SPLIT.fullmatch(_splits(folder)[-1].name)[2]) + 1
+            units[site] = _splits(folder)[-1][1] + 1
             firings[site] = sorted_firings(where[place], unit, value, int(real.sum()), units[site])
     assert text is not None, "there is a hookpoint where it matches"
     tokens, real = text
@@ -121,10 +121,10 @@ def _hookpoints(path: Path) -> list[Path]:
     return []
 
 
-def _splits(folder: Path) -> list[Path]:
-    """The files of a hookpoint, by their first unit."""
-    found = [(int(named[1]), p) for p in folder.glob("*.safetensors") if (named := SPLIT.fullmatch(p.name))]
-    return [path for _, path in sorted(found)]
+def _splits(folder: Path) -> list[tuple[int, int, Path]]:
+    """(first unit, last unit, file) of a hookpoint, by the first."""
+    named = ((SPLIT.fullmatch(path.name), path) for path in folder.glob("*.safetensors"))
+    return sorted((int(name[1]), int(name[2]), path) for name, path in named if name)
 
 
 def _site(folder: Path) -> str:
@@ -140,8 +140,8 @@ def _site(folder: Path) -> str:
 def _hookpoint(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(tokens [row, position], and of each firing its place in them laid flat, unit, value)."""
     tokens, parts, due = None, list[tuple[np.ndarray, ...]](), 0
-    for path in _splits(folder):
-        held, (first, last) = map_tensors(path), map(int, SPLIT.fullmatch(path.name).groups())  # pyright: ignore[reportOptionalMemberAccess]
+    for first, last, path in _splits(folder):
+        held = map_tensors(path)
         check_held(held, ("locations", "activations", "tokens"), str(path))
         where, value = held["locations"], held["activations"]
         typed(first, f"{path}: its first unit, after those of the file before,", int, at_least=due, at_most=due)
