@@ -8,7 +8,6 @@ text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,8 +120,3 @@ def rank(group: Shaped[np.ndarray, " item"]) -> Int[np.ndarray, " item"]:
     """How many of an item's group come before it; groups lie together."""
     first = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]])) if len(group) else np.zeros(0, np.int64)
     return np.arange(len(group)) - np.repeat(first, np.diff(np.append(first, len(group))))
-
-
-def joined(parts: Sequence[Halves]) -> Halves:
-    """Values side by side, of float32 if any of them are."""
-    return np.concatenate(parts) if parts else np.zeros(0, np.float16)

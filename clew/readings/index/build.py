@@ -261,7 +261,7 @@ def _sizes(view: Model, dictionary: Dictionary, x: Float[Tensor, "token d"]) -> 
     return torch.stack([part.norm(dim=-1) for part in parts], dim=-1)
 
 
-def _finite(value: Float[np.ndarray, " firing"], dictionary: Dictionary) -> Float[np.ndarray, " firing"]:
+def _finite(value: Float[np.ndarray, "..."], dictionary: Dictionary) -> Float[np.ndarray, "..."]:
     if not np.isfinite(value).all():
         raise ValueError(
             f"what units fire with at {dictionary.writes} is not finite; open the model in a wider dtype, such as float32"

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from clew.dictionaries import Dictionary
-from clew.readings.index._firings import Firings, chosen, joined, order
+from clew.readings.index._firings import Firings, chosen, order
 from clew.readings.index._plan import chunk_path, shard_path
 from clew.readings.index._text import Text, check_offsets, write_arrays
 from clew.readings.index.neighbours import Twin, by_cofiring, by_decoder
@@ -103,7 +103,7 @@ def _gathered(
         units.append((firings.unit[at] - firings.unit.dtype.type(first)).astype(np.uint32))
         places.append(firings.token[at] + base)
         values.append(firings.value[at])
-    return np.concatenate(units), np.concatenate(places), joined(values)
+    return np.concatenate(units), np.concatenate(places), np.concatenate(values)
 
 
 def _shard(

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from inspect import unwrap
 from pathlib import Path
 
 import numpy as np
@@ -181,4 +182,4 @@ def test_what_cannot_be_indexed_is_refused(tmp_path: Path, options: dict, says: 
     indexed(tmp_path)
     given = {"dictionaries": [words_dictionary(), signed_dictionary()], **options}
     with pytest.raises(ValueError, match=says):
-        clew.index(model(), given.pop("dictionaries"), windows(), to=tmp_path, **CHUNKS, **given)
+        unwrap(clew.index)(model(), given.pop("dictionaries"), windows(), to=tmp_path, **CHUNKS, **given)

@@ -1,5 +1,6 @@
 """What is read off an index is what fires: by hand where a unit is a word, and by running every window alone."""
 
+from inspect import unwrap
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ def test_the_hashes_of_what_it_was_made_of(tmp_path: Path) -> None:
     [
         (lambda i: i.row("resid.1", 40), "there is no unit 40 at resid.1 .it has 40"),
         (lambda i: i.row("resid.2", 0), "resid.2 is not in .*; did you mean|resid.2 is not in"),
-        (lambda i: i.nearest("resid.1", 0, "age"), "by decoder or cofiring; 'age' is neither"),
+        (lambda i: unwrap(Index.nearest)(i, "resid.1", 0, "age"), "by decoder or cofiring; 'age' is neither"),
         (lambda i: i.document("resid.1", 99), "no document 99; there are 8"),
         (lambda i: i.at("resid.1", 10**6), "no token 1000000"),
         (lambda i: i.export("x", format="parket"), "did you mean|parquet"),

@@ -61,7 +61,7 @@ def read(path: Path) -> Found:
             firings[site] = sorted_firings(where[place], unit, value, int(real.sum()), units[site])
     assert text is not None, "there is a hookpoint where it matches"
     tokens, real = text
-    return Found("delphi", models[0], text_of(tokens[real], real.sum(1)), {}, firings, units)
+    return Found("delphi", models[0], text_of(tokens[real], real.sum(1).tolist()), {}, firings, units)
 
 
 def _lengths(config: Any, rows: int, length: int, origin: str) -> list[int]:

@@ -278,7 +278,7 @@ def _context(row: Any, where: str, known: set[int]) -> tuple[int, tuple[str, ...
     tokens, values = entries(row, "tokens", str, origin=where), entries(row, "values", float, origin=where)
     if len(tokens) != len(values) or not 1 <= len(tokens) <= LONGEST:
         raise ValueError(f"{where} has {len(values)} values for {len(tokens)} tokens; each of 1 to {LONGEST} has one")
-    return unit, tuple(tokens), values
+    return unit, tuple(tokens), [*map(float, values)]
 
 
 def _label(row: Any, where: str, known: set[int]) -> tuple[int, Label]:
