@@ -661,7 +661,9 @@ def everything(folder: Path) -> Any:
 
 
 for dtype in ("float16", "int8"):
-    door(f"a store of {dtype}", everything, "readings/store")(lambda folder, dtype=dtype: recorded(folder / "s", dtype))
+    door(f"a store of {dtype}", everything, "readings/store", "readings/_recording")(
+        lambda folder, dtype=dtype: recorded(folder / "s", dtype)
+    )
 
 
 def fires(folder: Path, **options: Any) -> Index:
@@ -690,7 +692,7 @@ def all_fires(folder: Path) -> Any:
     return [index.about, found, held, [*index.words.items()], index.labels.all()]
 
 
-INDEX = (*(f"readings/index/{name}" for name in ("_plan", "_text", "labels")), "labels")
+INDEX = (*(f"readings/index/{name}" for name in ("_plan", "_text", "labels", "index", "shards")), "labels")
 door("an index", all_fires, *INDEX)(lambda folder: fires(folder / "index", chunk=10).folder)
 door("a small index", all_fires)(lambda folder: fires(folder / "index", keep="top", top=1, sample=1).folder)
 

@@ -62,12 +62,18 @@ class Context:
     place: int
     value: float
     tokens: Int[np.ndarray, " token"]
-    words: tuple[str, ...]
     values: Float[np.ndarray, " token"]
     """What the unit fires with at each token; 0 where it does not, nan where that was not kept."""
     at: int
     """Which of the tokens the firing is at."""
     document: int
+    vocabulary: Mapping[int, str] = field(repr=False)
+    """What ids stand for."""
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The tokens in words."""
+        return tuple([self.vocabulary.get(token, f"<{token}>") for token in self.tokens.tolist()])
 
     def __str__(self) -> str:
         before, here, after = self.words[: self.at], self.words[self.at], self.words[self.at + 1 :]
@@ -205,9 +211,8 @@ class Index:
             tokens = self.tokens[start:end]
             there = np.full(end - start, np.nan if everywhere else 0, np.float32)
             there[places[first[i] : last[i]] - start] = values[first[i] : last[i]]
-            place = int(some.place[i])
-            said = tuple([words.get(t, f"<{t}>") for t in tokens.tolist()])
-            found.append(Context(place, float(some.value[i]), tokens, said, there, place - start, int(documents[i])))
+            place, value, document = int(some.place[i]), float(some.value[i]), int(documents[i])
+            found.append(Context(place, value, tokens, there, place - start, document, words))
         return found
 
     def summary(self, site: Site | str) -> Summary:
