@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from clew.doors import door
 from clew.files import whole
@@ -55,8 +59,11 @@ def taken(path: str | Path, *, to: str | Path, tokenizer: Any = None, seed: int 
 
 
 def _about(found: Found, seed: int) -> dict[str, Any]:
-    said = {"kind": found.format, "unit": "feature", "everywhere": False, "fingerprint": ""}
-    sites = {site: {"reads": site, **said, "units": found.units[site]} for site in sorted(found.firings)}
+    said = {"kind": found.format, "unit": "feature", "everywhere": False}
+    sites = {
+        site: {"reads": site, **said, "units": found.units[site], "fingerprint": _hash(firings.tensors(site))}
+        for site, firings in sorted(found.firings.items())
+    }
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -73,5 +80,13 @@ def _about(found: Found, seed: int) -> dict[str, Any]:
         "positions": int(found.text.kept.sum()),
         "chunk": len(found.text.tokens),
         "chunks": 1,
-        "policy": {"packing": "none", "taken from": found.format},
+        "policy": {"packing": "none", "taken from": found.format, "hash": _hash(vars(found.text))},
     }
+
+
+def _hash(arrays: Mapping[str, np.ndarray]) -> str:
+    """Of all that is in them: of a site what fires, for its dictionary is not known."""
+    content = hashlib.sha256()
+    for _, array in sorted(arrays.items()):
+        content.update(np.ascontiguousarray(array))
+    return content.hexdigest()[:16]
