@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from clew.files import check_whole, entries, entry, read_json
+from clew.readings._recording import is_whole
 from clew.sites import Site
 
 FORMAT, VERSION = "clew index", 1
@@ -74,8 +75,12 @@ def ranges(folder: Path, site: Site | str) -> list[tuple[int, int]]:
 
 
 def missing(folder: Path, about: Mapping[str, Any]) -> list[str]:
-    """The sites whose rows are not all there."""
-    return [site for site, said in about["sites"].items() if not _covers(ranges(folder, site), said["units"])]
+    """The sites whose rows are not all there, and whole."""
+
+    def found(site: str) -> list[tuple[int, int]]:
+        return [pair for pair in ranges(folder, site) if is_whole(shard_path(folder, site, *pair))]
+
+    return [site for site, said in about["sites"].items() if not _covers(found(site), said["units"])]
 
 
 def _covers(found: list[tuple[int, int]], units: int) -> bool:

@@ -87,6 +87,10 @@ def index(
     >>> found.units("resid.2") == sae.n_units
     True
     """
+    if min(top, sample, chunk - 1) < 0:
+        raise ValueError(
+            f"top={top}, sample={sample}, chunk={chunk}: what is kept is 0 or more, and a chunk of 1 or more"
+        )
     if keep not in get_args(Keep):
         raise ValueError(f"an index cannot keep {keep!r}; choose from {', '.join(get_args(Keep))}")
     view = model.through(*([dictionaries] if isinstance(dictionaries, Dictionary) else dictionaries))
@@ -114,9 +118,9 @@ def index(
     }
     first = [int(windows.starts[part[0]]) for part in parts]
     mine = [(number, first[number], windows.take(part)) for number, part in enumerate(parts) if number % world == rank]
-    if (folder / PLAN).exists():
+    if begun := (folder / PLAN).exists():
         check_same(folder, about, read_plan(folder), "index")
-    done = (folder / PLAN).exists() and not missing(folder, about)
+    done = begun and not missing(folder, about) and (keep == "top" or _are_whole(folder, about))
     with nullcontext() if done else alone(folder, "indexing", lock=f".{rank}.lock"):
         if not done:
             plant(folder / PLAN, about, read_plan, "index")
@@ -129,8 +133,7 @@ def finished(
     folder: Path, about: Mapping[str, Any], text: Text, dictionaries: Mapping[Site, Dictionary] | None = None
 ) -> Index | None:
     """Make the rows that are missing, once all chunks are there; None while they are not."""
-    there = all(is_whole(chunk_path(folder, number)) for number in range(about["chunks"]))
-    if missing(folder, about) and not there:
+    if missing(folder, about) and not _are_whole(folder, about):
         return None
     with alone(folder, "sorting", lock=".sorting.lock", wait=True):
         for site in missing(folder, about):
@@ -138,6 +141,11 @@ def finished(
         if about["keep"] == "top":
             shutil.rmtree(folder / "firings", ignore_errors=True)
     return Index.load(folder)
+
+
+def _are_whole(folder: Path, about: Mapping[str, Any]) -> bool:
+    """Whether all chunks are there."""
+    return all(is_whole(chunk_path(folder, number)) for number in range(about["chunks"]))
 
 
 def _said(dictionary: Dictionary) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from clew.dictionaries import Dictionary
+from clew.readings._recording import is_whole
 from clew.readings.index._firings import Firings, chosen, order
 from clew.readings.index._plan import chunk_path, shard_path
 from clew.readings.index._text import Text, check_offsets, write_arrays
@@ -33,7 +34,7 @@ def make_shards(folder: Path, site: str, about: Mapping[str, Any], text: Text, d
     counts = _counts(chunks, said["units"])
     for first, end in _split(counts, FIRINGS, UNITS):
         path = shard_path(folder, site, first, end)
-        if not path.exists():
+        if not is_whole(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_arrays(path, _shard(chunks, said, about, text, dictionary, counts, first, end))
 

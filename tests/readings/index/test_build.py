@@ -103,6 +103,19 @@ def test_a_second_time_it_only_opens(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["resid.1/0-40.safetensors", "firings/00001.safetensors"])
+@pytest.mark.parametrize("left", [None, 1000])
+def test_what_is_lost_or_cut_off_is_made_again(tmp_path: Path, name: str, left: int | None) -> None:
+    indexed(tmp_path)
+    before = files(tmp_path)
+    if left:
+        os.truncate(tmp_path / name, left)
+    else:
+        (tmp_path / name).unlink()
+    indexed(tmp_path)
+    assert files(tmp_path) == before
+
+
 def test_documents_are_whole_and_shuffled(tmp_path: Path) -> None:
     index = indexed(tmp_path, words_dictionary())
     assert sorted(index.text.origin.tolist()) == list(range(len(TEXTS))) != index.text.origin.tolist()
@@ -175,6 +188,7 @@ def test_what_is_large_for_float16_is_kept_and_what_is_small_still_fires(tmp_pat
     [
         ({"dictionaries": []}, "name at least one dictionary"),
         ({"keep": "some"}, "cannot keep 'some'; choose from all, top"),
+        ({"top": -1}, "top=-1, sample=8, chunk=25: what is kept is 0 or more"),
         ({"seed": 3}, "holds another index .it differs in seed"),
     ],
 )
