@@ -20,6 +20,10 @@ NEAREST = 10
 """How many of each are kept."""
 VALUES = 1 << 23
 """Cosines, or pairs of firings, at once."""
+CELLS, CROWDED = 1 << 21, 8
+"""Of a table of pairs of units at once; it is made where it has at most so many cells for a pair of firings."""
+Met = Int[np.ndarray, " pair"]
+Counts = Int[np.ndarray, " unit"]
 
 
 class Twin:
@@ -60,37 +64,60 @@ def by_cofiring(
     Args: start, place: the rows of the range, all firings of its units. first: the first of them. counts: of all units.
     Returns: `cofiring` [unit, nearest], -1 where there are no more that ever fire with it, and their `jaccard`.
     """
-    n = len(start) - 1
+    n, units = len(start) - 1, len(counts)
     near, index = np.full((n, NEAREST), -1, np.int32), np.zeros((n, NEAREST), np.float32)
-    step = max(1, round(VALUES * twin.tokens / max(1, twin.firings)))
+    pairs = twin.firings**2 / max(1, twin.tokens)
+    crowded = pairs * CROWDED > units**2
+    step, most = max(1, round(VALUES * twin.firings / max(1.0, pairs))), max(1, CELLS // units) if crowded else n
     done = 0
     while done < n:
-        end = min(n, max(done + 1, int(np.searchsorted(start, start[done] + step, side="right")) - 1))
-        one, other, both = _met(start[done : end + 1], place, twin, len(counts))
-        mine = counts[first + done + one]
-        other_is = other != first + done + one
-        one, other, both, mine = one[other_is], other[other_is], both[other_is], mine[other_is]
-        alike = (both / (mine + counts[other] - both)).astype(np.float32)
-        by = np.lexsort((other, -alike, one))
-        by = by[(at := rank(one[by])) < NEAREST]
-        near[done + one[by], at[at < NEAREST]], index[done + one[by], at[at < NEAREST]] = other[by], alike[by]
+        end = min(n, done + most, max(done + 1, int(np.searchsorted(start, start[done] + step, side="right")) - 1))
+        key = _met(start[done : end + 1], place, twin, units)
+        mine = np.arange(first + done, first + end)
+        found = _of_table(key, mine, counts) if crowded else _of_list(key, mine, counts)
+        near[done:end], index[done:end] = found
         done = end
     return {"cofiring": near, "jaccard": index}
 
 
-def _met(
-    start: Int[np.ndarray, " row"], place: Int[np.ndarray, " firing"], twin: Twin, units: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(unit of the block, unit, at how many places both fire), sorted."""
+def _met(start: Int[np.ndarray, " row"], place: Int[np.ndarray, " firing"], twin: Twin, units: int) -> Met:
+    """For every pair of a firing of a block of rows and one at the same place: row x units + the other's unit."""
     block, own = place[start[0] : start[-1]], np.repeat(np.arange(len(start) - 1), np.diff(start))
     by = block.argsort(kind="stable")
     owner, unit = twin.partners(block[by])
-    key = own[by][owner] * units + unit
-    key = key.astype(np.uint32) if (len(start) - 1) * units < 1 << 32 else key
+    return own[by][owner] * units + unit
+
+
+def _of_table(key: Met, mine: Int[np.ndarray, " row"], counts: Counts) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest of each unit of a block and how near, by a table of the block and all units."""
+    units = len(counts)
+    both = np.bincount(key, minlength=len(mine) * units).reshape(len(mine), units)
+    both[np.arange(len(mine)), mine] = 0
+    alike = (both / np.maximum(counts[mine][:, None] + counts - both, 1)).astype(np.float32)
+    packed = alike.view(np.int32).astype(np.int64) << 32 | (units - np.arange(units))  # equals: the first unit
+    found = torch.from_numpy(packed).topk(min(NEAREST, units), dim=1).values.numpy()
+    index = (found >> 32).astype(np.int32).view(np.float32)
+    near = np.where(index > 0, units - (found & 0xFFFFFFFF), -1).astype(np.int32)
+    pad = ((0, 0), (0, NEAREST - near.shape[1]))
+    return np.pad(near, pad, constant_values=-1), np.pad(index, pad)
+
+
+def _of_list(key: Met, mine: Int[np.ndarray, " row"], counts: Counts) -> tuple[np.ndarray, np.ndarray]:
+    """The same by a sorted list of the pairs, where most units never meet."""
+    units = len(counts)
+    near, index = np.full((len(mine), NEAREST), -1, np.int32), np.zeros((len(mine), NEAREST), np.float32)
+    key = key.astype(np.uint32) if len(mine) * units < 1 << 32 else key
     key.sort()
-    first = np.flatnonzero(np.append(True, key[1:] != key[:-1])) if len(key) else np.zeros(0, np.int64)
-    met, both = key[first].astype(np.int64), np.diff(np.append(first, len(key)))
-    return met // units, met % units, both
+    change = np.flatnonzero(np.append(True, key[1:] != key[:-1])) if len(key) else np.zeros(0, np.int64)
+    (row, other), both = np.divmod(key[change].astype(np.int64), units), np.diff(np.append(change, len(key)))
+    others = other != mine[row]
+    row, other, both = row[others], other[others], both[others]
+    alike = (both / (counts[mine[row]] + counts[other] - both)).astype(np.float32)
+    by = np.lexsort((other, -alike, row))
+    at = rank(row[by])
+    by, at = by[at < NEAREST], at[at < NEAREST]
+    near[row[by], at], index[row[by], at] = other[by], alike[by]
+    return near, index
 
 
 def by_decoder(dictionary: Dictionary, first: int, end: int) -> dict[str, np.ndarray]:

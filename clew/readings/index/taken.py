@@ -88,5 +88,5 @@ def _hash(arrays: Mapping[str, np.ndarray]) -> str:
     """Of all that is in them: of a site what fires, for its dictionary is not known."""
     content = hashlib.sha256()
     for _, array in sorted(arrays.items()):
-        content.update(np.ascontiguousarray(array))
+        content.update(array.tobytes())
     return content.hexdigest()[:16]

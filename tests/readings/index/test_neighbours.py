@@ -26,9 +26,11 @@ def twin_of(fires: np.ndarray, *cuts: int) -> Twin:
     return Twin(chunks)
 
 
+@pytest.mark.parametrize("crowded", [0, 1 << 20])
 @pytest.mark.parametrize("values", [1, 100, 1 << 23])
-def test_cofiring_is_jaccard_of_every_pair(values: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "VALUES", values)
+def test_cofiring_is_jaccard_of_every_pair(values: int, crowded: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("VALUES", values), ("CELLS", values), ("CROWDED", crowded)):
+        monkeypatch.setattr(neighbours, name, value)
     fires = fired()
     unit, place = np.nonzero(fires.T)
     start = np.append(0, np.bincount(unit, minlength=20).cumsum())
@@ -60,6 +62,16 @@ def test_by_decoder_is_the_cosine_of_every_pair(monkeypatch: pytest.MonkeyPatch)
     alike = (rows @ rows.T).fill_diagonal_(-2)[3:30].topk(NEAREST)
     assert found["decoder"].tolist() == alike.indices.tolist()
     assert found["cosine"] == pytest.approx(alike.values.numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("crowded", [0, 1 << 20])
+def test_few_units_fire_with_few(crowded: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "CROWDED", crowded)
+    fires = np.array([[True, True, False], [True, False, False], [False, True, True]])
+    place = np.nonzero(fires.T)[1]
+    found = by_cofiring(np.array([0, 2, 4, 5]), place, 0, twin_of(fires), fires.sum(0))
+    assert found["cofiring"][:, :3].tolist() == [[1, -1, -1], [2, 0, -1], [1, -1, -1]]
+    assert found["jaccard"][1, :3].tolist() == [0.5, pytest.approx(1 / 3), 0]
 
 
 def test_few_units_have_few_neighbours() -> None:
