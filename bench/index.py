@@ -6,8 +6,8 @@ Run:  python bench/index.py [rate] [lookup] [width] [kills] [--tokens 4096] [--f
 rate: CPU-seconds of recording 30 residual sites in one pass (`clew.record`) and of indexing the 30 dictionaries of the pack,
 the same windows in turn, best of the rounds; rows, counts and neighbours, which need no model, too. lookup: a planted index
 of 32,768 units whose rates are log-normal, asked for the 50 largest firings of random units, warm; beside it the same rows in
-sorted Parquet, asked by Polars and DuckDB where these are installed. width: largest resident memory of a process that indexes
-one dictionary of 4,096 and of 32,768 units. kills: indexing a tiny model, killed at random moments and started again until it
+sorted Parquet, asked by Polars and DuckDB where these are installed. width: resident memory of a process that indexes one
+dictionary of 4,096 and of 32,768 units. kills: indexing a tiny model, killed at random moments and started again until it
 is done.
 """
 
@@ -165,13 +165,20 @@ def one_width(units: int, tokens: int, to: str) -> None:
     made = TopK("resid.3", centred=False, k=32, W_enc=w.T.contiguous(), W_dec=w, b_enc=None, b_dec=torch.zeros(576))
     windows = clew.cut(shuffled_texts(wikipedia_leads()), model.tokenizer, limit=tokens)
     model.run(windows.ids[0][None], logits=1)
-    before = peak_gib()
+    Path("/proc/self/clear_refs").write_text("5")  # the largest so far is forgotten
+    before = resident("VmRSS")
     clew.index(model, made, windows, to=to)
-    print(f"{before} {peak_gib()} {made.W_enc.numel() * 8 / 2**30}")
+    print(f"{before} {resident('VmHWM')}")
+
+
+def resident(what: str) -> float:
+    """GiB of this process, as Linux says."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 2**20
 
 
 def width(given: argparse.Namespace, folder: Path) -> None:
-    table = [("units", "GiB before", "weights, GiB", "peak, GiB", "peak less weights and model")]
+    table = [("units", "GiB before, the model and the dictionary", "largest while it is indexed", "more")]
     for units in (4096, 32_768):
         words = [
             sys.executable,
@@ -184,8 +191,8 @@ def width(given: argparse.Namespace, folder: Path) -> None:
             str(folder / str(units)),
         ]
         said = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
-        before, peak, weights = map(float, said[-3:])
-        table.append((f"{units:,}", f"{before:.2f}", f"{weights:.2f}", f"{peak:.2f}", f"{peak - before:.2f}"))
+        before, peak = map(float, said[-2:])
+        table.append((f"{units:,}", f"{before:.2f}", f"{peak:.2f}", f"{peak - before:.2f}"))
     log(f"index: memory while the width grows eight times, {given.tokens:,} tokens, k 32", table)
 
 
