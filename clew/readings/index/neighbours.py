@@ -125,11 +125,13 @@ def by_decoder(dictionary: Dictionary, first: int, end: int) -> dict[str, np.nda
 
     Returns: `decoder` [unit, nearest] and their `cosine`; nothing of a dictionary of one unit.
     """
-    rows = torch.nn.functional.normalize(directions(dictionary).float(), dim=1)
+    rows = directions(dictionary).float()
+    size = rows.norm(dim=1).clamp(min=1e-12)
     n = min(NEAREST, len(rows) - 1)
     near, cosine = list[Tensor](), list[Tensor]()
     for some in torch.arange(first, end, device=rows.device).split(max(1, VALUES // len(rows))):
-        alike = rows[some] @ rows.T
+        alike = (rows[some] / size[some, None]) @ rows.T
+        alike /= size
         alike[torch.arange(len(some)), some] = -2
         found = alike.topk(n, dim=1)
         near.append(found.indices.int().cpu())
