@@ -1,0 +1,67 @@
+"""A text as tokens: which piece of writing each of them is, and where documents begin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenised:
+    """Tokens in order, each as the number of its piece."""
+
+    pieces: tuple[str, ...]
+    """The different pieces, each once: " the", "ing", ","."""
+    kinds: Int[np.ndarray, " token"]
+    """Which piece stands at each token."""
+    documents: Int[np.ndarray, " bound"]
+    """Where each document starts, and the end of the last."""
+
+    @classmethod
+    def of(cls, documents: Sequence[Sequence[str]]) -> Tokenised:
+        """From the pieces of each document.
+
+        >>> Tokenised.of([["a", " b", "a"]]).kinds
+        array([0, 1, 0])
+        """
+        pieces = [piece for document in documents for piece in document]
+        number = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+        bounds = np.cumsum([0, *map(len, documents)])
+        return cls(tuple(number), np.array([number[p] for p in pieces], dtype=np.int64), bounds)
+
+    @classmethod
+    def read(
+        cls, tokens: Int[np.ndarray, " token"], documents: Int[np.ndarray, " bound"], tokenizer: Any
+    ) -> Tokenised:
+        """From token ids. Args: tokenizer: decodes each id by itself; or a mapping of ids to pieces."""
+        ids, kinds = np.unique(tokens, return_inverse=True)
+        known = isinstance(tokenizer, Mapping)
+        said = [tokenizer[i] if known else str(tokenizer.decode([i])) for i in ids.tolist()]
+        number = {piece: i for i, piece in enumerate(dict.fromkeys(said))}
+        return cls(tuple(number), np.array([number[p] for p in said], dtype=np.int64)[kinds], np.asarray(documents))
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    @cached_property
+    def document(self) -> Int[np.ndarray, " token"]:
+        """The document of each token."""
+        return np.repeat(np.arange(len(self.documents) - 1), np.diff(self.documents))
+
+    def parts(self, *shares: int) -> Int[np.ndarray, " document"]:
+        """For each document the part it falls in, by what stands in it: two of one text are in one part.
+
+        Args: shares: how large the parts are: 3, 1, 1 for three fifths and two of one fifth each.
+        """
+        bounds, drawn = np.cumsum(shares), np.empty(len(self.documents) - 1, np.int64)
+        spelled = np.array([int.from_bytes(blake2b(p.encode(), digest_size=7).digest(), "big") for p in self.pieces])
+        for i, (start, end) in enumerate(zip(self.documents, self.documents[1:], strict=False)):
+            mark = blake2b(spelled[self.kinds[start:end]].tobytes(), digest_size=7).digest()
+            drawn[i] = int.from_bytes(mark, "big") % bounds[-1]
+        return np.searchsorted(bounds, drawn, side="right")
