@@ -27,6 +27,11 @@ class Firings(Protocol):
         """Where each document starts, and the end of the last."""
         ...
 
+    @property
+    def words(self) -> Mapping[int, str]:
+        """What each token id stands for, with the blank before it."""
+        ...
+
     def units(self, site: Site) -> int: ...
 
     def row(self, site: Site, unit: int) -> Any:
@@ -38,7 +43,7 @@ class Firings(Protocol):
         ...
 
     def nearest(self, site: Site, unit: int, by: str = "cofiring") -> Any:
-        """The units that fire at most of the same places, the nearest first."""
+        """(unit, how near) of others that fire at the same places, the nearest first."""
         ...
 
 
@@ -61,19 +66,21 @@ class Here:
 class Held:
     """Firings in memory.
 
-    >>> held = Held(np.arange(4), [0, 4], {"resid.1": [Fired(np.array([2]), np.array([1.5]))]})
+    >>> words = {0: "a", 1: " b"}
+    >>> held = Held(np.array([0, 1]), [0, 2], words, {"resid.1": [Fired(np.array([1]), np.array([1.5]))]})
     >>> held.row(Site("resid", 1), 0).place
-    array([2])
+    array([1])
     """
 
     def __init__(
         self,
         tokens: Int[np.ndarray, " token"],
         documents: Sequence[int] | Int[np.ndarray, " bound"],
+        words: Mapping[int, str],
         fired: Mapping[str, Sequence[Fired]],
     ) -> None:
         """Args: fired: for each site what each of its units does."""
-        self.tokens, self.documents = tokens, np.asarray(documents, dtype=np.int64)
+        self.words, self.tokens, self.documents = words, tokens, np.asarray(documents, dtype=np.int64)
         self._rows = {Site.parse(site): [_sorted(one) for one in rows] for site, rows in fired.items()}
         self._here: dict[Site, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
@@ -100,15 +107,15 @@ class Held:
         inside = slice(*np.searchsorted(places, [place, place + 1]))
         return Here(units[inside], values[inside])
 
-    def nearest(self, site: Site, unit: int, by: str = "cofiring", n: int = 10) -> list[int]:
-        """By the share of the places of either that are places of both."""
+    def nearest(self, site: Site, unit: int, by: str = "cofiring", n: int = 10) -> list[tuple[int, float]]:
+        """By the share of the places of either that are places of both (Jaccard)."""
         mine = np.zeros(len(self.tokens), bool)
         mine[self.row(site, unit).place] = True
         both = np.array([mine[row.place].sum() for row in self._rows[site]])
         sizes = np.array([len(row.place) for row in self._rows[site]])
         share = both / np.maximum(1, sizes + mine.sum() - both)
         share[unit] = -1
-        return [int(u) for u in np.argsort(-share, kind="stable")[:n] if share[u] > 0]
+        return [(int(u), float(share[u])) for u in np.argsort(-share, kind="stable")[:n] if share[u] > 0]
 
 
 def _sorted(fired: Fired) -> Fired:

@@ -20,6 +20,8 @@ FLOORS = {
         "report",
         "files",
         "finder",
+        "firings",
+        "labels",
         "evidence",
         "signatures",
         "statistics",

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from clew.data.predicates.before import HERE
-from clew.data.predicates.predicate import UNIT, Predicate
+from clew.data.predicates.predicate import Predicate
 from clew.data.predicates.rule import Clause, Rule
 from clew.explain._ground import CHECK, TRAIN, Ground
-from clew.explain._search import Found, Search, Seen
+from clew.explain._search import Search, Seen, complexity
 
 Column = Bool[np.ndarray, " token"]
 TRIED = 8
@@ -32,7 +31,10 @@ class Fit:
     """The fit of a rule to one side of one unit."""
 
     def __init__(
-        self, ground: Ground, place: Int[np.ndarray, " firing"], value: Float[np.ndarray, " firing"],
+        self,
+        ground: Ground,
+        place: Int[np.ndarray, " firing"],
+        value: Float[np.ndarray, " firing"],
         columns: Mapping[Predicate, Column],
     ) -> None:
         part = ground.part[place]
@@ -136,11 +138,3 @@ class Fit:
             return none
         partial = hits < HALF * holds or hits < HALF * len(self.check.place)
         return Rule(tuple(clauses), side, partial)
-
-
-def complexity(predicates: Sequence[Predicate]) -> float:
-    """How much is said, in predicates: further words of a set count less, what other units do counts more."""
-    return sum(
-        1 + 0.25 * (len(p.values) - 1) + 0.5 * p.negated + 1.0 * (p.family == UNIT) + 0.25 * (p.at != HERE)
-        for p in predicates
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,10 +15,10 @@ from clew.data.predicates.before import NEARBY, VIEWS, WINDOW, reach
 from clew.data.predicates.place import PLACES, Column
 from clew.data.predicates.predicate import PLACE, Predicate
 from clew.data.predicates.table import Table
+from clew.readings.unseen import SHARES
 
-TRAIN, CHECK, TEST = 0, 1, 2
-"""Parts of the documents: rules are sought on the first, chosen on the second, scored on the third."""
-SHARES = (3, 1, 1)
+TRAIN, CHECK = 0, 1
+"""Parts of the documents: rules are sought on the first and chosen on the second."""
 SEEN = (*VIEWS, NEARBY)
 RAREST = 8
 """A property that fewer tokens have is not sought."""
@@ -69,7 +70,9 @@ class Ground:
         self.words = np.array([name[0] in ("word", "token") for name in self.properties.names])
         self.places = {name: table.place(name) for name in PLACES}
 
-    def seen(self, view: str, rows: Int[np.ndarray, " row"], weights: Float[np.ndarray, " row"]) -> Float[np.ndarray, " piece"]:
+    def seen(
+        self, view: str, rows: Int[np.ndarray, " row"], weights: Float[np.ndarray, " row"]
+    ) -> Float[np.ndarray, " piece"]:
         """For each piece the sum of the weights of those rows that see it."""
         if view == NEARBY:
             return sum((self._behind(rows, weights, lag) for lag in range(1, WINDOW + 1)), np.zeros(self.n_pieces))
@@ -98,6 +101,12 @@ class Ground:
                 columns[plain] = self.table.mask(plain)
             found &= ~columns[plain] if predicate.negated else columns[plain]
         return found
+
+
+@lru_cache(maxsize=1)
+def ground_of(table: Table) -> Ground:
+    """The ground of a text, kept while the same text is asked for."""
+    return Ground(table)
 
 
 def place(name: str, negated: bool = False) -> Predicate:

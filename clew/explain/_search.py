@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from clew.data.predicates.before import HERE, NEARBY
-from clew.data.predicates.predicate import PLACE, UNIT, Predicate
-from clew.data.predicates.rule import Clause
-from clew.explain._ground import CHECK, SEEN, TRAIN, Ground, place
+from clew.data.predicates.predicate import UNIT, Predicate
+from clew.explain._ground import SEEN, Ground, place
 
 Column = Bool[np.ndarray, " token"]
 Rows = Int[np.ndarray, " row"]
 Values = Float[np.ndarray, " row"]
+Sums = Float[np.ndarray, " *set"]
 WIDE, DEEP = 8, 4
 """How many single predicates, and pairs of them, are extended."""
 LONGEST = 3
@@ -74,9 +75,20 @@ class _Base:
     scale: float
     """How many tokens each of the rows stands for."""
     seen: Seen
+    narrows: bool = False
+    """What is added shall tell where on it the unit is stronger; else where it fires at all."""
+
+    def gains(self, s: Sums, c: Sums, whole: Seen) -> Sums:
+        """How much sets of its tokens explain, on which the unit sums to s."""
+        if not self.narrows:
+            return gains(s, c, whole)
+        total, size = self.seen.total, len(self.rows) * self.scale
+        t, d = total - s, np.maximum(0, size - c)
+        split = s**2 / (c + 3.0) + t**2 / (d + 3.0) - total**2 / (size + 3.0)
+        return np.where(s * d > t * c, split, 0) / max(whole.spread, 1e-12)
 
 
-def gains(s: Float[np.ndarray, " *set"], c: Float[np.ndarray, " *set"], whole: Seen) -> Float[np.ndarray, " *set"]:
+def gains(s: Sums, c: Sums, whole: Seen) -> Sums:
     """The share of variance that each set explains; 0 where the unit is below its mean on it.
 
     Three tokens of silence are added to each set, so that what stands a few times is not taken for certain.
@@ -90,11 +102,16 @@ def gains(s: Float[np.ndarray, " *set"], c: Float[np.ndarray, " *set"], whole: S
 class Search:
     """A search on one text for one unit; what is covered by earlier clauses is left out."""
 
-    def __init__(self, ground: Ground, unit: Seen, columns: Mapping[Predicate, Column], left: Column,
+    def __init__(
+        self,
+        ground: Ground,
+        unit: Seen,
+        columns: Mapping[Predicate, Column],
+        left: Column,
         masks: dict[Predicate, Column],
     ) -> None:
         """Args: unit: on the part that is learnt from. columns: of predicates about units. left: tokens not yet covered.
-            masks: of predicates met before, and of those about units; added to."""
+        masks: of predicates met before, and of those about units; added to."""
         self.ground, self.whole, self.columns = ground, unit, columns
         self._masks = masks
         inside = left[unit.place]
@@ -109,8 +126,9 @@ class Search:
         return sorted([*singles, *pairs, *self._best(triples, 2 * DEEP)], key=lambda f: -f.gain)
 
     def narrowed(self, predicates: tuple[Predicate, ...]) -> list[Found]:
-        """The best extensions of one conjunction."""
-        return self._best(self._extended([self._base(predicates)]), 3 * DEEP)
+        """The extensions of one conjunction that best tell where on it the unit is stronger."""
+        base = replace(self._base(predicates), narrows=True)
+        return self._best(self._extended([base]), 3 * DEEP)
 
     def _base(self, predicates: tuple[Predicate, ...]) -> _Base:
         if not predicates:
@@ -130,7 +148,7 @@ class Search:
     def _best(self, found: Iterable[Found], n: int) -> list[Found]:
         """The n best, of those that cover the same only the first."""
         kept: dict[tuple[float, float], Found] = {}
-        for one in sorted(found, key=lambda f: -f.gain):
+        for one in sorted(found, key=lambda f: (-round(f.gain, 5), complexity(f.predicates))):
             kept.setdefault((round(one.s, 3), round(one.c)), one)
             if len(kept) == n:
                 break
@@ -155,20 +173,27 @@ class Search:
             found += self._of_columns(base)
         return found
 
-    def _of_view(self, view: str, base: _Base, s: Float[np.ndarray, " property"], c: Float[np.ndarray, " property"]) -> list[Found]:
+    def _of_view(
+        self, view: str, base: _Base, s: Float[np.ndarray, " property"], c: Float[np.ndarray, " property"]
+    ) -> list[Found]:
         names = self.ground.properties.names
         if view == NEARBY:  # one word counts once, but two of a class twice: only words are exact
             s, c = np.where(self.ground.words, s, 0), np.where(self.ground.words, c, 0)
         total = base.seen.total
-        best = _top(gains(np.where(s >= LEAST * total * bool(base.predicates), s, 0), c, self.whole), WIDE)
+        least = LEAST * total if base.predicates and not base.narrows else 0.0
+        best = _top(base.gains(np.where(s >= least, s, 0), c, self.whole), WIDE)
         made = [self._with(base, Predicate(*_one(names[i]), at=view), s[i], c[i]) for i in best]
         if base.predicates and view != NEARBY:
             rest, less = total - s, len(base.rows) * base.scale - c
-            best = _top(gains(np.where(c > 0, rest, 0), less, self.whole), DEEP)
-            made += [self._with(base, Predicate(*_one(names[i]), at=view, negated=True), rest[i], less[i]) for i in best]
+            best = _top(base.gains(np.where(c > 0, rest, 0), less, self.whole), DEEP)
+            made += [
+                self._with(base, Predicate(*_one(names[i]), at=view, negated=True), rest[i], less[i]) for i in best
+            ]
         return [*made, *self._sets(view, base, s, c)]
 
-    def _sets(self, view: str, base: _Base, s: Float[np.ndarray, " property"], c: Float[np.ndarray, " property"]) -> list[Found]:
+    def _sets(
+        self, view: str, base: _Base, s: Float[np.ndarray, " property"], c: Float[np.ndarray, " property"]
+    ) -> list[Found]:
         """Words, and tokens, by the mean of the unit on them: the best set of any size begins with the highest."""
         made: list[Found] = []
         least = FIRINGS * self.whole.total / max(1, len(self.whole.place))
@@ -178,7 +203,7 @@ class Search:
                 continue
             order = index[np.argsort(-s[index] / (c[index] + 1))][:SET]
             sums, counts = np.cumsum(s[order]), np.cumsum(c[order])
-            size = int(np.argmax(gains(sums, counts, self.whole)))
+            size = int(np.argmax(base.gains(sums, counts, self.whole)))
             if size:
                 values = tuple(self.ground.properties.names[i][1] for i in order[: size + 1])
                 made.append(self._with(base, Predicate(family, values, at=view), sums[size], counts[size]))
@@ -196,9 +221,17 @@ class Search:
                 made.append(self._with(base, replace(predicate, negated=True), rest, less))
         return made
 
-    def _with(self, base: _Base, predicate: Predicate, s: float, c: float) -> Found:
-        gain = float(gains(np.array(s), np.array(c), self.whole))
+    def _with(self, base: _Base, predicate: Predicate, s: Any, c: Any) -> Found:
+        gain = float(base.gains(np.array(s), np.array(c), self.whole))
         return Found((*base.predicates, predicate), float(s), float(c), gain)
+
+
+def complexity(predicates: Sequence[Predicate]) -> float:
+    """How much is said, in predicates: further words of a set count less, what other units do counts more."""
+    return sum(
+        1 + 0.25 * (len(p.values) - 1) + 0.5 * p.negated + 1.0 * (p.family == UNIT) + 0.25 * (p.at != HERE)
+        for p in predicates
+    )
 
 
 def _one(name: tuple[str, str]) -> tuple[str, tuple[str, ...]]:

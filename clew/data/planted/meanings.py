@@ -5,15 +5,13 @@ Beside them stand units that fire by chance and mean nothing. An explainer is ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
 
 from clew.data.predicates import Clause, Predicate, Rule, Table
-from clew.data.predicates.before import ECHO, HERE, NEARBY
-from clew.data.predicates.predicate import PLACE, UNIT
+from clew.data.predicates.before import HERE
 from clew.data.text.tokenised import Tokenised
 from clew.data.words import ANTONYMS, COUNTRIES, MEN, PEOPLE, PLACES, THINGS, VERBS, WOMEN
 from clew.firings import Fired, Held
@@ -70,12 +68,13 @@ def meanings(
     table = Table(planted_text(tokens, seed))
     n, random = len(table.text), np.random.default_rng(seed + 1)
     below = [_by_chance(random, n, RATE) for _ in range(CHANCE)]
-    lower = Held(np.asarray(table.text.kinds), table.text.documents, {LOWER: below})
+    words = dict(enumerate(table.text.pieces))
+    lower = Held(table.text.kinds, table.text.documents, words, {LOWER: below})
     truth = [m for m in every_meaning() if kinds is None or m.kind in kinds]
     rows = [_planted(random, m.rule, table, lower, missed, spurious) for m in truth]
     rows += [_by_chance(random, n, float(rate)) for rate in np.geomspace(0.001, 0.05, chance)] if chance else []
     truth += [Meaning("chance", Rule(())) for _ in range(chance)]
-    firings = Held(np.asarray(table.text.kinds), table.text.documents, {LOWER: below, UPPER: rows})
+    firings = Held(table.text.kinds, table.text.documents, words, {LOWER: below, UPPER: rows})
     return Meanings(table, firings, tuple(truth))
 
 
@@ -96,111 +95,119 @@ def _planted(
 
 # The meanings.
 
-
-def _p(family: str, *values: str, at: str = HERE, negated: bool = False) -> Predicate:
-    return Predicate(family, values, at, negated)
-
-
-def _one(kind: str, *predicates: Predicate) -> Meaning:
-    return Meaning(kind, Rule((Clause(predicates, 1.0),)))
-
-
-def _several(kind: str, *clauses: tuple[tuple[Predicate, ...], float]) -> Meaning:
-    return Meaning(kind, Rule(tuple(Clause(predicates, strength) for predicates, strength in clauses)))
+EVERY = """
+word        word: the
+word        word: but
+word        word: doctor | guest
+word        word: is | are | were
+word        word: old | red | went
+token       token:  The
+token       token: ,
+class       class: subject pronouns
+class       class: modal verbs
+class       class: days of the week
+class       class: months
+class       class: countries
+class       class: names of women
+class       class: plural nouns for people
+class       class: verbs in the past tense
+class       class: number words
+class       class: colors
+class       class: question words
+class       class: German function words
+class       class: code keywords
+ending      suffix: ing
+ending      suffix: s
+ending      suffix: ed
+ending      suffix: er
+ending      suffix: tion
+beginning   prefix: un
+beginning   prefix: re
+beginning   prefix: ca
+beginning   prefix: w
+case        case: words in capitals
+case        case: capitalised words
+digits      digits: numbers
+digits      digits: numbers of 4 digits
+digits      digits: tokens with a digit
+marks       punctuation: marks that end a sentence
+marks       punctuation: quotation marks
+marks       punctuation: opening brackets
+marks       punctuation: punctuation
+script      script: words in Cyrillic script
+script      script: words in Greek script
+script      script: words with a letter outside a to z
+shape       shape: tokens without a blank before them
+shape       shape: words of eight letters or more
+shape       shape: line breaks
+before      word @ 1 before: the
+before      class @ 1 before: prepositions
+before      suffix @ 1 before: ly
+before      digits @ 1 before: numbers
+before      case @ 1 before: words in capitals
+before      word @ 2 before: and
+before      class @ 2 before: names of men
+before      word @ 3 before: because
+nearby      word @ nearby: however
+nearby      word @ nearby: doctor
+echo        word @ after its last occurrence: said
+echo        class @ after its last occurrence: colors
+place       place: at the start of a document
+place       place: at the start of a line
+place       place: at the start of a sentence
+place       place: inside quotation marks
+place       place: inside brackets
+place       place: continuing a pair of tokens met before
+place       place: equal to the token before
+together    suffix: s & word @ 1 before: the
+together    class: plural nouns for people & class @ 1 before: number words
+together    class: articles & suffix @ 1 before: ing
+together    case: capitalised words & class @ 1 before: titles
+together    class: verbs in the past tense & place: inside quotation marks
+together    digits: numbers & place: inside brackets
+together    class: subject pronouns & place: at the start of a sentence
+together    word: the & class @ 1 before: prepositions
+together    suffix: ing & class @ 1 before: forms of 'be'
+not         word: the & not place: at the start of a sentence
+not         suffix: s & not class: plural nouns for people
+not         case: capitalised words & not place: at the start of a sentence
+or          class: months = 1.5; digits: numbers of 4 digits
+or          class: modal verbs; suffix: ing
+or          word: and; word @ 1 before: the & class: plural nouns for people = 1.5
+above all   class: plural nouns for people & word @ 1 before: the = 3; class: plural nouns for people
+above all   suffix: ing & place: inside quotation marks = 3; suffix: ing
+distracted  class: modal verbs; word: door | park | letter = 0.2
+distracted  suffix: ing; prefix: ca = 0.15
+distracted  class: months; class: days of the week = 0.15
+distracted  word: the & class @ 1 before: prepositions; word: the = 0.1
+distracted  class: names of women; class: names of men = 0.1
+units       unit @ 1 before: resid.1/0
+units       unit @ 2 before: resid.1/1
+units       unit: resid.1/2
+units       unit @ 3 before: resid.1/3
+units       unit: resid.1/4 & case: words in lower case
+units       unit @ 1 before: resid.1/5; class: months
+"""
+"""A kind and a meaning a line: clauses apart by `;` with their strengths if not 1, predicates by `&`, values by `|`."""
 
 
 def every_meaning() -> list[Meaning]:
     """Every kind of predicate several times, alone, together, and with what looks alike."""
-    word, token, of = "word", "token", "class"
-    return [
-        _one("word", _p(word, "the")),
-        _one("word", _p(word, "but")),
-        _one("word", _p(word, "doctor")),
-        _one("word", _p(word, "is", "are", "were")),
-        _one("word", _p(word, "old", "red", "went")),
-        _one("token", _p(token, " The")),
-        _one("token", _p(token, ",")),
-        _one("class", _p(of, "subject pronouns")),
-        _one("class", _p(of, "modal verbs")),
-        _one("class", _p(of, "days of the week")),
-        _one("class", _p(of, "months")),
-        _one("class", _p(of, "countries")),
-        _one("class", _p(of, "names of women")),
-        _one("class", _p(of, "plural nouns for people")),
-        _one("class", _p(of, "verbs in the past tense")),
-        _one("class", _p(of, "number words")),
-        _one("class", _p(of, "colors")),
-        _one("class", _p(of, "question words")),
-        _one("class", _p(of, "German function words")),
-        _one("class", _p(of, "code keywords")),
-        _one("suffix", _p("suffix", "ing")),
-        _one("suffix", _p("suffix", "s")),
-        _one("suffix", _p("suffix", "ed")),
-        _one("suffix", _p("suffix", "er")),
-        _one("suffix", _p("suffix", "tion")),
-        _one("prefix", _p("prefix", "un")),
-        _one("prefix", _p("prefix", "re")),
-        _one("prefix", _p("prefix", "ca")),
-        _one("prefix", _p("prefix", "w")),
-        _one("case", _p("case", "words in capitals")),
-        _one("case", _p("case", "capitalised words")),
-        _one("digits", _p("digits", "numbers")),
-        _one("digits", _p("digits", "numbers of 4 digits")),
-        _one("digits", _p("digits", "tokens with a digit")),
-        _one("punctuation", _p("punctuation", "marks that end a sentence")),
-        _one("punctuation", _p("punctuation", "quotation marks")),
-        _one("punctuation", _p("punctuation", "opening brackets")),
-        _one("punctuation", _p("punctuation", "punctuation")),
-        _one("script", _p("script", "words in Cyrillic script")),
-        _one("script", _p("script", "words in Greek script")),
-        _one("script", _p("script", "words with a letter outside a to z")),
-        _one("shape", _p("shape", "tokens without a blank before them")),
-        _one("shape", _p("shape", "words of eight letters or more")),
-        _one("shape", _p("shape", "line breaks")),
-        _one("before", _p(word, "the", at="1 before")),
-        _one("before", _p(of, "prepositions", at="1 before")),
-        _one("before", _p("suffix", "ly", at="1 before")),
-        _one("before", _p("digits", "numbers", at="1 before")),
-        _one("before", _p("case", "words in capitals", at="1 before")),
-        _one("before", _p(word, "and", at="2 before")),
-        _one("before", _p(of, "names of men", at="2 before")),
-        _one("before", _p(word, "because", at="3 before")),
-        _one("nearby", _p(word, "however", at=NEARBY)),
-        _one("nearby", _p(word, "doctor", at=NEARBY)),
-        _one("echo", _p(word, "said", at=ECHO)),
-        _one("echo", _p(of, "colors", at=ECHO)),
-        _one("place", _p(PLACE, "at the start of a document")),
-        _one("place", _p(PLACE, "at the start of a line")),
-        _one("place", _p(PLACE, "at the start of a sentence")),
-        _one("place", _p(PLACE, "inside quotation marks")),
-        _one("place", _p(PLACE, "inside brackets")),
-        _one("place", _p(PLACE, "continuing a pair of tokens met before")),
-        _one("place", _p(PLACE, "equal to the token before")),
-        _one("together", _p("suffix", "s"), _p(word, "the", at="1 before")),
-        _one("together", _p(of, "plural nouns for people"), _p(of, "number words", at="1 before")),
-        _one("together", _p(word, "and"), _p(of, "names of women", at="1 before")),
-        _one("together", _p("case", "capitalised words"), _p(of, "titles", at="1 before")),
-        _one("together", _p(of, "verbs in the past tense"), _p(PLACE, "inside quotation marks")),
-        _one("together", _p("digits", "numbers"), _p(PLACE, "inside brackets")),
-        _one("together", _p(of, "subject pronouns"), _p(PLACE, "at the start of a sentence")),
-        _one("together", _p(word, "the"), _p(of, "prepositions", at="1 before")),
-        _one("together", _p("suffix", "ing"), _p(of, "forms of 'be'", at="1 before")),
-        _one("not", _p(word, "the"), _p(PLACE, "at the start of a sentence", negated=True)),
-        _one("not", _p("suffix", "s"), _p(of, "plural nouns for people", negated=True)),
-        _one("not", _p("case", "capitalised words"), _p(PLACE, "at the start of a sentence", negated=True)),
-        _several("or", ((_p(of, "months"),), 1.5), ((_p("digits", "numbers of 4 digits"),), 1.0)),
-        _several("or", ((_p(of, "modal verbs"),), 1.0), ((_p("suffix", "ing"),), 1.0)),
-        _several("or", ((_p(word, "and"),), 1.0), ((_p(word, "the", at="1 before"), _p(of, "plural nouns for people")), 1.5)),
-        _several("above all", ((_p(of, "plural nouns for people"), _p(word, "the", at="1 before")), 3.0),
-                 ((_p(of, "plural nouns for people"),), 1.0)),
-        _several("above all", ((_p("suffix", "ing"), _p(PLACE, "inside quotation marks")), 3.0), ((_p("suffix", "ing"),), 1.0)),
-        _one("units", _p(UNIT, f"{LOWER}/0", at="1 before")),
-        _one("units", _p(UNIT, f"{LOWER}/1", at="2 before")),
-        _one("units", _p(UNIT, f"{LOWER}/2")),
-        _one("units", _p(UNIT, f"{LOWER}/3", at="3 before")),
-        _one("units", _p(UNIT, f"{LOWER}/4"), _p("case", "words in lower case")),
-        _several("units", ((_p(UNIT, f"{LOWER}/5", at="1 before"),), 1.0), ((_p(of, "months"),), 1.0)),
-    ]  # fmt: skip
+    return [Meaning(line[:12].strip(), _rule(line[12:])) for line in EVERY.splitlines() if line]
+
+
+def _rule(line: str) -> Rule:
+    return Rule(tuple(_clause(*clause.partition(" = ")) for clause in line.split("; ")))
+
+
+def _clause(line: str, equals: str, strength: str) -> Clause:
+    return Clause(tuple(map(_predicate, line.split(" & "))), float(strength or 1))
+
+
+def _predicate(said: str) -> Predicate:
+    head, _, values = said.partition(": ")
+    family, _, at = head.removeprefix("not ").partition(" @ ")
+    return Predicate(family, tuple(values.split(" | ")), at or HERE, head.startswith("not "))
 
 
 # The text.
@@ -220,6 +227,7 @@ DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 MONTHS = "January February March April June July August September October November December".split()
 COUNTED = "two three four five seven ten twenty hundred".split()
 PREPOSITIONS = "in on at with from near behind under over after before".split()
+LANDS = [country for country, *_ in COUNTRIES[:20]]
 TITLES = "Mr Mrs Dr Captain Professor".split()
 
 
@@ -268,7 +276,11 @@ class _Writer:
     def clause(self) -> list[str]:
         words = [*self.person(), *self.verb(), *self.thing()]
         if self.chance(0.5):
-            place = ["the", self.even(PLACES)] if self.chance(0.6) else [self.even([c for c, *_ in COUNTRIES[:20] if " " not in c])]
+            place = (
+                ["the", self.even(PLACES)]
+                if self.chance(0.6)
+                else [self.even([c for c, *_ in COUNTRIES[:20] if " " not in c])]
+            )
             words += [self.even(PREPOSITIONS), *place]
         if self.chance(0.15):
             words += ["on", self.even(DAYS)] if self.chance(0.5) else ["in", self.even(MONTHS)]
@@ -290,7 +302,9 @@ class _Writer:
         elif draw < 0.27:
             words = [self.even("however therefore meanwhile instead".split()), ",", *words]
         elif draw < 0.33:
-            inside = [str(int(self.random.integers(2, 400)))] if self.chance(0.5) else [self.even(PROPER), "and", self.even(PROPER)]
+            inside = [self.even(PROPER), "and", self.even(PROPER)]
+            if self.chance(0.5):
+                inside = [str(int(self.random.integers(2, 400)))]
             words += ["(", *inside, *(self.thing() if self.chance(0.4) else []), ")"]
         elif draw < 0.43:
             words = ['"', *words, ",", '"', "said", *self.person()]
@@ -318,8 +332,10 @@ class _Writer:
         """Sentences, of which some come again."""
         done: list[list[str]] = []
         for _ in range(int(self.random.integers(5, 14))):
-            again = done and self.chance(0.1)
-            done.append(self.even(done) if again else self.odd() if self.chance(0.08) else self.sentence())  # pyright: ignore[reportArgumentType, reportCallIssue]
+            if done and self.chance(0.1):
+                done.append(done[int(self.random.integers(len(done)))])
+            else:
+                done.append(self.odd() if self.chance(0.08) else self.sentence())
         return done
 
 
@@ -329,14 +345,18 @@ def planted_text(tokens: int, seed: int = 0) -> Tokenised:
     while total < tokens:
         pieces: list[str] = []
         for sentence in writer.document():
-            for i, word in enumerate(sentence):
-                glued = not pieces or pieces[-1] == "\n" or (not word[0].isalnum() and word not in '("') or pieces[-1].strip() == "("
-                pieces += _cut(word if glued else f" {word}")
+            for word in sentence:
+                pieces += _cut(word if _glued(word, pieces[-1:]) else f" {word}")
             if writer.chance(0.25):
                 pieces.append("\n")
         documents.append(pieces)
         total += len(pieces)
     return Tokenised.of(documents)
+
+
+def _glued(word: str, before: Sequence[str]) -> bool:
+    """Whether no blank stands before a word."""
+    return not before or before[0] in ("\n", "(", " (") or not (word[0].isalnum() or word in '("')
 
 
 def _cut(piece: str) -> list[str]:

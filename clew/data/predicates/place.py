@@ -47,7 +47,7 @@ def first_of_line(text: Tokenised) -> Column:
 
 
 def first_of_sentence(text: Tokenised) -> Column:
-    """The first token of a document, and those after a mark that ends a sentence; quotes, brackets and blanks do not count."""
+    """The first token of a document, and those after a mark that ends a sentence, quotes and brackets aside."""
     plain = _each(text, lambda piece: bool(piece.strip().strip("\"'”’“‘)(]["))) > 0
     ends = _each(text, lambda piece: piece.strip().rstrip("\"'”’)]")[-1:] in {".", "!", "?"}) > 0
     seen = np.maximum.accumulate(np.where(plain, np.arange(len(text)), -1))

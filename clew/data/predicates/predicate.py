@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,12 +81,12 @@ def unit_of(address: str, origin: str = "a predicate") -> tuple[Site, int]:
     return Site.parse(site), int(number)
 
 
-def _any(said: tuple[str, ...]) -> str:
+def _any(said: Sequence[str]) -> str:
     """
     >>> _any(("a", "b", "c"))
     'a, b or c'
     """
-    return " or ".join([", ".join(said[:-1]), said[-1]]) if len(said) > 1 else said[0]
+    return " or ".join(filter(None, [", ".join(said[:-1]), said[-1]]))
 
 
 def _seen(at: str, noun: str) -> str:
@@ -94,10 +94,12 @@ def _seen(at: str, noun: str) -> str:
         return f"within {WINDOW} tokens after {noun}"
     if at == ECHO:
         return f"that were followed by {noun} when last met"
-    return f"after {noun}" if BEFORE[at] == 1 else f"{NUMBERS[BEFORE[at]]} after {noun}"
+    return f"after {noun}" if BEFORE[at] == 1 else f"{NUMBERS[BEFORE[at]]} on from {noun}"
 
 
 def _fired(p: Predicate) -> str:
-    fires = ("did not fire" if p.negated else "fired") if p.at in BEFORE else ("does not fire" if p.negated else "fires")
+    fires = (
+        ("did not fire" if p.negated else "fired") if p.at in BEFORE else ("does not fire" if p.negated else "fires")
+    )
     when = f" {NUMBERS[BEFORE[p.at]]} earlier" if p.at in BEFORE else ""
     return f"where {_any(p.values)} {fires}{when}"

@@ -39,7 +39,7 @@ class Clause:
         here = [p for p in self.predicates if p.at == HERE and p.family not in (PLACE, UNIT)]
         nouns, others = [str(p) for p in here if not p.negated], [str(p) for p in here if p.negated]
         rest = [str(p) for p in self.predicates if p not in here]
-        return " ".join([" that are also ".join(nouns) or "any token", *others, _joined(rest)]).strip()
+        return " ".join([" that are also ".join(nouns) or "tokens", *others, _joined(rest)]).strip()
 
 
 def _joined(phrases: list[str]) -> str:
@@ -60,6 +60,10 @@ class Rule:
     """1 or -1: which of a unit's two signs is meant."""
     partial: bool = False
     """The unit also fires often where the rule does not hold, or the rule holds where it is silent."""
+
+    def __bool__(self) -> bool:
+        """Whether a rule was found."""
+        return bool(self.clauses)
 
     def __call__(self, table: Table, firings: Firings | None = None) -> Float[np.ndarray, " token"]:
         """How strongly the unit fires at each token of a text, by the rule; 0 where no clause holds.
@@ -126,7 +130,7 @@ def _grouped(clauses: tuple[Clause, ...]) -> list[str]:
         if narrowed[wide] is not None:
             continue
         more = [
-            str(Clause(tuple(p for p in c.predicates if p not in clause.predicates), 0)).removeprefix("any token ")
+            str(Clause(tuple(p for p in c.predicates if p not in clause.predicates), 0)).removeprefix("tokens ")
             for i, c in enumerate(clauses)
             if narrowed[i] is clause
         ]

@@ -27,6 +27,11 @@ class Table:
         self._views: dict[str, Int[np.ndarray, " token"]] = {}
         self._places: dict[str, Column] = {}
 
+    @classmethod
+    def of(cls, firings: Firings) -> Table:
+        """Of the text that units fire in."""
+        return cls(Tokenised.read(firings))
+
     def view(self, name: str) -> Int[np.ndarray, " token"]:
         """Where each token looks, or -1."""
         if name not in self._views:
@@ -89,5 +94,3 @@ class Table:
         found = np.zeros(len(self.text), bool)
         found[firings.row(*unit_of(address)).place] = True
         return self._seen(found, at)
-
-

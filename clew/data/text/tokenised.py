@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+
+from clew.firings import Firings
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +37,13 @@ class Tokenised:
         return cls(tuple(number), np.array([number[p] for p in pieces], dtype=np.int64), bounds)
 
     @classmethod
-    def read(
-        cls, tokens: Int[np.ndarray, " token"], documents: Int[np.ndarray, " bound"], tokenizer: Any
-    ) -> Tokenised:
-        """From token ids. Args: tokenizer: decodes each id by itself; or a mapping of ids to pieces."""
-        ids, kinds = np.unique(tokens, return_inverse=True)
-        known = isinstance(tokenizer, Mapping)
-        said = [tokenizer[i] if known else str(tokenizer.decode([i])) for i in ids.tolist()]
+    def read(cls, firings: Firings) -> Tokenised:
+        """The text that units fire in."""
+        ids, kinds = np.unique(firings.tokens, return_inverse=True)
+        said = [firings.words.get(i, f"<{i}>") for i in ids.tolist()]
         number = {piece: i for i, piece in enumerate(dict.fromkeys(said))}
-        return cls(tuple(number), np.array([number[p] for p in said], dtype=np.int64)[kinds], np.asarray(documents))
+        numbers = np.array([number[p] for p in said], dtype=np.int64)
+        return cls(tuple(number), numbers[kinds], np.asarray(firings.documents))
 
     def __len__(self) -> int:
         return len(self.kinds)

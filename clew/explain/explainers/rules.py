@@ -21,7 +21,7 @@ from clew.data.predicates.predicate import UNIT, Predicate, unit_of
 from clew.data.predicates.rule import Rule
 from clew.data.predicates.table import Table
 from clew.explain._fit import PLACES, Fit
-from clew.explain._ground import CHECK, Ground
+from clew.explain._ground import CHECK, Ground, ground_of
 from clew.firings import Fired, Firings
 from clew.progress import Tell
 from clew.sites import Site
@@ -39,7 +39,7 @@ USUAL = 0.1
 def rules(
     firings: Firings,
     units: Sequence[str],
-    table: Table,
+    table: Table | None = None,
     *,
     below: Sequence[Site | str] | None = None,
     clauses: int = 4,
@@ -50,7 +50,7 @@ def rules(
 
     Args:
         units: addresses, such as resid.7/12.
-        table: predicates of the text of the firings.
+        table: predicates of the text of the firings, if they are at hand.
         below: sites whose units a rule may speak of; by default the nearest one below each unit's own, and () for none.
         clauses: of a rule at most, beside one that narrows another.
         sides: explain both; otherwise the one on which the unit sums to more.
@@ -58,14 +58,16 @@ def rules(
 
     Returns: by address; `Rule(())`, which says "no rule found", where none holds.
     """
-    ground, found = Ground(table), dict[str, tuple[Rule, ...]]()
+    ground, found = ground_of(Table.of(firings) if table is None else table), dict[str, tuple[Rule, ...]]()
     for done, address in enumerate(units):
         site, unit = unit_of(address)
         under = _under(firings, site) if below is None else [Site.parse(s) for s in below]
         row = firings.row(site, unit)
         total = {side: float(np.maximum(side * row.value, 0).sum()) for side in (1, -1)}
         best = 1 if total[1] >= total[-1] else -1
-        wanted = [side for side in (best, -best) if side == best or (sides and (side * row.value > 0).sum() >= 4 * PLACES)]
+        wanted = [
+            side for side in (best, -best) if side == best or (sides and (side * row.value > 0).sum() >= 4 * PLACES)
+        ]
         found[address] = tuple(_explained(ground, firings, row, side, under, clauses) for side in wanted)
         if progress:
             progress(done + 1, len(units))
@@ -78,9 +80,7 @@ def _under(firings: Firings, site: Site) -> list[Site]:
     return sorted(lower, key=lambda s: s.layer or 0)[-1:]
 
 
-def _explained(
-    ground: Ground, firings: Firings, row: Fired, side: int, below: Sequence[Site], clauses: int
-) -> Rule:
+def _explained(ground: Ground, firings: Firings, row: Fired, side: int, below: Sequence[Site], clauses: int) -> Rule:
     fires = side * row.value > 0
     place, value = row.place[fires], np.abs(row.value[fires])
     order = np.argsort(place, kind="stable")
