@@ -78,7 +78,7 @@ class Ground:
             return sum((self._behind(rows, weights, lag) for lag in range(1, WINDOW + 1)), np.zeros(self.n_pieces))
         looks = self.table.view(view)[rows]
         ok = looks >= 0
-        return np.bincount(self.text.kinds[looks[ok]], weights[ok], minlength=self.n_pieces)
+        return self._counted(looks[ok], weights[ok])
 
     def _behind(
         self, rows: Int[np.ndarray, " row"], weights: Float[np.ndarray, " row"], lag: int
@@ -87,7 +87,11 @@ class Ground:
         looks = rows - lag
         ok = looks >= 0
         ok[ok] = self._reach[looks[ok]] >= lag
-        return np.bincount(self.text.kinds[looks[ok]], weights[ok], minlength=self.n_pieces)
+        return self._counted(looks[ok], weights[ok])
+
+    def _counted(self, places: Int[np.ndarray, " place"], weights: Float[np.ndarray, " place"]) -> Float[np.ndarray, " piece"]:
+        """For each piece the sum of the weights at its places; of none, numpy counts whole numbers."""
+        return np.bincount(self.text.kinds[places], weights, minlength=self.n_pieces).astype(np.float64)
 
     def mask(self, predicates: Iterable[Predicate], columns: dict[Predicate, Column]) -> Column:
         """The tokens at which all predicates hold.

@@ -222,7 +222,7 @@ class Search:
         return made
 
     def _with(self, base: _Base, predicate: Predicate, s: Any, c: Any) -> Found:
-        gain = float(base.gains(np.array(s), np.array(c), self.whole))
+        gain = float(base.gains(np.array([float(s)]), np.array([float(c)]), self.whole)[0])
         return Found((*base.predicates, predicate), float(s), float(c), gain)
 
 

@@ -55,7 +55,7 @@ def test_a_unit_that_is_moved_fires_elsewhere_and_all_else_stays():
 
 
 def test_a_score_stands_beside_the_floor_and_its_distance():
-    rows, floor = (Row("r", 0.8, 0.7, 0.9, of="all"),), (Row("r", 0.5, 0.4, 0.6, of="all"), Row("s", 1, 1, 1, of="all"))
+    rows, floor = (Row("r", 0.8, 0.7, 0.9, of="all"),), (Row("r", 0.5, 0.4, 0.6, of="all"), Row("s", 1.0, 1.0, 1.0, of="all"))
     below, above = compared(rows, floor, "shuffled")
     assert (below.of, below.value, above.of) == ("shuffled", 0.5, "above shuffled")
     assert (above.value, above.low, above.high) == pytest.approx((0.3, 0.3 - 0.02**0.5, 0.3 + 0.02**0.5))
@@ -64,7 +64,7 @@ def test_a_score_stands_beside_the_floor_and_its_distance():
 def test_all_scorers_are_asked():
     rule = Rule((Clause((Predicate("word", ("b",)),), 1.0),))
     case = Case(rule, Unseen(text()), "resid.1/0")
-    said = scored(case, [lambda e, u, unit: (Row(unit, float(u.predicted(e).sum()), 0, 0),)] * 2)
+    said = scored(case, [lambda e, u, unit: (Row(unit, float(u.predicted(e).sum()), 0.0, 0.0),)] * 2)
     assert [row.measure for row in said] == ["resid.1/0"] * 2 and said[0].value == (
         case.unseen.firings.tokens == 1
     ).sum()

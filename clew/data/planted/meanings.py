@@ -193,7 +193,7 @@ units       unit @ 1 before: resid.1/5; class: months
 
 def every_meaning() -> list[Meaning]:
     """Every kind of predicate several times, alone, together, and with what looks alike."""
-    return [Meaning(line[:12].strip(), _rule(line[12:])) for line in EVERY.splitlines() if line]
+    return [Meaning(line[:12].strip(), _rule(line[12:])) for line in EVERY.strip().split("\n")]
 
 
 def _rule(line: str) -> Rule:

@@ -25,7 +25,7 @@ class Clause:
     """Where all of some predicates are true, a unit fires with about this strength."""
 
     predicates: tuple[Predicate, ...]
-    strength: float
+    strength: int | float
     """The mean of |value| there, silence counted as 0; above 0."""
 
     def mask(self, table: Table, firings: Firings | None = None) -> Bool[np.ndarray, " token"]:
@@ -51,7 +51,10 @@ def _joined(phrases: list[str]) -> str:
 class Rule:
     """Clauses in order; at each token the first that holds says how strongly the unit fires.
 
-    >>> Rule((Clause((Predicate("word", ("is", "are")),), 1.5),))(table)   # a strength for each token
+    >>> from clew.data.text.tokenised import Tokenised
+    >>> rule = Rule((Clause((Predicate("word", ("is", "are")),), 1.5),))
+    >>> str(rule), rule(Table(Tokenised.of([["It", " is", " so"]]))).tolist()
+    ("'is' or 'are'", [0.0, 1.5, 0.0])
     """
 
     clauses: tuple[Clause, ...]

@@ -14,10 +14,10 @@ from clew.readings.unseen import Unseen
 class Chosen:
     """Windows by number."""
 
-    fires: Int[np.ndarray, " window"]
-    random: Int[np.ndarray, " window"]
+    fires: Int[np.ndarray, " firing"]
+    random: Int[np.ndarray, " silent"]
     """Drawn of all in which the unit is silent."""
-    hard: Int[np.ndarray, " window"]
+    hard: Int[np.ndarray, " alike"]
     """Of those that look like its own."""
 
 

@@ -46,18 +46,18 @@ def fuzzing(
     )
 
 
-def _tokens(unseen: Unseen, window: int) -> Int[np.ndarray, " token"]:
+def _tokens(unseen: Unseen, window: int) -> Int[np.ndarray, " inside"]:
     start = int(unseen.starts[window])
     near = np.arange(start, min(start + WINDOW, len(unseen.window)))
     return near[unseen.window[near] == window]
 
 
-def _marked(values: Float[np.ndarray, " token"], tokens: Int[np.ndarray, " token"]) -> Int[np.ndarray, " marked"]:
+def _marked(values: Float[np.ndarray, " token"], tokens: Int[np.ndarray, " inside"]) -> Int[np.ndarray, " marked"]:
     return tokens[values[tokens] >= MARKED * values[tokens].max()]
 
 
 def _others(
-    random: np.random.Generator, values: Float[np.ndarray, " token"], tokens: Int[np.ndarray, " token"], n: int
+    random: np.random.Generator, values: Float[np.ndarray, " token"], tokens: Int[np.ndarray, " inside"], n: int
 ) -> Int[np.ndarray, " marked"]:
     """As many tokens on which the unit is silent."""
     return random.permutation(tokens[values[tokens] == 0])[:n]

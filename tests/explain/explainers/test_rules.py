@@ -16,10 +16,9 @@ def agreement(found: Rule, meaning: Rule, table: Table, firings: Held) -> float:
     return 2 * precision * recall / max(1e-9, precision + recall)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_planted_meanings_are_named_and_chance_is_not(seed):
-    """More than 90 meanings of every kind: bench/explain.py has the full count on a larger text."""
-    planted = meanings(30_000, chance=12, seed=seed)
+def test_planted_meanings_are_named_and_chance_is_not():
+    """Meanings of every kind, more than 60: bench/explain.py has the full count on larger texts."""
+    planted = meanings(24_000, chance=12)
     units = [planted.address(i) for i in range(len(planted.truth))]
     found = [one[0] for one in rules(planted.firings, units, planted.table).values()]
     pairs = list(zip(found, planted.truth, strict=True))
