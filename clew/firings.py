@@ -24,7 +24,12 @@ class Firings(Protocol):
 
     @property
     def documents(self) -> Int[np.ndarray, " bound"]:
-        """Where each document starts, and the end of the last."""
+        """Where each document starts, and the end of the last; a document is one window or several."""
+        ...
+
+    @property
+    def windows(self) -> Int[np.ndarray, " bound"]:
+        """Where each run of tokens starts that the model saw at once, and the end of the last."""
         ...
 
     @property
@@ -64,7 +69,7 @@ class Here:
 
 
 class Held:
-    """Firings in memory.
+    """Firings in memory, each document one window.
 
     >>> words = {0: "a", 1: " b"}
     >>> held = Held(np.array([0, 1]), [0, 2], words, {"resid.1": [Fired(np.array([1]), np.array([1.5]))]})
@@ -81,6 +86,7 @@ class Held:
     ) -> None:
         """Args: fired: for each site what each of its units does."""
         self.words, self.tokens, self.documents = words, tokens, np.asarray(documents, dtype=np.int64)
+        self.windows = self.documents
         self._rows = {Site.parse(site): [_sorted(one) for one in rows] for site, rows in fired.items()}
         self._here: dict[Site, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 

@@ -23,8 +23,8 @@ STRONGER = 1.4
 """Where a clause is narrowed, the unit is at least so many times as strong."""
 LEAST, SURE, PLACES, DOCUMENTS = 0.01, 5.0, 5, 3
 """Below this share of variance, this many standard deviations of chance, these hits, in these documents, no rule is given."""
-HALF = 0.5
-"""A rule is partial where fewer of its tokens fire, or of the firings it covers fewer."""
+WHOLE = 0.75
+"""A rule holds in part where precision and recall, by what the unit sums to, have a lower harmonic mean."""
 
 
 class Fit:
@@ -130,11 +130,12 @@ class Fit:
         mask = np.any([self._mask(clause.predicates) for clause in clauses], axis=0)
         inside = mask[self.check.place]
         hits, holds = int(inside.sum()), int(np.count_nonzero(mask & (self.ground.part == CHECK)))
-        documents = len(np.unique(self.ground.text.document[self.check.place[inside]]))
+        documents = len(np.unique(self.ground.text.group[self.check.place[inside]]))
         density = len(self.check.place) / max(1, self.check.n)
         expected = holds * density
         sure = (hits - expected) / max(1.0, np.sqrt(expected * (1 - density)))
         if hits < PLACES or documents < DOCUMENTS or sure < SURE or self._gain(mask, self.check) < LEAST:
             return none
-        partial = hits < HALF * holds or hits < HALF * len(self.check.place)
-        return Rule(tuple(clauses), side, partial)
+        recall = float(self.check.value[inside].sum()) / self.check.total
+        agreement = 2 / (holds / hits + 1 / recall)
+        return Rule(tuple(clauses), side, agreement < WHOLE)

@@ -89,7 +89,9 @@ class Ground:
         ok[ok] = self._reach[looks[ok]] >= lag
         return self._counted(looks[ok], weights[ok])
 
-    def _counted(self, places: Int[np.ndarray, " place"], weights: Float[np.ndarray, " place"]) -> Float[np.ndarray, " piece"]:
+    def _counted(
+        self, places: Int[np.ndarray, " place"], weights: Float[np.ndarray, " place"]
+    ) -> Float[np.ndarray, " piece"]:
         """For each piece the sum of the weights at its places; of none, numpy counts whole numbers."""
         return np.bincount(self.text.kinds[places], weights, minlength=self.n_pieces).astype(np.float64)
 

@@ -110,8 +110,8 @@ class Unseen:
         return found
 
     def document_of(self, windows: Int[np.ndarray, " window"]) -> Int[np.ndarray, " window"]:
-        """The document that each window stands in."""
-        return self.table.text.document[self.starts[windows]]
+        """The whole document that each window stands in."""
+        return self.table.text.group[self.starts[windows]]
 
     def hard(self, address: str, values: Float[np.ndarray, " token"]) -> Bool[np.ndarray, " window"]:
         """Windows with a token on which the unit fires elsewhere, or where one of the nearest units fires."""
@@ -162,6 +162,10 @@ class _Moved:
     @property
     def documents(self) -> Int[np.ndarray, " bound"]:
         return self._firings.documents
+
+    @property
+    def windows(self) -> Int[np.ndarray, " bound"]:
+        return self._firings.windows
 
     @property
     def words(self) -> Mapping[int, str]:

@@ -55,7 +55,10 @@ def test_a_unit_that_is_moved_fires_elsewhere_and_all_else_stays():
 
 
 def test_a_score_stands_beside_the_floor_and_its_distance():
-    rows, floor = (Row("r", 0.8, 0.7, 0.9, of="all"),), (Row("r", 0.5, 0.4, 0.6, of="all"), Row("s", 1.0, 1.0, 1.0, of="all"))
+    rows, floor = (
+        (Row("r", 0.8, 0.7, 0.9, of="all"),),
+        (Row("r", 0.5, 0.4, 0.6, of="all"), Row("s", 1.0, 1.0, 1.0, of="all")),
+    )
     below, above = compared(rows, floor, "shuffled")
     assert (below.of, below.value, above.of) == ("shuffled", 0.5, "above shuffled")
     assert (above.value, above.low, above.high) == pytest.approx((0.3, 0.3 - 0.02**0.5, 0.3 + 0.02**0.5))

@@ -23,5 +23,5 @@ def simulation(explanation: Explanation, unseen: Unseen, unit: str, *, seed: int
     x, y = unseen.predicted(explanation)[unseen.rows], unseen.values(unit, explanation.side)[unseen.rows]
     if not np.ptp(x) and np.ptp(y):  # what says nothing is no better than a guess
         return (Row("simulation r", 0.0, 0.0, 0.0, of="all", examples=len(x)),)
-    drawn = correlation(x, y, unseen.table.text.document[unseen.rows], seed=seed)
+    drawn = correlation(x, y, unseen.table.text.group[unseen.rows], seed=seed)
     return (Row("simulation r", *bounds(drawn), of="all", examples=len(x)),)

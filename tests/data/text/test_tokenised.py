@@ -29,3 +29,11 @@ def test_parts_are_about_as_large_as_their_shares():
 def test_a_text_without_tokens():
     text = Tokenised.of([])
     assert len(text) == 0 and text.parts(1, 1).tolist() == []
+
+
+def test_windows_of_a_document_are_in_one_part_and_no_token_looks_beyond_its_own():
+    firings = Held(np.arange(60), np.arange(0, 61, 6), {}, {})
+    firings.windows = np.arange(0, 61, 2)
+    text = Tokenised.read(firings)
+    assert len(text.parts(1, 1)) == 30 and (text.parts(1, 1).reshape(10, 3) == text.parts(1, 1)[::3, None]).all()
+    assert text.group.tolist() == np.repeat(np.arange(1, 11), 6).tolist() and text.document[2] == 1
