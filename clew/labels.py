@@ -45,7 +45,7 @@ class Label:
         """Build from what `to_json` gave. Raises: ValueError naming the origin and what is wrong with it."""
         check_whole(value, ("text", "kind", "scores", "origin"), origin)
         kind = entry(value, "kind", str, origin=origin, among=get_args(Kind))
-        rows = {**Report("").to_json(), "rows": entries(value, "scores", dict, origin=origin)}
+        rows = {**Report("", ()).to_json(), "rows": entries(value, "scores", dict, origin=origin)}
         scores = Report.from_json(rows, f"{origin}: scores").rows
         text, who = (entry(value, name, str, origin=origin) for name in ("text", "origin"))
         try:
