@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -15,12 +16,12 @@ from clew.explain._search import Search, Seen, complexity
 Column = Bool[np.ndarray, " token"]
 TRIED = 8
 """Of each length, how many of what was found are looked at exactly."""
-PRICE = 0.015
+PRICE = 0.03
 """The share of what it explains that a conjunction pays for each predicate more."""
 MORE, SHARE = 0.015, 0.04
 """A further clause explains at least this much of the variance, and this share of what those before it do."""
-STRONGER = 1.4
-"""Where a clause is narrowed, the unit is at least so many times as strong."""
+STRONGER = 1.25
+"""Where a clause is narrowed, the root of the unit is at least so many times as large."""
 LEAST, SURE, PLACES, DOCUMENTS = 0.01, 5.0, 5, 3
 """Below this share of variance, this many standard deviations of chance, these hits, in these documents, no rule is given."""
 WHOLE = 0.75
@@ -37,12 +38,17 @@ class Fit:
         value: Float[np.ndarray, " firing"],
         columns: Mapping[Predicate, Column],
     ) -> None:
-        part = ground.part[place]
+        """What is explained is the root of the values: the strongest are not all, and the weakest count less.
+
+        Args: columns: where other units fire.
+        """
+        part, root = ground.part[place], np.sqrt(value)
         self.ground, self.about, self._masks = ground, columns, dict(columns)
         self.known = ground.part <= CHECK
-        self.pooled = Seen(place[part <= CHECK], value[part <= CHECK], int(self.known.sum()))
-        self.train = Seen(place[part == TRAIN], value[part == TRAIN], len(ground.rows))
-        self.check = Seen(place[part == CHECK], value[part == CHECK], int((ground.part == CHECK).sum()))
+        self.strength = Seen(place[part <= CHECK], value[part <= CHECK], int(self.known.sum()))
+        self.pooled = replace(self.strength, value=root[part <= CHECK])
+        self.train = Seen(place[part == TRAIN], root[part == TRAIN], len(ground.rows))
+        self.check = Seen(place[part == CHECK], root[part == CHECK], int((ground.part == CHECK).sum()))
 
     def rule(self, side: int, most: int) -> Rule:
         """The rule, of at most so many clauses, one of them perhaps narrowed."""
@@ -68,7 +74,18 @@ class Fit:
         found = search.found()
         tried = [f for n in (1, 2, 3) for f in [f for f in found if len(f.predicates) == n][:TRIED]]
         scored = [(self._worth(f.predicates, left), f.predicates) for f in tried]
-        return max(scored, key=lambda pair: pair[0])[1] if scored else None
+        return self._pruned(max(scored, key=lambda pair: pair[0])[1], left) if scored else None
+
+    def _pruned(self, predicates: tuple[Predicate, ...], left: Column) -> tuple[Predicate, ...]:
+        """Without what explains no more on the documents that it was not found on."""
+        for one in sorted(predicates, key=lambda p: -complexity([p])):
+            rest = tuple(p for p in predicates if p is not one)
+            if rest and self._checked(rest, left) >= (1 - PRICE) * self._checked(predicates, left):
+                predicates = rest
+        return predicates
+
+    def _checked(self, predicates: tuple[Predicate, ...], left: Column) -> float:
+        return self._gain(self._mask(predicates) & left, self.check)
 
     def _worth(self, predicates: tuple[Predicate, ...], left: Column) -> float:
         """What a conjunction explains, less the price of its length."""
@@ -116,7 +133,7 @@ class Fit:
         left, made = self.known.copy(), list[Clause]()
         for predicates in clauses:
             mask = self._mask(predicates) & left
-            s, c = self._sums(mask, self.pooled)
+            s, c = self._sums(mask, self.strength)
             if s > 0:
                 made.append(Clause(predicates, float(np.float32(s / max(1, c)))))
             left &= ~mask

@@ -30,6 +30,10 @@ SOME = 16_000
 """Tokens of a base at most that are counted; of more a sample."""
 LEAST = 0.15
 """An extension keeps at least this share of what the unit sums to on its base."""
+WORD, DENIED, BACK, FAR = 0.25, 0.75, 0.25, 1.0
+COMPOSED, COPIED = 1.0, 6.0
+"""What a further word of a set, a negation, a token before and one nearby add to the length of a rule; and another unit,
+above all one at this very token, which says less to a reader than words do."""
 SET = 16
 """Words of a set."""
 FIRINGS = 3
@@ -227,11 +231,14 @@ class Search:
 
 
 def complexity(predicates: Sequence[Predicate]) -> float:
-    """How much is said, in predicates: further words of a set count less, what other units do counts more."""
-    return sum(
-        1 + 0.25 * (len(p.values) - 1) + 0.5 * p.negated + 1.0 * (p.family == UNIT) + 0.25 * (p.at != HERE)
-        for p in predicates
-    )
+    """How much is said, in predicates of this token: further words of a set count less, what needs more to be seen more."""
+    return sum(1 + WORD * (len(p.values) - 1) + DENIED * p.negated + _farther(p) for p in predicates)
+
+
+def _farther(p: Predicate) -> float:
+    if p.family == UNIT:
+        return COPIED if p.at == HERE else COMPOSED
+    return {HERE: 0.0, NEARBY: FAR}.get(p.at, BACK)
 
 
 def _one(name: tuple[str, str]) -> tuple[str, tuple[str, ...]]:
