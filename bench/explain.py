@@ -1,13 +1,14 @@
 """Are planted meanings named, is chance left alone, how fast are units explained, and what do rules predict of real units?
 
 Run:  python bench/explain.py [--tokens 60000] [--seeds 3]                    (2 minutes on one core)
-      python bench/explain.py --index FOLDER [--units 100]                     (5 minutes; an index as clew.index makes it)
+      python bench/explain.py --index FOLDER [--random FOLDER] [--units 100]   (15 minutes; an index as clew.index makes it)
 
 Planted: clew/data/planted/meanings.py. A tenth of the places of a meaning are silent and a twentieth of the firings stray.
 Named right: F1 of rule and meaning above .9 on the documents that were not looked at, strong places counted as such. Wrongly
 confident: a rule that is not said to hold in part, below .8, or of a unit that fires by chance. In its own words: the same
 predicates. Real: units drawn at random among those with 50 firings, on the side on which they sum to more; each score beside
-the rule of another unit (shuffled) and the unit's firings at random tokens, explained anew (permuted).
+the rule of another unit (shuffled), the unit's firings at random tokens explained anew (permuted), and a unit of a random
+dictionary (--random, an index of the same text) that fires as often. Above: share of units whose 95 % interval lies above.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ from clew.data.planted.meanings import Meanings, meanings
 from clew.data.predicates import Clause, Rule, Table
 from clew.explain.explainers.rules import rules
 from clew.explain.floors.permuted import permuted
+from clew.explain.floors.random_unit import random_unit
 from clew.explain.floors.shuffled import shuffled
 from clew.explain.scorers.detection import detection
 from clew.explain.scorers.simulation import simulation
 from clew.firings import Firings
 from clew.readings.unseen import UNSEEN, Case, Unseen, scored
+from clew.sites import Site
 
 RIGHT, WRONG = 0.9, 0.8
+FIRINGS = 50
+FLOORS = ("shuffled", "permuted", "random unit")
 
 
 def agreement(planted: Meanings, found: Rule, meaning: Rule, unseen: np.ndarray) -> float:
@@ -79,35 +84,33 @@ def on_planted(tokens: int, seeds: int) -> None:
     log(f"Rules: planted meanings, {seeds} texts of {tokens:,} tokens", [head, *rows], remark)
 
 
-def on_index(firings: Firings, n: int, seed: int) -> None:
-    """The table by site, with intervals over units."""
-    table, random = Table.of(firings), np.random.default_rng(seed)
-    unseen, rows, spent, total = Unseen(firings, table), [], 0.0, 0
-    for site in firings.sites:
-        drawn = [int(u) for u in random.permutation(firings.units(site)) if len(firings.row(site, int(u)).place) >= 50][
-            :n
-        ]
+def on_index(firings: Firings, sites: Sequence[str], n: int, random: Firings | None) -> None:
+    """The table by site, with intervals over units, and one of what is said of a few."""
+    table, draw = Table.of(firings), np.random.default_rng(0)
+    unseen, rows, said, spent, total = Unseen(firings, table), [], [], 0.0, 0
+    for site in map(Site.parse, sites):
+        order = [int(u) for u in draw.permutation(firings.units(site))]
+        units = [f"{site}/{u}" for u in order if len(firings.row(site, u).place) >= FIRINGS][:n]
         start = time.process_time()
-        cases = [
-            Case(rules(firings, [f"{site}/{u}"], table, sides=False)[f"{site}/{u}"][0], unseen, f"{site}/{u}")
-            for u in drawn
-        ]
-        spent, total = spent + time.process_time() - start, total + len(drawn)
-        rows += [(str(site), *row) for row in judged(cases)]
+        found = rules(firings, units, table, sides=False)
+        spent, total = spent + time.process_time() - start, total + len(units)
+        cases = [Case(found[unit][0], unseen, unit) for unit in units]
+        rows += [(str(site), *row) for row in judged(cases, random)]
+        said += [(case.unit, str(case.explanation)) for case in cases[:8]]
+    floors = FLOORS if random is not None else FLOORS[:-1]
     head = (
         "site",
         "score",
         "rules",
-        "shuffled",
-        "permuted",
-        "above shuffled",
-        "above permuted",
+        *floors,
+        *(f"above {name}" for name in floors),
+        "above all",
         "units",
         "no rule",
         "in part",
     )
-    remark = f"{len(table.text):,} tokens. {speed(spent, total)}"
-    log("Rules: units of a pack", [head, *rows], remark)
+    log("Rules: units of a pack", [head, *rows], f"{len(table.text):,} tokens. {speed(spent, total)}")
+    log("Rules: what is said of some of them", [("unit", "rule"), *said])
 
 
 def speed(spent: float, units: int) -> str:
@@ -115,30 +118,27 @@ def speed(spent: float, units: int) -> str:
     return f"{spent / units:.3f} CPU-seconds a unit, {2 * 3600 * units / spent:,.0f} units an hour on two cores."
 
 
-def judged(cases: Sequence[Case]) -> list[tuple[str, ...]]:
-    """A row for each score."""
+def judged(cases: Sequence[Case], random: Firings | None) -> list[tuple[str, ...]]:
+    """A row for each score: means over units, and the share of units whose interval lies above each floor, and above all."""
 
     def again(where: Unseen, unit: str, side: int) -> Rule:
         return rules(where.firings, [unit], where.table, sides=False)[unit][0]
 
-    judges = (detection, simulation)
-    able = [case for case in cases if case.explanation]
-    floors = {
-        "shuffled": [shuffled(case, able, again) for case in cases],
-        "permuted": [permuted(case, able, again) for case in cases],
-    }
+    judges, able = (detection, simulation), [case for case in cases if case.explanation]
+    floors = [[shuffled(case, able, again) for case in cases], [permuted(case, able, again) for case in cases]]
+    if random is not None:
+        floors.append([random_unit(case, able, again, random=random) for case in cases])
     mine = [scored(case, judges) for case in cases]
-    beneath = {name: [scored(case, judges) for case in of] for name, of in floors.items()}
+    under = [[scored(case, judges) for case in of if case is not None] for of in floors]
+    none = sum(not case.explanation for case in cases)
+    part = sum(bool(case.explanation) and case.explanation.partial for case in cases)
     made = []
     for i, row in enumerate(mine[0]):
-        value = np.array([one[i].value for one in mine])
-        low = np.array([one[i].low for one in mine])
-        under = {name: np.array([one[i].value for one in of]) for name, of in beneath.items()}
-        cells = [mean(value), *(mean(v) for v in under.values())]
-        cells += [f"{np.nanmean(low > v):.2f}" for v in under.values()]
-        none = sum(not case.explanation for case in cases)
-        part = sum(bool(case.explanation) and case.explanation.partial for case in cases)
-        made.append((f"{row.measure} {row.of}", *cells, str(len(cases)), str(none), str(part)))
+        value, low = (np.array([getattr(one[i], name) for one in mine]) for name in ("value", "low"))
+        floor = [np.array([one[i].value for one in of]) for of in under]
+        above = [low > values for values in floor]
+        cells = [mean(value), *map(mean, floor), *(f"{a.mean():.2f}" for a in (*above, np.all(above, axis=0)))]
+        made.append((f"{row.measure}, {row.of}", *cells, str(len(cases)), str(none), str(part)))
     return made
 
 
@@ -154,6 +154,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=60_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--index", type=Path)
+    parser.add_argument("--random", type=Path)
+    parser.add_argument("--sites", nargs="+", default=["resid.3", "resid.9", "resid.15", "resid.21"])
     parser.add_argument("--units", type=int, default=100)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -162,7 +164,8 @@ def main() -> None:
     else:
         from clew.readings.index.index import Index
 
-        on_index(Index.load(given.index), given.units, 0)
+        random = Index.load(given.random) if given.random else None
+        on_index(Index.load(given.index), given.sites, given.units, random)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,8 @@ class Fit:
         """Without what explains no more on the documents that it was not found on."""
         for one in sorted(predicates, key=lambda p: -complexity([p])):
             rest = tuple(p for p in predicates if p is not one)
-            if rest and self._checked(rest, left) >= (1 - PRICE) * self._checked(predicates, left):
+            least = (1 - PRICE * complexity([one])) * self._checked(predicates, left)
+            if rest and self._checked(rest, left) >= least:
                 predicates = rest
         return predicates
 

@@ -193,7 +193,7 @@ class Search:
             made += [
                 self._with(base, Predicate(*_one(names[i]), at=view, negated=True), rest[i], less[i]) for i in best
             ]
-        return [*made, *self._sets(view, base, s, c)]
+        return made if view == NEARBY else [*made, *self._sets(view, base, s, c)]
 
     def _sets(
         self, view: str, base: _Base, s: Float[np.ndarray, " property"], c: Float[np.ndarray, " property"]
