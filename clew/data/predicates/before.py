@@ -1,4 +1,4 @@
-"""Which other token a predicate may look at from a token: those before it, and what followed it when it was met before."""
+"""Which other token a predicate may look at from a token: those before it, what followed it when last met, and the next."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ HERE, NEARBY = "here", "nearby"
 BEFORE = {"1 before": 1, "2 before": 2, "3 before": 3}
 ECHO = "after its last occurrence"
 """What followed the nearest earlier occurrence of the same token, as an induction head sees it."""
+NEXT = "next"
+"""What comes, which a unit cannot see but may foretell."""
 WINDOW = 8
 """How many tokens before count as nearby."""
 VIEWS = (HERE, *BEFORE, ECHO)
 """From where exactly one token is seen, or none."""
-EVERYWHERE = (*VIEWS, NEARBY)
+EVERYWHERE = (*VIEWS, NEARBY, NEXT)
 
 Looks = Int[np.ndarray, " token"]
 """For each token the place of the one it looks at, or -1."""
@@ -29,6 +31,8 @@ def view(text: Tokenised, name: str) -> Looks:
     if name == ECHO:
         last = previous(text)
         return np.where(last >= 0, last + 1, -1)
+    if name == NEXT:
+        return np.where(here + 1 < text.documents[1:][text.document], here + 1, -1)
     behind = BEFORE[name]
     return np.where(here - behind >= text.documents[:-1][text.document], here - behind, -1)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clew.data.predicates.before import BEFORE, ECHO, EVERYWHERE, HERE, NEARBY, WINDOW
+from clew.data.predicates.before import BEFORE, ECHO, EVERYWHERE, HERE, NEARBY, NEXT, WINDOW
 from clew.data.predicates.families import FAMILIES
 from clew.data.predicates.place import PLACES
 from clew.files import check_whole, entries, entry
@@ -32,7 +32,7 @@ class Predicate:
     values: tuple[str, ...]
     """Any of them; of units addresses such as resid.7/12."""
     at: str = HERE
-    """Which token is looked at: here, 1 before, 2 before, 3 before, nearby, after its last occurrence."""
+    """Which token is looked at: here, 1 before, 2 before, 3 before, nearby, after its last occurrence, next."""
     negated: bool = False
 
     def __str__(self) -> str:
@@ -94,6 +94,8 @@ def _seen(at: str, noun: str) -> str:
         return f"within {WINDOW} tokens after {noun}"
     if at == ECHO:
         return f"that were followed by {noun} when last met"
+    if at == NEXT:
+        return f"before {noun}"
     return f"after {noun}" if BEFORE[at] == 1 else f"{NUMBERS[BEFORE[at]]} on from {noun}"
 
 

@@ -10,6 +10,10 @@ def test_a_token_sees_those_before_it_in_its_document():
     assert view(TEXT, "3 before").tolist() == [-1, -1, -1, 0, -1, -1]
 
 
+def test_a_token_sees_the_next_one_in_its_document():
+    assert view(TEXT, "next").tolist() == [1, 2, 3, -1, 5, -1]
+
+
 def test_what_followed_it_when_it_was_last_met():
     assert previous(TEXT).tolist() == [-1, -1, 0, -1, -1, 4]
     assert view(TEXT, ECHO).tolist() == [-1, -1, 1, -1, -1, 5]

@@ -14,6 +14,7 @@ from clew.sites import Site
         (Predicate("suffix", ("s",), "2 before"), "two tokens on from words that end in -s"),
         (Predicate("word", ("the",), "nearby"), "within 8 tokens after 'the'"),
         (Predicate("word", ("the",), "after its last occurrence"), "that were followed by 'the' when last met"),
+        (Predicate("token", (" is",), "next"), "before the token ' is'"),
         (Predicate("place", ("inside brackets",), negated=True), "not inside brackets"),
         (Predicate("unit", ("resid.7/12",), "2 before"), "where resid.7/12 fired two tokens earlier"),
         (Predicate("unit", ("resid.7/12",), negated=True), "where resid.7/12 does not fire"),

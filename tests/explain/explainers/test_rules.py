@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from clew.data.planted.meanings import meanings
-from clew.data.predicates import Rule, Table
+from clew.data.predicates import Predicate, Rule, Table
 from clew.explain.explainers.rules import rules
 from clew.firings import Fired, Held
 from tests.explain.known import known, unit
@@ -16,6 +16,7 @@ def agreement(found: Rule, meaning: Rule, table: Table, firings: Held) -> float:
     return 2 * precision * recall / max(1e-9, precision + recall)
 
 
+@pytest.mark.slow
 def test_planted_meanings_are_named_and_chance_is_not():
     """Meanings of every kind, more than 60: bench/explain.py has the full count on larger texts."""
     planted = meanings(24_000, chance=12)
@@ -50,6 +51,37 @@ def test_units_below_are_spoken_of_only_where_they_may_be():
     address = unit("tokens where resid.1/1 fired two tokens earlier")
     (rule,) = rules(known().firings, [address], known().table, below=())[address]
     assert not rule
+
+
+def fired_at(mask) -> Held:
+    """One unit of the known text that fires there."""
+    place = np.flatnonzero(mask)
+    held = known().firings
+    return Held(held.tokens, held.documents, held.words, {"resid.2": [Fired(place, np.ones(len(place)))]})
+
+
+def test_a_unit_that_foretells_what_it_promotes_is_said_to():
+    foretold = Predicate("token", (" is", " was", " were", " are"), "next")
+    firings, promoted = fired_at(known().table.mask(foretold)), {"resid.2/0": foretold.values}
+    (rule,) = rules(firings, ["resid.2/0"], known().table, promoted=promoted)["resid.2/0"]
+    assert str(rule) == "tokens before the token ' is', ' was', ' were' or ' are'"
+    assert str(rules(firings, ["resid.2/0"], known().table)["resid.2/0"][0]) != str(rule)
+
+
+class Largest(Held):
+    """Firings of which not all are known at a token."""
+
+    def at(self, site, place):
+        raise ValueError("only the largest firings were kept")
+
+
+def test_where_it_is_not_known_what_fires_at_a_token_rules_do_not_speak_of_units():
+    address, held = unit("tokens where resid.1/1 fired two tokens earlier"), known().firings
+    rows = {str(site): [held.row(site, u) for u in range(held.units(site))] for site in held.sites}
+    firings = Largest(held.tokens, held.documents, held.words, rows)
+    assert not rules(firings, [address], known().table)[address][0]
+    with pytest.raises(ValueError, match="only the largest"):
+        rules(firings, [address], known().table, below=["resid.1"])
 
 
 def two_sided() -> Held:
