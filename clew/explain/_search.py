@@ -114,8 +114,12 @@ class Search:
         left: Column,
         masks: dict[Predicate, Column],
     ) -> None:
-        """Args: unit: on the part that is learnt from. columns: of predicates about units. left: tokens not yet covered.
-        masks: of predicates met before, and of those about units; added to."""
+        """Args:
+        unit: on the part that is learnt from.
+        columns: of predicates that only this unit is asked about: other units, what it promotes.
+        left: tokens not yet covered.
+        masks: of predicates met before; added to.
+        """
         self.ground, self.whole, self.columns = ground, unit, columns
         self._masks = masks
         inside = left[unit.place]
