@@ -4,7 +4,9 @@ The public names. Each comes from its room when it is first asked for: torch tak
 `clew --help` must not wait for it.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from clew.version import VERSION as __version__  # noqa: F401
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from clew.training import Plan as Plan
     from clew.training import train as train
     from clew.verbs import edit as edit
+    from clew.verbs import explain as explain
     from clew.verbs import find as find
     from clew.verbs import probe as probe
     from clew.verbs import verify as verify
@@ -75,7 +78,7 @@ _ROOMS = {
     "clew.sites": ("Site", "Weight", "Where"),
     "clew.stack": ("Stack",),
     "clew.training": ("Plan", "train"),
-    "clew.verbs": ("edit", "find", "probe", "verify"),
+    "clew.verbs": ("edit", "explain", "find", "probe", "verify"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = [name for name in _HOME if name != "open"]  # pyright: ignore[reportUnsupportedDunderAll]
@@ -92,3 +95,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*globals(), *_HOME]
+
+
+class _Face(ModuleType):
+    """This module. `explain` is also a room: importing what is in it does not put the room in the verb's place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _HOME or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face

@@ -21,7 +21,7 @@ from clew.near import near
 
 HERE = Path(__file__).parent
 
-APART = ("formats", "modules")
+APART = ("formats", "modules", "explainers", "scorers", "floors")
 """Folders inside a room that are rooms of their own: what lies there has another shape than the files around it."""
 
 

@@ -1,4 +1,4 @@
-"""find, edit, probe and verify: the function by its name, and what it was called with written into what it returns."""
+"""find, edit, explain, probe and verify: the function by its name, what it was called with written into what it returns."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from clew.dictionaries import Dictionary
 from clew.doors import door
 from clew.evidence import Evidence, half, is_held_out
 from clew.finder import load, names
+from clew.firings import Firings
+from clew.labels import Label, Labels
 from clew.models import Model
 from clew.probing import Probe
-from clew.progress import Stopped, Tell
+from clew.progress import Loops, Stopped, Tell
 from clew.provenance import MetAgain, leaked, prompts_used, provenance
 from clew.readings.budget import within_budget
-from clew.report import Report
+from clew.readings.unseen import Case, Unseen, compared, scored
+from clew.report import Report, Row
 from clew.signatures import check_kinds, check_options, options_of
 from clew.stack import Stack
+from clew.version import VERSION
 
 T = TypeVar("T")
 
@@ -188,6 +192,66 @@ def probe(model: Model, evidence: Any, *, by: str | Callable[..., Probe] = "line
         return replace(found, fitted={**record, **found.fitted})
 
     return _timed("probes", function, options, recorded, model, used)
+
+
+@door()
+def explain(
+    firings: Firings,
+    units: Sequence[str],
+    *,
+    by: str | Callable[..., Any] = "rules",
+    scorers: Sequence[str | Callable[..., tuple[Row, ...]]] = ("detection", "simulation"),
+    floors: Sequence[str | Callable[..., Any]] = ("shuffled",),
+    random: Firings | None = None,
+    progress: Tell | None = None,
+    **options: Any,
+) -> Labels:
+    """Say what units fire on, and how well that predicts where they fire in documents that it was not made from.
+
+    Args:
+        firings: where units fire in a text: an Index, or `clew.firings.Held`.
+        units: addresses, such as resid.7/12.
+        by: a file of clew/explain/explainers, or a function of the same shape.
+        scorers: files of clew/explain/scorers, or such functions; each gives rows of a label's scores.
+        floors: files of clew/explain/floors, or such functions: what is scored beside, under the same names, to be compared.
+        random: where the units of a random dictionary fire in the same text, for the floor `random_unit`.
+        progress: told after each unit that is explained, and after each that is scored.
+        options: as in the signature of the explainer.
+
+    Returns: Labels; a unit of which nothing is found that holds has none. A row "... above shuffled" is the distance from
+        that floor, its interval that of a difference of two independent numbers (Zou & Donner 2008).
+    Raises: ValueError naming near explainers, scorers and floors, an option that it lacks, or an address that is none.
+    """
+    explainer, judges = _named("explain.explainers", by), [_named("explain.scorers", one) for one in scorers]
+    beneath = [_named("explain.floors", one) for one in floors]
+    check_options(explainer, options)
+    unseen, loops, cases = Unseen(firings), Loops(progress), dict[str, list[Case]]()
+
+    def made(where: Unseen, unit: str) -> Sequence[Any]:
+        return explainer(where.firings, [unit], where.table, **options)[unit]
+
+    def again(where: Unseen, unit: str, side: int) -> Any:
+        found = made(where, unit)
+        return next((one for one in found if one.side == side), found[0])
+
+    def label(case: Case) -> Label:
+        rows = scored(case, judges)
+        for floor in beneath:
+            beside = floor(case, others, again, **_taken(floor, random=random))
+            rows += () if beside is None else compared(rows, scored(beside, judges), floor.__name__)
+        return Label(str(case.explanation), "rule", rows, f"{explainer.__name__}, clew {VERSION}")
+
+    with loops.part(0, 2):
+        for unit in loops.over(units):
+            cases[unit] = [Case(one, unseen, unit) for one in made(unseen, unit) if one]
+    others = [case for of_unit in cases.values() for case in of_unit]
+    with loops.part(1, 2):
+        return Labels({unit: tuple(label(case) for case in cases[unit]) for unit in loops.over(list(cases))})
+
+
+def _named(room: str, given: str | Callable[..., Any]) -> Callable[..., Any]:
+    """A function, or the one of that name."""
+    return load(room, given) if isinstance(given, str) else given
 
 
 def _taken(function: Any, **given: Any) -> dict[str, Any]:

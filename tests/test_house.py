@@ -21,6 +21,8 @@ FLOORS = {
         "labels",
         "files",
         "finder",
+        "firings",
+        "labels",
         "evidence",
         "signatures",
         "statistics",

@@ -4,7 +4,7 @@ import builtins
 
 import clew
 
-VERBS = {"cut", "edit", "find", "index", "open", "probe", "record", "train", "verify"}
+VERBS = {"cut", "edit", "explain", "find", "index", "open", "probe", "record", "train", "verify"}
 EVIDENCE = {"Behaviour", "Fact", "Facts", "Labelled", "Pair", "Secrets", "Windows"}
 EDITS = {"Add", "Clamp", "Edit", "Gate", "Mix", "Project", "Scale", "Set", "Steer", "Update"}
 RESULTS = {

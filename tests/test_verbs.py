@@ -7,10 +7,13 @@ import clew
 from clew.data.facts.facts import Facts
 from clew.data.labels.labelled import Labelled
 from clew.data.planted import induction
+from clew.data.predicates import Clause, Predicate, Rule
 from clew.data.text.windows import cut
 from clew.dictionaries import Identity
+from clew.labels import Label
 from clew.progress import Stopped
 from tests.conformance.shape import Interrupts, Told
+from tests.explain.known import known, unit
 from tests.models.tiny import model_of
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
@@ -169,3 +172,61 @@ def test_a_circuit_of_other_weights_or_dictionaries_is_noted() -> None:
     upper = circuit.keep(circuit.site == 1)
     report = clew.verify(model.through(lens[1]), behaviour, upper)
     assert any("in other dictionaries, or in more, at resid.0" in note for note in report.notes)
+
+
+def explained(**options):
+    address = unit("months")
+    return clew.explain(known().firings, [address, unit("modal verbs")], **options)[address]
+
+
+def test_a_unit_is_explained_scored_and_compared_with_a_floor() -> None:
+    (label,) = explained()
+    assert (label.text, label.kind, label.origin) == ("months", "rule", f"rules, clew {clew.__version__}")
+    found = {(row.measure, row.of): row for row in label.scores}
+    assert found["detection AUROC", "all"].value > 0.9 and found["simulation r", "above shuffled"].low > 0.5
+    assert found["simulation r", "shuffled"].value < 0.2
+
+
+def test_what_explains_scores_and_lies_beneath_is_named_or_given() -> None:
+    (label,) = explained(scorers=("fuzzing",), floors=("permuted",), below=())
+    assert {row.measure for row in label.scores} == {"fuzzing AUROC", "fuzzing accuracy"}
+    assert {row.of for row in label.scores} == {"all", "permuted", "above permuted"}
+
+    def mine(firings, units, table=None, *, word="may"):
+        return {unit: (Rule((Clause((Predicate("word", (word,)),), 1.0),)),) for unit in units}
+
+    assert explained(by=mine, word="june", scorers=(), floors=()) == (clew_label("'june'", "mine"),)
+
+
+def clew_label(text: str, by: str) -> Label:
+    return Label(text, "rule", (), f"{by}, clew {clew.__version__}")
+
+
+def test_chance_has_no_label() -> None:
+    last = known().address(len(known().truth) - 1)
+    assert dict(clew.explain(known().firings, [last])) == {last: ()}
+
+
+def test_explain_says_what_it_does_not_know() -> None:
+    for wrong, message in (
+        ({"by": "rule"}, "did you mean 'rules'"),
+        ({"scorers": ["detect"]}, "scorers.*'detection'"),
+        ({"floors": ["shuffle"]}, "floors.*'shuffled'"),
+        ({"clause": 3}, "rules has no option 'clause'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            explained(**wrong)
+    with pytest.raises(ValueError, match="an address reads resid.7/12"):
+        clew.explain(known().firings, ["resid.2"])
+
+
+def test_explain_tells_how_far_it_is() -> None:
+    told = Told()
+    explained(progress=told)
+    told.check()
+
+
+def test_the_room_does_not_take_the_place_of_the_verb() -> None:
+    import clew.explain.top_tokens
+
+    assert clew.explain is clew.verbs.explain

@@ -1,11 +1,18 @@
 """Every way to name units: the room's shape, said in words; the same twice, the model left alone, and a known unit."""
 
+import inspect
+from collections.abc import Mapping
+from typing import get_origin, get_type_hints
+
 import pytest
 
 from clew import finder
 from clew.circuits.circuit import Circuit
+from clew.explain.scorers.simulation import simulation
+from clew.readings.unseen import ALL, Explanation
 from tests.conformance.knowing import CIRCUIT, MANY, ONE, VIEW
-from tests.conformance.shape import check_signature, check_source, check_words, untouched
+from tests.conformance.shape import MOST, check_signature, check_source, check_words, untouched
+from tests.explain.known import known, truth, unit, unseen
 
 KEYS = "resid.2/17"
 """A unit that is on at a noun in the singular: all that it fires on is "key"."""
@@ -27,3 +34,44 @@ def test_the_same_twice_the_model_left_alone_and_the_known_unit_named(name):
     assert one.to_json() == two.to_json() and one.keys() == CIRCUIT.keys()
     assert KEYS in {node.address.partition("@")[0] for node in CIRCUIT}
     assert "key" in str(one.details["top_tokens"][KEYS]) and "keys" not in str(one.details["top_tokens"][KEYS])
+
+
+EXPLAIN = {
+    "explainers": (("firings", "units", "table"), Mapping),
+    "scorers": (("explanation", "unseen", "unit"), tuple),
+    "floors": (("case", "others", "explain"), object),
+}
+"""What each room of explanations takes by position, and what it gives."""
+FILES = [(room, name) for room in EXPLAIN for name in finder.names(f"explain.{room}")]
+SEED = ("seed",)
+
+
+@pytest.mark.parametrize(("room", "name"), FILES)
+def test_the_shape_of_an_explainer_a_scorer_and_a_floor(room, name):
+    function, (first, returns) = finder.load(f"explain.{room}", name), EXPLAIN[room]
+    parameters = list(inspect.signature(function).parameters.values())
+    assert [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY] == list(first)
+    assert (len(parameters) <= MOST and returns is object) or issubclass(
+        get_origin(get_type_hints(function)["return"]), returns
+    )
+    check_words(function, f"explain.{room}", *SEED)
+    if name != "permuted":  # a way of ours
+        check_source(function)
+
+
+@pytest.mark.parametrize("name", finder.names("explain.explainers"))
+def test_an_explainer_says_the_same_twice_and_knows_what_was_planted(name):
+    explain, address = finder.load("explain.explainers", name), unit("months")
+    one, two = (explain(known().firings, [address], known().table)[address] for _ in range(2))
+    assert one == two and "months" in str(one[0]) and isinstance(one[0], Explanation)
+    assert simulation(one[0], unseen(), address)[0].value > 0.8
+
+
+@pytest.mark.parametrize("name", finder.names("explain.scorers"))
+def test_a_scorer_says_the_same_twice_and_prefers_the_truth_to_another_meaning(name):
+    score, address = finder.load("explain.scorers", name), unit("months")
+    one, two = (score(truth(address), unseen(), address) for _ in range(2))
+    assert one == two and all(row.low <= row.value <= row.high for row in one)
+    other = score(truth(unit("modal verbs")), unseen(), address)
+    assert all(a.value > b.value + 0.2 for a, b in zip(one, other, strict=True) if a.of == ALL)
+    assert any(row.of == ALL for row in one)

@@ -35,6 +35,7 @@ from clew.circuits.supernode import Supernode
 from clew.circuits.verdicts import Verdict, Verdicts
 from clew.data.facts.facts import Fact
 from clew.data.facts.secrets import Secret
+from clew.data.predicates import Clause, Predicate, Rule
 from clew.data.text.texts import read_texts, stream_chats
 from clew.data.text.windows import cut
 from clew.dictionaries import AbsTopK, BatchTopK, Crosscoder, Dictionary, Gated, JumpReLU, ReLU, TopK
@@ -412,6 +413,13 @@ def report() -> Report:
 @door("reports", Report.load, "report")
 def _(folder: Path) -> Path:
     return report().save(folder / "r.json")
+
+
+@door("rules", Rule.load, "data/predicates/rule")
+def _(folder: Path) -> Path:
+    months = Predicate("class", ("months",))
+    narrow = (months, Predicate("word", ("in", "since"), "1 before"), Predicate("unit", ("resid.1/7",), negated=True))
+    return Rule((Clause(narrow, 2.5), Clause((months,), 1.0)), -1, True).save(folder / "rule.json")
 
 
 @door("a bench", Results.at, "studies/comparison/results")

@@ -1,0 +1,47 @@
+"""Random unit: a unit of a random dictionary that fires about as often on the same text, explained and scored likewise.
+
+Units of a random dictionary are no meanings that a training has found, yet fire on something: what is said of them is what
+the model's activations alone give. Source: Korznikov et al. 2026, arXiv:2602.14111, on floors of equal L0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from clew.data.predicates.predicate import unit_of
+from clew.firings import Firings
+from clew.readings.unseen import Case, Explain, Unseen
+
+NEAR = 5
+"""How many units of about the same number of firings one is drawn from."""
+LOOKED_AT = 2000
+"""Units of the random dictionary whose firings are counted."""
+
+
+def random_unit(
+    case: Case, others: Sequence[Case], explain: Explain, *, random: Firings | None = None, seed: int = 0
+) -> Case | None:
+    """A unit at the same site of the firings of a random dictionary.
+
+    Args:
+        others: not looked at.
+        random: where the units of the random dictionary fire, in the same text.
+        seed: draws the unit.
+
+    Raises: ValueError without such firings, or for a site that they have not.
+    """
+    if random is None:
+        raise ValueError("the floor random_unit needs the firings of a random dictionary; give them as random=")
+    site, unit = unit_of(case.unit)
+    if site not in random.sites:
+        raise ValueError(f"the random firings are of {', '.join(map(str, random.sites))}; {site} is not among them")
+    side, draw = case.explanation.side, np.random.default_rng(seed)
+    wanted = np.count_nonzero(side * case.unseen.firings.row(site, unit).value > 0)
+    able = draw.permutation(random.units(site))[:LOOKED_AT]
+    counts = np.array([np.count_nonzero(side * random.row(site, int(u)).value > 0) for u in able])
+    apart = np.where(counts > 0, np.abs(np.log1p(counts) - np.log1p(wanted)), np.inf)
+    address = f"{site}/{able[int(draw.choice(np.argsort(apart, kind='stable')[:NEAR]))]}"
+    unseen = Unseen(random, case.unseen.table)
+    return Case(explain(unseen, address, side), unseen, address)

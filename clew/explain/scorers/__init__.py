@@ -1,0 +1,1 @@
+"""How an explanation is tested on documents it was not made from: one file per score."""
