@@ -89,7 +89,9 @@ class Report:
     def __add__(self, other: Report) -> Report:
         """Both reports' rows under this one's title."""
         parts = [*self.provenance.get("parts", [dict(self.provenance)]), dict(other.provenance)]
-        return Report(self.title, self.rows + other.rows, self.notes + other.notes, {"parts": parts})
+        return Report(
+            self.title, self.rows + other.rows, tuple(dict.fromkeys(self.notes + other.notes)), {"parts": parts}
+        )
 
     def __repr__(self) -> str:
         return str(self)

@@ -22,7 +22,6 @@ FLOORS = {
         "files",
         "finder",
         "firings",
-        "labels",
         "evidence",
         "signatures",
         "statistics",

@@ -130,6 +130,11 @@ class Index:
         return self.text.documents
 
     @property
+    def windows(self) -> Int[np.ndarray, " window_and_one"]:
+        """At which token each window begins that the model read at once, and where the last one ends."""
+        return self.text.windows
+
+    @property
     def tokenizer_name(self) -> str:
         """The model whose tokens these are."""
         return self.about["model"]

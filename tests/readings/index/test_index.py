@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clew.firings import Firings
 from clew.readings.index.index import Index
 from clew.readings.index.shards import check_chunk
 from clew.tensors import read_tensors, write_tensors
@@ -30,6 +31,12 @@ def test_a_unit_that_is_a_word_fires_where_the_word_stands(tmp_path: Path) -> No
         assert row.place.tolist() == there.tolist()
         assert row.value == pytest.approx(1 + unit / 8, rel=1e-3)
     assert index.row("embed", 0).place.size == 0
+
+
+def test_it_is_where_units_fire_for_whoever_explains(tmp_path: Path) -> None:
+    index = indexed(tmp_path)
+    assert isinstance(index, Firings)
+    assert index.windows[0] == 0 and index.windows[-1] == len(index.tokens) and set(index.documents) <= set(index.windows)
 
 
 def test_contexts_show_the_word_and_where_else_it_stands(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""clew explain: what units fire on, as rules that run, tested on text that they were not made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from clew.apps.cli._options import options_of
+from clew.apps.cli._terminal import Json, Several, aside, say, table, telling
+
+
+@options_of("explain.explainers")
+def explain(
+    index: Path,
+    circuit: Path | None = None,
+    /,
+    *,
+    by: str = "rules",
+    units: Annotated[tuple[str, ...], Several] = (),
+    scorers: Annotated[tuple[str, ...], Several] = ("detection", "simulation"),
+    floors: Annotated[tuple[str, ...], Several] = ("shuffled",),
+    to: Path | None = None,
+    json: Json = False,
+    **options: Any,
+) -> None:
+    """Explain the units of a circuit, or units by their addresses, from an index; the labels are kept in the index.
+
+    Parameters
+    ----------
+    index
+        What `clew index` wrote.
+    circuit
+        What `clew find` saved: its units at the sites of the index are explained and named in it.
+    by
+        How: a file of clew/explain/explainers.
+    units
+        Addresses to explain instead, as resid.3/17.
+    scorers
+        Files of clew/explain/scorers: what tests an explanation on documents that it was not made from.
+    floors
+        Files of clew/explain/floors: what is scored beside it, to be compared.
+    to
+        Where the circuit with its names goes; by default beside the one given, as NAME.named.json.
+    """
+    if (circuit is None) == (not units):
+        raise ValueError("say what to explain: a circuit after the index, or --units ADDRESS")
+    import clew
+    from clew.circuits.circuit import ERROR, Circuit
+
+    opened = clew.Index.load(index)
+    found = Circuit.load(circuit) if circuit else None
+    wanted = list(units)
+    if found is not None:
+        known = set(opened.sites)
+        here = [node for node in found if node.unit != ERROR]
+        wanted = list(dict.fromkeys(node.address.partition("@")[0] for node in here if node.site in known))
+        if left := {str(node.site) for node in here if node.site not in known}:
+            aside(f"left out: the units at {', '.join(sorted(left))}, which are not in the index")
+    with telling(f"explaining {len(wanted)} units") as tell:
+        labels = clew.explain(opened, wanted, by=by, scorers=scorers, floors=floors, progress=tell, **options)
+    opened.labels.update(labels)
+    rows = [(unit, label.text, _scores(label)) for unit, of_unit in labels.items() for label in of_unit]
+    silent = [unit for unit in wanted if unit not in labels]
+    lines = [table(rows)] if rows else []
+    lines += [f"no rule holds for {len(silent)} of {len(wanted)} units: {', '.join(silent[:8])}"] if silent else []
+    saved = None
+    if found is not None and circuit is not None:
+        saved = found.labelled({u: one[0].text for u, one in labels.items()}).save(
+            to or circuit.with_suffix(".named.json")
+        )
+        lines.append(f"saved as {saved}")
+    value = {"labels": labels.to_json(), "silent": silent, "saved": str(saved) if saved else None}
+    say("\n".join(lines), value, json)
+
+
+def _scores(label: Any) -> str:
+    """Each score over all that was asked, and how far it is above each floor."""
+    above = {(row.measure, row.of): row.value for row in label.scores if row.of.startswith("above ")}
+    said: list[str] = []
+    for row in label.scores:
+        if row.of == "all":
+            over = [f"{value:+.2f} {of}" for (measure, of), value in above.items() if measure == row.measure]
+            said.append(f"{row.measure} {row.value:.2f}" + (f" ({', '.join(over)})" if over else ""))
+    return ", ".join(said)
