@@ -57,6 +57,8 @@ class View:
 
     through: Annotated[tuple[Path, ...], Several] = ()
     """Files or folders of dictionaries, whose features are the units; without a view the units are neurons."""
+    layers: Annotated[tuple[int, ...], Several] = ()
+    """Of --through the dictionaries at these layers alone, as in 11 15 19; a pack holds one for every layer, and time grows with them."""
     neurons: Annotated[tuple[str, ...], Several] = ()
     """Sites whose single coordinates are the units, such as resid.3."""
     heads: Flag = False
@@ -71,21 +73,31 @@ class View:
         """The model that the user named, in the basis that the user asked for."""
         if bool(self.through) + bool(self.neurons) + self.heads + self.components > 1:
             raise ValueError("--through, --neurons, --heads and --components are ways to see a model; give one of them")
+        if self.layers and not self.through:
+            raise ValueError("--layers chooses among the dictionaries of --through; name them too")
         opened = machine.open(model)
         if self.through:
             import clew
 
             with working("opening the dictionaries"):
-                return opened.through(*(d for path in self.through for d in clew.Dictionary.load(path)))
+                return opened.through(*self._chosen([d for path in self.through for d in clew.Dictionary.load(path)]))
         if self.neurons:
             return opened.neurons(*self.neurons)
         if self.components:
             return opened.components()
         return opened.heads() if self.heads else opened
 
+    def _chosen(self, found: list[Any]) -> list[Any]:
+        """The dictionaries at the layers that were asked for. Raises: ValueError for a layer that has none."""
+        if lost := sorted(set(self.layers) - {d.writes.layer for d in found}):
+            there = ", ".join(str(d.writes.layer) for d in found)
+            raise ValueError(f"--layers {' '.join(map(str, lost))}: there is no dictionary; those of --through are at {there}")
+        return [d for d in found if not self.layers or d.writes.layer in self.layers]
+
     def typed(self) -> list[str]:
         """As it is typed for another command."""
         words = [f"--through {path}" for path in self.through]
+        words += [f"--layers {' '.join(map(str, self.layers))}"] * bool(self.layers)
         words += [f"--neurons {' '.join(self.neurons)}"] * bool(self.neurons)
         return words + ["--heads"] * self.heads + ["--components"] * self.components
 

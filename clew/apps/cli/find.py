@@ -150,10 +150,10 @@ def find(
             found = clew.find(seen, task, nodes, by=by, held_out=held_out, **options, **told)
         except Stopped as caught:  # what it had learned by then is kept as it is
             found, stopped = caught.result, caught
+    found, why = choose(found)
     if len(found.weight) and about.tried and not stopped:
         with telling("trying what it predicts") as tell:
             found = with_predicted_effects(seen, half(task, "train", held_out), found, nodes=about.tried, progress=tell)
-    found, why = choose(found)
     found = about.tokens(seen, found, task)
     found.save(out)
     if why:
@@ -164,6 +164,8 @@ def find(
     if stopped:
         raise stopped
     if not json:
+        for doubt in _doubts(found, task):
+            aside(doubt)
         words = ["clew verify", model, behaviour, str(out), *view.typed(), *asked.typed()]
         aside(f"next: {' '.join(words)}, or clew show {out}")
 
@@ -176,6 +178,21 @@ def _summary(found: Any) -> tuple[str, dict[str, Any]]:
         lines.append(f"  predicted against intervened effects of the strongest: {', '.join(told)}")
     sizes = {"nodes": len(found), "edges": len(found.weight)}
     return "\n".join(lines), {"predicted_effects": effects, **sizes, "strongest": strongest(found)}
+
+
+def _doubts(found: Any, task: Any) -> Iterator[str]:
+    """What to know before such a circuit is verified: errors that hold most of it, and positions that were summed."""
+    from clew.circuits.circuit import ANYWHERE, ERROR
+
+    size = abs(found.score)
+    if found.kind.of == "units" and (share := size[found.unit == ERROR].sum() / (size.sum() or 1)) > 0.5:
+        yield (
+            f"error nodes hold {share:.0%} of all |score|: the dictionaries leave much of this behaviour out, so other ones, "
+            "or more sites, may explain it better"
+        )
+    lengths = {len(row) for batch in task.batches(None) for row in batch.clean.tolist()} if not task.aligned else set()
+    if len(found) and bool((found.position == ANYWHERE).all()) and len(lengths) == 1:
+        yield "the prompts have one length; if its positions mean the same in all of them, --positions tells nodes apart by them"
 
 
 def _size(found: Any) -> int:
