@@ -66,10 +66,17 @@ def listed(tokens: Sequence[str], wide: int | None = None) -> str:
     return ", ".join(words[:kept]) + "…" * (kept < len(words))
 
 
+def groups(circuit: Any) -> dict[str, str]:
+    """By address, of which supernode a node is."""
+    return {member: f"in “{group.name}”" for group in circuit.supernodes for member in group.members}
+
+
 def strongest(circuit: Any, n: int = 10) -> list[dict[str, Any]]:
     """What is known of the strongest nodes, or of the strongest edges and the nodes they come from."""
     if not circuit.kind.by_edges:
-        return [_card(circuit, node.address, node.address, node.score, node.label) for node in circuit.shown(n)]
+        group = groups(circuit)
+        named = ((node, node.label or group.get(node.address, "")) for node in circuit.shown(n))
+        return [_card(circuit, node.address, node.address, node.score, label) for node, label in named]
     some, nodes = circuit.strongest_edges(n), circuit.nodes
     ends = zip(some.source.tolist(), some.target.tolist(), some.weight.tolist(), strict=True)
     return [

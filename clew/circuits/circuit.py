@@ -141,7 +141,8 @@ class Circuit:
         return list(zip(self.source.tolist(), self.target.tolist(), self.weight.tolist(), strict=True))
 
     def __repr__(self) -> str:
-        return f"Circuit({len(self)} node{'s' * (len(self) != 1)}, {len(self.weight)} edges, view of {len(self.sites)} sites)"
+        view = f"view of {len(self.sites)} site{'s' * (len(self.sites) != 1)}"
+        return f"Circuit({len(self)} node{'s' * (len(self) != 1)}, {len(self.weight)} edges, {view})"
 
     def _repr_html_(self) -> str:
         """The strongest nodes as a table for a notebook."""

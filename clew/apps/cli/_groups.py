@@ -58,7 +58,7 @@ class View:
     through: Annotated[tuple[Path, ...], Several] = ()
     """Files or folders of dictionaries, whose features are the units; without a view the units are neurons."""
     layers: Annotated[tuple[int, ...], Several] = ()
-    """Of --through the dictionaries at these layers alone, as in 11 15 19; a pack holds one for every layer, and time grows with them."""
+    """Of --through the dictionaries at these layers alone, as in 11 15 19: time grows with their number."""
     neurons: Annotated[tuple[str, ...], Several] = ()
     """Sites whose single coordinates are the units, such as resid.3."""
     heads: Flag = False
@@ -91,7 +91,9 @@ class View:
         """The dictionaries at the layers that were asked for. Raises: ValueError for a layer that has none."""
         if lost := sorted(set(self.layers) - {d.writes.layer for d in found}):
             there = ", ".join(str(d.writes.layer) for d in found)
-            raise ValueError(f"--layers {' '.join(map(str, lost))}: there is no dictionary; those of --through are at {there}")
+            raise ValueError(
+                f"--layers {' '.join(map(str, lost))}: there is no dictionary; those of --through are at {there}"
+            )
         return [d for d in found if not self.layers or d.writes.layer in self.layers]
 
     def typed(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -164,7 +164,7 @@ def find(
     if stopped:
         raise stopped
     if not json:
-        for doubt in _doubts(found, task):
+        for doubt in _doubts(found, task, seen):
             aside(doubt)
         words = ["clew verify", model, behaviour, str(out), *view.typed(), *asked.typed()]
         aside(f"next: {' '.join(words)}, or clew show {out}")
@@ -180,7 +180,7 @@ def _summary(found: Any) -> tuple[str, dict[str, Any]]:
     return "\n".join(lines), {"predicted_effects": effects, **sizes, "strongest": strongest(found)}
 
 
-def _doubts(found: Any, task: Any) -> Iterator[str]:
+def _doubts(found: Any, task: Any, seen: Any) -> Iterator[str]:
     """What to know before such a circuit is verified: errors that hold most of it, and positions that were summed."""
     from clew.circuits.circuit import ANYWHERE, ERROR
 
@@ -190,9 +190,9 @@ def _doubts(found: Any, task: Any) -> Iterator[str]:
             f"error nodes hold {share:.0%} of all |score|: the dictionaries leave much of this behaviour out, so other ones, "
             "or more sites, may explain it better"
         )
-    lengths = {len(row) for batch in task.batches(None) for row in batch.clean.tolist()} if not task.aligned else set()
+    lengths = {len(row) for batch in task.batches(seen) for row in batch.clean.tolist()} if not task.aligned else set()
     if len(found) and bool((found.position == ANYWHERE).all()) and len(lengths) == 1:
-        yield "the prompts have one length; if its positions mean the same in all of them, --positions tells nodes apart by them"
+        yield "the prompts have one length; where a position means the same in all, --positions tells nodes apart by it"
 
 
 def _size(found: Any) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clew.apps.cli._groups import Asked, Machine, View, unfolded
-from clew.apps.cli._terminal import Flag, Json, following, say, table
+from clew.apps.cli._terminal import Flag, Json, aside, following, say, table
 
 
 @unfolded
@@ -66,13 +66,14 @@ def group(
     given = Circuit.load(circuit)
     found = with_subgraph(given, subgraph) if subgraph else grouped(given, **asdict(alike))
     report: Any = None
+    path = found.save(to or circuit.with_suffix(".grouped.json"))
     if model is not None and behaviour is not None and found.supernodes:
         found, report = _tried(view.open(model, machine), asked, behaviour, found, tolerance)
-    path = found.save(to or circuit.with_suffix(".grouped.json"))
+        found.save(path)
     rows = [(node.name, str(len(node.members)), _said(node), ", ".join(node.members[:4])) for node in found.supernodes]
     alone = len(found) - sum(len(node.members) for node in found.supernodes)
     lines = (
-        [f"{len(rows)} groups; {alone} of {len(found)} nodes stay alone", table(rows)]
+        [f"{len(rows)} group{'s' * (len(rows) != 1)}; {alone} of {len(found)} nodes stay alone", table(rows)]
         if rows
         else ["no two units are so alike"]
     )
@@ -83,6 +84,10 @@ def group(
         "saved": str(path),
     }
     say("\n".join([*lines, f"saved as {path}"]), value, json)
+    if rows and report is None and not json:
+        aside(
+            f"next: clew group {circuit} MODEL BEHAVIOUR, with the view it was found in, tries them; or clew show {path}"
+        )
 
 
 def _tried(seen: Any, asked: Asked, behaviour: str, circuit: Any, tolerance: float) -> tuple[Any, Any]:

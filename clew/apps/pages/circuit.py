@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from clew.apps._cards import in_words
+from clew.apps._cards import groups, in_words
 from clew.apps.pages._facts import name_of
 from clew.apps.pages._made import made
 from clew.apps.pages.frame import framed, part
@@ -68,7 +68,8 @@ def _trimmed(circuit: Circuit) -> Circuit:
     known = ("top_tokens", "promotes", "examples")
     tables = {name: circuit.details[name] for name in known if name in circuit.details}
     tables = {name: {key: value for key, value in table.items() if key in here} for name, table in tables.items()}
-    labels = {key: value for key, value in circuit.labels.items() if key in here}
+    labels = {address.partition("@")[0]: name for address, name in groups(circuit).items()} | dict(circuit.labels)
+    labels = {key: value for key, value in labels.items() if key in here}
     return replace(circuit, labels=labels, details={**_metric(circuit.provenance), **circuit.details, **tables})
 
 

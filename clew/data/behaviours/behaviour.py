@@ -110,6 +110,10 @@ class Behaviour:
         if family == "planted":
             posed: Behaviour = finder.load("data.planted", variant)(**options).behaviour
             return posed if model is None else posed.bind(model)
+        if Path(name).is_dir() and family not in finder.names("data.readers"):
+            raise ValueError(
+                f"{name} is a folder; a behaviour is a file of prompts, or one of clew's by name (clew behaviours)"
+            )
         make = finder.load("data.readers", family)
         variants = variants_of(make)
         if variant.replace("-", "_") not in variants:

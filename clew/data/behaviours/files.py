@@ -93,8 +93,8 @@ def _layout(path: Path, rows: Rows, options: dict[str, Any]) -> str:
         return "table"
     raise ValueError(
         f"{path} has columns {', '.join(map(repr, rows[0]))}, which is none of the layouts "
-        f"{', '.join(finder.names(FORMATS))}; say which column is what with columns={{'clean': ..., 'patch': ..., "
-        "'answers': ..., 'patch_answers': ...}"
+        f"{', '.join(finder.names(FORMATS))}; say which column is what: columns={{'clean': ..., 'answers': ...}}, "
+        "with 'patch' and 'patch_answers' if there are any, or on the command line --columns clean=NAME answers=NAME"
     )
 
 

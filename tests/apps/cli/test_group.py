@@ -23,9 +23,17 @@ def test_groups_are_told_and_saved_beside_the_circuit(here, capsys):
     before = Path("c.json").read_bytes()
     assert typed("group c.json") == 0
     out = capsys.readouterr().out
-    assert "1 groups; 3 of 5 nodes stay alone" in out and "not tried  resid.1/1, resid.1/0" in out
+    assert "1 group; 3 of 5 nodes stay alone" in out and "not tried  resid.1/1, resid.1/0" in out
     assert Circuit.load("c.grouped.json").supernodes[0].members == ("resid.1/1", "resid.1/0")
     assert Path("c.json").read_bytes() == before
+
+
+def test_what_is_shown_says_the_group(here, capsys):
+    assert typed("group c.json") == 0
+    assert "next: clew group c.json MODEL BEHAVIOUR" in capsys.readouterr().err
+    assert typed("show c.grouped.json") == 0
+    assert "resid.1/1  in “resid.1/1 and 1 more”" in capsys.readouterr().out
+    assert "in \\u201cresid.1/1 and 1 more" in (page := Path("c.grouped.html").read_text()) or "in “resid.1/1" in page
 
 
 def test_machines_read_the_same(here, capsys):

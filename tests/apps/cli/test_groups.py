@@ -5,7 +5,7 @@ import pytest
 import clew
 from clew.apps.cli._groups import Asked, Machine, View
 from tests.apps.cli.toys import typed
-from tests.models.tiny import model_of, module_of
+from tests.models.tiny import model_of, module_of, relu_dictionary
 
 
 def test_three_ways_to_see_a_model_are_not_mixed(toys):
@@ -42,3 +42,16 @@ def test_columns_of_a_table_of_ones_own_are_named(tmp_path):
     asked = Asked(columns=("clean=ask", "answers=say"), all_pairs=True)
     assert asked.behaviour(str(path), model_of()).pairs[0].clean == "the nurse said"
     assert asked.typed()[0] == "--columns clean=ask answers=say"
+
+
+def test_layers_choose_among_the_dictionaries(place, tmp_path):
+    saes = tmp_path / "saes"
+    for layer in range(3):
+        relu_dictionary(model_of("llama"), f"resid.{layer}").save(saes / f"{layer}.safetensors")
+    seen = View(through=(saes,), layers=(0, 2))
+    assert [str(site) for site in seen.open("llama").dictionaries] == ["resid.0", "resid.2"]
+    assert seen.typed() == [f"--through {saes}", "--layers 0 2"]
+    with pytest.raises(ValueError, match=r"--layers 7: there is no dictionary; those of --through are at 0, 1, 2"):
+        View(through=(saes,), layers=(7,)).open("llama")
+    with pytest.raises(ValueError, match="--layers chooses among the dictionaries of --through"):
+        View(layers=(7,)).open("llama")

@@ -199,3 +199,10 @@ def test_the_list_of_behaviours_has_a_line_for_each():
     listed = Behaviour.available()
     assert {"ioi", "agreement/across_rc", "greater_than", "pronouns/occupations"} <= listed.keys()
     assert all(listed.values())
+
+
+def test_a_folder_is_no_behaviour(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "three").mkdir()
+    with pytest.raises(ValueError, match="three is a folder; a behaviour is a file of prompts"):
+        Behaviour.load("three")

@@ -36,7 +36,9 @@ def test_a_unit_that_is_a_word_fires_where_the_word_stands(tmp_path: Path) -> No
 def test_it_is_where_units_fire_for_whoever_explains(tmp_path: Path) -> None:
     index = indexed(tmp_path)
     assert isinstance(index, Firings)
-    assert index.windows[0] == 0 and index.windows[-1] == len(index.tokens) and set(index.documents) <= set(index.windows)
+    assert (
+        index.windows[0] == 0 and index.windows[-1] == len(index.tokens) and set(index.documents) <= set(index.windows)
+    )
 
 
 def test_contexts_show_the_word_and_where_else_it_stands(tmp_path: Path) -> None:
