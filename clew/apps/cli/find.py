@@ -164,7 +164,7 @@ def find(
     if stopped:
         raise stopped
     if not json:
-        for doubt in _doubts(found, task, seen):
+        for doubt in _doubts(found, task, seen) if len(found) else ():
             aside(doubt)
         words = ["clew verify", model, behaviour, str(out), *view.typed(), *asked.typed()]
         aside(f"next: {' '.join(words)}, or clew show {out}")
@@ -190,8 +190,8 @@ def _doubts(found: Any, task: Any, seen: Any) -> Iterator[str]:
             f"error nodes hold {share:.0%} of all |score|: the dictionaries leave much of this behaviour out, so other ones, "
             "or more sites, may explain it better"
         )
-    lengths = {len(row) for batch in task.batches(seen) for row in batch.clean.tolist()} if not task.aligned else set()
-    if len(found) and bool((found.position == ANYWHERE).all()) and len(lengths) == 1:
+    summed = len(found) and bool((found.position == ANYWHERE).all()) and not task.aligned and not found.kind.by_edges
+    if summed and len({batch.clean.shape[1] for batch in task.batches(seen)}) == 1:
         yield "the prompts have one length; where a position means the same in all, --positions tells nodes apart by it"
 
 

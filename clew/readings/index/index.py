@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from clew import firings
 from clew.files import whole
 from clew.finder import writing
 from clew.labels import Label
@@ -36,12 +37,8 @@ NEAR = {"decoder": ("decoder", "cosine"), "cofiring": ("cofiring", "jaccard")}
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
-    """Firings of one unit, the largest size first."""
-
-    place: Int[np.ndarray, " firing"]
-    """Which token of `Index.tokens`."""
-    value: Float[np.ndarray, " firing"]
+class Row(firings.Fired):
+    """Firings of one unit; `place` says which token of `Index.tokens`."""
 
     def __len__(self) -> int:
         return len(self.place)
@@ -150,9 +147,13 @@ class Index:
             "text": dict(self.about["policy"]),
         }
 
-    @cached_property
-    def words(self) -> dict[int, str]:
+    @property
+    def words(self) -> Mapping[int, str]:
         """What each token id of the text stands for."""
+        return self._words
+
+    @cached_property
+    def _words(self) -> dict[int, str]:
         return load_words(self.folder)
 
     @cached_property
@@ -227,9 +228,7 @@ class Index:
         count, histogram, quantiles, low, high = (np.concatenate([part[name] for part in parts]) for name in TOLD)
         return Summary(count, self.about["positions"], histogram, quantiles, low, high)
 
-    def nearest(
-        self, site: Site | str, unit: int, by: Literal["decoder", "cofiring"] = "decoder"
-    ) -> list[tuple[int, float]]:
+    def nearest(self, site: Site | str, unit: int, by: str = "decoder") -> list[tuple[int, float]]:
         """(unit, how near) of the units of the site that write most alike (cosine), or fire together (Jaccard's index).
 
         Raises: ValueError where that was not worked out: for units that fire everywhere, and of other people's files.

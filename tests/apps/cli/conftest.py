@@ -32,7 +32,7 @@ def toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     calls: dict[str, Any] = {}
 
     class Task:
-        note = ""
+        note, aligned = "", True
 
         def filter(self, view: object) -> object:
             calls["filtered"] = view

@@ -32,7 +32,7 @@ def test_what_is_shown_says_the_group(here, capsys):
     assert typed("group c.json") == 0
     assert "next: clew group c.json MODEL BEHAVIOUR" in capsys.readouterr().err
     assert typed("show c.grouped.json") == 0
-    assert "resid.1/1  in “resid.1/1 and 1 more”" in capsys.readouterr().out
+    assert "resid.1/1  in “resid.1/1 and 1 mo" in capsys.readouterr().out
     assert "in \\u201cresid.1/1 and 1 more" in (page := Path("c.grouped.html").read_text()) or "in “resid.1/1" in page
 
 

@@ -49,7 +49,7 @@ def test_n_bounds_the_pairs(tmp_path):
         (
             '{"a": 1}\n',
             {},
-            "has columns 'a', which is none of the layouts blimp, .*; say which column is what with columns=",
+            "has columns 'a', which is none of the layouts blimp, .*; say which column is what: columns=",
         ),
         ('{"a": 1}\n', {"columns": {"clean": "a"}}, "columns must say which column holds 'answers'"),
         ('{"a": 1}\n', {"columns": {"clean": "a", "answers": "b"}}, "mine has no column 'b'; it has a"),
