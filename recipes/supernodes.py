@@ -8,6 +8,7 @@ Writes docs/results/supernodes.json and prints a table. About ten minutes.
 """
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ def measured(view: clew.Model, name: str, nodes: int, examples: int, draws: int)
     return rows
 
 
+def known(value: float) -> float | None:
+    """A number, or None for what is none."""
+    return value if math.isfinite(value) else None
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: a row for each behaviour and similarity."""
     lines = [
@@ -58,7 +64,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines.append("|---|" + "---|" * 9)
     for row in rows:
         pairs = [
-            f"{row.get(f'{name}, {of}', float('nan')):.2f}"
+            f"{row.get(f'{name}, {of}') or 0:.2f}"
             for name in ("within", "kept", "accepted")
             for of in ("groups", "random groups")
         ]
@@ -76,6 +82,6 @@ if __name__ == "__main__":
     found: list[dict[str, Any]] = []
     for name in BEHAVIOURS[: 1 if tiny else None]:
         found += measured(view, name, *((15, 6, 1) if tiny else (60, 12, 3)))
+    print(table(found))
     if not tiny:
         write_json(RESULT, {"model": "smollm2-135m", "rows": found})
-    print(table(found))
