@@ -96,7 +96,7 @@ def weights() -> Circuit:
     return load("methods", "bigram_subnetwork")(tiny_model("gpt2"), text, schedule=ONE_STEP)
 
 
-ONE_PROMPT = ("attribution_graph", "query_key")
+ONE_PROMPT = ("attribution_graph", "head_loadings", "query_key")
 """Methods that explain one prompt, whose words go with the circuit; below."""
 
 
@@ -121,6 +121,11 @@ def test_an_attribution_graph_has_the_words_of_its_prompt(tmp_path, of):
     assert set(shown) <= {logit.id for logit in prompt.logits} and bool(prompt.logits) == (of == "logits")
     assert Circuit.load(found.save(tmp_path / "c.json")).kind == kind
     assert not {"tokens", "token_ids", "logits", "length"} & set(found.details)
+
+
+def test_a_graph_whose_edges_are_split_is_the_graph():
+    graph = load("methods", "attribution_graph")(transcoders(), TASK)
+    assert load("methods", "head_loadings")(transcoders(), TASK, graph).kind == graph.kind
 
 
 def test_a_query_key_graph_is_of_attention_and_has_the_words_of_its_prompt():

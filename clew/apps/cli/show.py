@@ -58,13 +58,13 @@ def show(
         raise ValueError("--text and a view are for a model to look at; name it by --model")
     from clew.apps.pages.circuit import page
     from clew.circuits.circuit import Circuit
-    from clew.files import read_text, write_text
+    from clew.files import write_text
     from clew.report import Report
 
     shown = Circuit.load(circuit)
     shown = shown if model is None else _looked_at(view.open(model, machine), shown, text)
     told, path = Report.load(report) if report else _beside(shown, circuit), out or circuit.with_suffix(".html")
-    if told is None and path.exists() and '"report": {' in read_text(path):
+    if told is None and path.exists():
         aside(f"{path} is replaced by a page without a chart; --report FILE draws what clew verify --out saved")
     said = page(shown, told)
     write_text(path, said)

@@ -223,13 +223,13 @@ def _kept(lost: np.ndarray, drop: np.ndarray) -> float:
 
 
 def _check(circuit: Circuit, tolerance: float, repeats: int, draws: int) -> None:
+    circuit.kind.check_ablatable()
     if not circuit.supernodes:
         raise ValueError("the circuit has no supernodes; group its nodes with clew.circuits.grouping.grouped(circuit)")
     if circuit.kind.by_edges or not circuit.kind.in_metric_units:
         raise ValueError(
             "groups are tested by what their nodes' scores predict, and these are no effects on the metric"
         )
-    circuit.kind.check_ablatable()
     if not tolerance > 0 or repeats < 1 or draws < 0:
         raise ValueError(
             f"tolerance={tolerance}, repeats={repeats}, draws={draws}: give more than 0, at least 1, at least 0"

@@ -25,7 +25,7 @@ from tests.planted import random_behaviour, random_dictionary, tiny_model
 TASK = random_behaviour(n=4)
 MODEL = tiny_model("llama", scale=0.15)
 ABLATES = ("areas", "change", "controls", "curve", "edge_faithfulness", "faithfulness", "hypothesis_tests",
-           "interchangeability", "minimality", "predicted_effects", "worst_case")  # fmt: skip
+           "interchangeability", "minimality", "predicted_effects", "supernodes", "worst_case")  # fmt: skip
 """Judges that ablate what the circuit holds."""
 OTHER = {
     "recovery": "holds a ranking against a truth",
