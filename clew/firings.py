@@ -57,7 +57,11 @@ class Fired:
     """Where one unit fires, the largest |value| first."""
 
     place: Int[np.ndarray, " firing"]
+    """Which token of the text."""
     value: Float[np.ndarray, " firing"]
+
+    def __len__(self) -> int:
+        return len(self.place)
 
 
 @dataclass(frozen=True, eq=False)

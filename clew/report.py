@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from clew.files import check_names, check_whole, entries, entry, jsonable, read_json, typed, write_json
+from clew.statistics.intervals import middle
 from clew.tables import as_html, frame
 
 FORMAT, VERSION = "clew report", 2
@@ -216,19 +216,6 @@ def bootstrap(
         drawn = (random.integers(0, len(members), len(members)) for _ in range(draws))
         values = np.array([statistic(i if len(members) == n else _together(members, i)) for i in drawn])
     return middle(values)
-
-
-def middle(values: np.ndarray) -> tuple[float, float]:
-    """The ends of the middle 95 % of some draws. One that is no number may lie at either end, so it counts at both.
-
-    Returns: (nan, nan) where these are more than one in forty.
-    """
-    finite = np.isfinite(values)
-    with np.errstate(all="ignore"):
-        low = float(np.percentile(np.where(finite, values, -np.inf), 2.5))
-        high = float(np.percentile(np.where(finite, values, np.inf), 97.5))
-    bounded = math.isfinite(low) and math.isfinite(high)
-    return (low, high) if bounded else (float("nan"), float("nan"))
 
 
 def _together(members: Sequence[np.ndarray], groups: np.ndarray) -> np.ndarray:

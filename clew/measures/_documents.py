@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from clew.report import Row, middle
+from clew.report import Row
+from clew.statistics.intervals import middle
 
 DRAWS = 1000
 

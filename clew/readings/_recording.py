@@ -19,6 +19,19 @@ from clew.models.tokens import check_lengths
 from clew.scale.alone import alone
 from clew.tensors import open_tensors
 
+MADE_IN: dict[str, type[Any]] = {"model": str, "weights": str, "edits": list, "run in": str}
+"""What every plan says of the model that ran."""
+
+
+def made_in(model: Model) -> dict[str, Any]:
+    """The model that runs, its weights, its edits, and the dtype."""
+    return {
+        "model": model.name,
+        "weights": model.body.fingerprint,
+        "edits": [str(edit) for edit in model.edits],
+        "run in": str(model.body.dtype).removeprefix("torch."),
+    }
+
 
 def windows_of(model: Model, texts: Given | Iterable[Given] | Windows, tokens: int | None) -> Windows:
     """What is recorded. Raises: ValueError for windows that are longer than what the model is made for."""

@@ -27,7 +27,7 @@ from clew.evidence import Given
 from clew.files import DAMAGE, check_whole, entries, entry, parse_json, read_json, whole
 from clew.models import Model
 from clew.progress import Tell
-from clew.readings._recording import check_same, groups, is_whole, plant, windows_of
+from clew.readings._recording import MADE_IN, check_same, groups, is_whole, made_in, plant, windows_of
 from clew.readings.source import ROUND, checked_sites, harvest, permutation, place, shared_rounds
 from clew.scale.alone import alone
 from clew.sites import Site
@@ -35,13 +35,10 @@ from clew.tensors import Tensors, check_floats, open_tensors, read_header, read_
 
 FORMAT, VERSION = "clew store", 2
 PLAN = "store.json"
-KINDS = {
+KINDS: dict[str, type[Any]] = {
     "format": str,
     "version": int,
-    "model": str,
-    "weights": str,
-    "edits": list,
-    "run in": str,
+    **MADE_IN,
     "sites": dict,
     "dtype": str,
     "tokens": int,
@@ -262,10 +259,7 @@ def record(
     about = {
         "format": FORMAT,
         "version": VERSION,
-        "model": model.name,
-        "weights": model.body.fingerprint,
-        "edits": [str(edit) for edit in model.edits],
-        "run in": str(model.body.dtype).removeprefix("torch."),
+        **made_in(model),
         "sites": {str(s): model.body.widths[s] for s in chosen},
         "dtype": dtype,
         "tokens": windows.tokens,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from clew.statistics.intervals import middle
+
 Weights = Float[np.ndarray, "draw example"]
 
 
@@ -24,14 +26,8 @@ def resampled(groups: Int[np.ndarray, " example"], *, draws: int = 400, seed: in
 def bounds(values: Float[np.ndarray, " draw"]) -> tuple[float, float, float]:
     """The value of the first draw and its 95 % percentile interval; (nan, nan) where a draw in forty has none."""
     first, rest = float(values[0]), values[1:]
-    finite = np.isfinite(rest)
-    if not np.isfinite(first) or not finite.any():
-        return first, float("nan"), float("nan")
-    with np.errstate(invalid="ignore"):
-        low = np.percentile(np.where(finite, rest, -np.inf), 2.5)
-        high = np.percentile(np.where(finite, rest, np.inf), 97.5)
-    bounded = np.isfinite(low) and np.isfinite(high)
-    return (first, float(low), float(high)) if bounded else (first, float("nan"), float("nan"))
+    known = np.isfinite(first) and len(rest)
+    return first, *(middle(rest) if known else (float("nan"), float("nan")))
 
 
 def auroc(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -36,6 +37,11 @@ class Swaps:
         self._columns = [self._coordinates(i) for i in range(len(nodes))]
         self.whole = np.concatenate([self._look(batch) for batch in self.contrast.batches])
         """The metric of every prompt, [example]."""
+
+    @cached_property
+    def asked(self) -> list[tuple[int, ...]]:
+        """[example] the clean prompt, by which copies of one prompt are known."""
+        return [tuple(row) for batch in self.contrast.batches for row in batch.clean.tolist()]
 
     def _look(self, batch: Batch) -> np.ndarray:
         """Record one batch; returns its metric."""
@@ -99,3 +105,8 @@ class Swaps:
             code[:, seq, self._columns[node]] = value
             keep[seq, self._columns[node]] = False
         return [Set(site, value=code, keep=keep, basis="code") for site, (code, keep) in edits.items()]
+
+
+def kept_share(resampled: np.ndarray, ablated: np.ndarray) -> float:
+    """The share of the members' effect that a resampling leaves; nan where they have none."""
+    return float(1 - resampled.sum() / ablated.sum()) if ablated.sum() > 1e-12 else float("nan")

@@ -30,7 +30,7 @@ from clew.circuits.circuit import ERROR, Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.evidence import half
 from clew.measures.circuits._overlap import spread
-from clew.measures.circuits._swaps import Swaps
+from clew.measures.circuits._swaps import Swaps, kept_share
 from clew.models import Model
 from clew.readings.contrast import Baseline
 from clew.report import Report, Row, bootstrap
@@ -94,19 +94,19 @@ def interchangeability(
         resampled = np.mean([swaps.change(lambda b: donor(b, some, swaps.values[b], rng)) for _ in range(repeats)], 0)
         return resampled, swaps.change(lambda b: {u: swaps.others[b][u] for g in some for u in g.tolist()})
 
-    asked, rows = [tuple(row) for batch in swaps.contrast.batches for row in batch.clean.tolist()], []
+    asked, rows = swaps.asked, []
     n = len(set(asked))
     named = {f"{len(chosen)} groups": chosen} if len(chosen) > 1 else {}
     for of, some in (named | {_name(nodes, g): [g] for g in chosen}).items():
         moved, lost = damage(some, 0)
-        low, high = bootstrap(lambda i, m=moved, a=lost: _kept(m[i], a[i]), asked, seed=seed)
-        rows.append(Row("kept", _kept(moved, lost), low, high, of, sum(map(len, some)), n))
+        low, high = bootstrap(lambda i, m=moved, a=lost: kept_share(m[i], a[i]), asked, seed=seed)
+        rows.append(Row("kept", kept_share(moved, lost), low, high, of, sum(map(len, some)), n))
     if np.isnan(rows[0].value):
         raise ValueError("ablating all members leaves the metric as it is, so there is nothing to keep; choose others")
     notes = [f"values of other {donors}, {repeats} resamplings; ablation to {swaps.contrast.baseline}; {n} prompts"]
     others = any((place == place[group[0]]).sum() > len(group) for group in chosen)
     rng = np.random.default_rng(seed)
-    null = [_kept(*damage(_shuffled(chosen, place, rng), 1 + i)) for i in range(draws if others else 0)]
+    null = [kept_share(*damage(_shuffled(chosen, place, rng), 1 + i)) for i in range(draws if others else 0)]
     null = np.array([share for share in null if np.isfinite(share)])
     if len(null):
         p = (1 + (null > rows[0].value - 1e-9).sum()) / (1 + len(null))
@@ -140,11 +140,6 @@ def _other_examples(
             pick = near[np.arange(len(near)), rng.integers(near.shape[1], size=len(near))]
             held[int(u)] = values[u][torch.from_numpy(pick)]
     return held
-
-
-def _kept(resampled: np.ndarray, ablated: np.ndarray) -> float:
-    """The share of the members' effect that a resampling leaves; nan where they have none."""
-    return float(1 - resampled.sum() / ablated.sum()) if ablated.sum() > 1e-12 else float("nan")
 
 
 # Groups.

@@ -23,7 +23,7 @@ from torch import Tensor
 from clew.circuits.circuit import ERROR, OUTPUT, Circuit
 from clew.data.behaviours.behaviour import Behaviour
 from clew.evidence import half
-from clew.measures.circuits._swaps import Swaps
+from clew.measures.circuits._swaps import Swaps, kept_share
 from clew.measures.circuits.predicted_effects import with_prompt
 from clew.models import Model
 from clew.progress import Loops, Tell
@@ -79,7 +79,7 @@ def supernodes(
     others = [group for _ in range(draws) for group in _drawn(circuit, held, groups, random)]
     tests = [trial.test(group) for group in Loops(progress).over([*groups, *others])]
     found, drawn = tests[: len(groups)], tests[len(groups) :]
-    n = len(trial.asked)
+    n = len(swaps.asked)
     rows = [row for node, test in zip(circuit.supernodes, found, strict=True) for row in test.rows(node.name, trial)]
     for of, some in ((f"{len(found)} groups", found), (f"{len(drawn)} random groups", drawn)):
         if some:
@@ -89,7 +89,7 @@ def supernodes(
         f"{behaviour.name} on {model.name}: supernodes",
         tuple(rows),
         (
-            f"ablation to {swaps.contrast.baseline}; {len(set(trial.asked))} prompts; {repeats} halves stand in for a group",
+            f"ablation to {swaps.contrast.baseline}; {len(set(swaps.asked))} prompts; {repeats} halves stand in for a group",
             f"accepted: joint within {tolerance:.0%} of predicted, and at least {KEPT:.0%} kept",
             "hidden: the share of the edges' |weight| between members of one group",
         ),
@@ -121,7 +121,7 @@ class Test:
     @property
     def kept(self) -> float:
         """1 - sum |change, standing in| / sum |change, ablated|; nan where ablation changes nothing."""
-        return _kept(self.lost, self.drop)
+        return kept_share(self.lost, np.abs(self.drop))
 
     @property
     def within(self) -> bool:
@@ -133,11 +133,11 @@ class Test:
 
     def rows(self, of: str, trial: _Trial) -> Iterator[Row]:
         def row(name: str, value: float, low: float = np.nan, high: float = np.nan) -> Row:
-            return Row(name, value, low, high, of, self.size, len(trial.asked))
+            return Row(name, value, low, high, of, self.size, len(trial.swaps.asked))
 
         yield row("predicted", self.predicted)
         yield row("joint", self.joint, *trial.interval(lambda i: float(self.drop[i].mean())))
-        yield row("kept", self.kept, *trial.interval(lambda i: _kept(self.lost[i], self.drop[i])))
+        yield row("kept", self.kept, *trial.interval(lambda i: kept_share(self.lost[i], np.abs(self.drop[i]))))
         yield row("accepted", float(self.accepted))
 
 
@@ -153,12 +153,8 @@ class _Trial:
     repeats: int
     seed: int
 
-    @cached_property
-    def asked(self) -> list[tuple[int, ...]]:
-        return [tuple(row) for batch in self.swaps.contrast.batches for row in batch.clean.tolist()]
-
     def interval(self, statistic: Callable[[np.ndarray], float]) -> tuple[float, float]:
-        return bootstrap(statistic, self.asked, seed=self.seed)
+        return bootstrap(statistic, self.swaps.asked, seed=self.seed)
 
     def test(self, group: Group) -> Test:
         own = self._own(group)
@@ -215,11 +211,6 @@ class _Trial:
             here, other = (values[b][self.place[i]] for values in (self.swaps.values, self.swaps.others))
             held[self.place[i]] = other + (0.0 if at in half else stretch) * (here - other)
         return held
-
-
-def _kept(lost: np.ndarray, drop: np.ndarray) -> float:
-    ablated = np.abs(drop).sum()
-    return float(1 - lost.sum() / ablated) if ablated > 1e-12 else float("nan")
 
 
 def _check(circuit: Circuit, tolerance: float, repeats: int, draws: int) -> None:

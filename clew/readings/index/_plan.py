@@ -9,19 +9,16 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from clew.files import check_whole, entries, entry, read_json
-from clew.readings._recording import is_whole
+from clew.readings._recording import MADE_IN, is_whole
 from clew.sites import Site
 
 FORMAT, VERSION = "clew index", 1
 PLAN = "index.json"
 Keep = Literal["all", "top"]
-KINDS = {
+KINDS: dict[str, type[Any]] = {
     "format": str,
     "version": int,
-    "model": str,
-    "weights": str,
-    "edits": list,
-    "run in": str,
+    **MADE_IN,
     "sites": dict,
     "keep": str,
     "top": int,

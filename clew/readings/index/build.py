@@ -29,7 +29,7 @@ from clew.evidence import Given
 from clew.models import Model
 from clew.models.trace import as_read
 from clew.progress import Tell
-from clew.readings._recording import check_same, groups, is_whole, plant, windows_of
+from clew.readings._recording import check_same, groups, is_whole, made_in, plant, windows_of
 from clew.readings.index._firings import Firings, by_token, chosen, narrow, order
 from clew.readings.index._plan import FORMAT, PLAN, VERSION, Keep, chunk_path, missing, read_plan
 from clew.readings.index._text import TEXT, WORDS, Text, arranged, save_words, words_of, write_arrays
@@ -101,10 +101,7 @@ def index(
     about = {
         "format": FORMAT,
         "version": VERSION,
-        "model": model.name,
-        "weights": model.body.fingerprint,
-        "edits": [str(edit) for edit in model.edits],
-        "run in": str(model.body.dtype).removeprefix("torch."),
+        **made_in(model),
         "sites": {str(site): _said(dictionary) for site, dictionary in view.dictionaries.items()},
         "keep": keep,
         "top": top,

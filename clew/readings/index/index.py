@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from clew import firings
 from clew.files import whole
 from clew.finder import writing
+from clew.firings import Fired, Here
 from clew.labels import Label
 from clew.near import near
 from clew.readings.index._firings import sampled
@@ -37,15 +37,7 @@ NEAR = {"decoder": ("decoder", "cosine"), "cofiring": ("cofiring", "jaccard")}
 
 
 @dataclass(frozen=True, eq=False)
-class Row(firings.Fired):
-    """Firings of one unit; `place` says which token of `Index.tokens`."""
-
-    def __len__(self) -> int:
-        return len(self.place)
-
-
-@dataclass(frozen=True, eq=False)
-class Sample(Row):
+class Sample(Fired):
     """Some of them, drawn at random."""
 
     weight: Float[np.ndarray, " firing"]
@@ -78,12 +70,10 @@ class Context:
 
 
 @dataclass(frozen=True, eq=False)
-class Fired:
+class Stretch(Here):
     """What fires in a run of tokens, token after token."""
 
     place: Int[np.ndarray, " firing"]
-    unit: Int[np.ndarray, " firing"]
-    value: Float[np.ndarray, " firing"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +161,7 @@ class Index:
 
     # By unit.
 
-    def row(self, site: Site | str, unit: int) -> Row:
+    def row(self, site: Site | str, unit: int) -> Fired:
         """The firings of a unit that were kept, the largest size first, equals as they stand in the text.
 
         Raises: ValueError for a unit that is not there, or a file that is damaged.
@@ -183,12 +173,12 @@ class Index:
             place.min() >= 0 and place.max() < len(self.tokens) and np.isfinite(value).all() and _falls(value)
         ):
             raise ValueError(f"the row of {site}/{unit} in {self.folder / str(site)} is damaged; make the index again")
-        return Row(place.astype(np.int64), value)
+        return Fired(place.astype(np.int64), value)
 
     def top(self, site: Site | str, unit: int, n: int = 20) -> list[Context]:
         """The firings of the largest size, each with its window."""
         row = self.row(site, unit)
-        return self.contexts(site, unit, Row(row.place[:n], row.value[:n]), row)
+        return self.contexts(site, unit, Fired(row.place[:n], row.value[:n]), row)
 
     def sample(self, site: Site | str, unit: int) -> Sample:
         """Firings of all sizes: of each octave on each side of zero the same number, drawn at random, or all that there are.
@@ -203,7 +193,7 @@ class Index:
         of = histogram.reshape(-1, 2).sum(1)
         return Sample(place, value, of[octave] / np.bincount(octave, minlength=BINS // 2)[octave])
 
-    def contexts(self, site: Site | str, unit: int, some: Row, row: Row | None = None) -> list[Context]:
+    def contexts(self, site: Site | str, unit: int, some: Fired, row: Fired | None = None) -> list[Context]:
         """Some firings of a unit with the windows that the model saw. Args: row: all of them, if they are at hand."""
         row, everywhere = row or self.row(site, unit), self._said(site)["everywhere"]
         by = row.place.argsort()
@@ -249,17 +239,17 @@ class Index:
 
     # By document.
 
-    def at(self, site: Site | str, place: int) -> Fired:
+    def at(self, site: Site | str, place: int) -> Stretch:
         """The units that fire at a token. Raises: ValueError where all firings were not kept."""
         return self._between(site, place, place + 1)
 
-    def document(self, site: Site | str, number: int) -> Fired:
+    def document(self, site: Site | str, number: int) -> Stretch:
         """The units that fire in a document, token after token."""
         if not 0 <= number < len(self.documents) - 1:
             raise ValueError(f"there is no document {number}; there are {len(self.documents) - 1}, counted from 0")
         return self._between(site, *self.documents[number : number + 2].tolist())
 
-    def _between(self, site: Site | str, first: int, end: int) -> Fired:
+    def _between(self, site: Site | str, first: int, end: int) -> Stretch:
         site, said = str(Site.parse(site)), self._said(site)
         if self.about["keep"] != "all" or said["everywhere"]:
             raise ValueError(
@@ -277,7 +267,7 @@ class Index:
             places.append(np.repeat(np.arange(len(start) - 1), np.diff(start)) + max(first, base))
             units.append(chunk[f"{site}/unit"][a:b].astype(np.int64))
             values.append(chunk[f"{site}/value"][a:b].astype(np.float32))
-        found = Fired(np.concatenate(places), np.concatenate(units), np.concatenate(values))
+        found = Stretch(np.concatenate(units), np.concatenate(values), np.concatenate(places))
         if len(found.unit) and not (found.unit.max() < said["units"] and np.isfinite(found.value).all()):
             raise ValueError(f"what fires at {site} in {self.folder / 'firings'} is damaged; make the index again")
         return found

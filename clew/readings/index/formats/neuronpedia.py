@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 
 from clew.files import entries, entry, entry_or, json_lines, whole, write_whole
+from clew.firings import Fired
 from clew.labels import Label, Labels
 from clew.readings.index._found import Found, sorted_firings, text_of
-from clew.readings.index.index import Context, Index, Row
+from clew.readings.index.index import Context, Index
 from clew.readings.index.summary import EDGES
 from clew.sites import PARTS, Site
 
@@ -146,11 +147,11 @@ def _activations(index: Index, site: Site, source: str, unit: int, now: str) -> 
     """The contexts of the largest values, and some of each band of values below; a window of each band once."""
     row, sample = index.row(site, unit), index.sample(site, unit)
     size, largest = np.abs(row.value), float(np.abs(row.value).max(initial=0))
-    yield from _group(index, site, source, unit, Row(row.place[:TOP], row.value[:TOP]), row, None, now)
+    yield from _group(index, site, source, unit, Fired(row.place[:TOP], row.value[:TOP]), row, None, now)
     edges = np.linspace(0, largest, BANDS + 1)
     for low, high in pairwise(edges.tolist()):
         inside = (np.abs(sample.value) > low) & (np.abs(sample.value) <= high)
-        some = Row(sample.place[inside][:EACH], sample.value[inside][:EACH])
+        some = Fired(sample.place[inside][:EACH], sample.value[inside][:EACH])
         share = float(((size > low) & (size <= high)).mean()) if len(size) else 0.0
         yield from _group(index, site, source, unit, some, row, (low, high, share), now)
 
@@ -160,8 +161,8 @@ def _group(
     site: Site,
     source: str,
     unit: int,
-    some: Row,
-    row: Row,
+    some: Fired,
+    row: Fired,
     band: tuple[float, float, float] | None,
     now: str,
 ) -> Iterator[dict[str, Any]]:
