@@ -9,7 +9,6 @@ text.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt
@@ -34,8 +33,6 @@ class Firings:
     start: Int[np.ndarray, " token_and_one"]
     unit: Units
     value: Halves
-    histogram: Int[np.ndarray, "unit bin"] | None = None
-    """Of all firings, where only the top and a sample of them are here; the units of such a site fire everywhere."""
 
     @property
     def token(self) -> Places:
@@ -44,20 +41,19 @@ class Firings:
 
     def tensors(self, name: str) -> dict[str, np.ndarray]:
         """As they are kept in a file, under a site's name."""
-        kept = {f"{name}/start": self.start.astype(np.int32), f"{name}/unit": self.unit, f"{name}/value": self.value}
-        return kept if self.histogram is None else {**kept, f"{name}/histogram": self.histogram}
+        return {f"{name}/start": self.start.astype(np.int32), f"{name}/unit": self.unit, f"{name}/value": self.value}
 
     @classmethod
     def of(cls, tensors: dict[str, np.ndarray], name: str) -> Firings:
         """What `tensors` gave."""
         start, unit, value = (tensors[f"{name}/{part}"] for part in ("start", "unit", "value"))
-        return cls(start, unit, value, tensors.get(f"{name}/histogram"))
+        return cls(start, unit, value)
 
 
-def by_token(token: Places, unit: Places, value: Halves, tokens: int, units: int, histogram: Any = None) -> Firings:
+def by_token(token: Places, unit: Places, value: Halves, tokens: int, units: int) -> Firings:
     """Firings that come in the order of the text, as compressed rows."""
     start = np.concatenate([[0], np.cumsum(np.bincount(token, minlength=tokens))])
-    return Firings(start, unit.astype(np.uint16 if units <= 1 << 16 else np.int32), value, histogram)
+    return Firings(start, unit.astype(np.uint16 if units <= 1 << 16 else np.int32), value)
 
 
 def narrow(value: Float[np.ndarray, " firing"]) -> Halves:

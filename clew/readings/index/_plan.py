@@ -13,7 +13,7 @@ from clew.readings._recording import MADE_IN, is_whole
 from clew.sites import Site
 
 FORMAT, VERSION = "clew index", 1
-PLAN = "index.json"
+PLAN, PARTS = "index.json", "parts"
 Keep = Literal["all", "top"]
 KINDS: dict[str, type[Any]] = {
     "format": str,
@@ -58,6 +58,21 @@ def read_plan(folder: Path) -> dict[str, Any]:
 def chunk_path(folder: Path, number: int) -> Path:
     """Where the firings of a part of the text lie, in its order."""
     return folder / "firings" / f"{number:05d}.safetensors"
+
+
+def part_path(folder: Path, site: Site | str, first: int, end: int) -> Path:
+    """Where that lies, while an index is made, which stays of the firings of a run of chunks."""
+    return folder / PARTS / str(site) / f"{first}-{end}.safetensors"
+
+
+def is_thin(about: Mapping[str, Any], site: str) -> bool:
+    """Whether the top and a sample of what fires at a site are all that stays."""
+    return about["keep"] == "top" or about["sites"][site]["everywhere"]
+
+
+def chunks_kept(about: Mapping[str, Any]) -> int:
+    """How many chunks stay in the folder."""
+    return 0 if all(is_thin(about, site) for site in about["sites"]) else about["chunks"]
 
 
 def shard_path(folder: Path, site: Site | str, first: int, end: int) -> Path:

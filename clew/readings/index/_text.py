@@ -76,7 +76,8 @@ def check_offsets(offsets: np.ndarray, end: int, what: str) -> None:
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], about: dict[str, str] | None = None) -> Path:
     """Arrays of numpy's in a file of tensors."""
-    return write_tensors(path, {n: torch.from_numpy(np.ascontiguousarray(a)) for n, a in arrays.items()}, about or {})
+    held = {name: torch.from_numpy(np.require(array, requirements=["C", "W"])) for name, array in arrays.items()}
+    return write_tensors(path, held, about or {})
 
 
 def arranged(windows: Windows, seed: int) -> Windows:

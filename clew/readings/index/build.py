@@ -30,12 +30,23 @@ from clew.models import Model
 from clew.models.trace import as_read
 from clew.progress import Tell
 from clew.readings._recording import check_same, groups, is_whole, made_in, plant, windows_of
-from clew.readings.index._firings import Firings, by_token, chosen, narrow, order
-from clew.readings.index._plan import FORMAT, PLAN, VERSION, Keep, chunk_path, missing, read_plan
+from clew.readings.index._firings import Firings, by_token, narrow
+from clew.readings.index._plan import (
+    FORMAT,
+    PARTS,
+    PLAN,
+    VERSION,
+    Keep,
+    chunk_path,
+    chunks_kept,
+    is_thin,
+    missing,
+    read_plan,
+)
 from clew.readings.index._text import TEXT, WORDS, Text, arranged, save_words, words_of, write_arrays
 from clew.readings.index.index import Index
+from clew.readings.index.parts import Part, Stays, keep_part, live, part_of, stacked, stays_of
 from clew.readings.index.shards import make_shards
-from clew.readings.index.summary import BINS, histogram
 from clew.readings.source import harvest, place
 from clew.scale.alone import alone
 from clew.scale.budget import at_once
@@ -43,8 +54,6 @@ from clew.sites import Site, Weight
 
 AT_ONCE = 1 << 22
 """Firings of units that fire everywhere, sorted at once."""
-Thin = tuple[int, int, int]
-"""What stays of each such unit: how many of the top, how many of each octave, and the seed of these."""
 
 
 @door()
@@ -114,15 +123,16 @@ def index(
         "policy": dict(windows.policy),
     }
     first = [int(windows.starts[part[0]]) for part in parts]
-    mine = [(number, first[number], windows.take(part)) for number, part in enumerate(parts) if number % world == rank]
+    share = range(rank * len(parts) // world, (rank + 1) * len(parts) // world)
+    mine = [(number, first[number], windows.take(parts[number])) for number in share]
     if begun := (folder / PLAN).exists():
         check_same(folder, about, read_plan(folder), "index")
-    done = begun and not missing(folder, about) and (keep == "top" or _are_whole(folder, about))
+    done = begun and not missing(folder, about) and _are_whole(folder, about)
     with nullcontext() if done else alone(folder, "indexing", lock=f".{rank}.lock"):
         if not done:
             plant(folder / PLAN, about, read_plan, "index")
             _save_text(folder, text, model.tokenizer)
-            _write(view, mine, folder, (top, sample, seed), batch, progress)
+            _write(view, mine, share, folder, about, text, batch, progress)
     return finished(folder, about, text, view.dictionaries)
 
 
@@ -130,19 +140,25 @@ def finished(
     folder: Path, about: Mapping[str, Any], text: Text, dictionaries: Mapping[Site, Dictionary] | None = None
 ) -> Index | None:
     """Make the rows that are missing, once all chunks are there; None while they are not."""
-    if missing(folder, about) and not _are_whole(folder, about):
+    if not all(_is_read(folder, about, site) for site in missing(folder, about)):
         return None
     with alone(folder, "sorting", lock=".sorting.lock", wait=True):
         for site in missing(folder, about):
             make_shards(folder, site, about, text, (dictionaries or {}).get(Site.parse(site)))
-        if about["keep"] == "top":
-            shutil.rmtree(folder / "firings", ignore_errors=True)
+        shutil.rmtree(folder / PARTS, ignore_errors=True)
     return Index.load(folder)
 
 
+def _is_read(folder: Path, about: Mapping[str, Any], site: str) -> bool:
+    """Whether all chunks have been looked at for a site."""
+    if not is_thin(about, site):
+        return _are_whole(folder, about)
+    return sum(end - first for first, end in live(folder, site)) == about["chunks"]
+
+
 def _are_whole(folder: Path, about: Mapping[str, Any]) -> bool:
-    """Whether all chunks are there."""
-    return all(is_whole(chunk_path(folder, number)) for number in range(about["chunks"]))
+    """Whether all chunks are there that are kept."""
+    return all(is_whole(chunk_path(folder, number)) for number in range(chunks_kept(about)))
 
 
 def _said(dictionary: Dictionary) -> dict[str, Any]:
@@ -167,23 +183,23 @@ def _save_text(folder: Path, text: Text, tokenizer: Any) -> None:
 def _write(
     view: Model,
     chunks: Sequence[tuple[int, int, Windows]],
+    share: range,
     folder: Path,
-    thin: Thin,
+    about: Mapping[str, Any],
+    text: Text,
     batch: int,
     progress: Tell | None,
 ) -> None:
-    """Make the chunks that are missing; the disk writes one while the model runs the next."""
-    done, wanted = 0, sum(some.tokens for _, _, some in chunks)
-    (folder / "firings").mkdir(exist_ok=True)
+    """Read the chunks that are missing; the disk writes one while the model runs the next."""
+    done, wanted, due = 0, sum(some.tokens for _, _, some in chunks), _Due(folder, about)
     with ThreadPoolExecutor(1) as writer:
         last: Future[Any] | None = None
         for number, first, some in chunks:
-            path = chunk_path(folder, number)
-            if not is_whole(path):
-                tensors = _chunk(view, some, first, thin, batch)
+            if sites := due.sites(number):
+                found = _chunk(view, sites, first, some, about, text, batch)
                 if last:
                     last.result()
-                last = writer.submit(write_arrays, path, tensors)
+                last = writer.submit(save_chunk, folder, about, text, (number, first), share, found)
             done += some.tokens
             if progress:
                 progress(done, wanted)
@@ -191,19 +207,67 @@ def _write(
             last.result()
 
 
-def _chunk(view: Model, windows: Windows, first: int, thin: Thin, batch: int) -> dict[str, np.ndarray]:
-    """What fires in a part of the text, as its file holds it. Args: first: which token of the whole is its first."""
-    dictionaries, at = view.dictionaries, windows.kept.nonzero()[:, 0].numpy()
+class _Due:
+    """What was not there of an index when a process began with it."""
+
+    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
+        self._folder, self._sites = folder, about["sites"]
+        self._thin = {site: live(folder, site) for site in missing(folder, about) if is_thin(about, site)}
+        self._whole = [site for site in self._sites if not is_thin(about, site)]
+
+    def sites(self, number: int) -> list[str]:
+        """Those that a chunk has still to be read for."""
+        whole = self._whole if self._whole and not is_whole(chunk_path(self._folder, number)) else []
+        thin = [site for site, runs in self._thin.items() if not any(a <= number < b for a, b in runs)]
+        return [site for site in self._sites if site in (*whole, *thin)]
+
+
+def save_chunk(
+    folder: Path,
+    about: Mapping[str, Any],
+    text: Text,
+    at: tuple[int, int],
+    share: range,
+    found: Mapping[str, Firings | Part],
+) -> None:
+    """Write down what fires in a chunk, or what stays of it.
+
+    Args: at: its number and its first token. share: the chunks of this process.
+    """
+    number, first = at
+    whole = [one.tensors(site) for site, one in found.items() if isinstance(one, Firings) and not is_thin(about, site)]
+    if whole:
+        path = chunk_path(folder, number)
+        path.parent.mkdir(exist_ok=True)
+        write_arrays(path, {name: array for tensors in whole for name, array in tensors.items()})
+    for site, one in found.items():
+        if is_thin(about, site):
+            stays = stays_of(about, site, text)
+            if isinstance(one, Firings):
+                one = part_of(one.unit, one.token + first, one.value, about["sites"][site]["units"], stays)
+            keep_part(folder, site, one, number, share, stays)
+
+
+def _chunk(
+    view: Model,
+    sites: Sequence[str],
+    first: int,
+    windows: Windows,
+    about: Mapping[str, Any],
+    text: Text,
+    batch: int,
+) -> dict[str, Firings | Part]:
+    """What fires in some windows, or what stays of it. Args: first: which token of the text is their first."""
+    dictionaries = {site: view.dictionaries[Site.parse(site)] for site in sites}
     rows = harvest(view, windows, sorted({d.reads for d in dictionaries.values()}), batch)
-    tensors: dict[str, np.ndarray] = {}
+    at, found = windows.kept.nonzero()[:, 0].numpy(), dict[str, Firings | Part]()
     for site, dictionary in dictionaries.items():
         x = as_read(rows[dictionary.reads], dictionary)
         if dictionary.exact:
-            found = _everywhere(view, dictionary, x, at, (first, len(windows.flat)), thin)
+            found[site] = _everywhere(view, dictionary, x, at + first, stays_of(about, site, text))
         else:
-            found = _where(dictionary, x, at, len(windows.flat))
-        tensors |= found.tensors(str(site))
-    return tensors
+            found[site] = _where(dictionary, x, at, len(windows.flat))
+    return found
 
 
 def _where(dictionary: Dictionary, x: Tensor, at: Int[np.ndarray, " row"], tokens: int) -> Firings:
@@ -222,31 +286,17 @@ def _where(dictionary: Dictionary, x: Tensor, at: Int[np.ndarray, " row"], token
     return by_token(at[torch.cat(token).numpy()], torch.cat(unit).numpy(), values, tokens, units)
 
 
-def _everywhere(
-    view: Model,
-    dictionary: Dictionary,
-    x: Tensor,
-    at: Int[np.ndarray, " row"],
-    of: tuple[int, int],
-    thin: Thin,
-) -> Firings:
-    """The top and a sample of units that fire at every token, and a count of all. Args: of: the first token, how many."""
-    kept, counted = list[tuple[np.ndarray, ...]](), np.zeros((dictionary.n_units, BINS), np.int32)
+def _everywhere(view: Model, dictionary: Dictionary, x: Tensor, place: Int[np.ndarray, " row"], stays: Stays) -> Part:
+    """What stays of units that fire at every token. Args: place: which token of the text each row is of."""
     with torch.inference_mode():
         code = _finite(_sizes(view, dictionary, x).float().cpu().numpy(), dictionary)
     step = max(1, AT_ONCE // max(1, len(code)))
+    parts = list[Part]()
     for first in range(0, dictionary.n_units, step):
         some = np.ascontiguousarray(code[:, first : first + step].T)
         unit, row = np.nonzero(some)
-        value = narrow(some[unit, row])
-        by = order(unit, value, len(some))
-        unit, token, value = unit[by], at[row[by]], value[by]
-        counted[first : first + step] = histogram(unit, value, len(some))
-        few = chosen(unit, token + of[0], value, *thin)
-        kept.append((unit[few] + first, token[few], value[few].astype(np.float32)))
-    unit, token, value = (np.concatenate(column) for column in zip(*kept, strict=True))
-    by = np.lexsort((unit, token))
-    return by_token(token[by], unit[by], narrow(value[by]), of[1], dictionary.n_units, counted)
+        parts.append(part_of(unit, place[row], narrow(some[unit, row]), len(some), stays))
+    return stacked(parts)
 
 
 def _sizes(view: Model, dictionary: Dictionary, x: Float[Tensor, "token d"]) -> Float[Tensor, "token unit"]:

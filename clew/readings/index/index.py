@@ -21,7 +21,7 @@ from clew.firings import Fired, Here
 from clew.labels import Label
 from clew.near import near
 from clew.readings.index._firings import sampled
-from clew.readings.index._plan import PLAN, chunk_path, missing, ranges, read_plan, shard_path
+from clew.readings.index._plan import PLAN, chunk_path, chunks_kept, missing, ranges, read_plan, shard_path
 from clew.readings.index._text import Text, load_words
 from clew.readings.index.labels import LabelFile
 from clew.readings.index.neighbours import NEAREST
@@ -337,9 +337,7 @@ class Index:
                 f"{self.folder / PLAN} speaks of {self.about['tokens']} tokens, of which "
                 f"{self.about['positions']} count; the text has others"
             )
-        if self.about["keep"] == "all" and not all(
-            chunk_path(self.folder, n).exists() for n in range(self.about["chunks"])
-        ):
+        if not all(chunk_path(self.folder, number).exists() for number in range(chunks_kept(self.about))):
             raise ValueError(
                 f"{self.folder / PLAN} speaks of {self.about['chunks']} chunks in firings that are not all there"
             )

@@ -1,6 +1,7 @@
 """Units that are near another: by what they write (the cosine of decoder rows), and by where they fire (Jaccard's index).
 
-Both are exact, and both are worked out for a block of units at a time: nothing of the size units x units is held.
+Both are exact where all firings are known, and both are worked out for a block of units at a time: nothing of the size
+units x units is held.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ VALUES = 1 << 23
 CELLS, CROWDED = 1 << 21, 8
 """Of a table of pairs of units at once; it is made where it has at most so many cells for a pair of firings."""
 Met = Int[np.ndarray, " pair"]
-Counts = Int[np.ndarray, " unit"]
+Counts = Int[np.ndarray, "..."]
+Shares = Float[np.ndarray, "..."]
 
 
 class Twin:
@@ -58,13 +60,16 @@ def by_cofiring(
     first: int,
     twin: Twin,
     counts: Int[np.ndarray, " unit"],
+    share: Float[np.ndarray, " unit"] | None = None,
 ) -> dict[str, np.ndarray]:
     """The units that fire with each of a range most alike: |both| / |either|.
 
     Args: start, place: the rows of the range, all firings of its units. first: the first of them. counts: of all units.
+        share: which share of the firings of each unit is there, where not all are: those at places that drew numbers below
+        some bound. Of two units what is below the lower bound is known of both, and stands for the rest.
     Returns: `cofiring` [unit, nearest], -1 where there are no more that ever fire with it, and their `jaccard`.
     """
-    n, units = len(start) - 1, len(counts)
+    n, units, share = len(start) - 1, len(counts), np.ones(len(counts)) if share is None else share
     near, index = np.full((n, NEAREST), -1, np.int32), np.zeros((n, NEAREST), np.float32)
     pairs = twin.firings**2 / max(1, twin.tokens)
     crowded = pairs * CROWDED > units**2
@@ -74,7 +79,7 @@ def by_cofiring(
         end = min(n, done + most, max(done + 1, int(np.searchsorted(start, start[done] + step, side="right")) - 1))
         key = _met(start[done : end + 1], place, twin, units)
         mine = np.arange(first + done, first + end)
-        found = _of_table(key, mine, counts) if crowded else _of_list(key, mine, counts)
+        found = _of_table(key, mine, counts, share) if crowded else _of_list(key, mine, counts, share)
         near[done:end], index[done:end] = found
         done = end
     return {"cofiring": near, "jaccard": index}
@@ -88,12 +93,12 @@ def _met(start: Int[np.ndarray, " row"], place: Int[np.ndarray, " firing"], twin
     return own[by][owner] * units + unit
 
 
-def _of_table(key: Met, mine: Int[np.ndarray, " row"], counts: Counts) -> tuple[np.ndarray, np.ndarray]:
+def _of_table(key: Met, mine: Int[np.ndarray, " row"], counts: Counts, share: Shares) -> tuple[np.ndarray, np.ndarray]:
     """The nearest of each unit of a block and how near, by a table of the block and all units."""
     units = len(counts)
     both = np.bincount(key, minlength=len(mine) * units).reshape(len(mine), units)
     both[np.arange(len(mine)), mine] = 0
-    alike = (both / np.maximum(counts[mine][:, None] + counts - both, 1)).astype(np.float32)
+    alike = _jaccard(both, counts[mine][:, None], counts, share[mine][:, None], share)
     packed = alike.view(np.int32).astype(np.int64) << 32 | (units - np.arange(units))  # equals: the first unit
     found = torch.from_numpy(packed).topk(min(NEAREST, units), dim=1).values.numpy()
     index = (found >> 32).astype(np.int32).view(np.float32)
@@ -102,7 +107,7 @@ def _of_table(key: Met, mine: Int[np.ndarray, " row"], counts: Counts) -> tuple[
     return np.pad(near, pad, constant_values=-1), np.pad(index, pad)
 
 
-def _of_list(key: Met, mine: Int[np.ndarray, " row"], counts: Counts) -> tuple[np.ndarray, np.ndarray]:
+def _of_list(key: Met, mine: Int[np.ndarray, " row"], counts: Counts, share: Shares) -> tuple[np.ndarray, np.ndarray]:
     """The same by a sorted list of the pairs, where most units never meet."""
     units = len(counts)
     near, index = np.full((len(mine), NEAREST), -1, np.int32), np.zeros((len(mine), NEAREST), np.float32)
@@ -112,12 +117,19 @@ def _of_list(key: Met, mine: Int[np.ndarray, " row"], counts: Counts) -> tuple[n
     (row, other), both = np.divmod(key[change].astype(np.int64), units), np.diff(np.append(change, len(key)))
     others = other != mine[row]
     row, other, both = row[others], other[others], both[others]
-    alike = (both / (counts[mine[row]] + counts[other] - both)).astype(np.float32)
+    own = mine[row]
+    alike = _jaccard(both, counts[own], counts[other], share[own], share[other])
     by = np.lexsort((other, -alike, row))
     at = rank(row[by])
     by, at = by[at < NEAREST], at[at < NEAREST]
     near[row[by], at], index[row[by], at] = other[by], alike[by]
     return near, index
+
+
+def _jaccard(both: Counts, one: Counts, other: Counts, part: Shares, of: Shares) -> Float[np.ndarray, "..."]:
+    """|both| / |either|. Args: part, of: which share of the firings of one, and of the other, is there."""
+    all = np.minimum(both / np.minimum(part, of), np.minimum(one, other))
+    return (all / np.maximum(one + other - all, 1)).astype(np.float32)
 
 
 def by_decoder(dictionary: Dictionary, first: int, end: int) -> dict[str, np.ndarray]:

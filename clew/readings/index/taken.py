@@ -14,9 +14,9 @@ from clew.files import whole
 from clew.finder import names, reading
 from clew.readings._recording import plant
 from clew.readings.index._found import Found
-from clew.readings.index._plan import FORMAT, PLAN, VERSION, chunk_path, read_plan
-from clew.readings.index._text import save_words, words_of, write_arrays
-from clew.readings.index.build import finished
+from clew.readings.index._plan import FORMAT, PLAN, VERSION, read_plan
+from clew.readings.index._text import save_words, words_of
+from clew.readings.index.build import finished, save_chunk
 from clew.readings.index.index import Index
 
 ROOM = "readings.index.formats"
@@ -47,9 +47,7 @@ def taken(path: str | Path, *, to: str | Path, tokenizer: Any = None, seed: int 
     plant(folder / PLAN, about, read_plan, "index")
     found.text.save(folder)
     save_words(folder, dict(found.words) or words_of(tokenizer, found.text.tokens))
-    chunk_path(folder, 0).parent.mkdir(exist_ok=True)
-    held = [firings.tensors(site) for site, firings in found.firings.items()]
-    write_arrays(chunk_path(folder, 0), {name: array for tensors in held for name, array in tensors.items()})
+    save_chunk(folder, about, found.text, (0, 0), range(1), found.firings)
     made = finished(folder, about, found.text)
     assert made is not None, "its only chunk has just been written"
     if found.labels:

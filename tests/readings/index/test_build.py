@@ -55,14 +55,28 @@ def killed_at(write: int, folder: Path, keep: str) -> None:
     indexed(folder, keep=keep)
 
 
-@pytest.mark.parametrize("keep", ["all", "top"])
-@pytest.mark.parametrize("write", range(1, 8))
+def killed_clearing(files: int, folder: Path) -> None:
+    """Index, and die when that many halves of parts have been taken away."""
+    unlink, gone = Path.unlink, list[Path]()
+
+    def dies(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        gone.extend([path] if "parts" in path.parts else [])
+        if len(gone) == files:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", dies)
+        indexed(folder, keep="top")
+
+
+@pytest.mark.parametrize(("keep", "write"), [("all", n) for n in range(1, 8)] + [("top", n) for n in range(1, 18)])
 def test_killed_while_it_writes_it_goes_on_to_the_same_bytes(tmp_path: Path, write: int, keep: str) -> None:
     indexed(tmp_path / "whole", keep=keep)
     killed = tmp_path / "killed"
     assert in_child(lambda: killed_at(write, killed, keep)) == -signal.SIGKILL
     left = {path: path.stat().st_mtime_ns for path in killed.rglob("*.safetensors")}
-    assert len(left) == write - 1
+    assert len(left) == write - 1 or keep == "top"
     with pytest.raises(ValueError, match=r"again|whole|all there|no such file"):
         Index.load(killed)
     indexed(killed, keep=keep)
@@ -70,15 +84,44 @@ def test_killed_while_it_writes_it_goes_on_to_the_same_bytes(tmp_path: Path, wri
     assert all(path.stat().st_mtime_ns == then for path, then in left.items() if path.exists())
 
 
-def test_processes_share_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    indexed(tmp_path / "alone")
+@pytest.mark.parametrize("files_gone", range(1, 13))
+def test_killed_between_a_part_and_its_halves_it_goes_on_to_the_same_bytes(tmp_path: Path, files_gone: int) -> None:
+    indexed(tmp_path / "whole", keep="top")
+    assert in_child(lambda: killed_clearing(files_gone, tmp_path / "killed")) == -signal.SIGKILL
+    indexed(tmp_path / "killed", keep="top")
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+def test_a_small_index_is_small_while_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large, parts = indexed(tmp_path / "all", chunk=4), dict[str, int]()
+    save = build.keep_part
+
+    def told(folder: Path, *given: object) -> None:
+        save(folder, *given)
+        parts[str(len(parts))] = len(list((folder / "parts" / "embed").iterdir()))
+
+    monkeypatch.setattr(build, "keep_part", told)
+    small = indexed(tmp_path / "top", chunk=4, keep="top")
+    assert len(parts) >= 30 and max(parts.values()) <= 4
+    assert not (small.folder / "firings").exists() and not (small.folder / "parts").exists()
+    for site in large.sites:
+        for name in ("count", "histogram", "quantiles", "low", "high"):
+            assert (getattr(large.summary(site), name) == getattr(small.summary(site), name)).all()
+        for unit in range(large.units(site)):
+            assert large.nearest(site, unit, "cofiring") == small.nearest(site, unit, "cofiring")
+            assert large.sample(site, unit).place.tolist() == small.sample(site, unit).place.tolist()
+
+
+@pytest.mark.parametrize("keep", ["all", "top"])
+def test_processes_share_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: str) -> None:
+    indexed(tmp_path / "alone", keep=keep)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
     dictionaries = [words_dictionary(), signed_dictionary()]
-    assert clew.index(model(), dictionaries, windows(), to=tmp_path / "shared", **CHUNKS) is None
-    assert len(list((tmp_path / "shared" / "firings").glob("*.safetensors"))) == 2
+    assert clew.index(model(), dictionaries, windows(), to=tmp_path / "shared", keep=keep, **CHUNKS) is None
+    assert len(list((tmp_path / "shared").rglob("firings/*.safetensors"))) == (2 if keep == "all" else 0)
     monkeypatch.setenv("RANK", "0")
-    indexed(tmp_path / "shared")
+    indexed(tmp_path / "shared", keep=keep)
     assert files(tmp_path / "shared") == files(tmp_path / "alone")
 
 
