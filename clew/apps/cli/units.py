@@ -9,7 +9,14 @@ from clew.apps.cli._terminal import Json, say, table
 
 
 def units(
-    folder: Path, unit: str | None = None, /, *, search: str | None = None, top: int = 10, json: Json = False
+    folder: Path,
+    unit: str | None = None,
+    /,
+    *,
+    search: str | None = None,
+    top: int = 10,
+    quantiles: int = 0,
+    json: Json = False,
 ) -> None:
     """Show what an index holds: its sites, or one unit with the contexts in which it fires most.
 
@@ -23,6 +30,8 @@ def units(
         List the units whose labels hold these words.
     top
         How many contexts of a unit, or units that were found.
+    quantiles
+        Show contexts of all strengths instead: some of each of so many bands of equally many firings.
     """
     import clew
 
@@ -33,7 +42,7 @@ def units(
         rows = [(address, label.text, f"({label.kind}, {label.origin})") for address, label in found]
         say(table(rows) if rows else f"no label holds {search!r}", value, json)
     elif unit is not None:
-        value = _unit(index, unit, top)
+        value = _unit(index, unit, top, quantiles)
         say("\n".join(_lines(value)), value, json)
     else:
         value = [_site(index, site) for site in index.sites]
@@ -46,13 +55,15 @@ def _site(index: Any, site: Any) -> dict[str, Any]:
     return {"site": str(site), "units": len(count), "silent": int((count == 0).sum()), "firings": int(count.sum())}
 
 
-def _unit(index: Any, address: str, top: int) -> dict[str, Any]:
+def _unit(index: Any, address: str, top: int, quantiles: int) -> dict[str, Any]:
     """What there is to say of a unit."""
     site, slash, number = address.partition("/")
     if not slash or not number.isdigit():
         raise ValueError(f"{address!r} is no unit; one reads {index.sites[0]}/17")
     unit, told = int(number), index.summary(site)
-    contexts = [{"value": c.value, "document": c.document, "text": str(c)} for c in index.top(site, unit, top)]
+    bands = index.quantiles(site, unit, quantiles, -(-top // quantiles)) if quantiles else []
+    shown = [c for band in bands for c in band.contexts] if quantiles else index.top(site, unit, top)
+    contexts = [{"value": c.value, "document": c.document, "text": str(c)} for c in shown]
     return {
         "unit": address,
         "labels": [label.to_json() for label in index.labels.of(address)],

@@ -140,7 +140,8 @@ def finished(
     folder: Path, about: Mapping[str, Any], text: Text, dictionaries: Mapping[Site, Dictionary] | None = None
 ) -> Index | None:
     """Make the rows that are missing, once all chunks are there; None while they are not."""
-    if not all(_is_read(folder, about, site) for site in missing(folder, about)):
+    read = all(_is_read(folder, about, site) for site in missing(folder, about))
+    if not read and missing(folder, about):  # which another process may have made in the meantime
         return None
     with alone(folder, "sorting", lock=".sorting.lock", wait=True):
         for site in missing(folder, about):

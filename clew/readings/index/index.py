@@ -20,6 +20,7 @@ from clew.finder import writing
 from clew.firings import Fired, Here
 from clew.labels import Label
 from clew.near import near
+from clew.readings.index._bands import band_of, drawn_from
 from clew.readings.index._firings import sampled
 from clew.readings.index._plan import PLAN, chunk_path, chunks_kept, missing, ranges, read_plan, shard_path
 from clew.readings.index._text import Text, load_words
@@ -67,6 +68,20 @@ class Context:
     def __str__(self) -> str:
         before, here, after = self.words[: self.at], self.words[self.at], self.words[self.at + 1 :]
         return f"{''.join(before)}«{here}»{''.join(after)}"
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Firings of a unit between two quantiles of their size."""
+
+    low: float
+    high: float
+    """The smallest and the largest size in it, of the firings that are known."""
+    count: float
+    """How many firings it is of; about so many, where it is not exact."""
+    exact: bool
+    """Whether all firings of the unit are known; otherwise bands are told by the sample of each octave, by its weights."""
+    contexts: tuple[Context, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +208,33 @@ class Index:
         of = histogram.reshape(-1, 2).sum(1)
         return Sample(place, value, of[octave] / np.bincount(octave, minlength=BINS // 2)[octave])
 
+    def quantiles(self, site: Site | str, unit: int, n: int = 10, each: int = 5) -> list[Band]:
+        """Contexts of all strengths: the firings of a unit in bands of equally many, that of the largest sizes first.
+
+        Args: n: how many bands. each: firings drawn from each at random, of a window one; fewer where it has no more.
+        Returns: the same bands each time; those that hold nothing, as of a unit that fires less than n times, are left out.
+        Raises: ValueError for less than one band.
+
+        >>> strongest, *_, weakest = index.quantiles("resid.3", 17)
+        >>> strongest.low >= weakest.high
+        True
+        """
+        if n < 1 or each < 0:
+            raise ValueError(f"n={n} bands with each={each} contexts cannot be; there is at least 1 band, of 0 or more")
+        row, count = self.row(site, unit), int(self._told(site, unit, "count"))
+        exact = len(row) == count
+        some = Sample(row.place, row.value, np.ones(len(row))) if exact else self.sample(site, unit)
+        band, found = band_of(some.weight, n), list[Band]()
+        for number in np.unique(band).tolist():
+            inside = np.flatnonzero(band == number)
+            place, size = some.place[inside], np.abs(some.value[inside])
+            window = np.searchsorted(self.text.windows, place, side="right")
+            picked = inside[drawn_from(place, some.weight[inside], window, each, self.about["seed"] + 1)]
+            contexts = self.contexts(site, unit, Fired(some.place[picked], some.value[picked]), row)
+            weight = float(some.weight[inside].sum())
+            found.append(Band(float(size.min()), float(size.max()), weight, exact, tuple(contexts)))
+        return found
+
     def contexts(self, site: Site | str, unit: int, some: Fired, row: Fired | None = None) -> list[Context]:
         """Some firings of a unit with the windows that the model saw. Args: row: all of them, if they are at hand."""
         row, everywhere = row or self.row(site, unit), self._said(site)["everywhere"]
@@ -297,7 +339,7 @@ class Index:
         first, end = next(pair for pair in self._ranges[name] if pair[0] <= unit < pair[1])
         return self._shard(name, first, end), unit - first
 
-    def _told(self, site: Site | str, unit: int, name: str) -> np.ndarray:
+    def _told(self, site: Site | str, unit: int, name: str) -> Any:
         shard, i = self._at(site, unit)
         return shard[name][i]
 

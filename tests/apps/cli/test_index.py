@@ -1,13 +1,21 @@
 """clew index on a tiny model: what is typed is what is indexed."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import clew
 from clew.apps.cli import run
-from tests.models.tiny import model_of, relu_dictionary
+from tests.models.tiny import WORDS, model_of, relu_dictionary
+from tests.readings.index.planted import files, signed_dictionary
+
+ALIKE = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
+"""As torchrun has it: sums of other numbers of threads may differ in their last digit."""
 
 
 @pytest.fixture
@@ -39,6 +47,28 @@ def test_a_small_one(tiny) -> None:
     assert typed("index tiny neurons a.txt --to fires --keep top --top 3 --sample 2 --seed 4") == 0
     about = clew.Index.load("fires").about
     assert (about["keep"], about["top"], about["sample"], about["seed"]) == ("top", 3, 2, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keep", ["all", "top"])
+def test_torchrun_shares_an_index(tmp_path: Path, keep: str) -> None:
+    model, random = model_of(), np.random.default_rng(0)
+    model.body.module.save_pretrained(tmp_path / "model")
+    model.tokenizer.save_pretrained(tmp_path / "model")
+    signed_dictionary().save(tmp_path / "sae.safetensors")
+    lines = [" ".join(random.choice(WORDS, 30)) for _ in range(900)]
+    (tmp_path / "a.txt").write_text("\n\n".join(lines))
+    files_of = list[dict[str, bytes]]()
+    for to, start in (("alone", ()), ("shared", ("torch.distributed.run", "--nproc-per-node", "2", "-m"))):
+        words = [sys.executable, "-m", *start, "clew.apps.cli", "index", "model", "sae.safetensors,heads", "a.txt"]
+        words += ["--to", to, "--keep", keep, "--context", "32"]
+        ran = subprocess.run(
+            words, cwd=tmp_path, env={**os.environ, **ALIKE}, capture_output=True, text=True, timeout=300
+        )
+        assert ran.returncode == 0, ran.stderr
+        files_of.append(files(tmp_path / to))
+    assert files_of[0] == files_of[1]
+    assert json.loads(files_of[0]["index.json"])["chunks"] == 4
 
 
 def test_what_is_missing_is_said(tiny, capsys) -> None:

@@ -37,6 +37,12 @@ def test_a_unit(folder: Path, capsys) -> None:
     assert said["positive"] + said["negative"] == pytest.approx(1)
 
 
+def test_a_unit_at_all_strengths(folder: Path, capsys) -> None:
+    assert typed("units", folder, "resid.1/3", "--top", 4, "--quantiles", 2, "--json") == 0
+    shown = [abs(context["value"]) for context in json.loads(capsys.readouterr().out)["contexts"]]
+    assert len(shown) == 4 and min(shown[:2]) >= max(shown[2:])
+
+
 def test_units_by_their_labels(folder: Path, capsys) -> None:
     assert typed("units", folder, "--search", "king") == 0
     assert capsys.readouterr().out.split()[:2] == [f"embed/{KING}", "words"]

@@ -1,12 +1,14 @@
 """What is read off an index is what fires: by hand where a unit is a word, and by running every window alone."""
 
 from inspect import unwrap
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from clew.firings import Firings
+from clew.readings.index._bands import drawn_from
 from clew.readings.index.index import Index
 from clew.readings.index.shards import check_chunk
 from clew.tensors import read_tensors, write_tensors
@@ -111,6 +113,48 @@ def test_a_small_store_holds_the_same_top_and_the_same_sample(tmp_path: Path) ->
     assert small.summary("resid.1").histogram.tolist() == whole.summary("resid.1").histogram.tolist()
     with pytest.raises(ValueError, match="keeps the largest firings of resid.1"):
         small.at("resid.1", 3)
+
+
+def test_bands_of_all_firings_are_their_quantiles(tmp_path: Path) -> None:
+    index = indexed(tmp_path, signed_dictionary())
+    told = index.summary("resid.1")
+    unit = int(told.count.argmax())
+    bands, size = index.quantiles("resid.1", unit, n=4, each=3), np.abs(index.row("resid.1", unit).value)
+    assert [band.count for band in bands] == [len(part) for part in np.array_split(size, 4)] or len(size) % 4
+    assert sum(band.count for band in bands) == len(size) and all(band.exact for band in bands)
+    assert all(above.low >= below.high for above, below in pairwise(bands))
+    assert bands[0].high == size.max() and bands[-1].low == size.min()
+    for band in bands:
+        assert len({context.place - context.at for context in band.contexts}) == len(band.contexts) <= 3
+        assert all(band.low <= abs(context.value) <= band.high for context in band.contexts)
+    again = index.quantiles("resid.1", unit, n=4, each=3)
+    assert [str(c) for band in again for c in band.contexts] == [str(c) for band in bands for c in band.contexts]
+
+
+def test_bands_of_a_sample_are_near_the_quantiles(tmp_path: Path) -> None:
+    whole = indexed(tmp_path / "all", signed_dictionary())
+    small = indexed(tmp_path / "top", signed_dictionary(), top=1, sample=4, keep="top")
+    unit = int(whole.summary("resid.1").count.argmax())
+    exact, near = (index.quantiles("resid.1", unit, n=3) for index in (whole, small))
+    assert len(exact) == len(near) == 3 and exact[0].exact and not near[0].exact
+    assert sum(band.count for band in near) == pytest.approx(sum(band.count for band in exact))
+    for one, other in zip(exact, near, strict=True):
+        assert other.low == pytest.approx(one.low, rel=0.4) and other.contexts
+    assert small.quantiles("resid.1", unit, n=1)[0].count == pytest.approx(whole.summary("resid.1").count[unit])
+
+
+def test_bands_of_a_unit_that_seldom_fires(tmp_path: Path) -> None:
+    index = indexed(tmp_path, words_dictionary())
+    assert index.quantiles("embed", 0) == []
+    assert len(index.quantiles("embed", VERY)) == min(10, int(index.summary("embed").count[VERY]))
+    with pytest.raises(ValueError, match="n=0 bands with each=5 contexts cannot be"):
+        index.quantiles("embed", VERY, n=0)
+
+
+def test_what_is_drawn_is_drawn_by_its_weight() -> None:
+    place, weight = np.arange(40_000), np.tile([1.0, 3.0], 20_000)
+    some = drawn_from(place, weight, place, 4000, seed=1)
+    assert np.mean(weight[some] == 3) == pytest.approx(0.75, abs=0.04) and len(set(some.tolist())) == 4000
 
 
 def test_the_hashes_of_what_it_was_made_of(tmp_path: Path) -> None:
