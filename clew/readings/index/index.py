@@ -215,7 +215,8 @@ class Index:
         Returns: the same bands each time; those that hold nothing, as of a unit that fires less than n times, are left out.
         Raises: ValueError for less than one band.
 
-        >>> strongest, *_, weakest = index.quantiles("resid.3", 17)
+        >>> found = clew.index(model, sae, text, to="fires")
+        >>> strongest, weakest = found.quantiles("resid.2", 0, n=2)
         >>> strongest.low >= weakest.high
         True
         """
