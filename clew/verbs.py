@@ -200,21 +200,25 @@ def explain(
     units: Sequence[str],
     *,
     by: str | Callable[..., Any] = "rules",
-    scorers: Sequence[str | Callable[..., tuple[Row, ...]]] = ("detection", "simulation"),
+    scorers: Sequence[str | Callable[..., tuple[Row, ...]]] | None = None,
     floors: Sequence[str | Callable[..., Any]] = ("shuffled",),
     random: Firings | None = None,
+    model: Model | None = None,
     progress: Tell | None = None,
     **options: Any,
 ) -> Labels:
-    """Say what units fire on, and how well that predicts where they fire in documents that it was not made from.
+    """Say what units fire on, or what they do, and how well that holds in documents that it was not made from.
 
     Args:
         firings: where units fire in a text: an Index, or `clew.firings.Held`.
         units: addresses, such as resid.7/12.
         by: a file of clew/explain/explainers, or a function of the same shape.
-        scorers: files of clew/explain/scorers, or such functions; each gives rows of a label's scores.
+        scorers: files of clew/explain/scorers, or such functions; each gives rows of a label's scores. By default detection
+            and simulation, or intervention where an explanation is of what units do.
         floors: files of clew/explain/floors, or such functions: what is scored beside, under the same names, to be compared.
         random: where the units of a random dictionary fire in the same text, for the floor `random_unit`.
+        model: whose units these are, seen through their dictionaries, for explainers and scorers that run it (`effects`,
+            `intervention`).
         progress: told after each unit that is explained, and after each that is scored.
         options: as in the signature of the explainer.
 
@@ -222,19 +226,22 @@ def explain(
         that floor, its interval that of a difference of two independent numbers (Zou & Donner 2008).
     Raises: ValueError naming near explainers, scorers and floors, an option that it lacks, or an address that is none.
     """
-    explainer, judges = _named("explain.explainers", by), [_named("explain.scorers", one) for one in scorers]
-    beneath = [_named("explain.floors", one) for one in floors]
-    check_options(explainer, options)
-    unseen, loops, cases = Unseen(firings), Loops(progress), dict[str, list[Case]]()
+    explainer, beneath = _named("explain.explainers", by), [_named("explain.floors", one) for one in floors]
+    asked = None if scorers is None else [_named("explain.scorers", one) for one in scorers]
+    check_options(explainer, options | _taken(explainer, model=model))
+    unseen, loops, cases = Unseen(firings, model=model), Loops(progress), dict[str, list[Case]]()
 
     def made(where: Unseen, unit: str) -> Sequence[Any]:
-        return explainer(where.firings, [unit], where.table, **options)[unit]
+        given = _taken(explainer, model=where.model)
+        return explainer(where.firings, [unit], where.table, **options, **given)[unit]
 
     def again(where: Unseen, unit: str, side: int) -> Any:
         found = made(where, unit)
         return next((one for one in found if one.side == side), found[0])
 
     def label(case: Case) -> Label:
+        usual = getattr(case.explanation, "scored_by", ("detection", "simulation"))
+        judges = [_named("explain.scorers", one) for one in usual] if asked is None else asked
         rows = scored(case, judges)
         for floor in beneath:
             beside = floor(case, others, again, **_taken(floor, random=random))

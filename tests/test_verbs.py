@@ -13,6 +13,7 @@ from clew.dictionaries import Identity
 from clew.labels import Label
 from clew.progress import Stopped
 from tests.conformance.shape import Interrupts, Told
+from tests.explain import doing
 from tests.explain.known import known, unit
 from tests.models.tiny import model_of
 from tests.planted import random_behaviour, random_dictionary, tiny_model
@@ -200,6 +201,28 @@ def test_what_explains_scores_and_lies_beneath_is_named_or_given() -> None:
 
 def clew_label(text: str, by: str) -> Label:
     return Label(text, "rule", (), f"{by}, clew {clew.__version__}")
+
+
+def test_what_units_do_is_said_and_judged_by_intervention_beside_a_random_direction() -> None:
+    given = {"by": "effects", "model": doing.doing(), "floors": ("shuffled", "random_unit"), "n": 2}
+    labels = clew.explain(doing.firings(), doing.UNITS, **given)
+    label = labels[doing.UNITS[0]][0]
+    word = doing.doing().tokenizer.decode([doing.RAISED[0]])
+    assert label.text.startswith(f"raises {word!r}") and (label.kind, label.origin[:7]) == ("rule", "effects")
+    found = {(row.measure, row.of): row for row in label.scores}
+    assert found["intervention AUROC", "all"].value > 0.9 and found["intervention rise", "all"].low > 0
+    for floor in ("shuffled", "random_unit"):
+        assert found["intervention AUROC", f"above {floor}"].value > 0
+    assert not clew.explain(doing.firings(), doing.RANDOM[:1], **given)[doing.RANDOM[0]]
+
+
+def test_what_runs_a_model_needs_one_and_judges_only_what_is_said_of_tokens() -> None:
+    with pytest.raises(ValueError, match="effects needs model="):
+        explained(by="effects")
+    with pytest.raises(ValueError, match="explain by effects"):
+        explained(scorers=("intervention",))
+    with pytest.raises(ValueError, match="score it by intervention"):
+        clew.explain(doing.firings(), doing.UNITS, by="effects", model=doing.doing(), scorers=("detection",))
 
 
 def test_chance_has_no_label() -> None:

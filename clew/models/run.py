@@ -205,9 +205,11 @@ def forward(
             _resume(held, body, base, _first_block(visitors.sites), trace)
         if visitors.frozen:  # before the taps, which then see what the held norms hand on
             hold_norms(held, body)
-        visitors.enter(held)
-        if record:
+        if (
+            record
+        ):  # before the visitors too: what an edit makes of a block's output is made again by who resumes from it
             _record(held, body, trace)
+        visitors.enter(held)
         if keep:
             held.hook(body.unembed, partial(_last, keep), before=True)
         try:

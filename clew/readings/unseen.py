@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from clew.data.predicates.predicate import unit_of
 from clew.data.predicates.table import Table
 from clew.firings import Fired, Firings
+from clew.models import Model
 from clew.report import Row
 from clew.sites import Site
 
@@ -57,9 +58,10 @@ Explain = Callable[["Unseen", str, int], Explanation]
 class Unseen:
     """The text that is held out, and what units do in it."""
 
-    def __init__(self, firings: Firings, table: Table | None = None) -> None:
-        """Args: table: of the text of the firings, if it is at hand."""
+    def __init__(self, firings: Firings, table: Table | None = None, model: Model | None = None) -> None:
+        """Args: table: of the text of the firings, if it is at hand. model: whose units these are."""
         self.firings, self.table = firings, Table.of(firings) if table is None else table
+        self.model = model
         text = self.table.text
         self.part = text.parts(*SHARES)
         self.held_out = (self.part == UNSEEN)[text.document] if len(text) else np.zeros(0, bool)
@@ -95,6 +97,12 @@ class Unseen:
         """The same text, in which one unit fires elsewhere."""
         other = copy(self)
         other.firings, other._said = _Moved(self.firings, *unit_of(address), row), None
+        return other
+
+    def seen(self, model: Model) -> Unseen:
+        """The same text, with units of another view of the model."""
+        other = copy(self)
+        other.model = model
         return other
 
     def predicted(self, explanation: Explanation) -> Float[np.ndarray, " token"]:

@@ -8,10 +8,13 @@ import pytest
 
 from clew import finder
 from clew.circuits.circuit import Circuit
+from clew.explain.explainers.effects import Effects
 from clew.explain.scorers.simulation import simulation
+from clew.readings.pushed import SaysNext
 from clew.readings.unseen import ALL, Explanation
 from tests.conformance.knowing import CIRCUIT, MANY, ONE, VIEW
 from tests.conformance.shape import MOST, check_signature, check_source, check_words, untouched
+from tests.explain import doing
 from tests.explain.known import known, truth, unit, unseen
 
 KEYS = "resid.2/17"
@@ -59,7 +62,30 @@ def test_the_shape_of_an_explainer_a_scorer_and_a_floor(room, name):
         check_source(function)
 
 
-@pytest.mark.parametrize("name", finder.names("explain.explainers"))
+DOING = {"explainers": ("effects",), "scorers": ("intervention",)}
+"""What is about the next token and runs a model; the others are about where units fire."""
+
+
+@pytest.mark.parametrize("name", DOING["explainers"])
+def test_an_explainer_of_what_units_do_says_the_same_twice_and_knows_what_was_planted(name):
+    explain, (address, *_) = finder.load("explain.explainers", name), doing.UNITS
+    with untouched(doing.doing().body.module):
+        one, two = (explain(doing.firings(), [address], model=doing.doing())[address] for _ in range(2))
+    assert one == two and next(iter(one[0].raises)) == doing.RAISED[0] and isinstance(one[0], SaysNext)
+
+
+@pytest.mark.parametrize("name", DOING["scorers"])
+def test_a_scorer_of_what_units_do_says_the_same_twice_and_prefers_the_truth(name):
+    score, (address, *_) = finder.load("explain.scorers", name), doing.UNITS
+    right, wrong = (Effects({token: ""}) for token in doing.RAISED[:2])
+    with untouched(doing.doing().body.module):
+        one, two = (score(right, doing.unseen(), address) for _ in range(2))
+    assert one == two and all(row.low <= row.value <= row.high for row in one) and any(row.of == ALL for row in one)
+    other = score(wrong, doing.unseen(), address)
+    assert all(a.value > b.value + 0.2 for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("name", sorted({*finder.names("explain.explainers")} - {*DOING["explainers"]}))
 def test_an_explainer_says_the_same_twice_and_knows_what_was_planted(name):
     explain, address = finder.load("explain.explainers", name), unit("months")
     one, two = (explain(known().firings, [address], known().table)[address] for _ in range(2))
@@ -67,7 +93,7 @@ def test_an_explainer_says_the_same_twice_and_knows_what_was_planted(name):
     assert simulation(one[0], unseen(), address)[0].value > 0.8
 
 
-@pytest.mark.parametrize("name", finder.names("explain.scorers"))
+@pytest.mark.parametrize("name", sorted({*finder.names("explain.scorers")} - {*DOING["scorers"]}))
 def test_a_scorer_says_the_same_twice_and_prefers_the_truth_to_another_meaning(name):
     score, address = finder.load("explain.scorers", name), unit("months")
     one, two = (score(truth(address), unseen(), address) for _ in range(2))

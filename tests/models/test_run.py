@@ -113,6 +113,13 @@ def test_a_past_and_padding_are_refused_together():
         model.run(prompts(), real=real, past=past)
 
 
+def test_a_resumed_run_makes_an_edit_of_the_model_once():
+    edit, more = Add("resid.0", vector=torch.ones(32)), Add("resid.1", vector=torch.ones(32))
+    model = model_of().edited(edit)
+    again = model.run(prompts(), edits=[more], base=model.run(prompts(), record=True))
+    assert torch.allclose(again.logits, model.run(prompts(), edits=[more]).logits, atol=1e-5)
+
+
 def test_a_resumed_run_really_skips_the_blocks_below():
     model = model_of("llama")
     base = model.run(prompts(), record=True)

@@ -23,6 +23,7 @@ from clew.data.predicates.rule import Rule
 from clew.data.predicates.table import Table
 from clew.explain._fit import PLACES, Fit
 from clew.explain._ground import CHECK, Ground, ground_of
+from clew.explain._sides import sides_of
 from clew.firings import Fired, Firings
 from clew.progress import Tell
 from clew.sites import Site
@@ -68,7 +69,7 @@ def rules(
         under = _under(firings, site) if below is None else [Site.parse(s) for s in below]
         foretold = tuple((promoted or {}).get(address, ()))
         row = firings.row(site, unit)
-        made = (_explained(ground, firings, row, side, under, foretold, clauses) for side in _sides(row, both=sides))
+        made = (_explained(ground, firings, row, side, under, foretold, clauses) for side in sides_of(row, both=sides))
         found[address] = tuple(made)
         if progress:
             progress(done + 1, len(units))
@@ -85,14 +86,6 @@ def _under(firings: Firings, site: Site) -> list[Site]:
     except ValueError:  # an index that keeps the largest firings only
         return []
     return nearest
-
-
-def _sides(row: Fired, both: bool) -> list[int]:
-    """The side on which a unit sums to more, and the other if it fires there often enough."""
-    total = {side: float(np.maximum(side * row.value, 0).sum()) for side in (1, -1)}
-    best = 1 if total[1] >= total[-1] else -1
-    often = np.count_nonzero(-best * row.value > 0) >= 4 * PLACES
-    return [best, -best] if both and often else [best]
 
 
 def _explained(

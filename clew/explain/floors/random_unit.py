@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from clew.data.predicates.predicate import unit_of
+from clew.dictionaries.directions import Directions
 from clew.firings import Firings
+from clew.models import Model
+from clew.readings.pushed import SaysNext, row_of
 from clew.readings.unseen import Case, Explain, Unseen
 
 NEAR = 5
@@ -23,15 +27,18 @@ LOOKED_AT = 2000
 def random_unit(
     case: Case, others: Sequence[Case], explain: Explain, *, random: Firings | None = None, seed: int = 0
 ) -> Case | None:
-    """A unit at the same site of the firings of a random dictionary.
+    """A unit at the same site of the firings of a random dictionary; of what a unit does, a random direction in its place.
 
     Args:
         others: not looked at.
-        random: where the units of the random dictionary fire, in the same text.
-        seed: draws the unit.
+        random: where the units of the random dictionary fire, in the same text; what a unit does needs none.
+        seed: draws the unit, or the direction.
 
     Raises: ValueError without such firings, or for a site that they have not.
     """
+    if isinstance(case.explanation, SaysNext) and case.unseen.model is not None:
+        unseen = case.unseen.seen(_at_random(case.unseen.model, case.unit, seed))
+        return Case(explain(unseen, case.unit, case.explanation.side), unseen, case.unit)
     if random is None:
         raise ValueError("the floor random_unit needs the firings of a random dictionary; give them as random=")
     site, unit = unit_of(case.unit)
@@ -45,3 +52,12 @@ def random_unit(
     address = f"{site}/{able[int(draw.choice(np.argsort(apart, kind='stable')[:NEAR]))]}"
     unseen = Unseen(random, case.unseen.table)
     return Case(explain(unseen, address, side), unseen, address)
+
+
+def _at_random(model: Model, address: str, seed: int) -> Model:
+    """The model seen in as many units as there are at the site, all of one random direction."""
+    (site, unit), old = unit_of(address), row_of(model, address)
+    draw = np.random.default_rng([seed, unit])
+    row = torch.from_numpy(draw.normal(size=len(old))).to(old)[None]
+    rows, nothing = row.expand(unit + 1, -1), row[0] * 0
+    return model.through(Directions(site, W_enc=rows.T, W_dec=rows, b_dec=nothing, centred=False))

@@ -1,10 +1,15 @@
 import numpy as np
 import pytest
+import torch
 
+from clew.explain.explainers.effects import Effects, effects
 from clew.explain.explainers.rules import rules
 from clew.explain.floors.random_unit import random_unit
+from clew.explain.scorers.intervention import intervention
 from clew.firings import Fired, Held
-from clew.readings.unseen import Case
+from clew.readings.pushed import row_of
+from clew.readings.unseen import Case, scored
+from tests.explain import doing
 from tests.explain.known import known, truth, unit, unseen
 
 
@@ -31,3 +36,26 @@ def test_it_needs_firings_of_that_site():
         random_unit(case, (), explain)
     with pytest.raises(ValueError, match=r"resid.2 is not among them"):
         random_unit(case, (), explain, random=chance("resid.9"))
+
+
+def test_of_what_a_unit_does_it_is_a_random_direction_at_the_same_divergence():
+    def again(where, address, side):
+        return effects(where.firings, [address], where.table, model=where.model)[address][side < 0]
+
+    for one in doing.UNITS:
+        mine = effects(doing.firings(), [one], model=doing.doing())[one][0]
+        found = random_unit(Case(mine, doing.unseen(), one), (), again)
+        assert found.unit == one and found.explanation.sigma == mine.sigma
+        own, other = row_of(doing.doing(), one), row_of(found.unseen.model, one)
+        assert abs(torch.cosine_similarity(own, other, dim=0)) < 0.5
+        (high, *_), (low, *_) = (scored(case, [intervention]) for case in (Case(mine, doing.unseen(), one), found))
+        assert high.value > low.value
+
+
+def test_directions_differ_by_unit_and_by_seed_alone():
+    def drawn(address, seed):
+        case = Case(Effects({7: ""}), doing.unseen(), address)
+        return random_unit(case, (), lambda *_: Effects(), seed=seed).unseen.model
+
+    rows = [row_of(drawn(one, seed), one) for one in doing.UNITS[:2] for seed in (0, 0, 1)]
+    assert torch.equal(rows[0], rows[1]) and len({tuple(row.tolist()) for row in rows}) == 4
