@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from types import EllipsisType
 from typing import Any, TypeVar
 
@@ -23,6 +24,8 @@ from clew.probing import Probe
 from clew.progress import Loops, Stopped, Tell
 from clew.provenance import MetAgain, leaked, prompts_used, provenance
 from clew.readings.budget import within_budget
+from clew.readings.index.labels import LabelFile
+from clew.readings.index.resumed import Resumed
 from clew.readings.unseen import Case, Unseen, compared, scored
 from clew.report import Report, Row
 from clew.signatures import check_kinds, check_options, options_of
@@ -204,6 +207,7 @@ def explain(
     floors: Sequence[str | Callable[..., Any]] = ("shuffled",),
     random: Firings | None = None,
     model: Model | None = None,
+    to: LabelFile | None = None,
     progress: Tell | None = None,
     **options: Any,
 ) -> Labels:
@@ -219,6 +223,8 @@ def explain(
         random: where the units of a random dictionary fire in the same text, for the floor `random_unit`.
         model: whose units these are, seen through their dictionaries, for explainers and scorers that run it (`effects`,
             `intervention`).
+        to: where rules and labels are kept as they are made, as `index.labels`: what was killed goes on there, and what was
+            made in the same way is not made again.
         progress: told after each unit that is explained, and after each that is scored.
         options: as in the signature of the explainer.
 
@@ -226,6 +232,7 @@ def explain(
         that floor, its interval that of a difference of two independent numbers (Zou & Donner 2008).
     Raises: ValueError naming near explainers, scorers and floors, an option that it lacks, or an address that is none.
     """
+    how = {name: value for name, value in locals().items() if name not in ("firings", "units", "to", "progress")}
     explainer, beneath = _named("explain.explainers", by), [_named("explain.floors", one) for one in floors]
     asked = None if scorers is None else [_named("explain.scorers", one) for one in scorers]
     check_options(explainer, options | _taken(explainer, model=model))
@@ -248,12 +255,18 @@ def explain(
             rows += () if beside is None else compared(rows, scored(beside, judges), floor.__name__)
         return Label(str(case.explanation), "rule", rows, f"{explainer.__name__}, clew {VERSION}")
 
+    def labels(unit: str) -> tuple[Label, ...]:
+        return tuple(label(case) for case in cases[unit])
+
+    scoring = {name: how.pop(name) for name in ("scorers", "floors", "random")}
+    resumed = Resumed(to, firings, {"clew": VERSION, **how}, {"units": sorted(set(units)), **scoring})
     with loops.part(0, 2):
         for unit in loops.over(units):
-            cases[unit] = [Case(one, unseen, unit) for one in made(unseen, unit) if one]
+            found = resumed.explained(unit, partial(made, unseen, unit))
+            cases[unit] = [Case(one, unseen, unit) for one in found if one]
     others = [case for of_unit in cases.values() for case in of_unit]
     with loops.part(1, 2):
-        return Labels({unit: tuple(label(case) for case in cases[unit]) for unit in loops.over(list(cases))})
+        return Labels({unit: resumed.labelled(unit, partial(labels, unit)) for unit in loops.over(list(cases))})
 
 
 def _named(room: str, given: str | Callable[..., Any]) -> Callable[..., Any]:

@@ -25,6 +25,8 @@ def explain(
 ) -> None:
     """Explain the units of a circuit, or units by their addresses, from an index; the labels are kept in the index.
 
+    Killed, the same command goes on where it stopped.
+
     Parameters
     ----------
     index
@@ -57,15 +59,16 @@ def explain(
         if left := {str(node.site) for node in here if node.site not in known}:
             aside(f"left out: the units at {', '.join(sorted(left))}, which are not in the index")
     with telling(f"explaining {len(wanted)} units") as tell:
-        labels = clew.explain(opened, wanted, by=by, scorers=scorers, floors=floors, progress=tell, **options)
-    opened.labels.update(labels)
+        labels = clew.explain(
+            opened, wanted, by=by, scorers=scorers, floors=floors, to=opened.labels, progress=tell, **options
+        )
     rows = [(unit, label.text, _scores(label)) for unit, of_unit in labels.items() for label in of_unit]
-    silent = [unit for unit in wanted if unit not in labels]
+    silent = [unit for unit in wanted if not labels.get(unit)]
     lines = [table(rows)] if rows else []
     lines += [f"no rule holds for {len(silent)} of {len(wanted)} units: {', '.join(silent[:8])}"] if silent else []
     saved = None
     if found is not None and circuit is not None:
-        saved = found.labelled({u: one[0].text for u, one in labels.items()}).save(
+        saved = found.labelled({u: one[0].text for u, one in labels.items() if one}).save(
             to or circuit.with_suffix(".named.json")
         )
         lines.append(f"saved as {saved}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from clew.files import parse_json
+from clew.files import parse_json, typed
 from clew.labels import Label, Labels
 from clew.sites import Site
 
@@ -23,6 +24,8 @@ CREATE TABLE IF NOT EXISTS labels (
     id INTEGER PRIMARY KEY, address TEXT NOT NULL, text TEXT NOT NULL, kind TEXT NOT NULL, origin TEXT NOT NULL,
     scores TEXT NOT NULL, created TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS by_address ON labels (address);
+CREATE TABLE IF NOT EXISTS made (
+    part TEXT NOT NULL, how TEXT NOT NULL, address TEXT NOT NULL, held TEXT NOT NULL, PRIMARY KEY (part, address));
 CREATE TABLE IF NOT EXISTS provenance (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, content=labels, content_rowid=id, tokenize='porter unicode61');
 CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON labels BEGIN
@@ -31,6 +34,7 @@ CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON labels BEGIN
     INSERT INTO words (words, rowid, text) VALUES ('delete', old.id, old.text); END;
 """
 COLUMNS = "address, text, kind, scores, origin"
+SAME = "address = ? AND text = ? AND kind = ? AND scores = ? AND origin = ?"
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,13 @@ class LabelFile:
     def update(self, labels: Mapping[str, tuple[Label, ...]]) -> None:
         """Add all of these, or none."""
         rows = [_row(address, label) for address, held in labels.items() for label in held]
-        now = datetime.now(UTC).isoformat(timespec="seconds")
         with self._open(writes=True) as file:
-            for row in rows:
-                same = "SELECT 1 FROM labels WHERE address = ? AND text = ? AND kind = ? AND scores = ? AND origin = ?"
-                if not file.execute(same, row).fetchone():
-                    file.execute(f"INSERT INTO labels ({COLUMNS}, created) VALUES (?, ?, ?, ?, ?, ?)", (*row, now))
+            _add(file, rows)
 
     def remove(self, address: str, *, origin: str | None = None) -> int:
         """Take back what was said of a unit, all of it or what one origin said; how many that were."""
         with self._open(writes=True) as file:
+            file.execute("DELETE FROM made WHERE address = ?", (address,))
             said = "DELETE FROM labels WHERE address = ? AND (? IS NULL OR origin = ?)"
             return file.execute(said, (address, origin, origin)).rowcount
 
@@ -98,6 +99,32 @@ class LabelFile:
         with self._open(writes=True) as file:
             file.executemany("INSERT OR REPLACE INTO provenance VALUES (?, ?)", list(provenance.items()))
 
+    def made(self, part: str, address: str) -> tuple[str, list[Any] | None]:
+        """(how, what) was kept of a unit in a part of some work; ("", None) if nothing was."""
+        if not self.path.exists():
+            return "", None
+        with self._open(writes=True) as file:
+            found = file.execute(
+                "SELECT how, held FROM made WHERE part = ? AND address = ?", (part, address)
+            ).fetchone()
+        return (
+            (str(found[0]), typed(parse_json(found[1], str(self.path)), str(self.path), list)) if found else ("", None)
+        )
+
+    def keep(self, part: str, how: str, address: str, held: list[Any], labels: Sequence[Label] | None = None) -> None:
+        """Keep what was made of a unit.
+
+        Args: labels: what that says; what the part has said of the unit before is taken back.
+        """
+        rows = [_row(address, label) for label in labels or ()]
+        with self._open(writes=True) as file:
+            said = file.execute("SELECT held FROM made WHERE part = ? AND address = ?", (part, address)).fetchone()
+            if said and labels is not None:
+                before = [Label.from_json(one) for one in parse_json(said[0], str(self.path))]
+                file.executemany(f"DELETE FROM labels WHERE {SAME}", [_row(address, label) for label in before])
+            _add(file, rows)
+            file.execute("INSERT OR REPLACE INTO made VALUES (?, ?, ?, ?)", (part, how, address, json.dumps(held)))
+
     def _asked(self, question: str, values: tuple[object, ...]) -> list[tuple[str, Label]]:
         if not self.path.exists():
             return []
@@ -128,6 +155,14 @@ class LabelFile:
         finally:
             if file:
                 file.close()
+
+
+def _add(file: sqlite3.Connection, rows: Sequence[tuple[str, ...]]) -> None:
+    """Say what is not said yet."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    for row in rows:
+        if not file.execute(f"SELECT 1 FROM labels WHERE {SAME}", row).fetchone():
+            file.execute(f"INSERT INTO labels ({COLUMNS}, created) VALUES (?, ?, ?, ?, ?, ?)", (*row, now))
 
 
 def _row(address: str, label: Label) -> tuple[str, ...]:

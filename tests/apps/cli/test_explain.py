@@ -59,6 +59,14 @@ def test_the_units_of_a_circuit_get_names(folder: Path, tmp_path: Path, capsys) 
     assert ("detection AUROC", "above shuffled") in scores
 
 
+def test_a_unit_of_which_no_rule_holds_is_said_each_time(folder: Path, capsys) -> None:
+    for _ in range(2):
+        assert typed("explain", folder, "--units", "embed/0", "--units", f"embed/{VERY}", "--json") == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["silent"] == ["embed/0"] and len(said["labels"]["units"][f"embed/{VERY}"]) == 1
+    assert len(clew.Index.load(folder).labels.of(f"embed/{VERY}")) == 1
+
+
 def test_what_is_not_in_the_index_is_said(folder: Path, tmp_path: Path, capsys) -> None:
     assert typed("explain", folder, circuit(tmp_path / "c.json")) == 0
     assert "left out: the units at resid.1, which are not in the index" in capsys.readouterr().err

@@ -1,0 +1,81 @@
+"""Explaining that goes on where it was killed: what has been found and scored of each unit, kept beside the labels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from clew.data.predicates.rule import Rule
+from clew.firings import Firings
+from clew.labels import Label
+from clew.models import Model
+from clew.readings._recording import made_in
+from clew.readings.index.labels import LabelFile
+
+
+class Resumed:
+    """What was made of units by the same explainer in the same way, and what is made of them now.
+
+    Rules are kept when they are found, and labels when they are scored: a unit of which a label, or none, was made beside the
+    same units is not looked at again. Beside other units, which floors look at, it is scored anew, and the new label takes
+    the place of the old one. Explanations of other kinds are found anew for labels that are not there.
+    """
+
+    def __init__(
+        self, to: LabelFile | None, firings: Firings, found: Mapping[str, Any], scored: Mapping[str, Any]
+    ) -> None:
+        """Args: to: where it is kept; None keeps nothing. found, scored: all that explanations and their scores depend on."""
+        self._to = to
+        if to is not None:
+            self._found = _print(firings, found)
+            self._scored = _print(self._found, scored)
+
+    def explained(self, unit: str, make: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        """The explanations of a unit: those that are kept, or new ones."""
+        if self._to is None:
+            return make()
+        part = f"explained {self._found}"
+        _, held = self._to.made(part, unit)
+        if held is not None:
+            return [Rule.from_json(one, f"{self._to.path}: {unit}") for one in held]
+        found = make()
+        if all(isinstance(one, Rule) for one in found):
+            self._to.keep(part, "", unit, [one.to_json() for one in found])
+        return found
+
+    def labelled(self, unit: str, make: Callable[[], tuple[Label, ...]]) -> tuple[Label, ...]:
+        """The labels of a unit: those that are kept, or new ones."""
+        if self._to is None:
+            return make()
+        part = f"labelled {self._found}"
+        scored, held = self._to.made(part, unit)
+        if held is not None and scored == self._scored:
+            return tuple(Label.from_json(one, f"{self._to.path}: {unit}") for one in held)
+        found = make()
+        self._to.keep(part, self._scored, unit, [label.to_json() for label in found], labels=found)
+        return found
+
+
+def _print(*what: Any) -> str:
+    """The same of the same, in every process."""
+    return hashlib.sha256(json.dumps(_plain(what), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """As JSON, what is no plain value by what it is of."""
+    if isinstance(value, Model):
+        return [made_in(value), {str(site): one for site, one in value.fingerprints.items()}]
+    if isinstance(value, Firings):
+        text = hashlib.sha256(np.asarray(value.tokens).tobytes() + np.asarray(value.documents).tobytes())
+        return [text.hexdigest(), _plain(getattr(value, "provenance", None)), [*map(str, value.sites)]]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_plain(one) for one in value]
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    return value if value is None or isinstance(value, (str, int, float)) else repr(value)
