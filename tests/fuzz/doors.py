@@ -45,6 +45,7 @@ from clew.models import selfcheck
 from clew.models.selfcheck import Finding, SelfCheck
 from clew.readings import moments
 from clew.readings.index.index import Index
+from clew.readings.index.parts import Part, Stays, part_of
 from clew.readings.index.taken import taken
 from clew.readings.moments import second_moment
 from clew.readings.store import Store, record
@@ -705,6 +706,20 @@ door("an index", all_fires, *INDEX)(lambda folder: fires(folder / "index", chunk
 door("a small index", all_fires)(lambda folder: fires(folder / "index", keep="top", top=1, sample=1).folder)
 
 
+def stayed(path: Path) -> Any:
+    """What stays of a run of chunks while an index is made."""
+    part = Part.load(path, 3)
+    return [getattr(part, column.name) for column in dataclasses.fields(part)]
+
+
+@door("a part of an index", stayed, "readings/index/parts")
+def _(folder: Path) -> Path:
+    place, value = np.arange(60), np.arange(1, 61).astype(np.float16)
+    part = part_of(place % 3, place, value, 3, Stays(2, 1, 0, np.arange(0, 61, 4)))
+    part.save(folder / "0-1.safetensors")
+    return folder / "0-1.safetensors"
+
+
 def take(path: Path) -> Any:
     """An index made of what others wrote."""
     with TemporaryDirectory() as folder:
@@ -717,6 +732,23 @@ for format in ("delphi", "neuronpedia", "parquet"):
     door(f"readings.index.formats/{format}", take)(
         lambda folder, format=format: fires(folder.with_name("made")).export(folder / "x", format=format)
     )
+
+
+@door("results of delphi", take, "readings/index/formats/_delphi_labels")
+def _(folder: Path) -> Path:
+    made = fires(folder.with_name("made"))
+    made.labels.remove("resid.1/3")
+    path, name = made.export(folder / "x", format="delphi", sites=["resid.1"]), "layers.1_latent3.txt"
+    asked = [{"activating": i < 2, "prediction": i > 0, "probability": i / 4, "distance": i} for i in range(4)]
+    orders = [
+        {"distance": i - 2, "similarity": i / 4, "no_explanation": [2.0], "explanation": [i / 2]} for i in range(4)
+    ]
+    given = {"explanations": "a word", "scores/fuzz": asked, "scores/embedding": orders, "scores/surprisal": orders}
+    for place, value in given.items():
+        (path / place).mkdir(parents=True)
+        write_json(path / place / name, value)
+    write_json(path / "run_config.json", {"explainer_model": "llama"})
+    return path
 
 
 @door("masks", lambda path: load_masks(path, tiny()), "methods/weights/bigram_subnetwork")

@@ -3,6 +3,8 @@
     latents/<hookpoint>/<first>_<last>.safetensors   locations [n, 3] (row, position, unit - first), activations, tokens
     latents/<hookpoint>/config.json
 
+With it come explanations and their scores (`_delphi_labels.py`).
+
 Rows are equally long; a shorter window is filled up with the id 0, and `lengths` in our config says how long it is. A value
 of 1e-5 or less is none there, so what fires with less is left out. Source: EleutherAI/delphi at 3c2e139 (2025-11-29).
 """
@@ -21,6 +23,7 @@ from clew.dictionaries.hooks import site as site_of
 from clew.files import entries, entry_or, read_any_json, typed, whole, write_json
 from clew.readings.index._found import Found, sorted_firings, text_of
 from clew.readings.index._text import write_arrays
+from clew.readings.index.formats import _delphi_labels
 from clew.readings.index.index import Index
 from clew.sites import Site
 from clew.tensors import check_held, map_tensors
@@ -41,8 +44,9 @@ def matches(path: Path) -> bool:
 def read(path: Path) -> Found:
     """All hookpoints of a cache. Raises: ValueError naming the file and what is wrong with it."""
     text, firings, units, models = None, dict[str, Any](), dict[str, int](), list[str]()
+    sites = {folder.name: _site(folder) for folder in _hookpoints(path)}
     for folder in _hookpoints(path):
-        site = _site(folder)
+        site = sites[folder.name]
         config = read_any_json(folder / "config.json") if (folder / "config.json").exists() else {}
         with whole(folder, "hookpoint of a delphi cache"):
             tokens, place, unit, value = _hookpoint(folder)
@@ -61,7 +65,8 @@ def read(path: Path) -> Found:
             firings[site] = sorted_firings(where[place], unit, value, int(real.sum()), units[site])
     assert text is not None, "there is a hookpoint where it matches"
     tokens, real = text
-    return Found("delphi", models[0], text_of(tokens[real], real.sum(1).tolist()), {}, firings, units)
+    labels = _delphi_labels.read(path, sites, units)
+    return Found("delphi", models[0], text_of(tokens[real], real.sum(1).tolist()), {}, firings, units, labels)
 
 
 def _lengths(config: Any, rows: int, length: int, origin: str) -> list[int]:
@@ -74,18 +79,21 @@ def _lengths(config: Any, rows: int, length: int, origin: str) -> list[int]:
 
 
 def write(index: Index, folder: Path, sites: Sequence[Site]) -> Path:
-    """Write `latents` below a folder. Returns: the folder."""
+    """Write `latents` below a folder, and explanations where there are labels. Returns: the folder."""
     text, lengths = index.text, np.diff(index.text.windows)
     tokens = np.zeros((len(lengths), int(lengths.max(initial=1))), np.int64)
     tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = text.tokens
+    called = {
+        str(site): NAMES.get(site.part, "{}").format(site.layer if site.part in NAMES else site) for site in sites
+    }
     for site in sites:
-        name = NAMES.get(site.part, "{}").format(site.layer if site.part in NAMES else site)
-        place = folder / "latents" / name
+        place = folder / "latents" / called[str(site)]
         place.mkdir(parents=True, exist_ok=True)
         cuts = np.linspace(0, index.units(site), min(SPLITS, index.units(site)) + 1).astype(int).tolist()
         for first, end in pairwise(cuts):
             write_arrays(place / f"{first}_{end - 1}.safetensors", _split(index, site, first, end, tokens))
         write_json(place / "config.json", _config(index, tokens.shape[1], lengths.tolist()))
+    _delphi_labels.write(index.labels.all(), folder, called)
     return folder
 
 

@@ -17,17 +17,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from math import isfinite, nan
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from clew.files import entries, entry, entry_or, json_lines, whole, write_whole
+from clew.files import entries, entry, entry_or, json_lines, parse_json, whole, write_whole
 from clew.firings import Fired
-from clew.labels import Label, Labels
+from clew.labels import Kind, Label, Labels
 from clew.readings.index._found import Found, sorted_firings, text_of
 from clew.readings.index.index import Context, Index
 from clew.readings.index.summary import EDGES
+from clew.readings.unseen import ALL
+from clew.report import Report, Row
 from clew.sites import PARTS, Site
 
 FEATURES = 128
@@ -39,6 +42,7 @@ LARGEST = 1 << 31
 LONGEST, INDEX = 1024, 10_000_000
 """Tokens of a context and number of a feature, at most, as its server takes them."""
 CREATOR = "clew"
+KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
 
 
 def matches(path: Path) -> bool:
@@ -207,7 +211,6 @@ def _activation(index: Index, source: str, unit: int, context: Context, now: str
 
 def _explanations(index: Index, site: Site, source: str, unit: int, now: str) -> Iterator[dict[str, Any]]:
     for number, label in enumerate(index.labels.of(f"{site}/{unit}")):
-        scores = [{"value": row.value, "explanationScoreTypeName": row.measure} for row in label.scores]
         yield {
             "id": hashlib.sha256(f"{source} {unit} {number} {label.text}".encode()).hexdigest()[:24],
             "modelId": index.tokenizer_name,
@@ -218,9 +221,22 @@ def _explanations(index: Index, site: Site, source: str, unit: int, now: str) ->
             "typeName": label.kind,
             "explanationModelName": label.origin,
             "notes": None,
-            "scores": scores,
+            "scores": [_scored(row) for row in label.scores if isfinite(row.value)],
             "createdAt": now,
         }
+
+
+def _scored(row: Row) -> dict[str, Any]:
+    """A score, with all that we know of it among its details."""
+    (held,) = Report("", (row,)).to_json()["rows"]
+    name = row.measure if row.of in ("", ALL) else f"{row.measure} ({row.of})"
+    details = json.dumps(held, allow_nan=False)
+    return {
+        "value": held["value"],
+        "explanationScoreTypeName": name,
+        "explanationScoreModelName": CREATOR,
+        "jsonDetails": details,
+    }
 
 
 def _save(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -284,10 +300,25 @@ def _context(row: Any, where: str, known: set[int]) -> tuple[int, tuple[str, ...
 
 def _label(row: Any, where: str, known: set[int]) -> tuple[int, Label]:
     unit, text = _known(row, where, known), entry(row, "description", str, origin=where)
-    made = [entry_or(row, name, str, None, origin=where) for name in ("typeName", "explanationModelName")]
+    made = [entry_or(row, name, str, None, origin=where) or "" for name in ("typeName", "explanationModelName")]
     if not text.strip():
         raise ValueError(f"{where} explains nothing: its description is empty")
-    return unit, Label(text, "prose", origin=", ".join(filter(None, made)))
+    scores = tuple(_score(one, f"{where}: scores") for one in entry_or(row, "scores", list, [], origin=where))
+    ours = entry_or(row, "authorId", str, "", origin=where) == CREATOR
+    if kind := KINDS.get(made[0]) if ours else None:
+        return unit, Label(text, kind, scores, made[1])
+    return unit, Label(text, "prose", scores, ", ".join(filter(None, made)))
+
+
+def _score(held: Any, where: str) -> Row:
+    """A score: of our own all that we knew of it, of others the number."""
+    name, model = (entry_or(held, f"explanationScore{part}Name", str, "", origin=where) for part in ("Type", "Model"))
+    details = entry_or(held, "jsonDetails", str, "", origin=where)
+    if model == CREATOR and details:
+        rows = {**Report("", ()).to_json(), "rows": [parse_json(details, f"{where}: jsonDetails")]}
+        return Report.from_json(rows, f"{where}: jsonDetails").rows[0]
+    value = float(entry(held, "value", float, origin=where))
+    return Row(", ".join(filter(None, (name, model))) or "score", value, nan, nan, of=ALL)
 
 
 def _known(row: Any, where: str, known: set[int]) -> int:

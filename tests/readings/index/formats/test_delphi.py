@@ -8,7 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from clew.labels import Label
 from clew.readings.index.taken import taken
+from clew.report import Row
 from tests.readings.index.planted import indexed, model, signed_dictionary, words_dictionary
 
 TOKENS = torch.tensor([[5, 6, 7, 8], [8, 7, 6, 5]])
@@ -68,6 +70,75 @@ def test_ours_is_one_by_their_layout_and_comes_back(tmp_path: Path) -> None:
     for unit in range(40):
         assert back.row("resid.1", unit).place.tolist() == index.row("resid.1", unit).place.tolist()
         assert back.row("resid.1", unit).value.tolist() == index.row("resid.1", unit).value.tolist()
+
+
+def results(folder: Path, **change: object) -> Path:
+    """A cache with what delphi has said of a latent, and how it has scored that."""
+    cache(folder)
+    name = "layers.3.mlp_latent0.txt"
+    asked = [(True, True, 0.9, 2), (True, False, 0.4, 9), (False, False, 0.2, -1), (False, None, None, -1)]
+    chosen = [
+        {"str_tokens": ["a"], "activations": [1.0], "distance": d, "activating": a, "prediction": p, "probability": s,
+         "correct": None if p is None else p == a} for a, p, s, d in asked
+    ]  # fmt: skip
+    alike = [{"text": "a b", "distance": d, "similarity": s} for d, s in ((0, 0.8), (4, 0.3), (-0.5, 0.5), (-0.2, 0.1))]
+    losses = [(1, [2.0, 2.0], [1.0, 1.5]), (-1, [2.0], [2.5])]
+    surprised = [
+        {"text": "a", "distance": d, "no_explanation": n, "explanation": e, "activations": [0.0]} for d, n, e in losses
+    ]
+    given = {"fuzz": chosen, "detection": chosen, "embedding": alike, "surprisal": surprised, "simulation": [{"x": 1}]}
+    held = {f"scores/{scorer}/{name}": value for scorer, value in given.items()}
+    held |= {f"explanations/{name}": "words for kings", "run_config.json": {"explainer_model": "llama"}}
+    for path, value in {**held, **change}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(json.dumps(value))
+    return folder
+
+
+def test_explanations_come_with_their_scores(tmp_path: Path) -> None:
+    index = taken(results(tmp_path / "theirs"), to=tmp_path / "ours")
+    ((address, (label,)),) = index.labels.all().items()
+    assert (address, label.text, label.kind, label.origin) == ("mlp.3/0", "words for kings", "prose", "delphi, llama")
+    scores = {row.measure: (row.value, row.examples) for row in label.scores}
+    assert scores == {
+        "detection accuracy": (0.75, 3), "detection AUROC": (1.0, 3), "fuzzing accuracy": (0.75, 3),
+        "fuzzing AUROC": (1.0, 3), "embedding AUROC": (0.75, 4), "surprisal AUROC": (1.0, 2),
+    }  # fmt: skip
+
+
+def test_labels_are_explanations_there_and_come_back_with_their_scores(tmp_path: Path) -> None:
+    index = indexed(tmp_path / "index", signed_dictionary(), words_dictionary())
+    scores = (
+        Row("detection AUROC", 0.9, 0.8, 1.0, "all", examples=40),
+        Row("detection AUROC", 0.3, 0.2, 0.4, "above shuffled"),
+    )
+    for address in ("resid.1/3", "embed/2"):
+        index.labels.add(address, Label("plural nouns – or “kings”", "rule", scores, "rules"))
+    folder = index.export(tmp_path / "delphi", format="delphi", sites=["resid.1"])
+    (file,) = (folder / "explanations").iterdir()
+    assert file.name == "layers.1_latent3.txt" and json.loads(file.read_bytes()) == "plural nouns – or “kings”"
+    back = taken(folder, to=tmp_path / "back")
+    assert dict(back.labels.all()) == {"resid.1/3": index.labels.of("resid.1/3")}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            {"explanations/layers.3.mlp_latent4.txt": "x"},
+            "latent4.txt speaks of 'mlp.3/4', and the cache has no such unit",
+        ),
+        ({"explanations/layers.4.mlp_latent0.txt": "x"}, r"is of no hookpoint of this cache \(layers.3.mlp\)"),
+        ({"explanations/layers.3.mlp_latent0.txt": ["x"]}, "latent0.txt is .*; text is due there"),
+        ({"scores/fuzz/layers.3.mlp_latent0.txt": {"a": 1}}, "fuzz/layers.3.mlp_latent0.txt is .*; a list is due"),
+        ({"scores/fuzz/layers.3.mlp_latent0.txt": [{}]}, r"latent0.txt\[0\].*'activating'"),
+        ({"scores/embedding/layers.3.mlp_latent0.txt": [{"distance": 1, "similarity": "a"}]}, "similarity is 'a'"),
+        ({"scores/surprisal/layers.3.mlp_latent0.txt": [{"distance": 1, "no_explanation": []}]}, "holds no loss"),
+    ],
+)
+def test_explanations_that_are_damaged_are_named(tmp_path: Path, change: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        taken(results(tmp_path / "theirs", **change), to=tmp_path / "ours")
 
 
 def test_sites_without_a_name_there_keep_ours(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from jsonschema import validate
 
 from clew.labels import Label
 from clew.readings.index.taken import taken
+from clew.report import Row
 from tests.readings.index.planted import KING, indexed, signed_dictionary, words_dictionary
 
 TEXT = {"type": "string"}
@@ -33,6 +34,20 @@ ACTIVATION = {
         "id": TEXT, "tokens": {**WORDS, "minItems": 1, "maxItems": 1024}, "values": NUMBERS, "index": TEXT,
         "maxValueTokenIndex": {"type": "integer", "minimum": 0}, "qualifyingTokenIndex": {"type": ["integer", "null"]},
         "binMin": {"type": ["number", "null"]}, "binContains": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+    },
+}  # fmt: skip
+EXPLANATION = {
+    "type": "object",
+    "required": ["id", "modelId", "layer", "index", "description", "typeName", "scores"],
+    "properties": {
+        "id": TEXT, "description": TEXT, "index": TEXT, "typeName": TEXT, "explanationModelName": TEXT,
+        "scores": {"type": "array", "items": {
+            "type": "object", "required": ["value", "explanationScoreTypeName"],
+            "properties": {
+                "value": {"type": "number"}, "explanationScoreTypeName": TEXT, "explanationScoreModelName": TEXT,
+                "jsonDetails": TEXT,
+            },
+        }},
     },
 }  # fmt: skip
 """The columns of its database, and the limits of its server, as the card has them."""
@@ -101,6 +116,40 @@ def test_ours_keep_their_rules_and_come_back(tmp_path: Path) -> None:
     assert {str(c) for c in again} <= {str(c) for c in index.top("embed", KING, 100)}
     assert [c.value for c in ours] == pytest.approx([c.value for c in again])
     assert back.labels.of(f"embed/{KING}")[0].text == "kings"
+
+
+def test_explanations_keep_their_scores(tmp_path: Path) -> None:
+    index = indexed(tmp_path / "index", words_dictionary())
+    scores = (
+        Row("detection AUROC", 0.9, 0.8, 1.0, "all", examples=40),
+        Row("detection AUROC", 0.5, 0.4, 0.6, "shuffled"),
+        Row("simulation r", float("nan"), float("nan"), float("nan")),
+    )
+    index.labels.add(f"embed/{KING}", Label("kings", "rule", scores, "rules, clew 0.2.0"))
+    folder = index.export(tmp_path / "out", format="neuronpedia")
+    (row,) = rows(folder / "0-embed" / "explanations")
+    validate(row, EXPLANATION)
+    assert [one["explanationScoreTypeName"] for one in row["scores"]] == [
+        "detection AUROC",
+        "detection AUROC (shuffled)",
+    ]
+    (label,) = taken(folder, to=tmp_path / "back").labels.of(f"embed/{KING}")
+    assert label == Label("kings", "rule", scores[:2], "rules, clew 0.2.0")
+
+
+def test_scores_of_others_are_read(tmp_path: Path) -> None:
+    folder, said = theirs(tmp_path), {"modelId": "gpt2-small", "layer": "6-res-jb", "index": "3", "description": "cats"}
+    score = {"value": 0.7, "explanationScoreTypeName": "eleuther_fuzz", "explanationScoreModelName": "gpt-4o-mini"}
+    batch(folder / "6-res-jb", "explanations", {**said, "scores": [{**score, "jsonDetails": "[{]"}]})
+    (label,) = taken(folder, to=tmp_path / "ours").labels.of("resid.6/3")
+    assert [(row.measure, row.value, row.of) for row in label.scores] == [("eleuther_fuzz, gpt-4o-mini", 0.7, "all")]
+    for wrong, says in (
+        ({"value": "a"}, "value is 'a'"),
+        ({"value": 1, "explanationScoreTypeName": 3}, "TypeName is 3"),
+    ):
+        batch(folder / "6-res-jb", "explanations", {**said, "scores": [wrong]})
+        with pytest.raises(ValueError, match=says):
+            taken(folder, to=tmp_path / "other")
 
 
 @pytest.mark.parametrize(
