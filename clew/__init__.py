@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from clew.probing import Probe as Probe
     from clew.progress import Progress as Progress
     from clew.readings.ablation import Ablation as Ablation
+    from clew.readings.asking.asks import Asks as Asks
     from clew.readings.index.build import index as index
     from clew.readings.index.index import Index as Index
     from clew.readings.store import Store as Store
@@ -67,6 +68,7 @@ _ROOMS = {
     "clew.data.labels.labelled": ("Labelled",),
     "clew.data.text.windows": ("Windows", "cut"),
     "clew.readings.ablation": ("Ablation",),
+    "clew.readings.asking.asks": ("Asks",),
     "clew.readings.index.build": ("index",),
     "clew.readings.index.index": ("Index",),
     "clew.readings.store": ("Store", "record"),

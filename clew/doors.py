@@ -30,6 +30,7 @@ NEXT = {
     "Dictionary": "clew.Dictionary.load(path) opens those of a file or a folder",
     "Evidence": "clew.Behaviour.load(name) gives evidence of one kind",
     "Windows": "clew.cut(texts, model.tokenizer) makes them",
+    "Asks": "clew.Asks.open(address, model=name) asks an endpoint, clew.Asks.open(name) a model in this process",
     "Circuit": "clew.find(model, behaviour) and clew.Circuit.load(path) give one",
 }
 """How to come by what is wanted, by its kind."""

@@ -18,11 +18,12 @@ from clew.doors import door
 from clew.evidence import Evidence, half, is_held_out
 from clew.finder import load, names
 from clew.firings import Firings
-from clew.labels import Label, Labels
+from clew.labels import Kind, Label, Labels
 from clew.models import Model
 from clew.probing import Probe
 from clew.progress import Loops, Stopped, Tell
 from clew.provenance import MetAgain, leaked, prompts_used, provenance
+from clew.readings.asking.asks import Asks
 from clew.readings.budget import within_budget
 from clew.readings.index.labels import LabelFile
 from clew.readings.index.resumed import Resumed
@@ -207,6 +208,8 @@ def explain(
     floors: Sequence[str | Callable[..., Any]] = ("shuffled",),
     random: Firings | None = None,
     model: Model | None = None,
+    asks: Asks | None = None,
+    windows: int | None = None,
     to: LabelFile | None = None,
     progress: Tell | None = None,
     **options: Any,
@@ -223,6 +226,8 @@ def explain(
         random: where the units of a random dictionary fire in the same text, for the floor `random_unit`.
         model: whose units these are, seen through their dictionaries, for explainers and scorers that run it (`effects`,
             `intervention`).
+        asks: a language model, for explainers and scorers that ask one (`sentences`, `phrases`, `surprisal`, `intruder`).
+        windows: in how many windows in which a unit fires scorers look, at most; by default as each has it.
         to: where rules and labels are kept as they are made, as `index.labels`: what was killed goes on there, and what was
             made in the same way is not made again.
         progress: told after each unit that is explained, and after each that is scored.
@@ -234,12 +239,16 @@ def explain(
     """
     how = {name: value for name, value in locals().items() if name not in ("firings", "units", "to", "progress")}
     explainer, beneath = _named("explain.explainers", by), [_named("explain.floors", one) for one in floors]
-    asked = None if scorers is None else [_named("explain.scorers", one) for one in scorers]
-    check_options(explainer, options | _taken(explainer, model=model))
+    check_options(explainer, options | _taken(explainer, model=model, asks=asks))
+
+    def judging(names: Sequence[str | Callable[..., tuple[Row, ...]]]) -> list[partial[tuple[Row, ...]]]:
+        return [_given(_named("explain.scorers", one), asks=asks, windows=windows) for one in names]
+
+    asked = None if scorers is None else judging(scorers)
     unseen, loops, cases = Unseen(firings, model=model), Loops(progress), dict[str, list[Case]]()
 
     def made(where: Unseen, unit: str) -> Sequence[Any]:
-        given = _taken(explainer, model=where.model)
+        given = _taken(explainer, model=where.model, asks=asks)
         return explainer(where.firings, [unit], where.table, **options, **given)[unit]
 
     def again(where: Unseen, unit: str, side: int) -> Any:
@@ -248,17 +257,21 @@ def explain(
 
     def label(case: Case) -> Label:
         usual = getattr(case.explanation, "scored_by", ("detection", "simulation"))
-        judges = [_named("explain.scorers", one) for one in usual] if asked is None else asked
+        judges = judging(usual) if asked is None else asked
         rows = scored(case, judges)
         for floor in beneath:
             beside = floor(case, others, again, **_taken(floor, random=random))
             rows += () if beside is None else compared(rows, scored(beside, judges), floor.__name__)
-        return Label(str(case.explanation), "rule", rows, f"{explainer.__name__}, clew {VERSION}")
+        kind: Kind = getattr(case.explanation, "kind", "rule")
+        by_whom: str = getattr(case.explanation, "origin", "")
+        return Label(
+            str(case.explanation), kind, rows, f"{explainer.__name__}, clew {VERSION}{by_whom and f', by {by_whom}'}"
+        )
 
     def labels(unit: str) -> tuple[Label, ...]:
         return tuple(label(case) for case in cases[unit])
 
-    scoring = {name: how.pop(name) for name in ("scorers", "floors", "random")}
+    scoring = {name: how.pop(name) for name in ("scorers", "floors", "random", "windows")}
     resumed = Resumed(to, firings, {"clew": VERSION, **how}, {"units": sorted(set(units)), **scoring})
     with loops.part(0, 2):
         for unit in loops.over(units):
@@ -272,6 +285,13 @@ def explain(
 def _named(room: str, given: str | Callable[..., Any]) -> Callable[..., Any]:
     """A function, or the one of that name."""
     return load(room, given) if isinstance(given, str) else given
+
+
+def _given(function: Callable[..., T], **given: Any) -> partial[T]:
+    """A function with that of what is given which it takes. Raises: ValueError for an option that it cannot do without."""
+    taken = _taken(function, **given)
+    check_options(function, taken)
+    return partial(function, **taken)
 
 
 def _taken(function: Any, **given: Any) -> dict[str, Any]:

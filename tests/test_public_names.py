@@ -20,7 +20,7 @@ RESULTS = {
     "Store",
     "Trace",
 }
-REST = {"Ablation", "Model", "Plan", "Progress", "Site", "Weight", "Where"}
+REST = {"Ablation", "Asks", "Model", "Plan", "Progress", "Site", "Weight", "Where"}
 
 
 def test_the_public_names_are_these():

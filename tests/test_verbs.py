@@ -12,9 +12,11 @@ from clew.data.text.windows import cut
 from clew.dictionaries import Identity
 from clew.labels import Label
 from clew.progress import Stopped
+from clew.readings.asking.prose import Prose
 from tests.conformance.shape import Interrupts, Told
 from tests.explain import doing
 from tests.explain.known import known, unit
+from tests.explain.reader import perfect
 from tests.models.tiny import model_of
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
@@ -241,6 +243,47 @@ def test_explain_says_what_it_does_not_know() -> None:
             explained(**wrong)
     with pytest.raises(ValueError, match="an address reads resid.7/12"):
         clew.explain(known().firings, ["resid.2"])
+
+
+def test_a_language_model_explains_and_is_asked_again_by_scorers_and_floors() -> None:
+    asks = perfect("months")
+    months, verbs = unit("months"), unit("modal verbs")
+
+    def named(firings, units, table=None, *, asks):
+        return {u: (Prose("months" if u == months else "modal verbs", asks=asks),) for u in units}
+
+    both = ("detection", "fuzzing", "simulation", "surprisal", "intruder")
+    labels = clew.explain(known().firings, [months, verbs], by=named, scorers=both, windows=30, asks=asks)
+    ((label,), _) = labels.values()
+    assert (label.text, label.kind) == ("months", "prose")
+    assert label.origin == f"named, clew {clew.__version__}, by scripted, yes or no alone"
+    found = {(row.measure, row.of): row for row in label.scores}
+    for measure in ("detection AUROC", "detection accuracy", "fuzzing AUROC", "simulation r", "surprisal AUROC"):
+        assert found[measure, "above shuffled"].value > 0.2, measure
+    assert found["detection unread", "answers"].value == 0 and found["intruder accuracy", "all"].examples == 30
+
+
+def test_an_explainer_that_asks_is_given_whom() -> None:
+    (label,) = explained(
+        by="sentences", scorers=("detection",), floors=("permuted",), asks=perfect("months"), windows=20
+    )
+    assert (label.text, label.kind) == ("months", "prose") and label.origin.startswith("sentences, clew ")
+    found = {(row.measure, row.of): row.value for row in label.scores}
+    assert found["detection AUROC", "above permuted"] > 0.2
+    for options in ({"by": "sentences"}, {"scorers": ["intruder"]}):
+        with pytest.raises(ValueError, match=r"(sentences|intruder) needs asks="):
+            explained(**options)
+    with pytest.raises(ValueError, match=r"explain takes an Asks as asks=.*clew.Asks.open"):
+        explained(by="sentences", asks="http://localhost:8000/v1")
+
+
+def test_what_asking_would_cost_is_told_before() -> None:
+    asks = perfect("months")
+    options = {"by": "sentences", "scorers": ("detection", "intruder"), "windows": 20, "floors": ()}
+    explained(asks=(dry := asks.estimating()), **options)
+    assert not asks.answers.asked and dry.count.unread == 0
+    explained(asks=asks, **options)
+    assert dry.count.requests == asks.count.requests and abs(dry.count.read / asks.count.read - 1) < 0.1
 
 
 def test_explain_tells_how_far_it_is() -> None:

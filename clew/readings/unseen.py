@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from clew.data.predicates.predicate import unit_of
 from clew.data.predicates.table import Table
+from clew.data.text.tokenised import Tokenised
 from clew.firings import Fired, Firings
 from clew.models import Model
 from clew.report import Row
@@ -71,21 +72,17 @@ class Unseen:
     @cached_property
     def starts(self) -> Int[np.ndarray, " window"]:
         """Where each window begins."""
-        bounds = self.table.text.documents
-        unseen = [(a, b) for a, b, part in zip(bounds, bounds[1:], self.part, strict=False) if part == UNSEEN]
-        starts = [np.arange(a, max(a, b - SHORTEST + 1), WINDOW) for a, b in unseen]
-        return np.concatenate([np.empty(0, np.int64), *starts])
+        return starts_of(self.table.text, self.part == UNSEEN)
 
     @cached_property
     def window(self) -> Int[np.ndarray, " token"]:
         """The window of each token, or -1."""
-        found, document = np.full(len(self.table.text), -1), self.table.text.document
-        for lag in range(WINDOW):
-            tokens = self.starts + lag
-            ok = tokens < len(found)
-            ok[ok] = document[tokens[ok]] == document[self.starts[ok]]
-            found[tokens[ok]] = np.flatnonzero(ok)
-        return found
+        return window_of(self.table.text, self.starts)
+
+    def tokens(self, window: int) -> Int[np.ndarray, " inside"]:
+        """Those of a window."""
+        near = np.arange(self.starts[window], min(self.starts[window] + WINDOW, len(self.window)))
+        return near[self.window[near] == window]
 
     def values(self, address: str, side: int) -> Float[np.ndarray, " token"]:
         """What a unit does on one side at every token, 0 where it is silent there."""
@@ -129,6 +126,25 @@ class Unseen:
         for other, _ in _near(self.firings, address)[:NEAREST]:
             alike[self.firings.row(site, other).place] = True
         return self.most(alike.astype(float)) > 0
+
+
+def starts_of(text: Tokenised, documents: Bool[np.ndarray, " document"]) -> Int[np.ndarray, " window"]:
+    """Where the windows of some documents begin; what is left of a document is one if it is long enough."""
+    bounds = text.documents
+    chosen = [(a, b) for a, b, some in zip(bounds, bounds[1:], documents, strict=False) if some]
+    starts = [np.arange(a, max(a, b - SHORTEST + 1), WINDOW) for a, b in chosen]
+    return np.concatenate([np.empty(0, np.int64), *starts])
+
+
+def window_of(text: Tokenised, starts: Int[np.ndarray, " window"]) -> Int[np.ndarray, " token"]:
+    """The window of each token of a text, or -1."""
+    found, document = np.full(len(text), -1), text.document
+    for lag in range(WINDOW):
+        tokens = starts + lag
+        ok = tokens < len(found)
+        ok[ok] = document[tokens[ok]] == document[starts[ok]]
+        found[tokens[ok]] = np.flatnonzero(ok)
+    return found
 
 
 def scored(case: Case, scorers: Iterable[Callable[..., tuple[Row, ...]]]) -> tuple[Row, ...]:

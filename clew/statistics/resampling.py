@@ -50,11 +50,16 @@ def auroc(
 
 
 def balanced_accuracy(
-    said: Bool[np.ndarray, " example"], positive: Bool[np.ndarray, " example"], weights: Weights
+    said: Bool[np.ndarray, " example"] | Float[np.ndarray, " example"],
+    positive: Bool[np.ndarray, " example"],
+    weights: Weights,
 ) -> Float[np.ndarray, " draw"]:
-    """The mean of the shares of positives and of negatives that are said to be what they are."""
+    """The mean of the shares of positives and of negatives that are said to be what they are.
+
+    Args: said: whether each is positive; of what is said between 0 and 1, a share is right.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
-        right = weights * (said == positive)
+        right = weights * np.where(positive, said, 1 - said.astype(np.float64))
         shares = [right[:, some].sum(1) / weights[:, some].sum(1) for some in (positive, ~positive)]
     return (shares[0] + shares[1]) / 2
 

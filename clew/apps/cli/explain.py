@@ -1,10 +1,12 @@
-"""clew explain: what units fire on, as rules that run, tested on text that they were not made from."""
+"""clew explain: what units fire on, as rules that run or in words, tested on text that they were not made from."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+from clew.apps.cli._asking import Asking, foretold
 from clew.apps.cli._options import options_of
 from clew.apps.cli._terminal import Json, Several, aside, say, table, telling
 
@@ -19,6 +21,8 @@ def explain(
     units: Annotated[tuple[str, ...], Several] = (),
     scorers: Annotated[tuple[str, ...], Several] = ("detection", "simulation"),
     floors: Annotated[tuple[str, ...], Several] = ("shuffled",),
+    windows: int | None = None,
+    asking: Asking = Asking(),
     to: Path | None = None,
     json: Json = False,
     **options: Any,
@@ -41,6 +45,8 @@ def explain(
         Files of clew/explain/scorers: what tests an explanation on documents that it was not made from.
     floors
         Files of clew/explain/floors: what is scored beside it, to be compared.
+    windows
+        In how many windows in which a unit fires scorers look, at most: costs grow with it.
     to
         Where the circuit with its names goes; by default beside the one given, as NAME.named.json.
     """
@@ -58,14 +64,19 @@ def explain(
         wanted = list(dict.fromkeys(node.address.partition("@")[0] for node in here if node.site in known))
         if left := {str(node.site) for node in here if node.site not in known}:
             aside(f"left out: the units at {', '.join(sorted(left))}, which are not in the index")
+    made = partial(clew.explain, opened, wanted, by=by, scorers=scorers, floors=floors, windows=windows, **options)
+    asks = asking.open()
+    if asks is not None:
+        foretold(asks, lambda one: made(asks=one))
     with telling(f"explaining {len(wanted)} units") as tell:
-        labels = clew.explain(
-            opened, wanted, by=by, scorers=scorers, floors=floors, to=opened.labels, progress=tell, **options
-        )
+        labels = made(asks=asks, to=opened.labels, progress=tell)
+    if asks is not None:
+        aside(f"{asks.name} was asked: {asks.count}")
     rows = [(unit, label.text, _scores(label)) for unit, of_unit in labels.items() for label in of_unit]
     silent = [unit for unit in wanted if not labels.get(unit)]
     lines = [table(rows)] if rows else []
-    lines += [f"no rule holds for {len(silent)} of {len(wanted)} units: {', '.join(silent[:8])}"] if silent else []
+    if silent:
+        lines.append(f"nothing that holds was found for {len(silent)} of {len(wanted)} units: {', '.join(silent[:8])}")
     saved = None
     if found is not None and circuit is not None:
         saved = found.labelled({u: one[0].text for u, one in labels.items() if one}).save(

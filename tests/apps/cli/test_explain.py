@@ -11,6 +11,7 @@ from clew.apps.cli import run
 from clew.circuits.circuit import Circuit
 from clew.sites import Site
 from tests.models.tiny import WORDS
+from tests.readings.asking.server import chat, serving
 from tests.readings.index.planted import KING, VERY, model, words_dictionary
 
 SITE = Site("embed")
@@ -75,3 +76,45 @@ def test_what_is_not_in_the_index_is_said(folder: Path, tmp_path: Path, capsys) 
     assert typed("explain", folder, "--units", "embed/king") == 1
     assert typed("explain", folder, "--units", f"embed/{KING}", "--by", "rulse") == 1
     assert "rules" in capsys.readouterr().err
+
+
+def answering(body):
+    """Names whatever it is shown king, and finds it wherever that word stands."""
+    asked = body["messages"][-1]["content"]
+    if not asked.startswith("Description: "):
+        return chat("1" if "digit" in asked else "DESCRIPTION: king")
+    return chat(str([int("king" in line) for line in asked.split("\n") if line.startswith("Text ")]))
+
+
+def test_a_language_model_explains_and_what_it_costs_is_said_before_and_after(
+    folder: Path, capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MINE", "sk-secret")
+    by = ("--by", "sentences", "--scorers", "detection", "--windows", 20)
+    with serving(answering) as server:
+        who = ("--asks", server.url, "--asks-model", "small", "--asks-key-from", "MINE", "--asks-at-once", 2)
+        assert typed("explain", folder, "--units", f"embed/{KING}", *by, *who) == 0
+        said = capsys.readouterr()
+        n = len(server.asked)
+        assert typed("explain", folder, "--units", f"embed/{KING}", *by, *who) == 0 and len(server.asked) == n
+    assert said.out.startswith(f"embed/{KING}  king") and "detection AUROC 1.00" in said.out
+    assert f"small at {server.url} will be asked, at most about: {n} requests, 0 answers from the cache" in said.err
+    assert f"small at {server.url} was asked: {n} requests, 0 answers from the cache" in said.err
+    again = capsys.readouterr().err
+    assert f"at most about: 0 requests, {n} answers from the cache" in again and "was asked: 0 requests, " in again
+    label = next(label for _, label in clew.Index.load(folder).search("king") if label.kind == "prose")
+    kept = "".join(path.read_text() for path in (tmp_path / "cache").rglob("*.json")) + str(label.to_json()) + str(said)
+    assert "yes or no alone" in label.origin and "sk-secret" not in kept
+    assert {held["authorization"] for held in server.headers} == {"Bearer sk-secret"}
+
+
+def test_who_is_asked_is_said_whole(folder: Path, capsys) -> None:
+    unit = ("explain", folder, "--units", f"embed/{KING}", "--by", "sentences")
+    for words, message in (
+        ((), "sentences needs asks="),
+        (("--asks", "http://localhost:1/v1"), "say which of the models"),
+        (("--asks-model", "m"), "add --asks ADDRESS"),
+    ):
+        assert typed(*unit, *words) == 1
+        assert message in capsys.readouterr().err
