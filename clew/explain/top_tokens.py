@@ -1,4 +1,4 @@
-"""Top tokens: on which tokens of a text a unit fires most, and which tokens it promotes.
+"""Top tokens: on which tokens of a text a unit fires most, and which tokens it promotes and suppresses.
 
 The first is counted over a text; the second is the direct reading of what the unit writes through the last norm and the
 unembedding (nostalgebraist's logit lens, 2020, applied to a direction). Neither is a proof of meaning; they
@@ -45,7 +45,7 @@ def top_tokens(
     tokens: int = 20_000,
     context: int = 64,
 ) -> Circuit:
-    """The circuit with `details["top_tokens"]`, `details["promotes"]` and `details["examples"]` for each of its units.
+    """The circuit with `details` of each of its units: `top_tokens`, `examples`, `promotes` and `suppresses`.
 
     What has many coordinates, such as a head, promotes what it writes at the place where it writes most.
 
@@ -54,7 +54,8 @@ def top_tokens(
             is at no site of the view (a token, a query, an error) is left as it is.
         texts: in words or in token ids, such as `behaviour.prompts()`; run once, at most `tokens` positions in windows of
             `context`; the first token of a window is left out.
-        n: how many tokens are promoted; four times as many places are looked at for tokens, and three for examples.
+        n: how many tokens are promoted, and suppressed; four times as many places are looked at for tokens, and three for
+            examples.
 
     Returns: the same circuit; details are keyed by address without position, `resid.3/17`. An empty list says that a unit
         fired nowhere or writes nothing that can be read so; `details["read"]` says of how many tokens.
@@ -68,16 +69,16 @@ def top_tokens(
     cut = _cut(model, texts, tokens, context)
     places = _strongest(view, units, cut, n)
     rows = {site: _written(view, site, us, places[site], cut) for site, us in units.items()}
-    told: dict[str, dict[str, list[str]]] = {"top_tokens": {}, "examples": {}, "promotes": {}}
+    told: dict[str, dict[str, list[str]]] = {"top_tokens": {}, "examples": {}, "promotes": {}, "suppresses": {}}
     for site, us in units.items():
-        promoted = _promoted(view, site, rows[site], n)
-        for unit, found, raised in zip(us, places[site], promoted, strict=True):
+        hands = _moved(view, site, rows[site], n)
+        for unit, found, (raised, lowered) in zip(us, places[site], hands, strict=True):
             address, where = f"{site}/{unit}", [(w, p) for v, w, p in found if v > 0]
             told["top_tokens"][address] = list(
                 dict.fromkeys(str(model.tokenizer.decode([cut[w][p]])) for w, p in where)
             )
             told["examples"][address] = list(dict.fromkeys(_passage(model, cut[w], p) for w, p in where))[:3]
-            told["promotes"][address] = raised
+            told["promotes"][address], told["suppresses"][address] = raised, lowered
     return circuit.with_details(**told, read=sum(map(len, cut)))
 
 
@@ -165,10 +166,10 @@ def _written(
     return dictionary.write(own * held)
 
 
-def _promoted(model: Model, site: Site, rows: Float[Tensor, "unit d"], n: int) -> list[list[str]]:
-    """The tokens whose logits each row raises most; empty lists where nothing linear carries the site into the stream."""
+def _moved(model: Model, site: Site, rows: Float[Tensor, "unit d"], n: int) -> list[tuple[list[str], list[str]]]:
+    """The tokens whose logits each row raises and lowers most; none where nothing linear carries the site to the stream."""
     if site.part not in (*STREAM, *PROJECTED):
-        return [[] for _ in rows]
+        return [([], []) for _ in rows]
     if name := PROJECTED.get(site.part):
         matrix, norm = (
             model.body.linear(Weight(f"{name}.{site.layer}")).matrix(),
@@ -178,10 +179,13 @@ def _promoted(model: Model, site: Site, rows: Float[Tensor, "unit d"], n: int) -
         rows = rows if norm is None else rows * norm(torch.ones_like(rows[:1]))
     readout = Readout.of(model)
     still = readout.lens(torch.zeros_like(rows[:1]))  # what a bias or a shift of the norm raises, whatever is written
-    found: list[list[str]] = []
+    found: list[tuple[list[str], list[str]]] = []
     for some in rows.split(max(1, 2**24 // len(readout.unembed))):
-        for row, top in zip(some, (readout.lens(some) - still).topk(n, dim=-1).indices.tolist(), strict=True):
-            found.append([str(model.tokenizer.decode([t])) for t in top] if bool(row.any()) else [])
+        logits = readout.lens(some) - still
+        raised, lowered = (side.topk(n, dim=-1).indices.tolist() for side in (logits, -logits))
+        for row, *hands in zip(some, raised, lowered, strict=True):
+            said = [[str(model.tokenizer.decode([t])) for t in hand] if bool(row.any()) else [] for hand in hands]
+            found.append((said[0], said[1]))
     return found
 
 

@@ -6,6 +6,7 @@ import torch
 
 import clew
 from clew.data.text.texts import windows
+from clew.dictionaries import ReLU
 from clew.explain.top_tokens import top_tokens
 from clew.methods.edges.eap import eap
 from clew.methods.nodes.attribution_patching import attribution_patching
@@ -46,6 +47,17 @@ def test_promoted_tokens_are_read_through_the_last_norm_and_the_unembedding() ->
     by_hand = module.lm_head(module.model.norm(row)).argmax().item()
     shown = top_tokens(view, circuit, TEXTS, n=2).details["promotes"]
     assert shown[node.address.partition("@")[0]][0] == model.tokenizer.decode([by_hand])
+
+
+def test_suppressed_tokens_are_what_the_negative_direction_promotes() -> None:
+    model = model_of()
+    view = model.through(old := relu_dictionary(model, "resid.1"))
+    tensors = {"W_enc": old.W_enc, "b_enc": old.b_enc, "W_dec": -old.W_dec, "b_dec": old.b_dec}
+    back = model.through(ReLU("resid.1", centred=False, **tensors))
+    circuit = attribution_patching(view, random_behaviour(vocab=29)).top(3)
+    here, there = (top_tokens(one, circuit, TEXTS, n=2).details for one in (view, back))
+    assert here["suppresses"] == there["promotes"] and here["promotes"] == there["suppresses"]
+    assert here["suppresses"] and all(here["suppresses"].values()) and here["promotes"] != here["suppresses"]
 
 
 def unit_of(view: clew.Model, address: str) -> clew.Circuit:

@@ -121,13 +121,13 @@ def _ask(circuit: Any, verdicts: Any, by: str, save: Callable[[Any], Any]) -> An
 
 
 def _shown(circuit: Any, node: Any) -> str:
-    """A unit as people read it: its effect, the tokens it fires on, passages, and what it promotes."""
-    told = {name: known(circuit, node.address, name) for name in ("top_tokens", "examples", "promotes")}
+    """A unit as people read it: its effect, the tokens it fires on, passages, and what it promotes and suppresses."""
+    told = {name: known(circuit, node.address, name) for name in ("top_tokens", "examples", "promotes", "suppresses")}
     lines = [f"{node.address}  effect {node.score:+.3g}  {node.label}".rstrip()]
     if told["top_tokens"] is None:
         lines.append("  nothing is known of what it fires on: no text was read")
     else:
         lines.append(f"  fires on  {' '.join(map(repr, told['top_tokens'])) or 'nothing that was read'}")
     lines += [f"  {passage!r}" for passage in told["examples"] or ()]
-    lines += [f"  promotes  {' '.join(map(repr, told['promotes']))}"] if told["promotes"] else []
+    lines += [f"  {name}  {' '.join(map(repr, told[name] or ()))}" for name in ("promotes", "suppresses") if told[name]]
     return "\n".join(lines)

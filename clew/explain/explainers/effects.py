@@ -2,9 +2,9 @@
 
 The unit's direction is added at the last token of contexts, as strongly as gives a mean KL(clean || edited) of `sigma`, and
 the mean change of each token's log-probability is looked at. Any direction changes some tokens most. So a token is named
-only where its change stands out: it is farther from what random directions at the same site and of the same divergence
-do to that token, in their standard deviations, than any token of any of these directions is. Of directions that
-mean nothing one in twenty is still said to do something. What is measured is the whole model above the site, and not the
+only where its change stands out of those of random directions at the same site and of the same divergence: it is farther
+from their mean, in their standard deviations, than any token of one random direction in twenty. So of units that mean
+nothing about one in twenty is still said to do something. What is measured is the whole model above the site, and not the
 direct path alone that the logit lens reads (`promotes` of `top_tokens`): that names tokens for every direction.
 
 Source: the intervention of Paulo et al. 2024, arXiv:2410.13928, where a language model is told of tokens whose probability
@@ -34,8 +34,10 @@ from clew.progress import Tell
 from clew.readings.pushed import SIGMA, Contexts, Pushed, contexts_of, row_of
 from clew.sites import Site
 
-RANDOM = 19
-"""Directions with which a unit is compared: what stands out of all of them does so by chance once in twenty."""
+USUAL, OTHERS = 20, 20
+"""Random directions by which changes are measured, and others, which say how far from these chance goes."""
+ONE_IN_TWENTY = 1.866
+"""Standard deviations above the mean at which Gumbel's law, which the largest of many follow, leaves a twentieth."""
 SPREAD = 0.2
 """Nats that are added to a token's standard deviation over them, which is of few."""
 LIKELY = 1e-5
@@ -152,9 +154,6 @@ class Done:
         could = torch.stack([(change > 0) & after, (change < 0) & before], dim=1)
         return cls(change, could & pushed.strength.isfinite().to(could.device)[:, None, None])
 
-    def __getitem__(self, some: list[int]) -> Done:
-        return Done(self.change[some], self.could[some])
-
 
 @dataclass(frozen=True, eq=False)
 class Chance:
@@ -175,12 +174,13 @@ class Chance:
 
 @lru_cache(maxsize=32)
 def _chance(contexts: Contexts, site: Site, sigma: float, seed: int) -> tuple[Chance, float]:
-    """What random directions do at a site; and how far any of them is from all the others in any token."""
+    """What random directions do at a site; and how far from it one of which this was not learnt goes once in twenty."""
     width, draw = contexts.model.body.widths[site], torch.Generator().manual_seed(seed)
-    rows = torch.randn(RANDOM, width, generator=draw).to(contexts.model.device)
-    done, every = Done.of(contexts, contexts.at_kl(site, rows, sigma)), list(range(RANDOM))
-    apart = [float(Chance.of(done[[j for j in every if j != i]]).far(done[[i]]).max()) for i in every]
-    return Chance.of(done), max(apart)
+    rows = torch.randn(USUAL + OTHERS, width, generator=draw).to(contexts.model.device)
+    learnt, others = (Done.of(contexts, contexts.at_kl(site, some, sigma)) for some in rows.split([USUAL, OTHERS]))
+    chance = Chance.of(learnt)
+    most = chance.far(others).amax((1, 2))
+    return chance, float(most.mean() + ONE_IN_TWENTY * most.std()) if bool((most > 0).all()) else float("inf")
 
 
 def _hand(model: Model, far: Float[Tensor, " token"], above: float, n: int) -> dict[int, str]:
