@@ -7,6 +7,7 @@ unknown and none missing. Errors name the file and the place in it; `whole` sees
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import logging
@@ -28,6 +29,8 @@ from clew.beside import beside, exchange
 from clew.near import misspelt, near
 
 log = logging.getLogger("clew")
+PACKED, UNPACKED = ".gz", 1 << 30
+"""How a packed file is called, and how many bytes come out of one at most."""
 
 
 # Writing.
@@ -81,8 +84,15 @@ def jsonable(value: Any) -> Any:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Save a text file whole."""
-    return write_whole(path, writer_of(text))
+    """Save a text file whole, packed where its name ends in .gz."""
+    if Path(path).suffix != PACKED:
+        return write_whole(path, writer_of(text))
+    packed = gzip.compress(text.encode(), mtime=0)
+
+    def write(place: Path) -> None:
+        place.write_bytes(packed)
+
+    return write_whole(path, write)
 
 
 def writer_of(text: str) -> Callable[[Path], None]:
@@ -153,9 +163,20 @@ def read_any_json(path: str | Path, expected: str = "") -> Any:
 def read_text(path: str | Path, kind: str = "a text", expected: str = "") -> str:
     """The text of a file in UTF-8, its line ends as they are. Raises: ValueError naming the file and what it should be."""
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return _content(Path(path), kind).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not {kind} ({error}){expected}") from error
+
+
+def _content(path: Path, kind: str) -> bytes:
+    """The bytes of a file, those of a name that ends in .gz unpacked, so far as they can be of use."""
+    if path.suffix != PACKED:
+        return path.read_bytes()
+    with whole(path, kind), gzip.open(path) as file:
+        content = file.read(UNPACKED + 1)
+    if len(content) > UNPACKED:
+        raise ValueError(f"{path} is of more than {UNPACKED >> 20} MiB when it is unpacked; no file of clew's is")
+    return content
 
 
 def parse_json(text: str, origin: str, expected: str = "") -> Any:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 
-from clew.files import check_whole, entries, entry, typed
+from clew.files import check_whole, entries, entry, read_json, texts_by_name, typed, write_json
 from clew.report import Report, Row
 
 FORMAT, VERSION = "clew labels", 1
-Kind = Literal["prose", "rule", "person"]
-"""A sentence that was written by a model, a rule that can be run, or a person's words."""
+Kind = Literal["prose", "rule", "person", "token"]
+"""A sentence that was written by a model, a rule that can be run, a person's words, or the token that a unit is."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Label:
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ValueError(f"a label is of kind {', '.join(get_args(Kind))}; {self.kind!r} is none of them")
-        if not self.text.strip():
+        if not (self.text if self.kind == "token" else self.text.strip()):
             raise ValueError("a label has no text; say what the unit is about, or leave it without a label")
 
     def to_json(self) -> dict[str, Any]:
@@ -54,11 +55,17 @@ class Label:
             raise ValueError(f"{origin} holds no label: {error}") from error
 
 
+Said = str | Label | Sequence[Label]
+"""One or several things that are said of a unit; a bare text is a person's words."""
+
+
 @dataclass(frozen=True)
 class Labels(Mapping[str, tuple[Label, ...]]):
     """What is said of units, by their address as in `resid.3/17`."""
 
     units: Mapping[str, tuple[Label, ...]] = field(default_factory=dict[str, tuple[Label, ...]])
+    dictionaries: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By site the fingerprint of the dictionary whose units they are, where it is known."""
 
     def __getitem__(self, address: str) -> tuple[Label, ...]:
         return self.units[address]
@@ -69,19 +76,63 @@ class Labels(Mapping[str, tuple[Label, ...]]):
     def __len__(self) -> int:
         return len(self.units)
 
+    @classmethod
+    def of(cls, given: Mapping[str, Said]) -> Labels:
+        """What is said, as labels: a bare text is a person's words.
+
+        >>> Labels.of({"resid.3/17": "names of rivers"}).name("resid.3/17")
+        'names of rivers'
+        """
+        return cls({address: _made(said) for address, said in given.items()})
+
+    def name(self, address: str) -> str:
+        """The text of the first label of a unit; empty where nothing is said of it."""
+        return next((label.text for label in self.units.get(address, ())), "")
+
+    def about(self, addresses: Iterable[str]) -> Labels:
+        """Those of these units alone."""
+        kept = {address: self.units[address] for address in addresses if self.units.get(address)}
+        sites = {address.rpartition("/")[0] for address in kept}
+        return Labels(kept, {site: made for site, made in self.dictionaries.items() if site in sites})
+
+    def __or__(self, other: Labels) -> Labels:
+        """What either says; of a unit of both, what the other says comes first."""
+        both = {unit: tuple(dict.fromkeys((*other.units.get(unit, ()), *said))) for unit, said in self.units.items()}
+        return Labels({**other.units, **both}, {**self.dictionaries, **other.dictionaries})
+
+    def save(self, path: str | Path) -> Path:
+        """Write one JSON file, packed where its name ends in .gz, of which `Labels.load` gives back the same."""
+        return write_json(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Labels:
+        """Read what `save` wrote. Raises: ValueError naming the file and what is wrong with it."""
+        return cls.from_json(read_json(path, FORMAT), str(path))
+
     def to_json(self) -> dict[str, Any]:
         """The labels as plain JSON, with the version of its schema."""
         units = {address: [label.to_json() for label in labels] for address, labels in self.units.items()}
-        return {"format": FORMAT, "version": VERSION, "units": units}
+        return {"format": FORMAT, "version": VERSION, "dictionaries": dict(self.dictionaries), "units": units}
 
     @classmethod
     def from_json(cls, value: Any, origin: str = "this JSON") -> Labels:
         """Build from what `to_json` gave. Raises: ValueError naming the origin and what is wrong with it."""
-        check_whole(value, ("format", "version", "units"), origin)
+        check_whole(value, ("format", "version", "dictionaries", "units"), origin)
         entry(value, "format", str, origin=origin, among=(FORMAT,))
         entry(value, "version", int, origin=origin, among=(VERSION,))
-        units, place = entry(value, "units", dict, origin=origin), f"{origin}: units"
+        found = cls.from_units(entry(value, "units", dict, origin=origin), f"{origin}: units")
+        return cls(found.units, texts_by_name(value, "dictionaries", origin=origin))
+
+    @classmethod
+    def from_units(cls, units: Mapping[str, Any], place: str) -> Labels:
+        """Build from what `to_json()["units"]` gave, as other files hold it."""
         return cls({address: _labels(held, f"{place}[{address!r}]") for address, held in units.items()})
+
+
+def _made(said: Said) -> tuple[Label, ...]:
+    if isinstance(said, str):
+        return (Label(said, "person"),)
+    return (said,) if isinstance(said, Label) else tuple(said)
 
 
 def _labels(held: Any, place: str) -> tuple[Label, ...]:

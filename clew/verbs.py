@@ -246,14 +246,17 @@ def explain(
 
     asked = None if scorers is None else judging(scorers)
     unseen, loops, cases = Unseen(firings, model=model), Loops(progress), dict[str, list[Case]]()
+    drawn = dict[str, Sequence[Any]]()
 
     def made(where: Unseen, unit: str) -> Sequence[Any]:
         given = _taken(explainer, model=where.model, asks=asks)
         return explainer(where.firings, [unit], where.table, **options, **given)[unit]
 
     def again(where: Unseen, unit: str, side: int) -> Any:
-        found = made(where, unit)
-        return next((one for one in found if one.side == side), found[0])
+        known = drawn if where.firings is random else dict[str, Sequence[Any]]()
+        if unit not in known:
+            known[unit] = made(where, unit)
+        return next((one for one in known[unit] if one.side == side), known[unit][0])
 
     def label(case: Case) -> Label:
         usual = getattr(case.explanation, "scored_by", ("detection", "simulation"))

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.circuits.kind import Kind
+from clew.labels import Labels
 from clew.sites import Site
 
 ODD = "\"'\\,;\t\n\r\x0b\x0c\x1c\x85\u2028\u2029\ufeff\u200d{}[]<>& aé漢🧵👩‍🔬\u0301"
@@ -50,9 +51,13 @@ def circuits(draw: st.DrawFn, score: st.SearchStrategy = NUMBER, max_nodes: int 
         target=wires[:, 1],
         weight=column(draw, score, len(edges)),
         weight_error=column(draw, maybe, len(edges)),
-        labels=draw(
-            st.dictionaries(
-                st.sampled_from([f"resid.{i}/{u}" for i in range(3) for u in range(UNITS)]), TEXT, max_size=3
+        labels=Labels.of(
+            draw(
+                st.dictionaries(
+                    st.sampled_from([f"resid.{i}/{u}" for i in range(3) for u in range(UNITS)]),
+                    TEXT.filter(str.strip),
+                    max_size=3,
+                )
             )
         ),
         kind=Kind(length=4, in_metric_units=draw(st.booleans())),

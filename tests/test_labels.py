@@ -2,6 +2,7 @@
 
 import json
 from inspect import unwrap
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,44 @@ LABELS = Labels({"resid.3/17": (SCORED, Label("cats", "person")), "mlp.2/5": ()}
 def test_labels_come_back_from_json() -> None:
     assert Labels.from_json(json.loads(json.dumps(LABELS.to_json()))) == LABELS
     assert LABELS["resid.3/17"][0] is SCORED and len(LABELS) == 2 and list(LABELS) == ["resid.3/17", "mlp.2/5"]
+
+
+@pytest.mark.parametrize("name", ["labels.json", "labels.json.gz"])
+def test_labels_come_back_from_a_file_packed_or_not(tmp_path: Path, name: str) -> None:
+    made = Labels(LABELS.units, {"resid.3": "0a1b"})
+    path = made.save(tmp_path / name)
+    assert Labels.load(path) == made and Labels.load(path).dictionaries == {"resid.3": "0a1b"}
+    assert path.read_bytes() == made.save(tmp_path / f"again.{name}").read_bytes()
+
+
+def test_a_packed_file_that_is_cut_or_is_none_is_named(tmp_path: Path) -> None:
+    path = LABELS.save(tmp_path / "labels.json.gz")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"labels\.json\.gz"):
+        Labels.load(path)
+    path.write_bytes(b"{}")
+    with pytest.raises(ValueError, match=r"labels\.json\.gz"):
+        Labels.load(path)
+
+
+def test_a_bare_text_is_a_persons_and_the_newest_is_the_name() -> None:
+    said = Labels.of({"resid.3/17": "cats", "resid.3/1": SCORED})
+    assert said["resid.3/17"] == (Label("cats", "person"),) and said["resid.3/1"] == (SCORED,)
+    both = LABELS | Labels.of({"resid.3/17": "dogs", "resid.3/2": "it"})
+    assert [label.text for label in both["resid.3/17"]] == ["dogs", "plural nouns", "cats"]
+    assert [both.name(a) for a in ("resid.3/17", "resid.3/2", "resid.3/9")] == ["dogs", "it", ""]
+    assert (LABELS | LABELS) == LABELS
+
+
+def test_labels_about_some_units_keep_what_these_are_of() -> None:
+    made = Labels(LABELS.units, {"resid.3": "0a1b", "mlp.2": "2c"})
+    assert made.about(["resid.3/17", "resid.9/1"]) == Labels({"resid.3/17": LABELS["resid.3/17"]}, {"resid.3": "0a1b"})
+
+
+def test_a_token_may_be_blank_and_a_name_may_not() -> None:
+    assert Label("\n", "token").text == "\n"
+    with pytest.raises(ValueError, match="has no text"):
+        Label("", "token")
 
 
 @pytest.mark.parametrize(

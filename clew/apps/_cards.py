@@ -9,7 +9,8 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-ERROR = "error"
+NAMELESS = {"label": "", "kind": "", "tested": ""}
+ERROR, SHOWN, ABOVE = "error", "simulation r", "above "
 READS = {"q": "queries", "k": "keys", "v": "values"}
 FIRES, RAISES, NAME, NAME_OF_EDGE, WIDE = 34, 28, 34, 66, 115
 """How wide columns of a table may be, and a table of nodes."""
@@ -66,6 +67,31 @@ def listed(tokens: Sequence[str], wide: int | None = None) -> str:
     return ", ".join(words[:kept]) + "…" * (kept < len(words))
 
 
+def briefly(text: str) -> str:
+    """The first clause of a rule, or the whole of a shorter text."""
+    return text.removeprefix("in part: ").partition("; ")[0]
+
+
+def holds(label: Any) -> str:
+    """The first score of a label and its distance from the highest floor, as in `r .67, +.31`; empty where none is."""
+    row = next((row for row in label.scores if row.measure == SHOWN and row.of == "all"), None)
+    if row is None:
+        return ""
+    above = [over.value for over in label.scores if over.measure == SHOWN and over.of.startswith(ABOVE)]
+    return f"r {row.value:.2f}" + (f", {min(above):+.2f}" if above else "")
+
+
+def as_tested(label: Any) -> str:
+    """How a label has held: each score over all that was asked, and how far it is above each floor."""
+    above = {(row.measure, row.of): row.value for row in label.scores if row.of.startswith(ABOVE)}
+    said: list[str] = []
+    for row in label.scores:
+        if row.of == "all":
+            over = [f"{value:+.2f} {of}" for (measure, of), value in above.items() if measure == row.measure]
+            said.append(f"{row.measure} {row.value:.2f}" + (f" ({', '.join(over)})" if over else ""))
+    return ", ".join(said)
+
+
 def groups(circuit: Any) -> dict[str, str]:
     """By address, of which supernode a node is."""
     return {member: f"in “{group.name}”" for group in circuit.supernodes for member in group.members}
@@ -75,22 +101,25 @@ def strongest(circuit: Any, n: int = 10) -> list[dict[str, Any]]:
     """What is known of the strongest nodes, or of the strongest edges and the nodes they come from."""
     if not circuit.kind.by_edges:
         group = groups(circuit)
-        named = ((node, node.label or group.get(node.address, "")) for node in circuit.shown(n))
-        return [_card(circuit, node.address, node.address, node.score, label) for node, label in named]
+        nodes = list(circuit.shown(n))
+        cards = [_card(circuit, node.address, node.address, node.score) for node in nodes]
+        return [card | {"group": group.get(node.address, "")} for card, node in zip(cards, nodes, strict=True)]
     some, nodes = circuit.strongest_edges(n), circuit.nodes
     ends = zip(some.source.tolist(), some.target.tolist(), some.weight.tolist(), strict=True)
     return [
-        _card(circuit, nodes[u].address, f"{nodes[u].address} -> {'logits' if v < 0 else nodes[v].address}", weight, "")
+        _card(circuit, nodes[u].address, f"{nodes[u].address} -> {'logits' if v < 0 else nodes[v].address}", weight)
         for u, v, weight in ends
     ]
 
 
-def _card(circuit: Any, address: str, shown: str, score: float, label: str) -> dict[str, Any]:
+def _card(circuit: Any, address: str, shown: str, score: float) -> dict[str, Any]:
     words = " -> ".join("logits" if end == "logits" else in_words(circuit, end) for end in shown.split(" -> "))
     told = {
         name: known(circuit, address, table) for name, table in (("fires_on", "top_tokens"), ("promotes", "promotes"))
     }
-    return {"address": shown, "score": score, "label": label, "words": words, **told}
+    said = next(iter(circuit.labels.get(address.partition("@")[0], ())), None) if address == shown else None
+    name = {"label": said.text, "kind": said.kind, "tested": holds(said)} if said else NAMELESS
+    return {"address": shown, "score": score, **name, "words": words, **told}
 
 
 def table(circuit: Any, n: int = 10) -> str:
@@ -98,16 +127,17 @@ def table(circuit: Any, n: int = 10) -> str:
     cards = strongest(circuit, n)
     named = NAME_OF_EDGE if circuit.kind.by_edges else NAME
     spare = max(0, shutil.get_terminal_size((WIDE, 20)).columns - named - WIDE + NAME) // 2
-    rows = [["", "", "fires on", "promotes"]]
+    rows = [["", "", "fires on", "r, above floor", "promotes"]]
     for card in cards:
-        name = (
-            card["words"] if circuit.kind.by_edges else f"{card['address']}  {card['label'] or _beside(circuit, card)}"
-        )
+        rule = card["kind"] == "rule"
+        beside = card["label"] if not rule and card["label"] else card.get("group") or _beside(circuit, card)
+        name = card["words"] if circuit.kind.by_edges else f"{card['address']}  {beside}"
         fires = "" if card["fires_on"] is None else listed(card["fires_on"], FIRES + spare) or "nothing that was read"
-        rows.append([f"{card['score']:+.4f}", name.rstrip(), fires, listed(card["promotes"] or [], RAISES + spare)])
-    if not any(row[2] or row[3] for row in rows[1:]):
-        rows = [row[:2] for row in rows[1:]]
-    most = (9, named, FIRES + spare, RAISES + spare)
+        said = [briefly(card["label"]) if rule else fires, card["tested"].removeprefix("r ")]
+        rows.append([f"{card['score']:+.4f}", name.rstrip(), *said, listed(card["promotes"] or [], RAISES + spare)])
+    most = (9, named, FIRES + spare, 14, RAISES + spare)
+    kept = [0, 1, *(i for i in (2, 3, 4) if any(row[i] for row in rows[1:]))]
+    rows, most = [[row[i] for i in kept] for row in rows[0 if len(kept) > 2 else 1 :]], [most[i] for i in kept]
     rows = [[_clipped(cell, wide) for cell, wide in zip(row, most, strict=False)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

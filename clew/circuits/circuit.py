@@ -16,7 +16,7 @@ import torch
 
 from clew import finder
 from clew.changes import ActivationEdit, Scale, Set
-from clew.circuits import _version_1
+from clew.circuits import _earlier
 from clew.circuits._columns import (
     ANYWHERE,
     EDGE_COLUMNS,
@@ -32,12 +32,13 @@ from clew.circuits._columns import (
 from clew.circuits.difference import Difference, EdgeKey, NodeKey, compare
 from clew.circuits.kind import Kind
 from clew.circuits.supernode import Supernode, check_supernodes, read_supernodes
-from clew.files import check_whole, entries, entry, entry_or, jsonable, read_any_json, texts_by_name, whole, write_json
+from clew.files import check_whole, entries, entry, entry_or, jsonable, read_any_json, whole, write_json
+from clew.labels import Labels, Said
 from clew.near import near
 from clew.sites import EVERY, Site, Where
 from clew.tables import as_html, frame
 
-FORMAT, VERSION = "clew circuit", 2
+FORMAT, VERSION = "clew circuit", 3
 FORMATS = "circuits.formats"
 SHOWN = 20
 """So many nodes a notebook shows."""
@@ -55,6 +56,7 @@ class Node:
     score: float
     """Drop of the behaviour's metric when the unit takes its patch value; positive = it supports the behaviour."""
     label: str = ""
+    """The unit's name: the text of its first label."""
 
     @property
     def address(self) -> str:
@@ -94,8 +96,8 @@ class Circuit:
     """[node] standard error of `score` over examples; nan where it is not known."""
     weight_error: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """[edge] standard error of `weight` over examples; nan where it is not known."""
-    labels: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Names of units, by address without position."""
+    labels: Labels = field(default_factory=Labels)
+    """What is said of units, by address without position; the first label of a unit is its name."""
     kind: Kind = field(default_factory=Kind)
     """What the nodes are parts of, and what their scores and positions are bound to."""
     supernodes: tuple[Supernode, ...] = ()
@@ -128,7 +130,7 @@ class Circuit:
     def __iter__(self) -> Iterator[Node]:
         for i in range(len(self)):
             node = Node(self.sites[int(self.site[i])], int(self.unit[i]), int(self.position[i]), float(self.score[i]))
-            yield replace(node, label=self.labels.get(node.address.partition("@")[0], ""))
+            yield replace(node, label=self.labels.name(node.address.partition("@")[0]))
 
     @property
     def nodes(self) -> list[Node]:
@@ -179,9 +181,9 @@ class Circuit:
         """The circuit as one whose nodes come from `given`, if it is: that one's record, and its labels of these weights."""
         if given is None:
             return self
-        known = given.labels if given.provenance.get("weights", weights) == weights else dict[str, str]()
+        known = given.labels if given.provenance.get("weights", weights) == weights else Labels()
         said = {**self.provenance, "nodes_of": dict(given.provenance)}
-        return replace(self, labels={**known, **self.labels}, provenance=said)
+        return replace(self, labels=known | self.labels, provenance=said)
 
     def doubts(self, weights: str, dictionaries: Mapping[str, str]) -> list[str]:
         """What to know before a number about it is believed: that it is empty, or of another model or view than this one.
@@ -245,17 +247,33 @@ class Circuit:
         """The same nodes with only the chosen edges (a mask or indices, [edge])."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in EDGE_COLUMNS})
 
-    def labelled(self, labels: Mapping[str, str]) -> Circuit:
-        """The same circuit with these labels added; keys are addresses such as `resid.3/17`, a position is left off.
+    def labelled(self, labels: Mapping[str, Said]) -> Circuit:
+        """The same circuit with these labels, before those that it has; of a unit the first is its name.
 
+        Args: labels: by address such as `resid.3/17`, a position is left off; a bare text is a person's words.
         Raises: KeyError for an address that no node has.
         """
-        given = {address.partition("@")[0]: label for address, label in labels.items()}
+        given = Labels.of({address.partition("@")[0]: said for address, said in labels.items()})
         known = {n.address.partition("@")[0] for n in self}
         for address in given:
             if address not in known:
                 raise KeyError(f"no node of this circuit has the address {address!r}; {near(address, sorted(known))}")
-        return replace(self, labels={**self.labels, **given})
+        return replace(self, labels=self.labels | given)
+
+    def explained(self, labels: Labels) -> Circuit:
+        """The same circuit with what these labels say of its units; what they say of others is passed over.
+
+        Raises: ValueError where they are of other dictionaries than the circuit was found in.
+        """
+        found: Mapping[str, str] = self.provenance.get("dictionaries", {})
+        mine = labels.about(n.address.partition("@")[0] for n in self)
+        for site, made in mine.dictionaries.items():
+            if found.get(site, made) != made:
+                raise ValueError(
+                    f"the labels are of the dictionary {made} at {site}, and the circuit was found in {found[site]}; "
+                    "units of another dictionary mean something else, so explain those that it was found in"
+                )
+        return replace(self, labels=self.labels | mine)
 
     def everywhere(self) -> Circuit:
         """Its units without their positions, scores summed, so that edits made of it act at every position."""
@@ -409,7 +427,7 @@ class Circuit:
             "version": VERSION,
             "sites": [{"site": str(s), "units": self.units[s]} for s in self.sites],
             "kind": jsonable(asdict(self.kind)),
-            "labels": dict(self.labels),
+            "labels": self.labels.to_json()["units"],
             **({"supernodes": [jsonable(asdict(node)) for node in self.supernodes]} if self.supernodes else {}),
             "details": jsonable(self.details),
             "provenance": jsonable(self.provenance),
@@ -429,7 +447,7 @@ class Circuit:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], origin: str = "this JSON") -> Circuit:
-        """Build from plain JSON, also of version 1.
+        """Build from plain JSON, also of versions 1 and 2.
 
         Raises: ValueError naming the origin on another schema version, or columns that do not fit, and the row.
         """
@@ -437,17 +455,20 @@ class Circuit:
         if found != FORMAT:
             raise ValueError(f'{origin} is not a {FORMAT!r} file: its "format" is {found!r}')
         version = entry(value, "version", int, origin=origin)
-        if version not in (1, VERSION):
-            raise ValueError(f"{origin} has circuit schema version {version}; this clew reads 1 and {VERSION}")
-        names = [name for name in NAMES if version == VERSION or name != "kind"]
-        names += ["supernodes"] * ("supernodes" in value and version == VERSION)
+        if version not in range(1, VERSION + 1):
+            raise ValueError(f"{origin} has circuit schema version {version}; this clew reads 1 to {VERSION}")
+        names = [name for name in NAMES if version > 1 or name != "kind"]
+        names += ["supernodes"] * ("supernodes" in value and version > 1)
         check_whole({**dict.fromkeys(NAMES[-3:] if version == 1 else ()), **value}, names, origin)
         units = read_sites(entries(value, "sites", dict, origin=origin), origin)
         details, made = (entry_or(value, name, dict, {}, origin=origin) for name in ("details", "provenance"))
-        labels = texts_by_name(value, "labels", origin=origin) if "labels" in value else {}
+        if version == VERSION:
+            labels = Labels.from_units(entry(value, "labels", dict, origin=origin), f"{origin}: labels")
+        else:
+            labels = _earlier.labels(value, origin)
         if version == 1:
             with whole(origin, "circuit of version 1"):
-                kind, details = _version_1.kind_and_details(details, units)
+                kind, details = _earlier.kind_and_details(details, units)
         else:
             kind = Kind.from_json(value["kind"], f"{origin}: kind")
         columns = read_columns(value, origin, optional=version == 1)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
 from importlib.metadata import EntryPoint, entry_points
+from operator import or_
 from pathlib import Path
 
+from clew.labels import Labels
+from clew.sites import Site
+
+LABELS = ".labels.json.gz"
+"""How the file ends in which a pack says what the units of a site mean: `resid.3.labels.json.gz`."""
 GROUP = "clew.packs"
 """Of entry points. The object is a package; each folder of it that holds safetensors is a pack by the folder's name."""
 
@@ -29,6 +37,19 @@ def pack(name: str) -> Path | None:
         here = " and ".join(str(folder) for folder in folders)
         raise ValueError(f"more than one installed package brings a pack {name!r}; pass the path of one: {here}")
     return folders[0] if folders else None
+
+
+def pack_labels(name: str, sites: Iterable[Site | str] | None = None) -> Labels:
+    """What an installed pack says of its units, of all its sites or of these; nothing where it says nothing.
+
+    Raises: ValueError for a pack that is not installed, naming those that are.
+    """
+    folder = pack(name)
+    if folder is None:
+        raise ValueError(f"there is no pack {name!r}; {what_there_is()}")
+    files = {path.name.removesuffix(LABELS): path for path in sorted(folder.glob(f"*{LABELS}"))}
+    wanted = files if sites is None else dict.fromkeys(map(str, sites))
+    return reduce(or_, (Labels.load(files[site]) for site in wanted if site in files), Labels())
 
 
 def what_there_is() -> str:

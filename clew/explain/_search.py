@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -49,11 +51,11 @@ class Seen:
     n: int
     """Tokens of the part."""
 
-    @property
+    @cached_property
     def total(self) -> float:
         return float(self.value.sum())
 
-    @property
+    @cached_property
     def spread(self) -> float:
         """n times the variance."""
         return float((self.value**2).sum()) - self.total**2 / max(1, self.n)
@@ -156,10 +158,11 @@ class Search:
     def _best(self, found: Iterable[Found], n: int) -> list[Found]:
         """The n best, of those that cover the same only the first."""
         kept: dict[tuple[float, float], Found] = {}
-        for one in sorted(found, key=lambda f: (-round(f.gain, 5), complexity(f.predicates))):
-            kept.setdefault((round(one.s, 3), round(one.c)), one)
-            if len(kept) == n:
-                break
+        for _, alike in groupby(sorted(found, key=_worst), _worst):
+            for one in sorted(alike, key=lambda f: complexity(f.predicates)):
+                kept.setdefault((round(one.s, 3), round(one.c)), one)
+                if len(kept) == n:
+                    return list(kept.values())
         return list(kept.values())
 
     def _extended(self, bases: Sequence[_Base]) -> list[Found]:
@@ -189,13 +192,18 @@ class Search:
             s, c = np.where(self.ground.words, s, 0), np.where(self.ground.words, c, 0)
         total = base.seen.total
         least = LEAST * total if base.predicates and not base.narrows else 0.0
-        best = _top(base.gains(np.where(s >= least, s, 0), c, self.whole), WIDE)
-        made = [self._with(base, Predicate(*_one(names[i]), at=view), s[i], c[i]) for i in best]
+        some = np.flatnonzero((s > 0) & (s >= least))
+        gain = base.gains(s[some], c[some], self.whole)
+        made: list[Found] = []
+        for best in _top(gain, WIDE):
+            i = int(some[best])
+            made.append(_with(base, Predicate(*_one(names[i]), at=view), s[i], c[i], gain[best]))
         if base.predicates and view != NEARBY:
             rest, less = total - s, len(base.rows) * base.scale - c
-            best = _top(base.gains(np.where(c > 0, rest, 0), less, self.whole), DEEP)
+            gain = base.gains(np.where(c > 0, rest, 0), less, self.whole)
             made += [
-                self._with(base, Predicate(*_one(names[i]), at=view, negated=True), rest[i], less[i]) for i in best
+                _with(base, Predicate(*_one(names[i]), at=view, negated=True), rest[i], less[i], gain[i])
+                for i in _top(gain, DEEP)
             ]
         return made if view == NEARBY else [*made, *self._sets(view, base, s, c)]
 
@@ -211,27 +219,33 @@ class Search:
                 continue
             order = index[np.argsort(-s[index] / (c[index] + 1))][:SET]
             sums, counts = np.cumsum(s[order]), np.cumsum(c[order])
-            size = int(np.argmax(base.gains(sums, counts, self.whole)))
-            if size:
+            gain = base.gains(sums, counts, self.whole)
+            if size := int(np.argmax(gain)):
                 values = tuple(self.ground.properties.names[i][1] for i in order[: size + 1])
-                made.append(self._with(base, Predicate(family, values, at=view), sums[size], counts[size]))
+                made.append(_with(base, Predicate(family, values, at=view), sums[size], counts[size], gain[size]))
         return made
 
     def _of_columns(self, base: _Base) -> list[Found]:
         """With places, and with where other units fire."""
         columns = {place(name): column for name, column in self.ground.places.items()} | dict(self.columns)
-        made: list[Found] = []
-        for predicate, column in columns.items():
-            s, c = float(base.seen.value[column[base.seen.place]].sum()), column[base.rows].sum() * base.scale
-            made.append(self._with(base, predicate, s, c))
-            if base.predicates:
-                rest, less = base.seen.total - s, len(base.rows) * base.scale - c
-                made.append(self._with(base, replace(predicate, negated=True), rest, less))
+        s = np.array([base.seen.value[column[base.seen.place]].sum() for column in columns.values()])
+        c = np.array([np.count_nonzero(column[base.rows]) * base.scale for column in columns.values()])
+        made = [_with(base, *one) for one in zip(columns, s, c, base.gains(s, c, self.whole), strict=True)]
+        if base.predicates:
+            rest, less = base.seen.total - s, len(base.rows) * base.scale - c
+            denied = (replace(predicate, negated=True) for predicate in columns)
+            gain = base.gains(rest, less, self.whole)
+            made += [_with(base, *one) for one in zip(denied, rest, less, gain, strict=True)]
         return made
 
-    def _with(self, base: _Base, predicate: Predicate, s: Any, c: Any) -> Found:
-        gain = float(base.gains(np.array([float(s)]), np.array([float(c)]), self.whole)[0])
-        return Found((*base.predicates, predicate), float(s), float(c), gain)
+
+def _with(base: _Base, predicate: Predicate, s: Any, c: Any, gain: Any) -> Found:
+    return Found((*base.predicates, predicate), float(s), float(c), float(gain))
+
+
+def _worst(found: Found) -> float:
+    """A key that sorts the best first; what differs by less is alike."""
+    return -round(found.gain, 5)
 
 
 def complexity(predicates: Sequence[Predicate]) -> float:
@@ -250,6 +264,7 @@ def _one(name: tuple[str, str]) -> tuple[str, tuple[str, ...]]:
 
 
 def _top(score: Float[np.ndarray, " candidate"], n: int) -> Int[np.ndarray, " best"]:
-    n = min(n, len(score))
-    best = np.argpartition(-score, n - 1)[:n] if n else np.empty(0, np.int64)
-    return best[score[best] > 0]
+    """The n best above 0, of equal ones the first."""
+    least = -np.partition(-score, n - 1)[n - 1] if n < len(score) else 0.0
+    able = np.flatnonzero((score >= least) & (score > 0))
+    return able[np.argsort(-score[able], kind="stable")[:n]]

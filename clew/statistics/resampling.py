@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -16,11 +18,15 @@ def resampled(groups: Int[np.ndarray, " example"], *, draws: int = 400, seed: in
     Args: groups: of each example, what it is drawn with: the document it stands in.
     """
     _, which = np.unique(groups, return_inverse=True)
-    n, random = int(which.max(initial=-1)) + 1, np.random.default_rng(seed)
-    if not n:
-        return np.ones((draws + 1, 0))
-    times = random.multinomial(n, np.full(n, 1 / n), size=draws)
-    return np.concatenate([np.ones((1, n)), times])[:, which].astype(np.float64)
+    n = int(which.max(initial=-1)) + 1
+    return _times(n, draws, seed)[:, which] if n else np.ones((draws + 1, 0))
+
+
+@lru_cache(64)
+def _times(n: int, draws: int, seed: int) -> Float[np.ndarray, "draw group"]:
+    """How often each of n groups comes in each draw."""
+    times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
+    return np.concatenate([np.ones((1, n)), times]).astype(np.float64)
 
 
 def bounds(values: Float[np.ndarray, " draw"]) -> tuple[float, float, float]:

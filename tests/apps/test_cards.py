@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clew.apps._cards import fires_on, in_words, listed, strongest, table
+from clew.apps._cards import as_tested, fires_on, in_words, listed, strongest, table
 from clew.circuits.kind import Card, Kind, Prompt
+from clew.labels import Label
 from clew.methods.edges.eap import eap
+from clew.report import Row
 from tests.circuits.test_verdicts import circuit
 from tests.models.tiny import model_of
 from tests.planted import random_behaviour
@@ -56,6 +58,20 @@ def test_the_table_has_what_nodes_fire_on_and_promote_beside_them() -> None:
     assert second.split() == ["+3.0000", "resid.0/5", "nothing", "that", "was", "read"]
     assert third.split() == ["+2.0000", "resid.0/error"]
     assert "fires on" not in table(circuit())
+
+
+def test_a_rule_stands_where_tokens_would_with_its_distance_from_the_highest_floor() -> None:
+    scores = [("all", 0.75), ("above shuffled", 0.75), ("above random_unit", 0.25)]
+    rows = tuple(Row("simulation r", value, value, value, of=of) for of, value in scores)
+    rule = Label("in part: 'she' or 'her'; words in capitals", "rule", rows, "rules")
+    told = circuit(top_tokens={"resid.0/3": [" she"], "resid.0/5": [" it"]}).labelled(
+        {"resid.0/3": rule, "resid.0/5": "things"}
+    )
+    head, first, second, _, _ = table(told).splitlines()
+    assert head.split() == ["fires", "on", "r,", "above", "floor"]
+    assert first.split() == ["+4.0000", "resid.0/3", "'she'", "or", "'her'", "0.75,", "+0.25"]
+    assert second.split() == ["+3.0000", "resid.0/5", "things", "it"]
+    assert as_tested(rule) == "simulation r 0.75 (+0.75 above shuffled, +0.25 above random_unit)"
 
 
 def test_a_position_is_said_by_its_word() -> None:

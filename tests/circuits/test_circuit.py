@@ -10,6 +10,7 @@ import torch
 
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.files import write_json
+from clew.labels import Labels
 from clew.sites import EVERY, Site
 
 A, B = Site("resid", 0), Site("mlp", 1)
@@ -27,7 +28,7 @@ def circuit(**columns) -> Circuit:
         "target": np.array([2, 2, OUTPUT, 3]),
         "weight": np.array([0.4, -3.0, 1.0, 0.1]),
     }
-    return Circuit((A, B), {A: 8, B: 9}, **{**own, **columns}, labels={"resid.0/3": "female pronoun"})
+    return Circuit((A, B), {A: 8, B: 9}, **{**own, **columns}, labels=Labels.of({"resid.0/3": "female pronoun"}))
 
 
 def columns(c: Circuit) -> dict[str, np.ndarray]:
@@ -89,8 +90,26 @@ def test_a_name_that_is_not_there_lists_near_ones(name, close):
 
 def test_labels_and_details_are_added_not_lost():
     c = circuit().labelled({"mlp.1/7": "verbs"}).with_details(words=["a"])
-    assert c.labels == {"resid.0/3": "female pronoun", "mlp.1/7": "verbs"} and c.details == {"words": ["a"]}
+    assert c.labels == Labels.of({"resid.0/3": "female pronoun", "mlp.1/7": "verbs"}) and c.details == {"words": ["a"]}
     assert circuit().details == {}
+
+
+def test_what_is_said_of_other_units_is_passed_over_and_of_other_dictionaries_refused():
+    c = replace(circuit(), provenance={"dictionaries": {"resid.0": "aa", "mlp.1": "bb"}})
+    said = Labels.of({"resid.0/3": "pronouns", "resid.0/6": "of no node", "resid.7/1": "of no site"})
+    assert c.explained(said).labels == c.labels | Labels.of({"resid.0/3": "pronouns"})
+    assert c.explained(replace(said, dictionaries={"resid.0": "aa"})).labels.name("resid.0/3") == "pronouns"
+    with pytest.raises(ValueError, match=r"of the dictionary cc at resid\.0, and the circuit was found in aa"):
+        c.explained(replace(said, dictionaries={"resid.0": "cc"}))
+
+
+def test_labels_of_earlier_versions_are_read_as_what_nobody_signed(tmp_path):
+    value = circuit().to_json() | {"version": 2, "labels": {"resid.0/3": "female pronoun"}}
+    old = Circuit.load(write_json(tmp_path / "old.json", value))
+    assert old["female pronoun"].nodes[0].address == "resid.0/3"
+    (label,) = old.labels["resid.0/3"]
+    assert label.kind == "prose" and "no origin" in label.origin
+    assert Circuit.load(old.save(tmp_path / "new.json")) == old
 
 
 def test_edits_are_grouped_by_site_position_and_error():
@@ -177,7 +196,7 @@ def broken(tmp_path, change):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda v: v.update(version=99), "version 99; this clew reads 1"),
+        (lambda v: v.update(version=99), "version 99; this clew reads 1 to 3"),
         (lambda v: v.update(format="clew report"), "'clew report'"),
         (lambda v: v["nodes"]["score"].pop(), "different lengths"),
         (lambda v: v["edges"]["weight"].pop(), "different lengths"),
@@ -201,7 +220,7 @@ def broken(tmp_path, change):
         (lambda v: v["sites"][1].update(units=9.5), r"sites\[1\]\.units is 9.5; a whole number is due"),
         (lambda v: v["sites"][1].update(site="resid.0"), "listed twice"),
         (lambda v: v.update(labels=3), "labels is 3; an object is due"),
-        (lambda v: v.update(labels={"resid.0/3": None}), "labels\\['resid.0/3'\\] is None; text is due"),
+        (lambda v: v.update(labels={"resid.0/3": None}), "labels\\['resid.0/3'\\] is None; a list is due"),
         (lambda v: v.pop("labels"), "has no 'labels'"),
         (lambda v: v["nodes"].pop("score_error"), "nodes has no 'score_error'"),
         (lambda v: v["nodes"].update(more=[]), "nodes has 'more', which is none of"),
@@ -250,7 +269,7 @@ def test_a_failing_save_leaves_the_old_circuit(tmp_path):
 def test_provenance_and_details_come_back(tmp_path):
     c = circuit().with_details(curve=[[1, 0.5]], words={"a": None})
     assert Circuit.load(c.save(tmp_path / "c.json")).details == c.details
-    assert json.loads((tmp_path / "c.json").read_text())["version"] == 2
+    assert json.loads((tmp_path / "c.json").read_text())["version"] == 3
 
 
 def test_everywhere_sums_positions_and_edits_act_at_all_of_them() -> None:

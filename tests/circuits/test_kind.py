@@ -71,6 +71,7 @@ def version_1(circuit: Circuit, **details: object) -> dict:
     """A circuit as it was written before kinds."""
     value = circuit.to_json()
     del value["kind"]
+    value["labels"] = {address: labels[0]["text"] for address, labels in value["labels"].items()}
     return value | {"version": 1, "details": details}
 
 
@@ -120,7 +121,7 @@ def test_an_older_component_graph_is_told_from_nodes_by_its_readers():
         (lambda v: v.update(version=1), "has 'kind', which is none of"),
         (lambda v: (v.pop("kind"), v.update(version=1, details={"components": [1]})), "is not a whole circuit"),
         (lambda v: (v.pop("kind"), v.update(version=1, details={"token_ids": [1]})), "'tokens'"),
-        (lambda v: v.update(version=0), "version 0; this clew reads 1 and 2"),
+        (lambda v: v.update(version=0), "version 0; this clew reads 1 to 3"),
         (lambda v: v.pop("version"), "has no 'version'"),
     ],
 )

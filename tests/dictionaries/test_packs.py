@@ -9,6 +9,7 @@ import pytest
 
 from clew.dictionaries import Dictionary, ReLU
 from clew.dictionaries import packs as module
+from clew.labels import Labels
 
 CLEW_PACKS = Path(__file__).parent.parent.parent / "packs"
 in_a_clone = pytest.mark.skipif(not CLEW_PACKS.exists(), reason="clew-packs lies beside clew in a clone alone")
@@ -42,6 +43,17 @@ def test_a_strangers_pack_opens_by_its_name(brings):
     brings("stranger", "brought_by_a_stranger", "tiny-model", "other.model")
     assert [str(d.reads) for d in Dictionary.load("tiny-model")] == ["resid.2", "resid.10"]
     assert list(module.packs()) == ["other.model", "tiny-model"]  # the folder of code is none
+
+
+def test_a_pack_says_what_its_units_mean(brings):
+    folder = brings("stranger", "brought_with_names", "tiny-model") / "tiny-model"
+    said = Labels.of({"resid.2/1": "cats", "resid.2/3": "dogs"})
+    said.save(folder / "resid.2.labels.json.gz")
+    assert module.pack_labels("tiny-model") == module.pack_labels("tiny-model", ["resid.2"]) == said
+    assert module.pack_labels("tiny-model", ["resid.10"]) == Labels()
+    assert [str(d.reads) for d in Dictionary.load("tiny-model")] == ["resid.2", "resid.10"]
+    with pytest.raises(ValueError, match="no pack 'tiny'; installed packs: tiny-model"):
+        module.pack_labels("tiny")
 
 
 def test_a_path_of_that_name_comes_first(brings, weights, tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ from clew.data.predicates import Clause, Predicate, Rule
 from clew.data.text.texts import read_texts, stream_chats
 from clew.data.text.windows import cut
 from clew.dictionaries import AbsTopK, BatchTopK, Crosscoder, Dictionary, Gated, JumpReLU, ReLU, TopK
-from clew.labels import Label
+from clew.labels import Label, Labels
 from clew.methods.weights.bigram_subnetwork import load_masks, matrices, save_masks
 from clew.models import selfcheck
 from clew.models.selfcheck import Finding, SelfCheck
@@ -333,7 +333,11 @@ def circuit(**more: Any) -> Circuit:
         "target": np.array([2, 2, -1, 3]),
         "weight": np.array([0.4, -3.0, 1.0, 0.1]),
     }
-    said = {"labels": {"resid.0/3": "a pronoun"}, "details": {"curve": [1, 0.5]}, "provenance": {"model": "tiny"}}
+    said = {
+        "labels": Labels.of({"resid.0/3": "a pronoun"}),
+        "details": {"curve": [1, 0.5]},
+        "provenance": {"model": "tiny"},
+    }
     return Circuit((one, two), {one: 8, two: 9}, **columns, **said, kind=Kind(length=4), **more)
 
 
@@ -344,9 +348,20 @@ def _(folder: Path) -> Path:
 
 @door("circuits of version 1", Circuit.load)
 def _(folder: Path) -> Path:
-    value = circuit().to_json() | {"version": 1}
+    value = circuit().to_json() | {"version": 1, "labels": {"resid.0/3": "a pronoun"}}
     del value["kind"]
     return write_json(folder / "c.json", value)
+
+
+@door("circuits of version 2", Circuit.load, "circuits/_earlier")
+def _(folder: Path) -> Path:
+    return write_json(folder / "c.json", circuit().to_json() | {"version": 2, "labels": {"resid.0/3": "a pronoun"}})
+
+
+@door("labels", Labels.load, "labels")
+def _(folder: Path) -> Path:
+    said = Label("a word", "rule", (Row("detection", 0.5, 0.25, 0.75),), "rules")
+    return Labels({"resid.1/3": (said,)}, {"resid.1": "0a1b"}).save(folder / "labels.json")
 
 
 @door("circuits of supernodes", Circuit.load, "circuits/supernode")

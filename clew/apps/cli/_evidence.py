@@ -86,7 +86,7 @@ def named_texts(name: str, chat: bool = False, field: str | None = None, split: 
     if name.startswith("hub:"):
         return (text.hub_chats if chat else text.hub_texts)(name.removeprefix("hub:"), split=split, field=where)
     if name == "wikipedia" and not chat and not Path(name).exists():
-        return iter(text.wikipedia_leads())
+        return iter(text.shuffled_texts(text.wikipedia_leads()))  # they come by topic, and few are read
     return (text.stream_chats if chat else text.stream_texts)(name, where)
 
 

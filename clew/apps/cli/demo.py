@@ -50,9 +50,10 @@ def demo(
         import transformers
 
         import clew
-        from clew.data.text.texts import read_texts, wikipedia_leads
-        from clew.dictionaries.packs import packs, what_there_is
+        from clew.data.text.texts import read_texts, shuffled_texts, wikipedia_leads
+        from clew.dictionaries.packs import pack_labels, packs, what_there_is
         from clew.explain.top_tokens import top_tokens
+        from clew.labels import Labels
         from clew.measures.circuits.predicted_effects import with_predicted_effects
 
         transformers.utils.logging.disable_progress_bar()
@@ -79,10 +80,12 @@ def demo(
     with steps.take(f"edges of the {SHOWN} strongest nodes") as tell:
         circuit = clew.find(view, task, found.top(SHOWN), by="edges", examples=8, progress=tell)
         circuit = with_predicted_effects(view, task.train, circuit, progress=tell)
-    with steps.take("what the units fire on"):
-        texts = read_texts(text) if text else wikipedia_leads()
+    with steps.take("what the units fire on, and their names"):
+        texts = shuffled_texts(read_texts(text) if text else wikipedia_leads())
         circuit = top_tokens(view, circuit, chain(task.prompts(), texts), tokens=4_000)
         circuit = circuit.with_details(title=f"{behaviour} in {model}")
+        names = pack_labels(opened.name, sites) if text is None and opened.name in packs() else Labels()
+        circuit = circuit.explained(names)
     with steps.take("page"):
         from clew.apps.pages.circuit import page
         from clew.files import write_text

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+from clew.apps._cards import as_tested
 from clew.apps.cli._asking import Asking, foretold
 from clew.apps.cli._options import options_of
 from clew.apps.cli._terminal import Json, Several, aside, say, table, telling
@@ -72,27 +73,14 @@ def explain(
         labels = made(asks=asks, to=opened.labels, progress=tell)
     if asks is not None:
         aside(f"{asks.name} was asked: {asks.count}")
-    rows = [(unit, label.text, _scores(label)) for unit, of_unit in labels.items() for label in of_unit]
+    rows = [(unit, label.text, as_tested(label)) for unit, of_unit in labels.items() for label in of_unit]
     silent = [unit for unit in wanted if not labels.get(unit)]
     lines = [table(rows)] if rows else []
     if silent:
         lines.append(f"nothing that holds was found for {len(silent)} of {len(wanted)} units: {', '.join(silent[:8])}")
     saved = None
     if found is not None and circuit is not None:
-        saved = found.labelled({u: one[0].text for u, one in labels.items() if one}).save(
-            to or circuit.with_suffix(".named.json")
-        )
+        saved = found.explained(labels).save(to or circuit.with_suffix(".named.json"))
         lines.append(f"saved as {saved}")
     value = {"labels": labels.to_json(), "silent": silent, "saved": str(saved) if saved else None}
     say("\n".join(lines), value, json)
-
-
-def _scores(label: Any) -> str:
-    """Each score over all that was asked, and how far it is above each floor."""
-    above = {(row.measure, row.of): row.value for row in label.scores if row.of.startswith("above ")}
-    said: list[str] = []
-    for row in label.scores:
-        if row.of == "all":
-            over = [f"{value:+.2f} {of}" for (measure, of), value in above.items() if measure == row.measure]
-            said.append(f"{row.measure} {row.value:.2f}" + (f" ({', '.join(over)})" if over else ""))
-    return ", ".join(said)

@@ -83,6 +83,19 @@ class About:
     and say whether they do what it predicts; 0 for none."""
     text: Annotated[tuple[str, ...], Several] = ()
     """Text to read, beside the behaviour's prompts, for what the units fire on: files or folders, `wikipedia`."""
+    explain: str | None = None
+    """Where the names of units come from: a pack, a file of labels, or an index, by which units that have no label yet are
+    explained."""
+
+    def names(self, found: Any) -> Any:
+        """The circuit with names, and how many of its units have one."""
+        if self.explain is None:
+            return found
+        from clew.apps.cli._names import named
+
+        found, said = named(found, self.explain)
+        aside(said)
+        return found
 
     def tokens(self, view: Any, found: Any, task: Any) -> Any:
         """The circuit with what its units fire on in the prompts and the text, and what they promote."""
@@ -154,7 +167,7 @@ def find(
     if len(found.weight) and about.tried and not stopped:
         with telling("trying what it predicts") as tell:
             found = with_predicted_effects(seen, half(task, "train", held_out), found, nodes=about.tried, progress=tell)
-    found = about.tokens(seen, found, task)
+    found = about.names(about.tokens(seen, found, task))
     found.save(out)
     if why:
         aside(f"kept {why}")

@@ -39,7 +39,8 @@ const nodes = circuit.nodes.score.map((score, i) => {
     i, site, unit, position, key, score: score ?? 0, weight: Math.abs(score ?? 0), into: [], outof: [],
     address: key + (position === ANYWHERE ? "" : `@${position}`),
     name: data.names[i],
-    label: String(lookup(circuit.labels, key) ?? ""),
+    label: (lookup(data.said, key) ?? [])[0]?.brief ?? "", said: lookup(data.said, key) ?? [],
+    group: lookup(data.groups, key + (position === ANYWHERE ? "" : `@${position}`)) ?? "",
     tokens: listed(details.top_tokens, key), promotes: listed(details.promotes, key),
     examples: [].concat(lookup(details.examples, key) ?? []),
     shape: unit === ERROR ? "error" : circuit.kind.of === "components" || part === "head" || part === "neuron" ? "square" : "circle",
@@ -80,7 +81,12 @@ function effect(one) {
     one.score < 0 ? "opposes the behaviour" : "supports the behaviour");
 }
 
-const title = (one) => html("p", { class: one.label ? "label" : "label unnamed" }, one.label || one.name);
+const named = (one) => one.label || one.group || one.name;
+const title = (one) => html("div", {},
+  html("p", { class: one.label || one.group ? "label" : "label unnamed" }, one.said[0]?.text ?? named(one)), ...tests(one.said[0]),
+  ...one.said.slice(1).flatMap((other) => [html("p", { class: "label other" }, other.text), ...tests(other)]));
+// A name is shown with how it was tested; of one that nobody tested that is said.
+const tests = (label) => !label?.kind ? [] : [html("p", { class: "tested", title: label.origin }, `${label.kind}, ${label.tested || "not tested"}`)];
 
 // An example is a text with its token between « and », or {tokens, values} with one value per token.
 function example(item) {

@@ -1,7 +1,7 @@
 
 // --- The graph, and what it is measured by ------------------------------------------------------------
 
-const goal = { goal: true, i: OUTPUT, into: [], outof: [], rank: -1, address: "metric", label: String(details.metric ?? "metric"), name: "metric", examples: [] };
+const goal = { goal: true, i: OUTPUT, into: [], outof: [], rank: -1, address: "metric", label: String(details.metric ?? "metric"), name: "metric", group: "", said: [], examples: [] };
 const edges = circuit.edges.weight.map((weight, i) => {
   const from = nodes[circuit.edges.source[i]], target = circuit.edges.target[i];
   const to = target === OUTPUT ? goal : nodes[target];
@@ -138,7 +138,7 @@ function body(node) {
   return node.element;
 }
 
-const spoken = (node) => `${node.label || node.name}, ${place(node)}, effect ${signed(node.score)}`;
+const spoken = (node) => `${named(node)}, ${place(node)}, effect ${signed(node.score)}`;
 const place = (node) => (node.position === ANYWHERE ? "all positions summed" : `at “${shown(words[node.position] ?? "").trim()}”, position ${node.position}`);
 
 function curve(edge, attributes = {}) {
@@ -208,7 +208,7 @@ function names() {
   const taken = visible.map((n) => [n.x - radius(n) - 2, n.y - radius(n), n.x + radius(n) + 2, n.y + radius(n)]);
   const parts = [];
   for (const node of visible) {
-    const text = clip(node.label || (node.shape === "square" && !aligned ? node.name : quoted(node.tokens)), 34);
+    const text = clip(node.label || node.group || (node.shape === "square" && !aligned ? node.name : quoted(node.tokens)), 34);
     if (!text || parts.length >= 80) continue;
     const r = radius(node), long = 6.4 * text.length + 4;
     const spots = [[node.x + r + 5, "start", 0], [node.x - r - 5, "end", -long]];
@@ -251,7 +251,7 @@ function hold(node) {
   attend();
 }
 
-const matches = (node) => [node.label, node.name, node.address, ...(node.tokens ?? []), ...(node.promotes ?? [])].some((t) => t.toLowerCase().includes(view.query));
+const matches = (node) => [...node.said.map((s) => s.text), node.group, node.name, node.address, ...(node.tokens ?? []), ...(node.promotes ?? [])].some((t) => t.toLowerCase().includes(view.query));
 
 // Puts the light on the node under the pointer, else the held one, else on what the search found.
 function attend() {
@@ -300,7 +300,7 @@ function fit() {
 function tie(edge, other) {
   const bar = html("i", { class: signOf(edge.weight) });
   bar.style.width = `${Math.max(3, 56 * (edge.strength / strongest))}px`;
-  const line = html("button", { type: "button" }, bar, html("span", { title: other.name }, other.label || other.goal ? other.label : briefly(other)), html("em", {}, signed(edge.weight)));
+  const line = html("button", { type: "button" }, bar, html("span", { title: other.name }, other.label || other.group || (other.goal ? "" : briefly(other))), html("em", {}, signed(edge.weight)));
   line.addEventListener("click", () => go(other));
   return line;
 }

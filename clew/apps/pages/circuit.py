@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from clew.apps._cards import groups, in_words
+from clew.apps._cards import as_tested, briefly, groups, in_words
 from clew.apps.pages._facts import name_of
 from clew.apps.pages._made import made
 from clew.apps.pages.frame import framed, part
 from clew.circuits.circuit import Circuit
 from clew.circuits.verdicts import Verdicts
+from clew.labels import Label
 from clew.report import Report
 
+KINDS = {"rule": "a rule", "prose": "written by a model", "person": "a person's words", "token": ""}
+"""What kinds of labels are called."""
 NODES, EDGES = 1000, 10000
 """The page holds this many nodes and edges at most, the strongest; more would be ink, not insight."""
 
@@ -46,6 +49,8 @@ def page(circuit: Circuit, report: Report | None = None, *, verdicts: Verdicts |
         "made": made(circuit),
         "unit": str(circuit.provenance.get("units", "units")).removesuffix("s"),
         "names": [in_words(circuit, node.address) for node in shown],
+        "groups": groups(shown),
+        "said": {address: [_said(label) for label in of_unit] for address, of_unit in shown.labels.items()},
         "circuit": shown.to_json(),
         "report": report and report.to_json(),
         "verdicts": judged and judged.to_json(),
@@ -68,9 +73,15 @@ def _trimmed(circuit: Circuit) -> Circuit:
     known = ("top_tokens", "promotes", "examples")
     tables = {name: circuit.details[name] for name in known if name in circuit.details}
     tables = {name: {key: value for key, value in table.items() if key in here} for name, table in tables.items()}
-    labels = {address.partition("@")[0]: name for address, name in groups(circuit).items()} | dict(circuit.labels)
-    labels = {key: value for key, value in labels.items() if key in here}
-    return replace(circuit, labels=labels, details={**_metric(circuit.provenance), **circuit.details, **tables})
+    return replace(
+        circuit, labels=circuit.labels.about(here), details={**_metric(circuit.provenance), **circuit.details, **tables}
+    )
+
+
+def _said(label: Label) -> dict[str, str]:
+    """A label for people: its kind in words, and how it was tested."""
+    how = {"kind": KINDS[label.kind], "tested": as_tested(label), "origin": label.origin}
+    return {"text": label.text, "brief": briefly(label.text), **how}
 
 
 def _metric(provenance: Mapping[str, Any]) -> dict[str, str]:

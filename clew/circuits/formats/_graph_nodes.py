@@ -13,6 +13,8 @@ import numpy as np
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.circuits.kind import Kind, Logit, Prompt
 from clew.circuits.supernode import Supernode, check_supernodes
+from clew.labels import Kind as LabelKind
+from clew.labels import Label
 from clew.sites import Site
 
 PARTS = {
@@ -22,6 +24,7 @@ PARTS = {
     "lorsa error": ("attn", True),
 }
 """Where nodes of a type stand, and whether they are errors."""
+ORIGIN = "an attribution graph"
 PROBABILITY = re.compile(r"""^Output (["'])(?P<token>.*)\1 \(p=""", re.DOTALL)
 Key = tuple[Site, int, int]
 """Site, unit, position."""
@@ -67,7 +70,7 @@ def circuit_of(graph: Mapping[str, Any], origin: str) -> Circuit:
         target=np.array([new[link["target"]] for link in links], np.int64),
         weight=np.array([link["weight"] for link in links], np.float64),
         kind=Kind("prompt_graph", False, len(meta["prompt_tokens"]), prompt=_prompt(meta["prompt_tokens"], known)),
-        provenance={"model": meta["scan"], "slug": meta["slug"], "read_from": "an attribution graph"},
+        provenance={"model": meta["scan"], "slug": meta["slug"], "read_from": ORIGIN},
     )
     address = {node["node_id"]: one.address for (node, _), one in zip(known, found, strict=True)}
     activation = {address[n["node_id"]]: n["activation"] for n, _ in known if n.get("activation") is not None}
@@ -183,17 +186,19 @@ def _said(clerp: str) -> str:
     return found["token"] if found else clerp
 
 
-def _labels(graph: Mapping[str, Any], known: Sequence[Known], address: Mapping[str, str]) -> dict[str, str]:
+def _labels(graph: Mapping[str, Any], known: Sequence[Known], address: Mapping[str, str]) -> dict[str, Label]:
     """Names of features, those that a person gave in the viewer above those of the file; tokens by their words."""
     given = {str(one[0]): str(one[1]) for one in graph["qParams"].get("clerps") or () if len(one) == 2}
-    tokens, named = graph["metadata"]["prompt_tokens"], dict[str, str]()
+    tokens, named = graph["metadata"]["prompt_tokens"], dict[str, Label]()
     for node, (site, unit, position) in known:
+        kind: LabelKind = "token"
         if site.part == "embed":
             name = tokens[position]
         elif site.part == "final":
             name = _said(node["clerp"])
         else:
             name = given.get(f"{node['layer']}_{node['feature']}_{position}", "" if unit == ERROR else node["clerp"])
-        if name:
-            named[address[node["node_id"]]] = name
+            kind = "prose"
+        if name if kind == "token" else name.strip():
+            named[address[node["node_id"]]] = Label(name, kind, origin=ORIGIN)
     return named

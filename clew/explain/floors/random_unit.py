@@ -20,19 +20,24 @@ from clew.readings.unseen import Case, Explain, Unseen
 
 NEAR = 5
 """How many units of about the same number of firings one is drawn from."""
-LOOKED_AT = 2000
-"""Units of the random dictionary whose firings are counted."""
 
 
 def random_unit(
-    case: Case, others: Sequence[Case], explain: Explain, *, random: Firings | None = None, seed: int = 0
+    case: Case,
+    others: Sequence[Case],
+    explain: Explain,
+    *,
+    random: Firings | None = None,
+    among: int = 2000,
+    seed: int = 0,
 ) -> Case | None:
     """A unit at the same site of the firings of a random dictionary; of what a unit does, a random direction in its place.
 
     Args:
         others: not looked at.
         random: where the units of the random dictionary fire, in the same text; what a unit does needs none.
-        seed: draws the unit, or the direction.
+        among: of so many units, drawn once for all; fewer are explained sooner.
+        seed: draws the units, or the direction.
 
     Raises: ValueError without such firings, or for a site that they have not.
     """
@@ -46,7 +51,7 @@ def random_unit(
         raise ValueError(f"the random firings are of {', '.join(map(str, random.sites))}; {site} is not among them")
     side, draw = case.explanation.side, np.random.default_rng(seed)
     wanted = np.count_nonzero(side * case.unseen.firings.row(site, unit).value > 0)
-    able = draw.permutation(random.units(site))[:LOOKED_AT]
+    able = draw.permutation(random.units(site))[:among]
     counts = np.array([np.count_nonzero(side * random.row(site, int(u)).value > 0) for u in able])
     apart = np.where(counts > 0, np.abs(np.log1p(counts) - np.log1p(wanted)), np.inf)
     address = f"{site}/{able[int(draw.choice(np.argsort(apart, kind='stable')[:NEAR]))]}"

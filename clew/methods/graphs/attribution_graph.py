@@ -22,6 +22,7 @@ from clew.circuits.circuit import ERROR, OUTPUT, Circuit
 from clew.circuits.kind import Kind, Logit, Prompt
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.data.behaviours.metrics import name_of
+from clew.labels import Label, Labels
 from clew.methods.graphs._direct import EMBED, FINAL, Direct
 from clew.methods.graphs._influence import Kinds, carried_back, completeness, influence, prune, replacement
 from clew.models import Model
@@ -303,10 +304,11 @@ class _Graph:
         text = in_words(self.batch.pairs[0].clean)
         return str(self.direct.model.tokenizer.decode([id])) if text else str(id)
 
-    def _labels(self) -> dict[str, str]:
+    def _labels(self) -> Labels:
         out = [] if self.outputs.token is None else self.outputs.token.tolist()
         ends = ((EMBED, self.batch.clean[0].tolist()), (FINAL, out))
-        return {f"{site}/{id}": self._word(id) for site, ids in ends for id in ids}
+        said = {f"{site}/{id}": Label(self._word(id), "token") for site, ids in ends for id in ids if self._word(id)}
+        return Labels.of(said)
 
 
 def _by_address(circuit: Circuit, values: Tensor) -> dict[str, float]:

@@ -9,6 +9,7 @@ import pytest
 
 from clew.apps.cli import run
 from clew.circuits.circuit import Circuit
+from clew.labels import Labels
 from clew.sites import Site
 
 SITE = Site("resid", 0)
@@ -20,7 +21,7 @@ def circuit(*units: int, **more: object) -> Circuit:
     score = -1.0 - np.arange(len(unit))[::-1]
     wires = {"source": np.arange(len(unit) - 1), "target": np.arange(1, len(unit)), "weight": score[1:]}
     at = {"site": unit * 0, "unit": unit, "position": unit * 0 - 1, "score": score, "patch_mean": score}
-    return replace(Circuit((SITE,), {SITE: 50}, **at, **wires, labels={"resid.0/9": "plural"}), **more)
+    return replace(Circuit((SITE,), {SITE: 50}, **at, **wires, labels=Labels.of({"resid.0/9": "plural"})), **more)
 
 
 @pytest.fixture

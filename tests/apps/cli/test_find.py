@@ -226,7 +226,7 @@ def test_a_search_over_components_names_them(folder, capsys) -> None:
 def test_the_strongest_of_json_say_it_too(folder, capsys) -> None:
     found("--through d.safetensors --json --quiet")
     card = json.loads(capsys.readouterr().out)["strongest"][0]
-    assert set(card) == {"address", "score", "label", "words", "fires_on", "promotes"}
+    assert set(card) == {"address", "score", "label", "kind", "tested", "group", "words", "fires_on", "promotes"}
 
 
 def test_fewer_than_asked_are_explained(folder, capsys) -> None:

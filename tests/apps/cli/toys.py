@@ -10,6 +10,7 @@ import torch
 from clew.apps.cli import run
 from clew.changes import Add, Update
 from clew.circuits.circuit import Circuit
+from clew.labels import Labels
 from clew.sites import Site, Weight
 from clew.stack import Stack
 from tests.models.tiny import model_of
@@ -24,7 +25,7 @@ def small_circuit() -> Circuit:
     site = Site("resid", 0)
     index = np.arange(3)
     columns = {"site": index * 0, "unit": index, "position": index * 0 - 1, "score": np.array([0.1, -0.5, 0.3])}
-    return Circuit((site,), {site: 8}, **columns, patch_mean=np.zeros(3), labels={"resid.0/1": "plural"})
+    return Circuit((site,), {site: 8}, **columns, patch_mean=np.zeros(3), labels=Labels.of({"resid.0/1": "plural"}))
 
 
 def steady(

@@ -16,6 +16,7 @@ from clew.apps.pages._made import made
 from clew.apps.pages.circuit import EDGES, NODES, page
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.circuits.verdicts import Verdicts
+from clew.labels import Labels
 from clew.report import Report, Row
 from clew.sites import Site
 from tests.circuits.test_verdicts import circuit as unit_circuit
@@ -39,7 +40,7 @@ def small_circuit(nodes: int = 4, **changes) -> Circuit:
         "weight": order + 0.25,
     }
     details = {"tokens": ["The", " keys", HOSTILE], "top_tokens": {"resid.1/11": [HOSTILE, " keys"]}, "metric": HOSTILE}
-    labels = {"resid.1/11": HOSTILE, "resid.1/99999": "of a node that is not here"}
+    labels = Labels.of({"resid.1/11": HOSTILE, "resid.1/99999": "of a node that is not here"})
     made = {"model": {"name": "tiny"}, "behaviour": "agreement <b>", "by": "attribution_patching", "seconds": 3.2}
     return Circuit(
         sites, dict.fromkeys(sites, 16), **columns | changes, labels=labels, details=details, provenance=made
@@ -63,7 +64,7 @@ def test_the_circuit_and_the_report_come_back_from_the_page():
     assert back.keys() == circuit.keys()
     for name in ("score", "patch_mean", "source", "target", "weight"):
         np.testing.assert_array_equal(getattr(back, name), getattr(circuit, name))
-    assert back.labels == {"resid.1/11": HOSTILE}
+    assert back.labels == Labels.of({"resid.1/11": HOSTILE})
     assert data["report"] == curve().to_json()
 
 

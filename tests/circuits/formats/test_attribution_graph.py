@@ -14,6 +14,7 @@ from clew.circuits.formats.attribution_graph import (
     write,
 )
 from clew.circuits.supernode import Supernode
+from clew.labels import Labels
 from clew.sites import Site
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "reference" / "attribution_graph.schema.json").read_text())
@@ -32,7 +33,9 @@ def small_circuit(**changes) -> Circuit:
         "target": np.array([2, 2, OUTPUT]),
         "weight": np.array([0.5, -0.25, 0.6]),
     }
-    return Circuit(sites, dict.fromkeys(sites, 16), **columns | changes, labels={"resid.1/3": 'plural "s" </script>'})
+    return Circuit(
+        sites, dict.fromkeys(sites, 16), **columns | changes, labels=Labels.of({"resid.1/3": 'plural "s" </script>'})
+    )
 
 
 def exported(circuit: Circuit, **options) -> dict:
@@ -160,7 +163,7 @@ def test_our_graph_comes_back_as_the_circuit(tmp_path):
     )
     back = Circuit.load(path)
     assert [(n.address, n.score) for n in back] == [(n.address, n.score) for n in small_circuit()]
-    assert back.edges == small_circuit().edges and back.labels["resid.1/3"] == 'plural "s" </script>'
+    assert back.edges == small_circuit().edges and back.labels.name("resid.1/3") == 'plural "s" </script>'
     assert back.supernodes == (Supernode("plural", ("mlp.0/7@1", "resid.1/3@2")),)
     assert back.kind.of == "prompt_graph" and back.kind.prompt.tokens == ("The", " keys", " are")
 

@@ -143,7 +143,8 @@ def test_tokens_may_be_words():
     model = chatting().through(*[relu_dictionary(chatting(), f"mlp_in.{i}", f"mlp.{i}") for i in range(3)])
     task = Behaviour("b", (Pair("the old king said that", "the old queen said that", " he", " she"),))
     graph = clew.find(model, task, by="attribution_graph", tokens=["he", " she"], held_out=False)
-    assert {graph.labels[n.address.partition("@")[0]] for n in graph if n.site.part == "final"} == {"he", "she"}
+    ends = [graph.labels[n.address.partition("@")[0]] for n in graph if n.site.part == "final"]
+    assert {(label.text, label.kind) for (label,) in ends} == {("he", "token"), ("she", "token")}
 
 
 @pytest.mark.parametrize(

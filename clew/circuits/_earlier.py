@@ -1,4 +1,7 @@
-"""Files of circuits before version 2, which did not say what they are: the keys of their details tell."""
+"""Files of circuits of earlier versions: what they did not say.
+
+Before version 2 they did not say what they are: the keys of their details tell. Before version 3 a label was a bare text.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clew.circuits.kind import Card, Kind, Of, Prompt
+from clew.files import texts_by_name
+from clew.labels import Label, Labels
 from clew.sites import READERS, Site
 
 MOVED = ("components", "length", "token_ids", "logits")
@@ -31,6 +36,13 @@ def kind_and_details(details: Mapping[str, Any], sites: Iterable[Site]) -> tuple
     )
     moved = (*MOVED, "tokens") if prompt else MOVED
     return kind, {name: value for name, value in details.items() if name not in moved}
+
+
+def labels(value: Mapping[str, Any], origin: str) -> Labels:
+    """Labels of which nobody wrote down who or what made them."""
+    texts = texts_by_name(value, "labels", origin=origin) if "labels" in value else {}
+    said = "a circuit file that kept no origin"
+    return Labels({address: (Label(text, "prose", origin=said),) for address, text in texts.items() if text.strip()})
 
 
 def _of(details: Mapping[str, Any], readers: bool) -> Of:
