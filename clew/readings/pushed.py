@@ -30,6 +30,7 @@ from clew.models import Model
 from clew.models.body import Body
 from clew.models.likelihood import log_softmax
 from clew.models.state import state
+from clew.readings.index.index import Index
 from clew.readings.unseen import SHARES
 from clew.sites import Site, Where
 
@@ -201,6 +202,17 @@ class SaysNext(Protocol):
     def lowers(self) -> Mapping[int, str]: ...
 
 
+def check_same(model: Model, firings: Firings, site: Site) -> None:
+    """Raises: ValueError where an index says that its units at a site are of another dictionary than the model's."""
+    about = firings.about["sites"].get(str(site), {}) if isinstance(firings, Index) else {}
+    dictionary = model.dictionaries.get(site)
+    if dictionary is not None and about.get("fingerprint", dictionary.fingerprint) != dictionary.fingerprint:
+        raise ValueError(
+            f"the units at {site} in the index are those of another dictionary than the one that the model is seen in; "
+            "see it through the one that was indexed"
+        )
+
+
 def row_of(model: Model, address: str) -> Float[Tensor, " d"]:
     """What a unit writes at its site.
 
@@ -213,9 +225,8 @@ def row_of(model: Model, address: str) -> Float[Tensor, " d"]:
         raise ValueError(
             f"the model has no unit {address}; it is seen in {there}: see it through the unit's dictionary"
         )
-    own = torch.zeros(
-        dictionary.n_units, dtype=torch.promote_types(model.body.dtype, torch.float32), device=model.device
-    )
+    dtype = next((b.dtype for b in dictionary.buffers() if b.is_floating_point()), model.body.dtype)
+    own = torch.zeros(dictionary.n_units, dtype=dtype, device=model.device)
     own[unit] = 1
     if dictionary.unfold(own).shape != own.shape:
         raise ValueError(

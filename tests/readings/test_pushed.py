@@ -133,3 +133,10 @@ def test_the_row_of_a_unit_is_what_it_writes() -> None:
             row_of(view, address)
     with pytest.raises(ValueError, match="several coordinates"):
         row_of(model.heads(), "head.1/2")
+
+
+def test_a_dictionary_in_another_precision_than_the_model_says_what_it_writes() -> None:
+    model = model_of()
+    view = model.through(relu_dictionary(model, "resid.1", dtype=F64))
+    assert row_of(view, "resid.1/5").dtype == F64
+    assert float(contexts(view).at_kl("resid.1", row_of(view, "resid.1/5")[None]).kl) == pytest.approx(0.1, rel=WITHIN)

@@ -104,6 +104,27 @@ class View:
         return words + ["--heads"] * self.heads + ["--components"] * self.components
 
 
+@Parameter(name="*", group=Group("Model that is studied", sort_key=2))
+@dataclass(frozen=True)
+class Studied:
+    """The model whose units are explained, for what runs it."""
+
+    model: str | None = None
+    """The model whose units these are, for `--by effects` and `--scorers intervention`, as for `clew find`."""
+    through: Annotated[tuple[Path, ...], Several] = ()
+    """Files or folders of its dictionaries; by default the pack of the model's name, and neurons where there is none."""
+
+    def open(self) -> Any:
+        """The model seen in the units; None where no model was named. Raises: ValueError for dictionaries of no model."""
+        if self.model is None:
+            if self.through:
+                raise ValueError("--through names dictionaries, but not of which model; add --model MODEL")
+            return None
+        from clew.dictionaries.packs import packs
+
+        return View(self.through or (Path(self.model),) * (self.model in packs())).open(self.model)
+
+
 @Parameter(name="*", group=Group("Behaviour", sort_key=3))
 @dataclass(frozen=True)
 class Asked:

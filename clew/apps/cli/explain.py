@@ -1,4 +1,4 @@
-"""clew explain: what units fire on, as rules that run or in words, tested on text that they were not made from."""
+"""clew explain: what units fire on, as rules that run or in words, and what they do, tested on text it was not made from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from clew.apps._cards import as_tested
 from clew.apps.cli._asking import Asking, foretold
+from clew.apps.cli._groups import Studied
 from clew.apps.cli._options import options_of
 from clew.apps.cli._terminal import Json, Several, aside, say, table, telling
 
@@ -20,9 +21,10 @@ def explain(
     *,
     by: str = "rules",
     units: Annotated[tuple[str, ...], Several] = (),
-    scorers: Annotated[tuple[str, ...], Several] = ("detection", "simulation"),
+    scorers: Annotated[tuple[str, ...], Several] = (),
     floors: Annotated[tuple[str, ...], Several] = ("shuffled",),
     windows: int | None = None,
+    studied: Studied = Studied(),
     asking: Asking = Asking(),
     to: Path | None = None,
     json: Json = False,
@@ -43,7 +45,8 @@ def explain(
     units
         Addresses to explain instead, as resid.3/17.
     scorers
-        Files of clew/explain/scorers: what tests an explanation on documents that it was not made from.
+        Files of clew/explain/scorers: what tests an explanation on documents that it was not made from. By default detection
+        and simulation, or intervention of what units do (`--by effects`).
     floors
         Files of clew/explain/floors: what is scored beside it, to be compared.
     windows
@@ -65,7 +68,8 @@ def explain(
         wanted = list(dict.fromkeys(node.address.partition("@")[0] for node in here if node.site in known))
         if left := {str(node.site) for node in here if node.site not in known}:
             aside(f"left out: the units at {', '.join(sorted(left))}, which are not in the index")
-    made = partial(clew.explain, opened, wanted, by=by, scorers=scorers, floors=floors, windows=windows, **options)
+    how = {"by": by, "scorers": scorers or None, "floors": floors, "windows": windows, "model": studied.open()}
+    made = partial(clew.explain, opened, wanted, **how, **options)
     asks = asking.open()
     if asks is not None:
         foretold(asks, lambda one: made(asks=one))

@@ -118,3 +118,31 @@ def test_who_is_asked_is_said_whole(folder: Path, capsys) -> None:
     ):
         assert typed(*unit, *words) == 1
         assert message in capsys.readouterr().err
+
+
+def test_what_units_do_is_explained_by_the_model_seen_through_its_dictionaries(
+    folder: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clew, "open", lambda name, **_: model())
+    path = words_dictionary().save(tmp_path / "words.safetensors")
+    by = ("--by", "effects", "--model", "tiny", "--floors", "random_unit", "--json")
+    assert typed("explain", folder, "--units", f"embed/{KING}", *by, "--through", path) == 0
+    said = json.loads(capsys.readouterr().out)
+    for label in said["labels"]["units"][f"embed/{KING}"]:
+        assert label["kind"] == "rule" and label["origin"].startswith("effects")
+        assert {row["measure"] for row in label["scores"]} == {"intervention AUROC", "intervention rise"}
+    assert typed("explain", folder, "--units", "embed/999", *by, "--through", path) == 1
+
+
+def test_to_say_what_units_do_the_model_is_needed(folder: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(clew, "open", lambda name, **_: model())
+    path = words_dictionary(lambda unit: 2.0).save(tmp_path / "other.safetensors")
+    unit = ("explain", folder, "--units", f"embed/{KING}", "--by", "effects")
+    for words, message in (
+        ((), "effects needs model="),
+        (("--through", path), "add --model MODEL"),
+        (("--model", "tiny", "--through", path), "see it through the one that was indexed"),
+        (("--model", "tiny"), f"no unit embed/{KING}; it is seen in neuron.0"),
+    ):
+        assert typed(*unit, *words) == 1
+        assert message in capsys.readouterr().err
