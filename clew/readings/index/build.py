@@ -52,6 +52,9 @@ from clew.scale.alone import alone
 from clew.scale.budget import at_once
 from clew.sites import Site, Weight
 
+CODES = 56
+"""As how many copies of them the codes of some tokens count in the budget of memory: 38 MB each. What is smaller than 32 MiB
+malloc cuts out of its heap, and what is kept of each step would leave holes there that the next step does not fit in."""
 AT_ONCE = 1 << 22
 """Firings of units that fire everywhere, sorted at once."""
 
@@ -273,18 +276,20 @@ def _chunk(
 
 def _where(dictionary: Dictionary, x: Tensor, at: Int[np.ndarray, " row"], tokens: int) -> Firings:
     """Where the units of a learned dictionary fire. Args: at: which token each row is of, and of how many."""
-    token, unit, value = list[Tensor](), list[Tensor](), list[Tensor]()
-    units, first = dictionary.n_units, 0
+    units, first, parts = dictionary.n_units, 0, list[tuple[Tensor, Tensor, Tensor]]()
+    for some in x.split(at_once(units, copies=32 if x.is_cuda else CODES)):
+        parts.append(_fired(dictionary, some, first))
+        first += len(some)
+    row, unit, value = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+    return by_token(at[row], unit, narrow(_finite(value, dictionary)), tokens, units)
+
+
+def _fired(dictionary: Dictionary, x: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(row, unit, value) of what fires in some rows, of which the number of the first is given."""
     with torch.inference_mode():
-        for some in x.split(at_once(units, copies=32)):
-            code = dictionary.encode(some)
-            flat = dictionary.fires(code).flatten().nonzero()[:, 0]
-            value.append(code.flatten()[flat].float().cpu())
-            token.append((flat // units).cpu() + first)
-            unit.append((flat % units).cpu())
-            first += len(some)
-    values = narrow(_finite(torch.cat(value).numpy(), dictionary))
-    return by_token(at[torch.cat(token).numpy()], torch.cat(unit).numpy(), values, tokens, units)
+        code = dictionary.encode(x)
+        row, unit = dictionary.fires(code).nonzero(as_tuple=True)
+        return row.cpu() + first, unit.cpu(), code[row, unit].float().cpu()
 
 
 def _everywhere(view: Model, dictionary: Dictionary, x: Tensor, place: Int[np.ndarray, " row"], stays: Stays) -> Part:

@@ -19,8 +19,8 @@ from clew.readings.index._firings import Firings, rank
 
 NEAREST = 10
 """How many of each are kept."""
-VALUES = 1 << 23
-"""Cosines, or pairs of firings, at once."""
+VALUES, PAIRS = 1 << 23, 1 << 20
+"""Cosines, and pairs of firings, at once."""
 CELLS, CROWDED = 1 << 21, 8
 """Of a table of pairs of units at once; it is made where it has at most so many cells for a pair of firings."""
 Met = Int[np.ndarray, " pair"]
@@ -73,7 +73,7 @@ def by_cofiring(
     near, index = np.full((n, NEAREST), -1, np.int32), np.zeros((n, NEAREST), np.float32)
     pairs = twin.firings**2 / max(1, twin.tokens)
     crowded = pairs * CROWDED > units**2
-    step, most = max(1, round(VALUES * twin.firings / max(1.0, pairs))), max(1, CELLS // units) if crowded else n
+    step, most = max(1, round(PAIRS * twin.firings / max(1.0, pairs))), max(1, CELLS // units) if crowded else n
     done = 0
     while done < n:
         end = min(n, done + most, max(done + 1, int(np.searchsorted(start, start[done] + step, side="right")) - 1))

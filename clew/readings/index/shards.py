@@ -25,7 +25,7 @@ from clew.readings.index.parts import Part, extremes, last, quantiles, split, st
 from clew.readings.index.summary import QUANTILES, exact_quantiles, histogram, rough_quantiles
 from clew.tensors import check_held, map_tensors
 
-FIRINGS = 1 << 24
+FIRINGS = 1 << 22
 """At most so many in a shard, but for a unit that has more alone."""
 UNITS = 1 << 15
 """At most so many in a shard."""

@@ -29,7 +29,7 @@ def twin_of(fires: np.ndarray, *cuts: int) -> Twin:
 @pytest.mark.parametrize("crowded", [0, 1 << 20])
 @pytest.mark.parametrize("values", [1, 100, 1 << 23])
 def test_cofiring_is_jaccard_of_every_pair(values: int, crowded: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("VALUES", values), ("CELLS", values), ("CROWDED", crowded)):
+    for name, value in (("PAIRS", values), ("CELLS", values), ("CROWDED", crowded)):
         monkeypatch.setattr(neighbours, name, value)
     fires = fired()
     unit, place = np.nonzero(fires.T)
