@@ -59,6 +59,7 @@ def killed(path: Path, after: float) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_in_the_same_labels(tmp_path: Path) -> None:
     known(), addresses()
     start = time.perf_counter()
