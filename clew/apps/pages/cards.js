@@ -86,7 +86,7 @@ const title = (one) => html("div", {},
   html("p", { class: one.label || one.group ? "label" : "label unnamed" }, one.said[0]?.text ?? named(one)), ...tests(one.said[0]),
   ...one.said.slice(1).flatMap((other) => [html("p", { class: "label other" }, other.text), ...tests(other)]));
 // A name is shown with how it was tested; of one that nobody tested that is said.
-const tests = (label) => !label?.kind ? [] : [html("p", { class: "tested", title: label.origin }, `${label.kind}, ${label.tested || "not tested"}`)];
+const tests = (label) => !label?.kind ? [] : [html("p", { class: "tested", title: label.all }, `${label.kind}, ${label.tested || "not tested"}`)];
 
 // An example is a text with its token between « and », or {tokens, values} with one value per token.
 function example(item) {

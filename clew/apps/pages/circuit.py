@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from clew.apps._cards import as_tested, briefly, groups, in_words
+from clew.apps._cards import as_tested, briefly, groups, holds, in_words
 from clew.apps.pages._facts import name_of
 from clew.apps.pages._made import made
 from clew.apps.pages.frame import framed, part
@@ -80,7 +80,9 @@ def _trimmed(circuit: Circuit) -> Circuit:
 
 def _said(label: Label) -> dict[str, str]:
     """A label for people: its kind in words, and how it was tested."""
-    how = {"kind": KINDS[label.kind], "tested": as_tested(label), "origin": label.origin}
+    short, whole = holds(label), "; ".join(filter(None, [as_tested(label), label.origin]))
+    tested = f"{short} above the highest floor" if ", " in short else short or as_tested(label)
+    how = {"kind": KINDS[label.kind], "tested": tested, "all": whole}
     return {"text": label.text, "brief": briefly(label.text), **how}
 
 
