@@ -44,6 +44,8 @@ from clew.methods.weights.bigram_subnetwork import load_masks, matrices, save_ma
 from clew.models import selfcheck
 from clew.models.selfcheck import Finding, SelfCheck
 from clew.readings import moments
+from clew.readings.asking import kept
+from clew.readings.asking.answer import Answer, Token
 from clew.readings.index.index import Index
 from clew.readings.index.parts import Part, Stays, part_of
 from clew.readings.index.taken import taken
@@ -788,6 +790,13 @@ def windows() -> Any:
 def _(folder: Path) -> Path:
     found = (Finding("a", "what is promised", True, 0.0), Finding("b", "more", False, 0.5, "what is refused"))
     return write_json(folder / "a.json", SelfCheck("gpt2", "0123", found).to_json())
+
+
+@door("a kept answer", lambda path: kept._read(path, path.stem).to_json(), "readings/asking/kept")
+def _(folder: Path) -> Path:
+    answer = Answer("[1]", (Token("1", -0.5, (("1", -0.5), ("0", -1.5))),), 12, 3)
+    kept.Kept(folder).put(key := "ab" * 32, answer)
+    return folder / "ab" / f"{key}.json"
 
 
 @door("second moments", moment, "readings/moments")

@@ -1,6 +1,7 @@
 """The options of commands that ask a language model."""
 
 # Annotations are evaluated here, not kept as strings: a group may be extended in another file, which lacks these names.
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +25,24 @@ class Asking:
     asks_at_once: int = 8
     """How many questions an address is asked at once."""
 
-    def open(self) -> Any:
-        """The one that is asked; None where nobody is. Raises: ValueError for a model of no address."""
+    def open(self, by: str, scorers: Sequence[str]) -> Any:
+        """The one that is asked; None where nobody is.
+
+        Raises: ValueError for a model of no address, or where neither explainer nor scorers ask anybody.
+        """
         if self.asks is None:
             if self.asks_model:
                 raise ValueError(f"--asks-model {self.asks_model} says which model, but not where; add --asks ADDRESS")
             return None
         import clew
+        from clew.finder import load
+        from clew.signatures import options_of
+
+        functions = [load("explain.explainers", by), *(load("explain.scorers", one) for one in scorers)]
+        if not any("asks" in options_of(function) for function in functions):
+            raise ValueError(
+                f"--asks {self.asks}: --by {by} and its scorers ask nobody; try --by sentences, or leave it out"
+            )
 
         with working(f"opening {self.asks}"):
             return clew.Asks.open(self.asks, self.asks_model, key_from=self.asks_key_from, width=self.asks_at_once)

@@ -70,7 +70,7 @@ def explain(
             aside(f"left out: the units at {', '.join(sorted(left))}, which are not in the index")
     how = {"by": by, "scorers": scorers or None, "floors": floors, "windows": windows, "model": studied.open()}
     made = partial(clew.explain, opened, wanted, **how, **options)
-    asks = asking.open()
+    asks = asking.open(by, scorers)
     if asks is not None:
         foretold(asks, lambda one: made(asks=one))
     with telling(f"explaining {len(wanted)} units") as tell:

@@ -122,13 +122,18 @@ class Asks:
         return Asks(Usual(self.answers), Remembered(below))
 
     def _all(self, questions: Sequence[Q], answer: Callable[[Q], Answer]) -> list[Answer]:
-        if self.answers.width == 1 or len(questions) < 2:
-            return [self._answered(question, answer) for question in questions]
-        pool = ThreadPoolExecutor(min(self.answers.width, len(questions)))
-        try:
-            return list(pool.map(lambda question: self._answered(question, answer), questions))
-        finally:  # after an error or an interrupt what has not begun is not asked any more
-            pool.shutdown(cancel_futures=True)
+        """What stands there twice is asked once."""
+        different = list(dict.fromkeys(questions))
+        if self.answers.width == 1 or len(different) < 2:
+            found = [self._answered(question, answer) for question in different]
+        else:
+            pool = ThreadPoolExecutor(min(self.answers.width, len(different)))
+            try:
+                found = list(pool.map(lambda question: self._answered(question, answer), different))
+            finally:  # after an error or an interrupt what has not begun is not asked any more, and nobody waits
+                pool.shutdown(wait=False, cancel_futures=True)
+        answers = dict(zip(different, found, strict=True))
+        return [answers[question] for question in questions]
 
     def _answered(self, question: Q, answer: Callable[[Q], Answer]) -> Answer:
         key = key_of(self.answers.identity, question)

@@ -118,6 +118,8 @@ def test_who_is_asked_is_said_whole(folder: Path, capsys) -> None:
     ):
         assert typed(*unit, *words) == 1
         assert message in capsys.readouterr().err
+    assert typed("explain", folder, "--units", f"embed/{KING}", "--asks", "smollm2-135m") == 1
+    assert "--by rules and its scorers ask nobody" in capsys.readouterr().err
 
 
 def test_what_units_do_is_explained_by_the_model_seen_through_its_dictionaries(

@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
+import clew
 from clew.explain.explainers._examples import firing_windows, known_of
 from clew.explain.explainers.sentences import MARK, sentences
 from clew.firings import Fired, Held
@@ -11,7 +14,7 @@ from clew.readings.unseen import UNSEEN
 from clew.sites import Site
 from tests.explain.known import known, unit, unseen
 from tests.explain.reader import garbled, perfect, windows
-from tests.models.tiny import model_of
+from tests.models.tiny import model_of, sharp, word_tokenizer
 from tests.readings.asking.scripted import scripted
 
 
@@ -95,3 +98,30 @@ def test_one_line_without_the_mark_is_taken():
 def test_a_question_that_is_too_long_for_a_model_in_this_process_is_refused():
     with pytest.raises(ValueError, match="tokens that tiny llama is made for"):
         sentences(known().firings, [unit("months")], asks=Asks(Local(model_of()), Remembered()))
+
+
+def chatty():
+    """A tiny random model with room for long questions, which writes words of its few at random."""
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=8192, eos_token_id=None, bos_token_id=None,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return clew.open(sharp(LlamaForCausalLM(config)), tokenizer=word_tokenizer())
+
+
+def test_a_tiny_model_in_this_process_explains_and_is_scored_end_to_end():
+    asks = Asks(Local(chatty()), Remembered())
+    options = {
+        "by": "sentences",
+        "scorers": ("detection", "surprisal", "intruder"),
+        "windows": 4,
+        "floors": ("permuted",),
+    }
+    labels = clew.explain(known().firings, [unit("months")], asks=asks, examples=2, **options)
+    (label,) = labels[unit("months")]
+    found = {(row.measure, row.of): row.value for row in label.scores}
+    assert label.kind == "prose" and label.text and asks.said() in label.origin and asks.soft
+    assert found["detection unread", "answers"] == 1 and found["detection AUROC", "all"] == 0.5
+    assert 0 <= found["surprisal AUROC", "all"] <= 1 and found["intruder accuracy", "chance"] == 0.2
+    assert asks.count.requests > 10 and asks.count.unread > 0

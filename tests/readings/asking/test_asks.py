@@ -133,6 +133,16 @@ def test_where_the_wish_is_refused_digits_count(tmp_path):
         assert not asking(server, tmp_path).soft and len(server.asked) == 2
 
 
+def test_what_stands_twice_among_questions_is_asked_once(tmp_path):
+    def slow(body):
+        time.sleep(0.05)
+        return chat(body["messages"][0]["content"])
+
+    with serving(slow) as server:
+        answers = asking(server, tmp_path).ask([question(n % 3) for n in range(9)])
+        assert [a.text for a in answers] == ["0", "1", "2"] * 3 and len(server.asked) == 3
+
+
 def test_it_counts_what_was_asked():
     asks = scripted(lambda q: "x" * 8)
     asks.chat([("user", "y" * 40)])
@@ -149,7 +159,7 @@ def test_an_estimate_asks_nothing_and_knows_what_is_kept(tmp_path):
         [question("kept", usual="[0]"), question("new" * 20, usual="[0]"), question("new" * 20, usual="[0]")]
     )
     assert [a.text for a in answers] == ["a real answer", "[0]", "[0]"] and len(real.answers.asked) == 1
-    assert dry.count == Count(1, 2, 15, 1) and dry.soft and dry.judge([Continuation("a", "b")])[0].log_p == 0
+    assert dry.count == Count(1, 1, 15, 1) and dry.soft and dry.judge([Continuation("a", "b")])[0].log_p == 0
     assert len(list(tmp_path.rglob("*.json"))) == 1 and real.count == Count(1, 0, 1, 3)
 
 
