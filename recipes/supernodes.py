@@ -4,17 +4,16 @@ Circuits of features at every fourth residual site (the pack's dictionaries), fo
 grouped by the signed edges of their nodes; on prompts that nothing was found on each group is ablated as a whole, and one
 half of it stands in for the other, beside random groups of the same sizes at the same sites (`supernodes` of the measures).
 Expected: groups do what is predicted more often than random ones of equal size, if wiring tells what belongs together.
-Writes docs/results/supernodes.json and prints a table. About ten minutes.
+Writes docs/results/supernodes.json and prints a table. About ten minutes on a quiet machine.
 """
 
 import argparse
-import math
 from pathlib import Path
 from typing import Any
 
 import clew
 from clew.circuits.grouping import grouped
-from clew.files import write_json
+from clew.files import jsonable, write_json
 from clew.progress import Progress
 
 RESULT = Path(__file__).parent.parent / "docs" / "results" / "supernodes.json"
@@ -52,11 +51,6 @@ def measured(view: clew.Model, name: str, nodes: int, examples: int, draws: int)
     return rows
 
 
-def known(value: float) -> float | None:
-    """A number, or None for what is none."""
-    return value if math.isfinite(value) else None
-
-
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: a row for each behaviour and similarity."""
     lines = [
@@ -85,4 +79,4 @@ if __name__ == "__main__":
         found += measured(view, name, *((15, 6, 1) if tiny else (50, 8, 2)))
         print(table(found), flush=True)
         if not tiny:
-            write_json(RESULT, {"model": "smollm2-135m", "rows": found})
+            write_json(RESULT, jsonable({"model": "smollm2-135m", "rows": found}))
