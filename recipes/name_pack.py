@@ -135,7 +135,7 @@ def run(work: Path, sites: Sequence[str], tokens: int, n: int | None) -> None:
         write_json(told, row)
     rows = [read_any_json(work / f"{site}.json") for site in every if (work / f"{site}.json").exists()]
     print(table(rows))
-    if n is None and len(rows) == len(every):
+    if n is None:
         write_json(RESULT, {"model": MODEL, "tokens": tokens, "rows": rows})
 
 
