@@ -3,9 +3,10 @@
 The unit's direction is added at the last token of contexts, as strongly as gives a mean KL(clean || edited) of `sigma`, and
 the mean change of each token's log-probability is looked at. Any direction changes some tokens most. So a token is named
 only where its change stands out of those of random directions at the same site and of the same divergence: it is farther
-from their mean, in their standard deviations, than any token of one random direction in twenty. So of units that mean
-nothing about one in twenty is still said to do something. What is measured is the whole model above the site, and not the
-direct path alone that the logit lens reads (`promotes` of `top_tokens`): that names tokens for every direction.
+from their mean, in their standard deviations, than any token of one random direction in twenty. So one in twenty units
+that mean nothing would be said to do something; of random directions in a real model 5 to 14 in a hundred were. What is
+measured is the whole model above the site, and not the direct path alone that the logit lens reads (`promotes` of
+`top_tokens`): that names tokens for every direction.
 
 Source: the intervention of Paulo et al. 2024, arXiv:2410.13928, where a language model is told of tokens whose probability
 grows. Differs: contexts are the same for all units, whether they fire there or not, so that the clean run is shared and
