@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,27 @@ def named(circuit: Any, source: str) -> tuple[Any, str]:
 
     Args: source: a folder of an index, a file of labels, or the name of an installed pack.
     """
-    found = circuit.explained(_labels(circuit, source))
+    found = circuit.explained(names_of(source)(circuit))
     units = units_of(found)
     known = sum(bool(found.labels.name(unit)) for unit in units)
     return found, f"{known} of {len(units)} units have a name, by {source}"
 
 
-def _labels(circuit: Any, source: str) -> Any:
+def names_of(source: str) -> Callable[[Any], Any]:
+    """What gives a circuit its labels. Raises: ValueError for what is no source of them, before anything takes long."""
     import clew
     from clew.dictionaries.packs import pack_labels, packs, what_there_is
     from clew.labels import Labels
 
     path = Path(source)
     if (path / "index.json").is_file():
-        return _of_index(clew.Index.load(path), units_of(circuit))
+        index = clew.Index.load(path)
+        return lambda circuit: _of_index(index, units_of(circuit))
     if path.is_file():
-        return Labels.load(path)
+        labels = Labels.load(path)
+        return lambda circuit: labels
     if source in packs():
-        return pack_labels(source, circuit.sites)
+        return lambda circuit: pack_labels(source, circuit.sites)
     raise ValueError(f"{source} is no index, no file of labels and no pack; {what_there_is()}")
 
 

@@ -88,14 +88,19 @@ class About:
     explained."""
 
     def names(self, found: Any) -> Any:
-        """The circuit with names, and how many of its units have one."""
-        if self.explain is None:
-            return found
+        """The circuit with names; how many of its units have one is said."""
         from clew.apps.cli._names import named
 
-        found, said = named(found, self.explain)
+        found, said = named(found, str(self.explain))
         aside(said)
         return found
+
+    def check(self) -> None:
+        """Raises: ValueError where names are to come from what has none, before anything takes long."""
+        if self.explain is not None:
+            from clew.apps.cli._names import names_of
+
+            names_of(self.explain)
 
     def tokens(self, view: Any, found: Any, task: Any) -> Any:
         """The circuit with what its units fire on in the prompts and the text, and what they promote."""
@@ -150,6 +155,7 @@ def find(
         Where to save the circuit.
     """
     choose, nodes = chosen.choice(), _nodes(by, circuit)
+    about.check()
     seen = view.open(model, machine)
     import clew
     from clew.evidence import half
@@ -167,8 +173,11 @@ def find(
     if len(found.weight) and about.tried and not stopped:
         with telling("trying what it predicts") as tell:
             found = with_predicted_effects(seen, half(task, "train", held_out), found, nodes=about.tried, progress=tell)
-    found = about.names(about.tokens(seen, found, task))
+    found = about.tokens(seen, found, task)
     found.save(out)
+    if about.explain is not None:
+        found = about.names(found)
+        found.save(out)
     if why:
         aside(f"kept {why}")
     shown, value = _summary(found)

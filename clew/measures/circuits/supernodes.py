@@ -60,7 +60,7 @@ def supernodes(
         progress: told after each group.
 
     Returns: a Report with the rows predicted, joint, kept and accepted (1 or 0) of each group; then, of all groups and of the
-        random ones, the shares accepted and within the tolerance, the median kept, and the share of all |weight| that lies
+        random ones, the shares accepted and within the tolerance, the median kept of those that do something, and the share of all |weight| that lies
         inside groups.
     Costs: (1 + repeats) forwards a group, on all prompts. Raises: ValueError for a circuit without supernodes, of another
         view, or whose scores are no effects on the metric.
@@ -246,7 +246,8 @@ def _drawn(circuit: Circuit, held: np.ndarray, groups: Sequence[Group], random: 
 def _shares(tests: Sequence[Test]) -> Iterator[tuple[str, float]]:
     yield "accepted", float(np.mean([test.accepted for test in tests]))
     yield "within", float(np.mean([test.within for test in tests]))
-    yield "kept", float(np.median([test.kept for test in tests]))
+    known = [test.kept for test in tests if np.isfinite(test.kept)]  # of a group that does nothing, nothing can be kept
+    yield "kept", float(np.median(known)) if known else float("nan")
 
 
 def _hidden(circuit: Circuit, groups: Sequence[Group]) -> float:

@@ -13,6 +13,7 @@ from clew import progress as progress_of
 from clew.apps.cli import run
 from clew.circuits.circuit import Circuit
 from clew.data.planted import induction
+from clew.labels import Labels
 from clew.progress import Stopped
 from tests.apps.cli.toys import found, small_circuit, typed
 from tests.models.tiny import model_of
@@ -61,6 +62,21 @@ def test_json_is_all_that_stdout_gets(toys, capsys):
     assert (said["nodes"], said["circuit"]) == (3, "c.json")
     known = {"address": "resid.0/1", "score": -0.5, "label": "plural"}
     assert said["strongest"][0].items() >= known.items()
+
+
+def test_names_that_come_from_nowhere_are_refused_before_the_search(toys, capsys):
+    assert typed("find tiny agreement --explain nowhere --out c.json") == 1
+    assert "nowhere is no index, no file of labels and no pack" in capsys.readouterr().err
+    assert not Path("c.json").exists()
+
+
+def test_what_cannot_be_named_is_saved_all_the_same(toys, capsys, monkeypatch):
+    made = Labels(Labels.of({"resid.0/1": "a word"}).units, {"resid.0": "of another"})
+    monkeypatch.setattr("clew.apps.cli._names.names_of", lambda source: lambda circuit: made)
+    found = replace(small_circuit(), provenance={"dictionaries": {"resid.0": "of this"}})
+    monkeypatch.setattr("clew.find", lambda *given, **more: found)
+    assert typed("find tiny agreement --explain names.json --out c.json") == 1
+    assert "was found in of this" in capsys.readouterr().err and len(Circuit.load("c.json")) == 3
 
 
 def test_an_unknown_method_names_the_near_ones(capsys):
