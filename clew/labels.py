@@ -59,7 +59,7 @@ Said = str | Label | Sequence[Label]
 """One or several things that are said of a unit; a bare text is a person's words."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Labels(Mapping[str, tuple[Label, ...]]):
     """What is said of units, by their address as in `resid.3/17`."""
 
@@ -68,7 +68,14 @@ class Labels(Mapping[str, tuple[Label, ...]]):
     """By site the fingerprint of the dictionary whose units they are, where it is known."""
 
     def __getitem__(self, address: str) -> tuple[Label, ...]:
+        if address not in self.units:
+            some = f", such as {next(iter(self.units))!r}" if self.units else ""
+            raise KeyError(f"nothing is said of {address!r}; of {len(self.units)} units something is{some}")
         return self.units[address]
+
+    def __repr__(self) -> str:
+        sites = sorted({address.rpartition("/")[0] for address in self.units})
+        return f"Labels(of {len(self.units)} units at {', '.join(sites) or 'no site'})"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.units)
@@ -100,6 +107,17 @@ class Labels(Mapping[str, tuple[Label, ...]]):
         both = {unit: tuple(dict.fromkeys((*other.units.get(unit, ()), *said))) for unit, said in self.units.items()}
         return Labels({**other.units, **both}, {**self.dictionaries, **other.dictionaries})
 
+    def best_first(self) -> Labels:
+        """Of each unit a person's words first, then what was tested by more floors, then on more text; each text once."""
+
+        def once(said: tuple[Label, ...]) -> tuple[Label, ...]:
+            texts = dict[str, Label]()
+            for label in sorted(said, key=_tested, reverse=True):
+                texts.setdefault(label.text, label)
+            return tuple(texts.values())
+
+        return Labels({unit: once(said) for unit, said in self.units.items()}, self.dictionaries)
+
     def save(self, path: str | Path) -> Path:
         """Write one JSON file, packed where its name ends in .gz, of which `Labels.load` gives back the same."""
         return write_json(path, self.to_json())
@@ -127,6 +145,11 @@ class Labels(Mapping[str, tuple[Label, ...]]):
     def from_units(cls, units: Mapping[str, Any], place: str) -> Labels:
         """Build from what `to_json()["units"]` gave, as other files hold it."""
         return cls({address: _labels(held, f"{place}[{address!r}]") for address, held in units.items()})
+
+
+def _tested(label: Label) -> tuple[bool, int, int]:
+    floors = {row.of for row in label.scores if row.of.startswith("above ")}
+    return label.kind == "person", len(floors), max((row.examples for row in label.scores), default=0)
 
 
 def _made(said: Said) -> tuple[Label, ...]:

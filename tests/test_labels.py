@@ -50,6 +50,29 @@ def test_labels_about_some_units_keep_what_these_are_of() -> None:
     assert made.about(["resid.3/17", "resid.9/1"]) == Labels({"resid.3/17": LABELS["resid.3/17"]}, {"resid.3": "0a1b"})
 
 
+def test_what_is_better_tested_comes_first_and_a_person_before_all() -> None:
+    def rule(text: str, *floors: str, examples: int = 10) -> Label:
+        rows = [Row("simulation r", 0.5, 0.4, 0.6, of, examples=examples) for of in ("all", *floors)]
+        return Label(text, "rule", tuple(rows))
+
+    one, two, long = (
+        rule("a", "above shuffled"),
+        rule("a", "above shuffled", "above random_unit"),
+        rule("b", examples=90),
+    )
+    said = Labels({"resid.3/1": (one, long, two, Label("mine", "person"))}).best_first()
+    assert said["resid.3/1"] == (Label("mine", "person"), two, long)
+
+
+def test_what_nobody_said_is_no_key_and_the_rest_is_told_in_a_line() -> None:
+    with pytest.raises(
+        KeyError, match=r"nothing is said of 'resid.3/9'; of 2 units something is, such as 'resid.3/17'"
+    ):
+        LABELS["resid.3/9"]
+    assert "resid.3/9" not in LABELS and LABELS.get("resid.3/9") is None
+    assert repr(LABELS) == "Labels(of 2 units at mlp.2, resid.3)"
+
+
 def test_a_token_may_be_blank_and_a_name_may_not() -> None:
     assert Label("\n", "token").text == "\n"
     with pytest.raises(ValueError, match="has no text"):

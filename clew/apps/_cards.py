@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 NAMELESS = {"label": "", "kind": "", "tested": ""}
 ERROR, SHOWN, ABOVE = "error", "simulation r", "above "
+IN_PART = "in part: "
 READS = {"q": "queries", "k": "keys", "v": "values"}
-FIRES, RAISES, NAME, NAME_OF_EDGE, WIDE = 34, 28, 34, 66, 115
+FIRES, RAISES, TESTED, NAME, NAME_OF_EDGE, WIDE = 34, 28, 33, 34, 66, 115
 """How wide columns of a table may be, and a table of nodes."""
 
 
@@ -68,17 +70,25 @@ def listed(tokens: Sequence[str], wide: int | None = None) -> str:
 
 
 def briefly(text: str) -> str:
-    """The first clause of a rule, or the whole of a shorter text."""
-    return text.removeprefix("in part: ").partition("; ")[0]
+    """The first clause of a rule, with a sign that there are more, or the whole of a shorter text."""
+    first, more, _ = text.removeprefix(IN_PART).partition("; ")
+    return first + "; …" * bool(more)
 
 
 def holds(label: Any) -> str:
-    """The first score of a label and its distance from the highest floor, as in `r .67, +.31`; empty where none is."""
+    """How well strength is predicted, and how far that is above the highest floor; empty where it was not tested.
+
+    As in `r 0.67, +0.31 above random unit`.
+    """
     row = next((row for row in label.scores if row.measure == SHOWN and row.of == "all"), None)
     if row is None:
         return ""
-    above = [over.value for over in label.scores if over.measure == SHOWN and over.of.startswith(ABOVE)]
-    return f"r {row.value:.2f}" + (f", {min(above):+.2f}" if above else "")
+    above = [
+        over for over in label.scores if over.measure == SHOWN and over.of.startswith(ABOVE) and isfinite(over.value)
+    ]
+    least = min(above, key=lambda over: over.value, default=None)
+    said = "" if least is None else f", {least.value:+.2f} {least.of.replace('_', ' ')}"
+    return f"r {row.value:.2f}{said}"
 
 
 def as_tested(label: Any) -> str:
@@ -127,15 +137,16 @@ def table(circuit: Any, n: int = 10) -> str:
     cards = strongest(circuit, n)
     named = NAME_OF_EDGE if circuit.kind.by_edges else NAME
     spare = max(0, shutil.get_terminal_size((WIDE, 20)).columns - named - WIDE + NAME) // 2
-    rows = [["", "", "fires on", "r, above floor", "promotes"]]
+    ruled = any(card["kind"] == "rule" for card in cards)
+    rows = [["", "", "fires on (by rule, else tokens)" if ruled else "fires on", "r, above floor", "promotes"]]
     for card in cards:
         rule = card["kind"] == "rule"
         beside = card["label"] if not rule and card["label"] else card.get("group") or _beside(circuit, card)
         name = card["words"] if circuit.kind.by_edges else f"{card['address']}  {beside}"
         fires = "" if card["fires_on"] is None else listed(card["fires_on"], FIRES + spare) or "nothing that was read"
-        said = [briefly(card["label"]) if rule else fires, card["tested"].removeprefix("r ")]
+        said = [briefly(card["label"]) if rule else fires, _short(card)]
         rows.append([f"{card['score']:+.4f}", name.rstrip(), *said, listed(card["promotes"] or [], RAISES + spare)])
-    most = (9, named, FIRES + spare, 14, RAISES + spare)
+    most = (9, named, FIRES + spare, TESTED, RAISES + spare)
     kept = [0, 1, *(i for i in (2, 3, 4) if any(row[i] for row in rows[1:]))]
     rows, most = [[row[i] for i in kept] for row in rows[0 if len(kept) > 2 else 1 :]], [most[i] for i in kept]
     rows = [[_clipped(cell, wide) for cell, wide in zip(row, most, strict=False)] for row in rows]
@@ -143,6 +154,11 @@ def table(circuit: Any, n: int = 10) -> str:
     return "\n".join(
         "  " + "  ".join(cell.ljust(wide) for cell, wide in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def _short(card: dict[str, Any]) -> str:
+    """How a rule was tested, and whether it holds in part."""
+    return card["tested"].removeprefix("r ").replace(ABOVE, "") + ", in part" * card["label"].startswith(IN_PART)
 
 
 def _beside(circuit: Any, card: dict[str, Any]) -> str:

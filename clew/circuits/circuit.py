@@ -263,8 +263,15 @@ class Circuit:
     def explained(self, labels: Labels) -> Circuit:
         """The same circuit with what these labels say of its units; what they say of others is passed over.
 
-        Raises: ValueError where they are of other dictionaries than the circuit was found in.
+        What is better tested comes first (`Labels.best_first`), whichever was there before.
+
+        Raises: TypeError for what are no Labels (`labelled` takes a dict); ValueError where they are of other dictionaries
+            than the circuit was found in.
         """
+        if not isinstance(labels, Labels):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"explained takes Labels, as pack_labels and Labels.load give them, and not {type(labels).__name__}"
+            )
         found: Mapping[str, str] = self.provenance.get("dictionaries", {})
         mine = labels.about(n.address.partition("@")[0] for n in self)
         for site, made in mine.dictionaries.items():
@@ -273,7 +280,7 @@ class Circuit:
                     f"the labels are of the dictionary {made} at {site}, and the circuit was found in {found[site]}; "
                     "units of another dictionary mean something else, so explain those that it was found in"
                 )
-        return replace(self, labels=self.labels | mine)
+        return replace(self, labels=(self.labels | mine).best_first())
 
     def everywhere(self) -> Circuit:
         """Its units without their positions, scores summed, so that edits made of it act at every position."""

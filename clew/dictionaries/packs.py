@@ -42,13 +42,15 @@ def pack(name: str) -> Path | None:
 def pack_labels(name: str, sites: Iterable[Site | str] | None = None) -> Labels:
     """What an installed pack says of its units, of all its sites or of these; nothing where it says nothing.
 
-    Raises: ValueError for a pack that is not installed, naming those that are.
+    Raises: ValueError for a pack that is not installed, naming those that are, and for what is no list of sites.
     """
+    if isinstance(sites, str):
+        raise ValueError(f"sites is the text {sites!r}; give a list, as [{sites!r}]")
     folder = pack(name)
     if folder is None:
         raise ValueError(f"there is no pack {name!r}; {what_there_is()}")
     files = {path.name.removesuffix(LABELS): path for path in sorted(folder.glob(f"*{LABELS}"))}
-    wanted = files if sites is None else dict.fromkeys(map(str, sites))
+    wanted = files if sites is None else dict.fromkeys(str(Site.parse(site)) for site in sites)
     return reduce(or_, (Labels.load(files[site]) for site in wanted if site in files), Labels())
 
 

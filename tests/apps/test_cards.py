@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clew.apps._cards import as_tested, fires_on, in_words, listed, strongest, table
+from clew.apps._cards import as_tested, fires_on, holds, in_words, listed, strongest, table
 from clew.circuits.kind import Card, Kind, Prompt
 from clew.labels import Label
 from clew.methods.edges.eap import eap
@@ -68,9 +68,10 @@ def test_a_rule_stands_where_tokens_would_with_its_distance_from_the_highest_flo
         {"resid.0/3": rule, "resid.0/5": "things"}
     )
     head, first, second, _, _ = table(told).splitlines()
-    assert head.split() == ["fires", "on", "r,", "above", "floor"]
-    assert first.split() == ["+4.0000", "resid.0/3", "'she'", "or", "'her'", "0.75,", "+0.25"]
+    assert " ".join(head.split()) == "fires on (by rule, else tokens) r, above floor"
+    assert " ".join(first.split()) == "+4.0000 resid.0/3 'she' or 'her'; … 0.75, +0.25 random unit, in part"
     assert second.split() == ["+3.0000", "resid.0/5", "things", "it"]
+    assert holds(rule) == "r 0.75, +0.25 above random unit"
     assert as_tested(rule) == "simulation r 0.75 (+0.75 above shuffled, +0.25 above random_unit)"
 
 

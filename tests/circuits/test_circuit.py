@@ -101,6 +101,8 @@ def test_what_is_said_of_other_units_is_passed_over_and_of_other_dictionaries_re
     assert c.explained(replace(said, dictionaries={"resid.0": "aa"})).labels.name("resid.0/3") == "pronouns"
     with pytest.raises(ValueError, match=r"of the dictionary cc at resid\.0, and the circuit was found in aa"):
         c.explained(replace(said, dictionaries={"resid.0": "cc"}))
+    with pytest.raises(TypeError, match="explained takes Labels"):
+        unwrap(Circuit.explained)(c, {"resid.0/3": "a dict"})
 
 
 def test_labels_of_earlier_versions_are_read_as_what_nobody_signed(tmp_path):

@@ -54,6 +54,8 @@ def test_a_pack_says_what_its_units_mean(brings):
     assert [str(d.reads) for d in Dictionary.load("tiny-model")] == ["resid.2", "resid.10"]
     with pytest.raises(ValueError, match="no pack 'tiny'; installed packs: tiny-model"):
         module.pack_labels("tiny")
+    with pytest.raises(ValueError, match=r"sites is the text 'resid.2'; give a list, as \['resid.2'\]"):
+        module.pack_labels("tiny-model", "resid.2")
 
 
 def test_a_path_of_that_name_comes_first(brings, weights, tmp_path, monkeypatch):

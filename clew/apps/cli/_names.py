@@ -24,7 +24,9 @@ def named(circuit: Any, source: str) -> tuple[Any, str]:
     found = circuit.explained(names_of(source)(circuit))
     units = units_of(found)
     known = sum(bool(found.labels.name(unit)) for unit in units)
-    return found, f"{known} of {len(units)} units have a name, by {source}"
+    silent = {unit.partition("/")[0] for unit in units} - {unit.partition("/")[0] for unit in found.labels}
+    nothing = f"; it says nothing of {', '.join(sorted(silent))}" if silent else ""
+    return found, f"{known} of {len(units)} units have a name, by {source}{nothing}"
 
 
 def names_of(source: str) -> Callable[[Any], Any]:

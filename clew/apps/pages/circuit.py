@@ -81,7 +81,7 @@ def _trimmed(circuit: Circuit) -> Circuit:
 def _said(label: Label) -> dict[str, str]:
     """A label for people: its kind in words, and how it was tested."""
     short, whole = holds(label), "; ".join(filter(None, [as_tested(label), label.origin]))
-    tested = f"{short} above the highest floor" if ", " in short else short or as_tested(label)
+    tested = short or as_tested(label)
     how = {"kind": KINDS[label.kind], "tested": tested, "all": whole}
     return {"text": label.text, "brief": briefly(label.text), **how}
 

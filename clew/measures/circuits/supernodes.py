@@ -60,8 +60,8 @@ def supernodes(
         progress: told after each group.
 
     Returns: a Report with the rows predicted, joint, kept and accepted (1 or 0) of each group; then, of all groups and of the
-        random ones, the shares accepted and within the tolerance, the median kept of those that do something, and the share of all |weight| that lies
-        inside groups.
+        random ones, the shares accepted and within the tolerance, the median kept of those that do something, and the share
+        of all |weight| that lies inside groups.
     Costs: (1 + repeats) forwards a group, on all prompts. Raises: ValueError for a circuit without supernodes, of another
         view, or whose scores are no effects on the metric.
     """

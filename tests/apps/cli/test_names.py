@@ -22,7 +22,10 @@ def found(tmp_path: Path) -> Circuit:
 def test_an_index_explains_what_nobody_has(found: Circuit, folder: Path) -> None:
     assert units_of(found) == [f"embed/{KING}", f"embed/{VERY}", "resid.1/3"]
     made, said = named(found, str(folder))
-    assert "king" in made.labels.name(f"embed/{KING}") and said.startswith("2 of 3 units have a name")
+    assert (
+        "king" in made.labels.name(f"embed/{KING}")
+        and said == f"2 of 3 units have a name, by {folder}; it says nothing of resid.1"
+    )
     known = clew.Index.load(folder).labels.all()
     assert made.labels[f"embed/{KING}"] == known[f"embed/{KING}"]
     assert named(found, str(folder))[0] == made and clew.Index.load(folder).labels.all() == known
