@@ -40,7 +40,11 @@ class Firings(Protocol):
     def units(self, site: Site) -> int: ...
 
     def row(self, site: Site, unit: int) -> Any:
-        """A unit's `place` and `value`, the largest |value| first."""
+        """A unit's `place` and `value`, the largest |value| first; the largest alone where not all are kept."""
+        ...
+
+    def whole(self, site: Site, unit: int) -> Any:
+        """The row of all firings, so that the unit is silent elsewhere. Raises: ValueError where a part alone is kept."""
         ...
 
     def at(self, site: Site, place: int) -> Any:
@@ -103,6 +107,10 @@ class Held:
 
     def row(self, site: Site, unit: int) -> Fired:
         return self._rows[site][unit]
+
+    def whole(self, site: Site, unit: int) -> Fired:
+        """The same: all are held."""
+        return self.row(site, unit)
 
     def at(self, site: Site, place: int) -> Here:
         """What fires at a token, in the order of the units."""

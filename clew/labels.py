@@ -11,8 +11,9 @@ from clew.files import check_whole, entries, entry, read_json, texts_by_name, ty
 from clew.report import Report, Row
 
 FORMAT, VERSION = "clew labels", 1
-Kind = Literal["prose", "rule", "person", "token"]
-"""A sentence that was written by a model, a rule that can be run, a person's words, or the token that a unit is."""
+Kind = Literal["prose", "rule", "effects", "person", "token"]
+"""A sentence that was written by a model, a rule that can be run, what a unit does to the next token, a person's words, or
+the token that a unit is."""
 
 
 @dataclass(frozen=True)

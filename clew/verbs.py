@@ -11,6 +11,7 @@ from types import EllipsisType
 from typing import Any, TypeVar
 
 from clew.circuits.circuit import Circuit
+from clew.data.predicates.predicate import unit_of
 from clew.data.text.lists import Texts
 from clew.data.text.windows import Windows
 from clew.dictionaries import Dictionary
@@ -27,6 +28,7 @@ from clew.readings.asking.asks import Asks
 from clew.readings.budget import within_budget
 from clew.readings.index.labels import LabelFile
 from clew.readings.index.resumed import Resumed
+from clew.readings.pushed import check_same
 from clew.readings.unseen import Case, Unseen, compared, scored
 from clew.report import Report, Row
 from clew.signatures import check_kinds, check_options, options_of
@@ -235,7 +237,8 @@ def explain(
 
     Returns: Labels; a unit of which nothing is found that holds has none. A row "... above shuffled" is the distance from
         that floor, its interval that of a difference of two independent numbers (Zou & Donner 2008).
-    Raises: ValueError naming near explainers, scorers and floors, an option that it lacks, or an address that is none.
+    Raises: ValueError naming near explainers, scorers and floors, an option that it lacks, or an address that is none; for
+        units that are of another dictionary in the index than in the model's view, or whose firings are not all kept there.
     """
     how = {name: value for name, value in locals().items() if name not in ("firings", "units", "to", "progress")}
     explainer, beneath = _named("explain.explainers", by), [_named("explain.floors", one) for one in floors]
@@ -247,6 +250,9 @@ def explain(
     asked = None if scorers is None else judging(scorers)
     unseen, loops, cases = Unseen(firings, model=model), Loops(progress), dict[str, list[Case]]()
     drawn = dict[str, Sequence[Any]]()
+    if model is not None:
+        for site in dict.fromkeys(unit_of(unit)[0] for unit in units):
+            check_same(model, firings, site)
 
     def made(where: Unseen, unit: str) -> Sequence[Any]:
         given = _taken(explainer, model=where.model, asks=asks)

@@ -36,3 +36,7 @@ def test_the_nearest_fire_at_the_same_places():
 def test_nothing_fires_at_a_site_without_units():
     none = Held(np.arange(2), [0, 2], {}, {"resid.1": []})
     assert none.units(SITE) == 0 and none.at(SITE, 0).unit.tolist() == []
+
+
+def test_all_that_is_held_is_whole():
+    assert held().whole(SITE, 0).place.tolist() == held().row(SITE, 0).place.tolist()

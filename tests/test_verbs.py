@@ -210,7 +210,7 @@ def test_what_units_do_is_said_and_judged_by_intervention_beside_a_random_direct
     labels = clew.explain(doing.firings(), doing.UNITS, **given)
     label = labels[doing.UNITS[0]][0]
     word = doing.doing().tokenizer.decode([doing.RAISED[0]])
-    assert label.text.startswith(f"raises {word!r}") and (label.kind, label.origin[:7]) == ("rule", "effects")
+    assert label.text.startswith(f"raises {word!r}") and (label.kind, label.origin[:7]) == ("effects", "effects")
     found = {(row.measure, row.of): row for row in label.scores}
     assert found["intervention AUROC", "all"].value > 0.9 and found["intervention rise", "all"].low > 0
     for floor in ("shuffled", "random_unit"):
@@ -258,9 +258,11 @@ def test_a_language_model_explains_and_is_asked_again_by_scorers_and_floors() ->
     assert (label.text, label.kind) == ("months", "prose")
     assert label.origin == f"named, clew {clew.__version__}, by scripted, yes or no alone"
     found = {(row.measure, row.of): row for row in label.scores}
+    assert ("simulation r", "windows") in found and ("simulation r", "all") not in found
+    assert not [of for measure, of in found if measure == "intruder accuracy" and of.endswith("shuffled")]
     for measure in ("detection AUROC", "detection accuracy", "fuzzing AUROC", "simulation r", "surprisal AUROC"):
         assert found[measure, "above shuffled"].value > 0.2, measure
-    assert found["detection unread", "answers"].value == 0 and found["intruder accuracy", "all"].examples == 30
+    assert found["detection unread", "answers"].value == 0 and found["intruder accuracy", "unit"].examples == 30
 
 
 def test_an_explainer_that_asks_is_given_whom() -> None:

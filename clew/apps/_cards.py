@@ -13,6 +13,8 @@ from typing import Any
 NAMELESS = {"label": "", "kind": "", "tested": ""}
 ERROR, SHOWN, ABOVE = "error", "simulation r", "above "
 IN_PART = "in part: "
+WHOLE = {"all": "", "windows": " in windows", "unit": ""}
+"""Of what a score is that is said of a label, and how that is said."""
 READS = {"q": "queries", "k": "keys", "v": "values"}
 FIRES, RAISES, TESTED, NAME, NAME_OF_EDGE, WIDE = 34, 28, 33, 34, 66, 115
 """How wide columns of a table may be, and a table of nodes."""
@@ -69,8 +71,10 @@ def listed(tokens: Sequence[str], wide: int | None = None) -> str:
     return ", ".join(words[:kept]) + "…" * (kept < len(words))
 
 
-def briefly(text: str) -> str:
-    """The first clause of a rule, with a sign that there are more, or the whole of a shorter text."""
+def briefly(text: str, kind: str) -> str:
+    """The first clause of a rule, with a sign that there are more; of any other kind of label the whole."""
+    if kind != "rule":
+        return text
     first, more, _ = text.removeprefix(IN_PART).partition("; ")
     return first + "; …" * bool(more)
 
@@ -92,13 +96,14 @@ def holds(label: Any) -> str:
 
 
 def as_tested(label: Any) -> str:
-    """How a label has held: each score over all that was asked, and how far it is above each floor."""
+    """How a label has held: each score over all that was asked, or over windows, and how far it is above each floor."""
     above = {(row.measure, row.of): row.value for row in label.scores if row.of.startswith(ABOVE)}
     said: list[str] = []
     for row in label.scores:
-        if row.of == "all":
+        if row.of in WHOLE:
             over = [f"{value:+.2f} {of}" for (measure, of), value in above.items() if measure == row.measure]
-            said.append(f"{row.measure} {row.value:.2f}" + (f" ({', '.join(over)})" if over else ""))
+            beside = f" ({', '.join(over)})" if over else ""
+            said.append(f"{row.measure}{WHOLE[row.of]} {row.value:.2f}{beside}")
     return ", ".join(said)
 
 
@@ -140,12 +145,13 @@ def table(circuit: Any, n: int = 10) -> str:
     ruled = any(card["kind"] == "rule" for card in cards)
     rows = [["", "", "fires on (by rule, else tokens)" if ruled else "fires on", "r, above floor", "promotes"]]
     for card in cards:
-        rule = card["kind"] == "rule"
-        beside = card["label"] if not rule and card["label"] else card.get("group") or _beside(circuit, card)
+        label, kind = card["label"], card["kind"]
+        rule, done = (briefly(label, kind) if kind == one else "" for one in ("rule", "effects"))
+        beside = ("" if rule or done else label) or card.get("group") or _beside(circuit, card)
         name = card["words"] if circuit.kind.by_edges else f"{card['address']}  {beside}"
         fires = "" if card["fires_on"] is None else listed(card["fires_on"], FIRES + spare) or "nothing that was read"
-        said = [briefly(card["label"]) if rule else fires, _short(card)]
-        rows.append([f"{card['score']:+.4f}", name.rstrip(), *said, listed(card["promotes"] or [], RAISES + spare)])
+        promotes = done or listed(card["promotes"] or [], RAISES + spare)
+        rows.append([f"{card['score']:+.4f}", name.rstrip(), rule or fires, _short(card), promotes])
     most = (9, named, FIRES + spare, TESTED, RAISES + spare)
     kept = [0, 1, *(i for i in (2, 3, 4) if any(row[i] for row in rows[1:]))]
     rows, most = [[row[i] for i in kept] for row in rows[0 if len(kept) > 2 else 1 :]], [most[i] for i in kept]

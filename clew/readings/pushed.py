@@ -259,7 +259,7 @@ def _contexts(
             f"{body.vocabulary}; give the model whose units fired there"
         )
     sizes = np.minimum(np.diff(text.documents), LONGEST) * np.isin(text.parts(*SHARES), part)
-    order = np.random.default_rng(seed).permutation(len(sizes))
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]
     _, first = np.unique(text.group[text.documents[:-1]][order], return_index=True)
     chosen = order[np.sort(first)[:MANY]]

@@ -26,8 +26,9 @@ WINDOW = 32
 """Tokens of a window."""
 SHORTEST = 8
 """Of one at the end of a document."""
-ALL = "all"
-"""Of what a score is that floors are compared with."""
+ALL, WINDOWS, OF_UNIT = "all", "windows", "unit"
+"""Of what a score is: of all that is held out, or of windows of which the unit fires in half, with which floors are compared;
+or of the unit, whatever is said of it."""
 NEAREST = 5
 """Units that fire at the same places, whose windows are hard to tell from the unit's own."""
 
@@ -85,8 +86,11 @@ class Unseen:
         return near[self.window[near] == window]
 
     def values(self, address: str, side: int) -> Float[np.ndarray, " token"]:
-        """What a unit does on one side at every token, 0 where it is silent there."""
-        row, found = self.firings.row(*unit_of(address)), np.zeros(len(self.table.text))
+        """What a unit does on one side at every token, 0 where it is silent there.
+
+        Raises: ValueError where not all of its firings are kept.
+        """
+        row, found = self.firings.whole(*unit_of(address)), np.zeros(len(self.table.text))
         found[row.place] = np.maximum(side * row.value, 0)
         return found
 
@@ -153,12 +157,12 @@ def scored(case: Case, scorers: Iterable[Callable[..., tuple[Row, ...]]]) -> tup
 
 
 def compared(rows: Sequence[Row], floor: Sequence[Row], name: str) -> tuple[Row, ...]:
-    """The rows of a floor, and how far above them those of the explanation are, of what is scored on all that is shown.
+    """The rows of a floor, and how far above them those of the explanation are, where both are of ALL or both of WINDOWS.
 
     The interval is that of a difference of two independent numbers by those of each (MOVER, Zou & Donner 2008).
     """
-    under = {row.measure: row for row in floor if row.of == ALL}
-    pairs = [(row, under[row.measure]) for row in rows if row.of == ALL and row.measure in under]
+    under = {(row.measure, row.of): row for row in floor if row.of in (ALL, WINDOWS)}
+    pairs = [(row, under[row.measure, row.of]) for row in rows if (row.measure, row.of) in under]
     return tuple(made for row, below in pairs for made in (replace(below, of=name), _above(row, below, name)))
 
 
@@ -200,6 +204,9 @@ class _Moved:
 
     def row(self, site: Site, unit: int) -> Any:
         return self._row if (site, unit) == self._where else self._firings.row(site, unit)
+
+    def whole(self, site: Site, unit: int) -> Any:
+        return self._row if (site, unit) == self._where else self._firings.whole(site, unit)
 
     def at(self, site: Site, place: int) -> Any:
         return self._firings.at(site, place)

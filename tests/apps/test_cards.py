@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clew.apps._cards import as_tested, fires_on, holds, in_words, listed, strongest, table
+from clew.apps._cards import as_tested, briefly, fires_on, holds, in_words, listed, strongest, table
 from clew.circuits.kind import Card, Kind, Prompt
 from clew.labels import Label
 from clew.methods.edges.eap import eap
@@ -87,3 +87,29 @@ def test_edges_of_components_are_named_by_both_ends() -> None:
     assert first["score"] == found.weight[np.argmax(np.abs(found.weight))]
     assert " -> " in first["address"] and " of layer " in first["words"] and first["words"] in table(found)
     assert any(card["words"].endswith("-> logits") for card in strongest(found, 200))
+
+
+def test_what_a_unit_does_stands_whole_where_tokens_that_it_promotes_would() -> None:
+    done = Label("raises ' is'; lowers ' are'", "effects", (), "effects")
+    found = circuit(top_tokens={"resid.0/3": [" she"]}, promotes={"resid.0/3": [" her"]}).labelled({"resid.0/3": done})
+    head, first, *_ = table(found).splitlines()
+    assert head.split() == ["fires", "on", "promotes"]
+    assert first.split(maxsplit=3) == ["+4.0000", "resid.0/3", "she", "raises ' is'; lowers ' are'"]
+    assert briefly(done.text, done.kind) == done.text and briefly("in part: 'a'; 'b'", "rule") == "'a'; …"
+
+
+def test_a_floor_without_a_score_is_none() -> None:
+    scores = [("all", 0.75), ("above permuted", float("nan")), ("above shuffled", 0.25)]
+    label = Label("'she'", "rule", tuple(Row("simulation r", value, value, value, of=of) for of, value in scores))
+    assert holds(label) == "r 0.75, +0.25 above shuffled" and holds(replace(label, scores=label.scores[:2])) == "r 0.75"
+
+
+def test_scores_of_windows_and_of_a_unit_are_told_apart() -> None:
+    rows = [
+        ("simulation r", "windows", 0.5),
+        ("simulation r", "above shuffled", 0.25),
+        ("intruder accuracy", "unit", 0.75),
+    ]
+    label = Label("names", "prose", tuple(Row(measure, value, value, value, of=of) for measure, of, value in rows))
+    assert as_tested(label) == "simulation r in windows 0.50 (+0.25 above shuffled), intruder accuracy 0.75"
+    assert holds(label) == ""

@@ -140,3 +140,11 @@ def test_a_dictionary_in_another_precision_than_the_model_says_what_it_writes() 
     view = model.through(relu_dictionary(model, "resid.1", dtype=F64))
     assert row_of(view, "resid.1/5").dtype == F64
     assert float(contexts(view).at_kl("resid.1", row_of(view, "resid.1/5")[None]).kl) == pytest.approx(0.1, rel=WITHIN)
+
+
+@pytest.mark.parametrize("documents", [20, 40])
+def test_of_a_part_of_few_documents_all_are_asked(documents: int) -> None:
+    firings = text(documents=documents)
+    table = Table.of(firings)
+    held = contexts_of(model_of(), firings, table, (UNSEEN,))
+    assert len(held) == (Unseen(firings, table).part == UNSEEN).sum() < MANY and held._base.tokens.shape[1] == 12

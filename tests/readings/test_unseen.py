@@ -71,3 +71,25 @@ def test_all_scorers_are_asked():
     assert [row.measure for row in said] == ["resid.1/0"] * 2 and said[0].value == (
         case.unseen.firings.tokens == 1
     ).sum()
+
+
+def test_what_is_of_windows_is_compared_with_windows_alone():
+    one = (Row("r", 0.8, 0.7, 0.9, of="windows"), Row("s", 0.8, 0.7, 0.9, of="unit"))
+    assert [row.of for row in compared(one, one, "permuted")] == ["permuted", "above permuted"]
+    assert compared(one, (Row("r", 0.5, 0.4, 0.6, of="all"),), "permuted") == ()
+
+
+def test_firings_that_were_not_kept_are_no_silence():
+    class Part(Held):
+        def whole(self, site, unit):
+            raise ValueError(f"a part of {site}/{unit}")
+
+    held = text()
+    part = Part(held.tokens, held.documents, WORDS, {"resid.1": [held.row(held.sites[0], 0)] * 2})
+    unseen = Unseen(part)
+    with pytest.raises(ValueError, match=r"a part of resid.1/0"):
+        unseen.values("resid.1/0", 1)
+    moved = unseen.moved("resid.1/0", Fired(np.array([5]), np.array([3.0])))
+    assert moved.values("resid.1/0", 1).sum() == 3
+    with pytest.raises(ValueError, match=r"a part of resid.1/1"):
+        moved.values("resid.1/1", 1)

@@ -19,7 +19,13 @@ from clew.circuits.verdicts import Verdicts
 from clew.labels import Label
 from clew.report import Report
 
-KINDS = {"rule": "a rule", "prose": "written by a model", "person": "a person's words", "token": ""}
+KINDS = {
+    "rule": "a rule",
+    "prose": "written by a model",
+    "effects": "what it does to the next token",
+    "person": "a person's words",
+    "token": "",
+}
 """What kinds of labels are called."""
 NODES, EDGES = 1000, 10000
 """The page holds this many nodes and edges at most, the strongest; more would be ink, not insight."""
@@ -83,7 +89,7 @@ def _said(label: Label) -> dict[str, str]:
     short, whole = holds(label), "; ".join(filter(None, [as_tested(label), label.origin]))
     tested = short or as_tested(label)
     how = {"kind": KINDS[label.kind], "tested": tested, "all": whole}
-    return {"text": label.text, "brief": briefly(label.text), **how}
+    return {"text": label.text, "brief": briefly(label.text, label.kind), **how}
 
 
 def _metric(provenance: Mapping[str, Any]) -> dict[str, str]:

@@ -39,7 +39,7 @@ def written(
     """
     known, posed = known_of(Table.of(firings) if table is None else table), list[tuple[str, int, Question | None]]()
     for address in units:
-        row = firings.row(*unit_of(address))
+        row = firings.whole(*unit_of(address))
         for side in sides_of(row, both=sides):
             shown = firing_windows(known, row, side, examples, spread=spread)
             usual = f"{mark} what {address} fires on, in a few words"

@@ -30,9 +30,10 @@ from clew.data.predicates.table import Table
 from clew.explain._ground import CHECK, TRAIN
 from clew.explain._sides import sides_of
 from clew.firings import Firings
+from clew.labels import Kind
 from clew.models import Model
 from clew.progress import Tell
-from clew.readings.pushed import SIGMA, Contexts, Pushed, check_same, contexts_of, row_of
+from clew.readings.pushed import SIGMA, Contexts, Pushed, contexts_of, row_of
 from clew.sites import Site
 
 USUAL, OTHERS = 20, 20
@@ -56,6 +57,7 @@ class Effects:
     "raises ' is'; lowers ' are'"
     """
 
+    kind: ClassVar[Kind] = "effects"
     scored_by: ClassVar[tuple[str, ...]] = ("intervention",)
 
     raises: Mapping[int, str] = field(default_factory=dict[int, str])
@@ -116,15 +118,13 @@ def effects(
         progress: told after some units.
 
     Returns: by address; what is false says "nothing stands out".
-    Raises: ValueError for a unit that the model's view has not, or which is another there than in an index; for a sigma that
-        is not above 0; for a text of other tokens.
+    Raises: ValueError for a unit that the model's view has not; for a sigma that is not above 0; for a text of other tokens.
     """
     contexts = contexts_of(model, firings, Table.of(firings) if table is None else table, (TRAIN, CHECK), seed)
     asked = [(unit, side) for unit in units for side in sides_of(firings.row(*unit_of(unit)), both=sides)]
     found: dict[tuple[str, int], Effects] = {}
     for site in dict.fromkeys(unit_of(unit)[0] for unit, _ in asked):
         here = [(unit, side) for unit, side in asked if unit_of(unit)[0] == site]
-        check_same(model, firings, site)
         chance, farthest = _chance(contexts, site, sigma, seed)
         for some in (here[i : i + AT_ONCE] for i in range(0, len(here), AT_ONCE)):
             rows = torch.stack([side * row_of(model, unit) for unit, side in some])

@@ -68,7 +68,7 @@ def rules(
         site, unit = unit_of(address)
         under = _under(firings, site) if below is None else [Site.parse(s) for s in below]
         foretold = tuple((promoted or {}).get(address, ()))
-        row = firings.row(site, unit)
+        row = firings.whole(site, unit)
         made = (_explained(ground, firings, row, side, under, foretold, clauses) for side in sides_of(row, both=sides))
         found[address] = tuple(made)
         if progress:

@@ -18,8 +18,11 @@ def permuted(case: Case, others: Sequence[Case], explain: Explain, *, seed: int 
     """The unit with the same values at other tokens.
 
     Args: others: not looked at. seed: draws the tokens.
+    Returns: None of what a unit does, which is the same wherever it fires.
     """
-    row, random = case.unseen.firings.row(*unit_of(case.unit)), np.random.default_rng(seed)
+    if getattr(case.explanation, "kind", "rule") == "effects":
+        return None
+    row, random = case.unseen.firings.whole(*unit_of(case.unit)), np.random.default_rng(seed)
     place = random.choice(len(case.unseen.table.text), len(row.place), replace=False)
     moved = case.unseen.moved(case.unit, Fired(place.astype(np.int64), np.asarray(row.value)))
     return Case(explain(moved, case.unit, case.explanation.side), moved, case.unit)

@@ -17,12 +17,17 @@ NEAR = 5
 
 
 def shuffled(case: Case, others: Sequence[Case], explain: Explain, *, seed: int = 0) -> Case | None:
-    """The unit with an explanation that is another's.
+    """The unit with an explanation that is another's, of the same side.
 
     Args: others: of the same text; those explained with nothing are left out. seed: draws one.
     Returns: None where there is no other.
     """
-    able = [o for o in others if o.unit != case.unit and str(o.explanation) != str(case.explanation)]
+    mine = case.explanation
+    able = [
+        other
+        for other in others
+        if other.unit != case.unit and other.explanation.side == mine.side and str(other.explanation) != str(mine)
+    ]
     if not able:
         return None
     apart = np.array([abs(np.log1p(_count(o)) - np.log1p(_count(case))) for o in able])

@@ -13,7 +13,7 @@ from clew.explain._said import shown
 from clew.readings.asking.answer import Question
 from clew.readings.asking.asks import Asks
 from clew.readings.asking.reading import choice
-from clew.readings.unseen import Explanation, Unseen
+from clew.readings.unseen import OF_UNIT, Explanation, Unseen
 from clew.report import Row
 from clew.statistics.resampling import bounds, resampled
 
@@ -43,8 +43,8 @@ def intruder(
         texts: shown together, one of them the intruder.
         seed: draws windows, and documents for the interval.
 
-    Returns: "intruder accuracy" of all, and of chance; the share of answers that could not be read. No row of a unit that
-        fires in fewer windows than are shown together.
+    Returns: "intruder accuracy" of the unit, and of chance; the share of answers that could not be read. No row of a unit
+        that fires in fewer windows than are shown together.
     """
     if texts < 2:
         raise ValueError(f"texts={texts}: give at least 2, one of which is the intruder")
@@ -70,7 +70,7 @@ def intruder(
     accuracy, missed = (bounds(weights @ of / weights.sum(1)) for of in (right, unread))
     nan = float("nan")
     return (
-        Row("intruder accuracy", *accuracy, of="all", examples=len(silent)),
+        Row("intruder accuracy", *accuracy, of=OF_UNIT, examples=len(silent)),
         Row("intruder accuracy", 1 / texts, nan, nan, of="chance"),
         Row("intruder unread", *missed, of="answers", examples=len(silent)),
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from clew.explain.scorers._chosen import chosen
 from clew.readings.said import InWords, Said
-from clew.readings.unseen import Explanation, Unseen
+from clew.readings.unseen import ALL, WINDOWS, Explanation, Unseen
 from clew.report import Row
 from clew.statistics.resampling import bounds, correlation, resampled
 
@@ -27,12 +27,13 @@ def simulation(
             as many in which it does not.
         seed: draws documents for the interval, and windows.
 
-    Returns: "simulation r"; where somebody was asked, the share of answers that could not be read, in whose place stands
+    Returns: "simulation r", of all or of windows, which are not to be compared: in half of these the unit fires. Where
+        somebody was asked, the share of answers that could not be read, in whose place stands
         the mean of the others.
     """
     values = unseen.values(unit, explanation.side)
     if not isinstance(explanation, InWords):
-        return (_row(unseen, unseen.predicted(explanation)[unseen.rows], values, unseen.rows, seed),)
+        return (_row(unseen, unseen.predicted(explanation)[unseen.rows], values, unseen.rows, ALL, seed),)
     some = chosen(unseen, unit, values, windows, seed)
     every = np.concatenate([some.fires, some.random, some.hard])
     tokens = [unseen.tokens(window) for window in every.tolist()]
@@ -41,14 +42,14 @@ def simulation(
     rows = np.concatenate([np.empty(0, np.int64), *tokens])
     asked = Said(np.zeros(len(every)), np.zeros(len(every)), read)
     weights = resampled(unseen.document_of(every), seed=seed)
-    r = _row(unseen, np.concatenate([np.empty(0), *predicted]), values, rows, seed)
+    r = _row(unseen, np.concatenate([np.empty(0), *predicted]), values, rows, WINDOWS, seed)
     return (r, *asked.unread("simulation unread", weights))
 
 
-def _row(unseen: Unseen, x: np.ndarray, values: np.ndarray, rows: np.ndarray, seed: int) -> Row:
+def _row(unseen: Unseen, x: np.ndarray, values: np.ndarray, rows: np.ndarray, of: str, seed: int) -> Row:
     """Of what is predicted at some tokens and what is there."""
     y = values[rows]
     if len(x) and not np.ptp(x) and np.ptp(y):  # what says nothing is no better than a guess
-        return Row("simulation r", 0.0, 0.0, 0.0, of="all", examples=len(x))
+        return Row("simulation r", 0.0, 0.0, 0.0, of=of, examples=len(x))
     drawn = correlation(x, y, unseen.table.text.group[rows], seed=seed)
-    return Row("simulation r", *bounds(drawn), of="all", examples=len(x))
+    return Row("simulation r", *bounds(drawn), of=of, examples=len(x))

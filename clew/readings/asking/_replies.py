@@ -19,7 +19,10 @@ def chat(value: Any, question: Question) -> Answer:
 
 
 def judged(value: Any, question: Continuation, name: str) -> Answer:
-    """Of a completion that repeats its prompt. Raises: Refused where it does not, or log p is missing."""
+    """Of a completion that repeats its prompt, after a token that begins a text or without one.
+
+    Raises: Refused where it does not repeat it, or log p is missing.
+    """
     held, whole = _choice(value).get("logprobs"), question.prompt + question.text
     if not isinstance(held, dict) or not held.get("token_logprobs"):
         raise Refused(f"{name} does not tell log p of a text that it is given; ask a model in this process instead")
@@ -28,9 +31,11 @@ def judged(value: Any, question: Continuation, name: str) -> Answer:
         entry(held, "token_logprobs", list, origin="logprobs"),
     )
     ends = [len("".join(words[: i + 1])) for i in range(len(words))]
-    if len(given) != len(words) or not "".join(words).startswith(whole):
+    start = "".join(words).find(whole)
+    if len(given) != len(words) or start < 0:
         raise Refused(f"{name} does not repeat a text that it is given, so log p of it is not known")
-    inside = [i for i, end in enumerate(ends) if end > len(question.prompt) and end - len(words[i]) < len(whole)]
+    first, last = start + len(question.prompt), start + len(whole)
+    inside = [i for i, end in enumerate(ends) if end > first and end - len(words[i]) < last]
     tokens = tuple(Token(words[i], float(typed(given[i], "log p", float))) for i in inside)
     return Answer(question.text, tokens, *_usage(value, len(whole), 0))
 

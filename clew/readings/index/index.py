@@ -190,6 +190,20 @@ class Index:
             raise ValueError(f"the row of {site}/{unit} in {self.folder / str(site)} is damaged; make the index again")
         return Fired(place.astype(np.int64), value)
 
+    def whole(self, site: Site | str, unit: int) -> Fired:
+        """The row of a unit of which all firings were kept. Raises: ValueError for any other, as a part is not silence."""
+        row, count = self.row(site, unit), int(self._told(site, unit, "count"))
+        shown = self.about["keep"] != "all" and self.about["policy"].get("taken from")  # contexts of each unit alone
+        if len(row) == count and not shown:
+            return row
+        of = f"an unknown number of firings (the contexts of {shown})" if shown else f"{count:,} firings"
+        more = "make an index of the text with keep='all'"
+        if self._said(site)["everywhere"]:
+            more = "of units that fire everywhere only what they do can be explained (by='effects')"
+        raise ValueError(
+            f"{self.folder} keeps {len(row):,} of {of} of {site}/{unit}, so where it is silent is not known; {more}"
+        )
+
     def top(self, site: Site | str, unit: int, n: int = 20) -> list[Context]:
         """The firings of the largest size, each with its window."""
         row = self.row(site, unit)

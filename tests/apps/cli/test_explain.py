@@ -15,6 +15,8 @@ from tests.readings.asking.server import chat, serving
 from tests.readings.index.planted import KING, VERY, model, words_dictionary
 
 SITE = Site("embed")
+DOES = 26
+"""A word whose embedding changes what comes next as no random direction does."""
 
 
 @pytest.fixture(scope="module")
@@ -128,11 +130,14 @@ def test_what_units_do_is_explained_by_the_model_seen_through_its_dictionaries(
     monkeypatch.setattr(clew, "open", lambda name, **_: model())
     path = words_dictionary().save(tmp_path / "words.safetensors")
     by = ("--by", "effects", "--model", "tiny", "--floors", "random_unit", "--json")
-    assert typed("explain", folder, "--units", f"embed/{KING}", *by, "--through", path) == 0
+    assert typed("explain", folder, "--units", f"embed/{DOES}", *by, "--through", path) == 0
     said = json.loads(capsys.readouterr().out)
-    for label in said["labels"]["units"][f"embed/{KING}"]:
-        assert label["kind"] == "rule" and label["origin"].startswith("effects")
+    labels = said["labels"]["units"][f"embed/{DOES}"]
+    assert labels
+    for label in labels:
+        assert label["kind"] == "effects" and label["origin"].startswith("effects")
         assert {row["measure"] for row in label["scores"]} == {"intervention AUROC", "intervention rise"}
+        assert {row["of"] for row in label["scores"]} >= {"random_unit", "above random_unit"}
     assert typed("explain", folder, "--units", "embed/999", *by, "--through", path) == 1
 
 

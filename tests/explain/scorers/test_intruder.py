@@ -17,19 +17,19 @@ def rows(asks, **options):
 
 def test_one_who_sees_what_the_unit_sees_finds_the_intruder():
     found = rows(perfect())  # in whose eyes a text in which a stray firing is has no month, either
-    assert found["intruder accuracy", "all"].value > 0.7 and found["intruder accuracy", "all"].low > 0.5
+    assert found["intruder accuracy", "unit"].value > 0.7 and found["intruder accuracy", "unit"].low > 0.5
     assert found["intruder accuracy", "chance"].value == 0.2 and found["intruder unread", "answers"].value == 0
 
 
 def test_one_who_guesses_is_right_as_often_as_chance():
     draw = np.random.default_rng(0)
     asks = [scripted(lambda q: str(draw.integers(1, 5))) for _ in range(8)]
-    found = [rows(one, windows=400, texts=4, seed=i)["intruder accuracy", "all"].value for i, one in enumerate(asks)]
+    found = [rows(one, windows=400, texts=4, seed=i)["intruder accuracy", "unit"].value for i, one in enumerate(asks)]
     assert abs(np.mean(found) - 0.25) < 0.05
 
 
 def test_one_who_always_says_the_same_is_no_better():
-    found = rows(scripted(lambda q: "1"), windows=400)["intruder accuracy", "all"]
+    found = rows(scripted(lambda q: "1"), windows=400)["intruder accuracy", "unit"]
     assert abs(found.value - 0.2) < 0.1
 
 
@@ -37,7 +37,8 @@ def test_an_answer_that_cannot_be_read_counts_as_a_guess():
     asks = garbled()
     found = rows(asks)
     assert (
-        found["intruder accuracy", "all"].value == pytest.approx(0.2) and found["intruder unread", "answers"].value == 1
+        found["intruder accuracy", "unit"].value == pytest.approx(0.2)
+        and found["intruder unread", "answers"].value == 1
     )
     assert asks.count.unread == 20
 

@@ -168,6 +168,8 @@ def echoed(words, given):
 def test_a_text_is_judged_by_a_completion_that_repeats_it():
     with serving(lambda body: echoed(("It", " is", " so", "."), (None, -1.0, -2.0, -9.0))) as server:
         answer = endpoint(server).judge(Continuation("It", " is so"))
+    with serving(lambda body: echoed(("<s>", " It", " is", " so", "."), (None, -0.5, -1.0, -2.0, -9.0))) as server:
+        assert endpoint(server).judge(Continuation("It", " is so")) == answer
     assert server.asked[0]["path"] == "/v1/completions" and server.asked[0]["echo"] is True
     assert [t.text for t in answer.tokens] == [" is", " so"] and answer.log_p == -3 and answer.read == 4
 

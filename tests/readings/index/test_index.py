@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import clew
 from clew.firings import Firings
 from clew.readings.index._bands import drawn_from
 from clew.readings.index.index import Index
 from clew.readings.index.shards import check_chunk
+from clew.readings.index.taken import taken
 from clew.tensors import read_tensors, write_tensors
+from tests.readings.asking.scripted import scripted
 from tests.readings.index.planted import (
     KING,
     QUEEN,
@@ -216,3 +219,29 @@ def test_reading_leaves_the_folder_as_it_is(tmp_path: Path) -> None:
     index.summary("resid.1")
     assert index.search("king") == [] and not index.labels.all()
     assert files(tmp_path) == before
+
+
+def test_a_row_is_whole_where_all_firings_were_kept(tmp_path: Path) -> None:
+    index = indexed(tmp_path / "all")
+    assert index.whole("embed", KING).place.tolist() == index.row("embed", KING).place.tolist()
+    top = indexed(tmp_path / "top", keep="top", top=1, sample=1)
+    assert len(top.whole("embed", 0)) == 0  # it never fires
+    kept, count = len(top.row("embed", VERY)), int(top.summary("embed").count[VERY])
+    said = rf"top keeps {kept} of {count} firings of embed/{VERY}, so where it is silent is not known; .* keep='all'"
+    with pytest.raises(ValueError, match=said):
+        top.whole("embed", VERY)
+    for by in ({}, {"by": "sentences", "asks": scripted(lambda question: "DESCRIPTION: words")}):
+        with pytest.raises(ValueError, match=said):
+            clew.explain(top, [f"embed/{VERY}"], **by)
+
+
+def test_of_neurons_and_of_contexts_alone_nothing_is_whole(tmp_path: Path) -> None:
+    neurons = indexed(tmp_path / "neurons", *model().neurons("neuron.1").dictionaries.values(), top=2, sample=1)
+    with pytest.raises(ValueError, match=r"of neuron.1/3, so where it is silent is not known; .*by='effects'"):
+        neurons.whole("neuron.1", 3)
+    folder = indexed(tmp_path / "index", words_dictionary()).export(tmp_path / "np", format="neuronpedia")
+    contexts = taken(folder, to=tmp_path / "taken")
+    with pytest.raises(
+        ValueError, match=r"an unknown number of firings \(the contexts of neuronpedia\) of .*keep='all'"
+    ):
+        contexts.whole(contexts.sites[0], KING)
