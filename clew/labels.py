@@ -104,7 +104,16 @@ class Labels(Mapping[str, tuple[Label, ...]]):
         return Labels(kept, {site: made for site, made in self.dictionaries.items() if site in sites})
 
     def __or__(self, other: Labels) -> Labels:
-        """What either says; of a unit of both, what the other says comes first."""
+        """What either says; of a unit of both, what the other says comes first.
+
+        Raises: ValueError where they are of different dictionaries at a site.
+        """
+        for site, made in other.dictionaries.items():
+            if (mine := self.dictionaries.get(site, made)) != made:
+                raise ValueError(
+                    f"these labels are of the dictionary {mine} at {site}, and the others of {made}; units of another "
+                    "dictionary mean something else, so keep them apart, or leave out one with `about`"
+                )
         both = {unit: tuple(dict.fromkeys((*other.units.get(unit, ()), *said))) for unit, said in self.units.items()}
         return Labels({**other.units, **both}, {**self.dictionaries, **other.dictionaries})
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import starmap
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 
 def options_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -14,14 +15,21 @@ def options_of(function: Callable[..., Any]) -> dict[str, Any]:
     return {n: p.default for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
+def name_of(function: Any) -> str:
+    """What a function is called: a partial as what it is of, an object that can be called as its class."""
+    if isinstance(function, partial):
+        return name_of(cast("Any", function).func)
+    return getattr(function, "__name__", type(function).__name__)
+
+
 def check_options(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Raises: ValueError naming an option that the function does not have, or one that it needs."""
     known = options_of(function)
     if unknown := [name for name in options if name not in known]:
         takes = f"it takes {', '.join(known)}" if known else "it takes none"
-        raise ValueError(f"{function.__name__} has no option {unknown[0]!r}; {takes}")
+        raise ValueError(f"{name_of(function)} has no option {unknown[0]!r}; {takes}")
     if missing := [n for n, default in known.items() if default is inspect.Parameter.empty and n not in options]:
-        raise ValueError(f"{function.__name__} needs {missing[0]}=, which was not given")
+        raise ValueError(f"{name_of(function)} needs {missing[0]}=, which was not given")
 
 
 def check_kinds(

@@ -31,7 +31,7 @@ from clew.readings.index.resumed import Resumed
 from clew.readings.pushed import check_same
 from clew.readings.unseen import Case, Unseen, compared, scored
 from clew.report import Report, Row
-from clew.signatures import check_kinds, check_options, options_of
+from clew.signatures import check_kinds, check_options, name_of, options_of
 from clew.stack import Stack
 from clew.version import VERSION
 
@@ -235,8 +235,9 @@ def explain(
         progress: told after each unit that is explained, and after each that is scored.
         options: as in the signature of the explainer.
 
-    Returns: Labels; a unit of which nothing is found that holds has none. A row "... above shuffled" is the distance from
-        that floor, its interval that of a difference of two independent numbers (Zou & Donner 2008).
+    Returns: Labels, with the fingerprints of the dictionaries where the firings know them, as an Index does; a unit of which
+        nothing is found that holds has none. A row "... above shuffled" is the distance from that floor, its interval that of
+        a difference of two independent numbers (Zou & Donner 2008).
     Raises: ValueError naming near explainers, scorers and floors, an option that it lacks, or an address that is none; for
         units that are of another dictionary in the index than in the model's view, or whose firings are not all kept there.
     """
@@ -270,12 +271,11 @@ def explain(
         rows = scored(case, judges)
         for floor in beneath:
             beside = floor(case, others, again, **_taken(floor, random=random))
-            rows += () if beside is None else compared(rows, scored(beside, judges), floor.__name__)
+            rows += () if beside is None else compared(rows, scored(beside, judges), name_of(floor))
         kind: Kind = getattr(case.explanation, "kind", "rule")
         by_whom: str = getattr(case.explanation, "origin", "")
-        return Label(
-            str(case.explanation), kind, rows, f"{explainer.__name__}, clew {VERSION}{by_whom and f', by {by_whom}'}"
-        )
+        origin = f"{name_of(explainer)}, clew {VERSION}{by_whom and f', by {by_whom}'}"
+        return Label(str(case.explanation), kind, rows, origin)
 
     def labels(unit: str) -> tuple[Label, ...]:
         return tuple(label(case) for case in cases[unit])
@@ -288,7 +288,9 @@ def explain(
             cases[unit] = [Case(one, unseen, unit) for one in found if one]
     others = [case for of_unit in cases.values() for case in of_unit]
     with loops.part(1, 2):
-        return Labels({unit: resumed.labelled(unit, partial(labels, unit)) for unit in loops.over(list(cases))})
+        said = {unit: resumed.labelled(unit, partial(labels, unit)) for unit in loops.over(list(cases))}
+    made_of: dict[str, str] = getattr(firings, "fingerprints", {})
+    return Labels(said, {site: made_of[site] for site in {unit.partition("/")[0] for unit in said} & made_of.keys()})
 
 
 def _named(room: str, given: str | Callable[..., Any]) -> Callable[..., Any]:

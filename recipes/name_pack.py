@@ -5,8 +5,9 @@ seed. Every unit gets the best rule of two clauses at most, of words alone, foun
 and scored on the last. A unit keeps its name if the rule predicts its strength there better than the rule of another unit
 that fires as often, and than the rule of a unit of a random dictionary (random directions, the same centre and K) does for
 that unit: the 95 % intervals of both differences of r lie above zero. Writes packs/clew_packs/smollm2-135m/*.labels.json.gz
-and docs/results/names.json. About 40 minutes for the two indexes and two hours for the rules, on one quiet core; what is
-there already is not made again.
+and docs/results/names.json. About 40 minutes for the two indexes and two hours for the rules, on one quiet core. A site is
+not made again where WORK/SITE.json says that it was made by the same settings, dictionary and version of clew; a file that
+does not say how it was made, as those of earlier runs, counts as made otherwise.
 
     python recipes/name_pack.py WORK [--sites resid.3 resid.9]      WORK keeps the indexes, 1.5 GB
     python recipes/name_pack.py --tiny                              a few units of one site, in a minute; nothing is kept
@@ -36,6 +37,8 @@ RESULT = Path(__file__).parent.parent / "docs" / "results" / "names.json"
 MODEL, TOKENS, CLAUSES, DIGITS = "smollm2-135m", 100_000, 2, 3
 AMONG = 300
 """Units of the random dictionary."""
+WAY = "made with"
+"""Under this name a site's file in WORK says how it was made."""
 KEPT = ("all", "above shuffled", "above random_unit")
 """What of the scores goes into the file."""
 
@@ -121,19 +124,32 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(str(row[name]) for name in head) + " |" for row in rows)])
 
 
+def way(dictionary: Dictionary, tokens: int) -> dict[str, Any]:
+    """What the names of a site depend on."""
+    settings = {"tokens": tokens, "clauses": CLAUSES, "among": AMONG}
+    return {**settings, "dictionary": dictionary.fingerprint, "clew": clew.__version__}
+
+
+def row_of(told: Path, made: dict[str, Any]) -> dict[str, Any] | None:
+    """A site's row of the table; None where it was not made in this way, or does not say how."""
+    row = read_any_json(told) if told.exists() else {}
+    return row if row.pop(WAY, None) == made else None
+
+
 def run(work: Path, sites: Sequence[str], tokens: int, n: int | None) -> None:
     every = {str(d.writes): d for d in Dictionary.load(MODEL)}
     chosen = sites or list(every)
     pack, random = indexes(work, list(every.values()) if n is None else [every[s] for s in chosen], tokens)
+    ways = {site: way(dictionary, tokens) for site, dictionary in every.items()}
     for site in chosen:
         file, told = PACK / f"{site}.labels.json.gz", work / f"{site}.json"
-        if n is None and file.exists() and told.exists():
+        if n is None and file.exists() and row_of(told, ways[site]):
             continue
         labels, row = named(site, pack, random, every[site].fingerprint, n)
         if n is None:
             labels.save(file)
-        write_json(told, row)
-    rows = [read_any_json(work / f"{site}.json") for site in every if (work / f"{site}.json").exists()]
+        write_json(told, row | {WAY: ways[site]})
+    rows = [row for site in every if (row := row_of(work / f"{site}.json", ways[site]))]
     print(table(rows))
     if n is None:
         write_json(RESULT, {"model": MODEL, "tokens": tokens, "rows": rows})

@@ -105,3 +105,12 @@ def test_what_is_no_label(text: str, kind: str, says: str) -> None:
 def test_what_is_wrong_is_named_with_its_place(change: dict, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Labels.from_json({**LABELS.to_json(), **change}, "labels.json")
+
+
+def test_labels_of_two_dictionaries_of_a_site_are_not_put_together() -> None:
+    one, same, other = (
+        Labels({}, made) for made in ({"resid.3": "a"}, {"resid.3": "a", "mlp.2": "c"}, {"resid.3": "b"})
+    )
+    assert (one | same).dictionaries == (same | one).dictionaries == {"resid.3": "a", "mlp.2": "c"}
+    with pytest.raises(ValueError, match=r"of the dictionary a at resid\.3, and the others of b"):
+        one | other

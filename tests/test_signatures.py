@@ -1,11 +1,12 @@
 """What a function is made for is read off its signature, and a refusal says what would go."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from clew.report import Row
-from clew.signatures import check_kinds, check_options, fits, is_one, options_of
+from clew.signatures import check_kinds, check_options, fits, is_one, name_of, options_of
 
 
 def measure(model: object, words: str | bytes, row: Row | None = None, *, size: int = 3, how: str) -> None: ...
@@ -41,3 +42,17 @@ def test_options_are_known_and_none_that_is_needed_is_missing():
         check_options(measure, {"hou": "so"})
     with pytest.raises(ValueError, match="measure needs how=, which was not given"):
         check_options(measure, {})
+
+
+class Counted:
+    def __call__(self, model: object, *, size: int = 3) -> None: ...
+
+
+def test_what_can_be_called_has_a_name():
+    assert [name_of(one) for one in (counted, partial(partial(counted), size=2), Counted())] == [
+        "counted",
+        "counted",
+        "Counted",
+    ]
+    with pytest.raises(ValueError, match="Counted has no option 'sizes'; it takes size"):
+        check_options(Counted(), {"sizes": 3})

@@ -1,5 +1,8 @@
 """verify: the evidence and the claim decide which measure, and are written into the report."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 
@@ -230,6 +233,33 @@ def test_what_runs_a_model_needs_one_and_judges_only_what_is_said_of_tokens() ->
 def test_chance_has_no_label() -> None:
     last = known().address(len(known().truth) - 1)
     assert dict(clew.explain(known().firings, [last])) == {last: ()}
+
+
+class Unmoved:
+    """A floor that is the case itself."""
+
+    def __call__(self, case, others, explain, *, seed=0):
+        return case
+
+
+def test_what_explains_and_lies_beneath_may_be_bound_or_an_object() -> None:
+    from clew.explain.explainers.rules import rules
+    from clew.explain.floors.permuted import permuted
+
+    floors = (partial(permuted, seed=1), Unmoved())
+    (label,) = explained(by=partial(rules, below=()), scorers=("detection",), floors=floors)
+    assert label.origin.startswith("rules, clew ")
+    assert {"permuted", "above permuted", "Unmoved", "above Unmoved"} < {row.of for row in label.scores}
+
+
+def test_labels_know_the_dictionaries_that_an_index_knows(tmp_path) -> None:
+    from tests.readings.index.planted import indexed, signed_dictionary, words_dictionary
+
+    index = indexed(tmp_path, words_dictionary(), signed_dictionary())
+    labels = clew.explain(index, ["resid.1/3"], scorers=(), floors=())
+    assert labels.dictionaries == {"resid.1": signed_dictionary().fingerprint} and len(index.fingerprints) == 2
+    assert not replace(index, about={**index.about, "weights": ""}).fingerprints
+    assert not clew.explain(known().firings, [unit("months")], scorers=(), floors=()).dictionaries
 
 
 def test_explain_says_what_it_does_not_know() -> None:

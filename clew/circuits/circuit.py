@@ -263,7 +263,8 @@ class Circuit:
     def explained(self, labels: Labels) -> Circuit:
         """The same circuit with what these labels say of its units; what they say of others is passed over.
 
-        What is better tested comes first (`Labels.best_first`), whichever was there before.
+        What is better tested comes first (`Labels.best_first`), whichever was there before. Of which dictionaries the units
+        are, the circuit's provenance says; what the labels say of that is not kept.
 
         Raises: TypeError for what are no Labels (`labelled` takes a dict); ValueError where they are of other dictionaries
             than the circuit was found in.
@@ -280,7 +281,7 @@ class Circuit:
                     f"the labels are of the dictionary {made} at {site}, and the circuit was found in {found[site]}; "
                     "units of another dictionary mean something else, so explain those that it was found in"
                 )
-        return replace(self, labels=(self.labels | mine).best_first())
+        return replace(self, labels=(self.labels | Labels(mine.units)).best_first())
 
     def everywhere(self) -> Circuit:
         """Its units without their positions, scores summed, so that edits made of it act at every position."""

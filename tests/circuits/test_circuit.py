@@ -105,6 +105,14 @@ def test_what_is_said_of_other_units_is_passed_over_and_of_other_dictionaries_re
         unwrap(Circuit.explained)(c, {"resid.0/3": "a dict"})
 
 
+def test_an_explained_circuit_comes_back_with_equal_labels(tmp_path):
+    c = replace(circuit(), provenance={"dictionaries": {"resid.0": "aa"}})
+    labels = replace(Labels.of({"resid.0/3": "pronouns"}), dictionaries={"resid.0": "aa"})
+    named = c.explained(labels)
+    back = Circuit.load(named.save(tmp_path / "named.json"))
+    assert back == named and back.labels == named.labels
+
+
 def test_labels_of_earlier_versions_are_read_as_what_nobody_signed(tmp_path):
     value = circuit().to_json() | {"version": 2, "labels": {"resid.0/3": "female pronoun"}}
     old = Circuit.load(write_json(tmp_path / "old.json", value))

@@ -57,5 +57,4 @@ def _of_index(index: Any, units: list[str]) -> Any:
     if missing:
         with telling(f"explaining {len(missing)} units") as tell:
             clew.explain(index, missing, to=index.labels, progress=tell)
-    made = {site: said["fingerprint"] for site, said in index.about["sites"].items()}
-    return Labels(index.labels.all().about(units).units, made if index.about["weights"] else {})
+    return Labels(index.labels.all().units, index.fingerprints).about(units)

@@ -39,7 +39,7 @@ def random_unit(
         among: of so many units, drawn once for all; fewer are explained sooner.
         seed: draws the units, or the direction.
 
-    Raises: ValueError without such firings, or for a site that they have not.
+    Raises: ValueError without such firings, for a site that they have not, or where they are of another text.
     """
     if isinstance(case.explanation, SaysNext) and case.unseen.model is not None:
         unseen = case.unseen.seen(_at_random(case.unseen.model, case.unit, seed))
@@ -49,6 +49,7 @@ def random_unit(
     site, unit = unit_of(case.unit)
     if site not in random.sites:
         raise ValueError(f"the random firings are of {', '.join(map(str, random.sites))}; {site} is not among them")
+    _check_text(random, case.unseen.firings)
     side, draw = case.explanation.side, np.random.default_rng(seed)
     wanted = np.count_nonzero(side * case.unseen.firings.row(site, unit).value > 0)
     able = draw.permutation(random.units(site))[:among]
@@ -57,6 +58,15 @@ def random_unit(
     address = f"{site}/{able[int(draw.choice(np.argsort(apart, kind='stable')[:NEAR]))]}"
     unseen = Unseen(random, case.unseen.table)
     return Case(explain(unseen, address, side), unseen, address)
+
+
+def _check_text(random: Firings, firings: Firings) -> None:
+    pairs = (random.tokens, firings.tokens), (random.windows, firings.windows)
+    if not all(one is other or np.array_equal(one, other) for one, other in pairs):
+        raise ValueError(
+            f"the random firings are of another text ({len(random.tokens)} tokens in {len(random.windows) - 1} windows) than "
+            f"those that are explained ({len(firings.tokens)} in {len(firings.windows) - 1}); make both of the same windows"
+        )
 
 
 def _at_random(model: Model, address: str, seed: int) -> Model:

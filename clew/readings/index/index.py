@@ -153,6 +153,12 @@ class Index:
         }
 
     @property
+    def fingerprints(self) -> dict[str, str]:
+        """By site that of the dictionary whose units these are; none of other people's files, which do not say it."""
+        known = self.about["sites"].items() if self.about["weights"] else ()
+        return {site: said["fingerprint"] for site, said in known}
+
+    @property
     def words(self) -> Mapping[int, str]:
         """What each token id of the text stands for."""
         return self._words

@@ -33,6 +33,8 @@ CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON labels BEGIN
 CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON labels BEGIN
     INSERT INTO words (words, rowid, text) VALUES ('delete', old.id, old.text); END;
 """
+ORDER = "kind != 'person', created DESC, id"
+"""What persons say first, then the newest first; of what was said at once, as it was given."""
 COLUMNS = "address, text, kind, scores, origin"
 SAME = "address = ? AND text = ? AND kind = ? AND scores = ? AND origin = ?"
 
@@ -67,14 +69,14 @@ class LabelFile:
             return file.execute(said, (address, origin, origin)).rowcount
 
     def of(self, address: str) -> tuple[Label, ...]:
-        """What is said of a unit, in the order in which it was said."""
-        found = self._asked(f"SELECT {COLUMNS} FROM labels WHERE address = ? ORDER BY id", (address,))
+        """What is said of a unit: by persons first, then the newest first, so that the first is its name."""
+        found = self._asked(f"SELECT {COLUMNS} FROM labels WHERE address = ? ORDER BY {ORDER}", (address,))
         return tuple(label for _, label in found)
 
     def all(self) -> Labels:
-        """Everything that is said."""
+        """Everything that is said; of each unit in the order of `of`."""
         found: dict[str, tuple[Label, ...]] = {}
-        for address, label in self._asked(f"SELECT {COLUMNS} FROM labels ORDER BY id", ()):
+        for address, label in self._asked(f"SELECT {COLUMNS} FROM labels ORDER BY {ORDER}", ()):
             found[address] = (*found.get(address, ()), label)
         return Labels(found)
 
@@ -159,7 +161,7 @@ class LabelFile:
 
 def _add(file: sqlite3.Connection, rows: Sequence[tuple[str, ...]]) -> None:
     """Say what is not said yet."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
     for row in rows:
         if not file.execute(f"SELECT 1 FROM labels WHERE {SAME}", row).fetchone():
             file.execute(f"INSERT INTO labels ({COLUMNS}, created) VALUES (?, ?, ?, ?, ?, ?)", (*row, now))

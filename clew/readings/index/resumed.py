@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from clew.data.predicates.rule import Rule
 from clew.firings import Firings
 from clew.labels import Label
-from clew.models import Model
-from clew.readings._recording import made_in
+from clew.readings.index._prints import print_of
 from clew.readings.index.labels import LabelFile
 
 
@@ -31,8 +26,8 @@ class Resumed:
         """Args: to: where it is kept; None keeps nothing. found, scored: all that explanations and their scores depend on."""
         self._to = to
         if to is not None:
-            self._found = _print(firings, found)
-            self._scored = _print(self._found, scored)
+            self._found = print_of(firings, found)
+            self._scored = print_of(self._found, scored)
 
     def explained(self, unit: str, make: Callable[[], Sequence[Any]]) -> Sequence[Any]:
         """The explanations of a unit: those that are kept, or new ones."""
@@ -58,24 +53,3 @@ class Resumed:
         found = make()
         self._to.keep(part, self._scored, unit, [label.to_json() for label in found], labels=found)
         return found
-
-
-def _print(*what: Any) -> str:
-    """The same of the same, in every process."""
-    return hashlib.sha256(json.dumps(_plain(what), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _plain(value: Any) -> Any:
-    """As JSON, what is no plain value by what it is of."""
-    if isinstance(value, Model):
-        return [made_in(value), {str(site): one for site, one in value.fingerprints.items()}]
-    if isinstance(value, Firings):
-        text = hashlib.sha256(np.asarray(value.tokens).tobytes() + np.asarray(value.documents).tobytes())
-        return [text.hexdigest(), _plain(getattr(value, "provenance", None)), [*map(str, value.sites)]]
-    if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [_plain(one) for one in value]
-    if callable(value) and hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
-    return value if value is None or isinstance(value, (str, int, float)) else repr(value)

@@ -1,6 +1,7 @@
 """clew explain: rules of units in an index, scored beside floors, kept in it and named in a circuit."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +154,13 @@ def test_to_say_what_units_do_the_model_is_needed(folder: Path, tmp_path: Path, 
     ):
         assert typed(*unit, *words) == 1
         assert message in capsys.readouterr().err
+
+
+def test_a_circuit_of_another_dictionary_is_refused(folder: Path, tmp_path: Path, capsys) -> None:
+    path, mine = circuit(tmp_path / "c.json"), clew.Index.load(folder).fingerprints["embed"]
+    for made, code in (("another", 1), (mine, 0)):
+        replace(Circuit.load(path), provenance={"dictionaries": {"embed": made}}).save(path)
+        assert typed("explain", folder, path, "--to", tmp_path / "named.json") == code
+        assert (tmp_path / "named.json").exists() == (code == 0)
+        assert ("and the circuit was found in another" in capsys.readouterr().err) == (code == 1)
+    assert Circuit.load(tmp_path / "named.json").labels[f"embed/{KING}"]

@@ -38,6 +38,16 @@ def test_it_needs_firings_of_that_site():
         random_unit(case, (), explain, random=chance("resid.9"))
 
 
+@pytest.mark.parametrize("change", [{"shift": 1}, {"bound": 1}])
+def test_firings_in_another_text_are_refused(change):
+    case, given = Case(truth(unit("months")), unseen(), unit("months")), chance()
+    tokens, documents = np.roll(given.tokens, change.get("shift", 0)), given.documents.copy()
+    documents[1] += change.get("bound", 0)
+    rows = [given.row(site, i) for site in given.sites for i in range(3)]
+    with pytest.raises(ValueError, match="are of another text .* make both of the same windows"):
+        random_unit(case, (), explain, random=Held(tokens, documents, given.words, {"resid.2": rows}))
+
+
 def test_of_what_a_unit_does_it_is_a_random_direction_at_the_same_divergence():
     def again(where, address, side):
         return effects(where.firings, [address], where.table, model=where.model)[address][side < 0]

@@ -29,6 +29,15 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert len(file.of("resid.3/17")) == 2
 
 
+def test_persons_come_first_then_the_newest_and_what_was_said_at_once_as_it_was_given(tmp_path: Path) -> None:
+    file, rule, prose, better = file_of(tmp_path), Label("a", "rule"), Label("b"), Label("lakes", "person", origin="Bo")
+    file.update({"resid.3/17": (rule, prose)})
+    assert file.of("resid.3/17") == (RIVERS, rule, prose, PLURAL) == file.all()["resid.3/17"]
+    file.add("resid.3/17", better)
+    assert file.of("resid.3/17") == (better, RIVERS, rule, prose, PLURAL)
+    assert file.all().name("resid.3/17") == "lakes"
+
+
 def test_labels_are_found_by_their_words_in_any_form(tmp_path: Path) -> None:
     file = file_of(tmp_path)
     assert [address for address, _ in file.search("river")] == ["resid.3/17"]
