@@ -244,6 +244,7 @@ def explain(
     how = {name: value for name, value in locals().items() if name not in ("firings", "units", "to", "progress")}
     explainer, beneath = _named("explain.explainers", by), [_named("explain.floors", one) for one in floors]
     check_options(explainer, options | _taken(explainer, model=model, asks=asks))
+    _check_units(firings, units)
 
     def judging(names: Sequence[str | Callable[..., tuple[Row, ...]]]) -> list[partial[tuple[Row, ...]]]:
         return [_given(_named("explain.scorers", one), asks=asks, windows=windows) for one in names]
@@ -296,6 +297,16 @@ def explain(
 def _named(room: str, given: str | Callable[..., Any]) -> Callable[..., Any]:
     """A function, or the one of that name."""
     return load(room, given) if isinstance(given, str) else given
+
+
+def _check_units(firings: Firings, units: Sequence[str]) -> None:
+    """Raises: ValueError for what is no address, and for a unit that is not among those whose firings these are."""
+    sites = tuple(firings.sites)
+    for site, unit in map(unit_of, units):
+        if site not in sites:
+            raise ValueError(f"{site}/{unit} is not among these firings, which are of {', '.join(map(str, sites))}")
+        if unit >= (n := firings.units(site)):
+            raise ValueError(f"there is no unit {unit} at {site} (it has {n}, counted from 0)")
 
 
 def _given(function: Callable[..., T], **given: Any) -> partial[T]:

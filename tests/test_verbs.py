@@ -22,6 +22,7 @@ from tests.explain.known import known, unit
 from tests.explain.reader import perfect
 from tests.models.tiny import model_of
 from tests.planted import random_behaviour, random_dictionary, tiny_model
+from tests.readings.index.planted import indexed
 
 
 def test_a_dictionary_is_measured_on_windows_and_named_in_the_report() -> None:
@@ -271,8 +272,22 @@ def test_explain_says_what_it_does_not_know() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             explained(**wrong)
-    with pytest.raises(ValueError, match="an address reads resid.7/12"):
-        clew.explain(known().firings, ["resid.2"])
+
+
+def test_units_that_are_not_there_are_said_before_anything_is_run(tmp_path) -> None:
+    def never(*given: object) -> dict[str, list[object]]:
+        raise AssertionError
+
+    held, index = known().firings, indexed(tmp_path / "index")
+    for firings, sites in ((held, "resid.1, resid.2"), (index, "embed, resid.1")):
+        site = str(firings.sites[-1])
+        for address, message in (
+            ("954", r"^'954' is no unit; one reads resid.7/12"),
+            (f"{site}/99999", rf"there is no unit 99999 at {site} \(it has {firings.units(firings.sites[-1])}, "),
+            ("resid.5/1", rf"resid.5/1 is not among these firings, which are of {sites}$"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                clew.explain(firings, [f"{site}/0", address], by=never)
 
 
 def test_a_language_model_explains_and_is_asked_again_by_scorers_and_floors() -> None:

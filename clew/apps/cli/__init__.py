@@ -81,4 +81,6 @@ def commands(called: Sequence[str] = ()) -> dict[str, Callable[..., Any]]:
 def _sentence(error: Exception) -> str:
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"there is no file or folder {str(error.filename)!r} (here is {str(Path.cwd())!r})"
+    if isinstance(error, IsADirectoryError) and error.filename:
+        return f"{str(error.filename)!r} is a folder, and a file is wanted"
     return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

@@ -7,6 +7,7 @@ Models and behaviours are typed as Any: their classes come with torch, which `cl
 
 # Annotations are evaluated here, not kept as strings: a group may be extended in another file, which lacks these names.
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,18 @@ PLANTED = "planted/"
 """How the names of models start whose circuits are known, and of their behaviours."""
 unfolded = Parameter(name="*")
 """Each field by its own name, among the other options of the command."""
+
+
+def at_layers(found: Sequence[Any], layers: Sequence[int], of: str) -> list[Any]:
+    """The dictionaries at the layers that were asked for, or all. Raises: ValueError for a layer that has none.
+
+    Args: of: where the dictionaries are from, in words.
+    """
+    there = sorted({d.writes.layer for d in found} - {None})
+    if lost := sorted(set(layers) - set(there)):
+        where = ", ".join(map(str, there)) or "no layer"
+        raise ValueError(f"--layers {' '.join(map(str, lost))}: there is no dictionary; those of {of} are at {where}")
+    return [d for d in found if not layers or d.writes.layer in layers]
 
 
 @Parameter(name="*", group=Group("Machine", sort_key=4))
@@ -80,21 +93,13 @@ class View:
             import clew
 
             with working("opening the dictionaries"):
-                return opened.through(*self._chosen([d for path in self.through for d in clew.Dictionary.load(path)]))
+                found = [d for path in self.through for d in clew.Dictionary.load(path)]
+                return opened.through(*at_layers(found, self.layers, "--through"))
         if self.neurons:
             return opened.neurons(*self.neurons)
         if self.components:
             return opened.components()
         return opened.heads() if self.heads else opened
-
-    def _chosen(self, found: list[Any]) -> list[Any]:
-        """The dictionaries at the layers that were asked for. Raises: ValueError for a layer that has none."""
-        if lost := sorted(set(self.layers) - {d.writes.layer for d in found}):
-            there = ", ".join(str(d.writes.layer) for d in found)
-            raise ValueError(
-                f"--layers {' '.join(map(str, lost))}: there is no dictionary; those of --through are at {there}"
-            )
-        return [d for d in found if not self.layers or d.writes.layer in self.layers]
 
     def typed(self) -> list[str]:
         """As it is typed for another command."""

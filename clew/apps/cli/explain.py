@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from inspect import Parameter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,15 @@ from clew.apps.cli._asking import Asking, foretold
 from clew.apps.cli._groups import Studied
 from clew.apps.cli._options import options_of
 from clew.apps.cli._terminal import Json, Several, aside, say, table, telling
+from clew.apps.cli._thin import say_if_thin
+
+ADD = {
+    "asks": "asks a language model; add --asks ADDRESS",
+    "model": "runs the model whose units these are; add --model MODEL",
+}
+"""What an explainer or a scorer does with what it was not given, and the option that gives it."""
+SHOWN = 8
+"""How many units are listed."""
 
 
 @options_of("explain.explainers")
@@ -54,7 +65,9 @@ def explain(
     to
         Where the circuit with its names goes; by default beside the one given, as NAME.named.json.
     """
-    if (circuit is None) == (not units):
+    if circuit is not None and units:
+        raise ValueError("give a circuit or --units, not both")
+    if circuit is None and not units:
         raise ValueError("say what to explain: a circuit after the index, or --units ADDRESS")
     import clew
     from clew.circuits.circuit import ERROR, Circuit
@@ -65,9 +78,16 @@ def explain(
     if found is not None:
         known = set(opened.sites)
         here = [node for node in found if node.unit != ERROR]
+        if known.isdisjoint(node.site for node in here):
+            sites, indexed = (", ".join(map(str, one.sites)) for one in (found, opened))
+            raise ValueError(
+                f"no unit of {circuit} is at a site of the index: it is of {sites}, the index of {indexed}"
+            )
         wanted = list(dict.fromkeys(node.address.partition("@")[0] for node in here if node.site in known))
         if left := {str(node.site) for node in here if node.site not in known}:
             aside(f"left out: the units at {', '.join(sorted(left))}, which are not in the index")
+    _check_given(by, scorers, {"asks": asking.asks, "model": studied.model})
+    say_if_thin(opened)
     how = {"by": by, "scorers": scorers or None, "floors": floors, "windows": windows, "model": studied.open()}
     made = partial(clew.explain, opened, wanted, **how, **options)
     asks = asking.open(by, scorers)
@@ -81,10 +101,36 @@ def explain(
     silent = [unit for unit in wanted if not labels.get(unit)]
     lines = [table(rows)] if rows else []
     if silent:
-        lines.append(f"nothing that holds was found for {len(silent)} of {len(wanted)} units: {', '.join(silent[:8])}")
+        lines.append(f"nothing that holds was found for {len(silent)} of {len(wanted)} units: {_some(silent)}")
+    if "shuffled" in floors and (alone := _alone(labels)):
+        aside(
+            f"no floor shuffled for {_some(alone)}: there is no other explanation to exchange; explain more units at once"
+        )
     saved = None
     if found is not None and circuit is not None:
         saved = found.explained(labels).save(to or circuit.with_suffix(".named.json"))
         lines.append(f"saved as {saved}")
     value = {"labels": labels.to_json(), "silent": silent, "saved": str(saved) if saved else None}
     say("\n".join(lines), value, json)
+
+
+def _check_given(by: str, scorers: Sequence[str], given: dict[str, str | None]) -> None:
+    """Raises: ValueError for an explainer or a scorer that cannot do without what was not given, naming the option."""
+    from clew.finder import load
+    from clew.signatures import options_of
+
+    for function in (load("explain.explainers", by), *(load("explain.scorers", one) for one in scorers)):
+        for name, default in options_of(function).items():
+            if default is Parameter.empty and name in ADD and given[name] is None:
+                raise ValueError(f"{function.__name__} {ADD[name]}")
+
+
+def _alone(labels: Any) -> list[str]:
+    """Units with a score that the floor `shuffled` would be compared with, and no such floor."""
+    scored = [(unit, {row.of for row in label.scores}) for unit, of_unit in labels.items() for label in of_unit]
+    return list(dict.fromkeys(unit for unit, of in scored if of & {"all", "windows"} and "shuffled" not in of))
+
+
+def _some(units: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    return ", ".join(units[:SHOWN]) + f" and {len(units) - SHOWN:,} more" * (len(units) > SHOWN)

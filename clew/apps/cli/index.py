@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from clew.apps.cli._groups import Machine, unfolded
+from clew.apps.cli._groups import Machine, at_layers, unfolded
 from clew.apps.cli._reading import Cutting, Running, Texts
-from clew.apps.cli._terminal import Json, aside, say, telling, working
+from clew.apps.cli._terminal import Json, Several, aside, say, telling, working
+from clew.apps.cli._thin import say_if_thin
 
 VIEWS = ("neurons", "heads", "components")
 
@@ -34,6 +35,7 @@ def index(
     /,
     *texts: str,
     to: Path,
+    layers: Annotated[tuple[int, ...], Several] = (),
     tokens: int = 100_000,
     kept: Kept = Kept(),
     read: Texts = Texts(),
@@ -55,6 +57,8 @@ def index(
         Files or folders of text, `wikipedia`, or hub:OWNER/NAME, as for `clew record`.
     to
         The folder of the index.
+    layers
+        Of the dictionaries those at these layers alone, as in 11 15: time and room grow with their number.
     tokens
         How many positions to read.
     """
@@ -64,7 +68,8 @@ def index(
     import clew
 
     with working("opening the dictionaries"):
-        chosen = [d for name in dictionaries.split(",") for d in _named(opened, name)]
+        every = [d for name in dictionaries.split(",") for d in _named(opened, name)]
+        chosen = at_layers(every, layers, dictionaries)
     with working("reading and cutting the text"):
         windows = (cutting.chats if read.chat else cutting.windows)(read.read(texts), opened.tokenizer, tokens)
     how: Any = {"keep": kept.keep, "top": kept.top, "sample": kept.sample, "seed": kept.seed, "batch": running.batch}
@@ -80,6 +85,7 @@ def index(
     value = _summary(found, to)
     what = f"{value['firings']:,} firings at {value['positions']:,} positions of {len(chosen)} sites"
     say(f"{what} in {value['bytes'] / 1e6:,.1f} MB, saved as {to}", value, json)
+    say_if_thin(found)
 
 
 def _named(model: Any, name: str) -> list[Any]:

@@ -40,7 +40,7 @@ def units(
         found = index.search(search, top)
         value: Any = [{"unit": address, **label.to_json()} for address, label in found]
         rows = [(address, label.text, f"({label.kind}, {label.origin})") for address, label in found]
-        say(table(rows) if rows else f"no label holds {search!r}", value, json)
+        say(table(rows) if rows else _none_holds(index, search), value, json)
     elif unit is not None:
         value = _unit(index, unit, top, quantiles)
         say("\n".join(_lines(value)), value, json)
@@ -48,6 +48,11 @@ def units(
         value = [_site(index, site) for site in index.sites]
         head = ("site", "units", "silent", "firings")
         say(table([head, *([str(cell) for cell in row.values()] for row in value)]), value, json)
+
+
+def _none_holds(index: Any, search: str) -> str:
+    n = sum(map(len, index.labels.all().values()))
+    return f"no label holds {search!r}; the index holds {n:,} label{'s' * (n != 1)}, and clew explain makes them"
 
 
 def _site(index: Any, site: Any) -> dict[str, Any]:
@@ -62,7 +67,8 @@ def _unit(index: Any, address: str, top: int, quantiles: int) -> dict[str, Any]:
         raise ValueError(f"{address!r} is no unit; one reads {index.sites[0]}/17")
     unit, told = int(number), index.summary(site)
     bands = index.quantiles(site, unit, quantiles, -(-top // quantiles)) if quantiles else []
-    shown = [c for band in bands for c in band.contexts] if quantiles else index.top(site, unit, top)
+    ordered = [sorted(band.contexts, key=lambda c: -abs(c.value)) for band in bands]
+    shown = [c for some in ordered for c in some] if quantiles else index.top(site, unit, top)
     contexts = [{"value": c.value, "document": c.document, "text": str(c)} for c in shown]
     return {
         "unit": address,
@@ -76,6 +82,16 @@ def _unit(index: Any, address: str, top: int, quantiles: int) -> dict[str, Any]:
             by: [[f"{site}/{other}", alike] for other, alike in index.nearest(site, unit, by)]
             for by in index.near_by(site)
         },
+        "bands": [
+            {
+                "low": band.low,
+                "high": band.high,
+                "firings": band.count,
+                "exact": band.exact,
+                "shown": len(band.contexts),
+            }
+            for band in bands
+        ],
         "contexts": contexts,
     }
 
@@ -87,4 +103,10 @@ def _lines(value: dict[str, Any]) -> list[str]:
     lines += [f"  {label['text']} ({label['kind']}, {label['origin']})" for label in value["labels"]]
     for by, near in value["nearest"].items():
         lines += [f"  near by {by}: " + ", ".join(f"{other} {alike:.2f}" for other, alike in near[:5])] if near else []
-    return lines + [f"{c['value']:>9.3g}  {' '.join(c['text'].split())}" for c in value["contexts"]]
+    contexts = [f"{c['value']:>9.3g}  {' '.join(c['text'].split())}" for c in value["contexts"]]
+    for band in value["bands"]:
+        about = "" if band["exact"] else "about "
+        lines += ["", f"{band['high']:.3g} to {band['low']:.3g}: {about}{band['firings']:,.0f} firings"]
+        lines += contexts[: band["shown"]]
+        contexts = contexts[band["shown"] :]
+    return lines + contexts

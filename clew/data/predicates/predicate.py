@@ -73,11 +73,11 @@ def _check(family: str, value: str, origin: str) -> None:
         unit_of(value, origin)
 
 
-def unit_of(address: str, origin: str = "a predicate") -> tuple[Site, int]:
+def unit_of(address: str, origin: str = "") -> tuple[Site, int]:
     """Site and number of `resid.7/12`. Raises: ValueError for what is no such address."""
     site, _, number = address.partition("/")
     if not number.isascii() or not number.isdigit():
-        raise ValueError(f"{origin} names the unit {address!r}; an address reads resid.7/12")
+        raise ValueError(f"{origin and f'{origin}: '}{address!r} is no unit; one reads resid.7/12")
     return Site.parse(site), int(number)
 
 

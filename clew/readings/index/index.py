@@ -106,6 +106,8 @@ class Index:
     def load(cls, folder: str | Path) -> Index:
         """Open what `clew.index` wrote. Raises: ValueError naming the file and what is wrong with it."""
         folder = Path(folder)
+        if folder.is_file():
+            raise ValueError(f"{folder} is a file, and an index is a folder; clew.index or `clew index` makes one")
         with whole(folder / PLAN, "index"):
             found = cls(folder, read_plan(folder), Text.load(folder))
             found._check_whole()

@@ -10,6 +10,7 @@ import pytest
 import clew
 from clew.apps.cli import run
 from clew.circuits.circuit import Circuit
+from clew.labels import Labels
 from clew.sites import Site
 from tests.models.tiny import WORDS
 from tests.readings.asking.server import chat, serving
@@ -76,9 +77,45 @@ def test_what_is_not_in_the_index_is_said(folder: Path, tmp_path: Path, capsys) 
     assert "left out: the units at resid.1, which are not in the index" in capsys.readouterr().err
     assert typed("explain", folder) == 1
     assert "say what to explain: a circuit after the index, or --units ADDRESS" in capsys.readouterr().err
+    assert typed("explain", folder, tmp_path / "c.json", "--units", f"embed/{KING}") == 1
+    assert "give a circuit or --units, not both" in capsys.readouterr().err
     assert typed("explain", folder, "--units", "embed/king") == 1
+    assert "'embed/king' is no unit; one reads resid.7/12" in capsys.readouterr().err
     assert typed("explain", folder, "--units", f"embed/{KING}", "--by", "rulse") == 1
     assert "rules" in capsys.readouterr().err
+
+
+def test_a_circuit_of_other_sites_is_refused(folder: Path, tmp_path: Path, capsys) -> None:
+    site = Site("resid", 1)
+    columns = {"site": np.array([0, 0]), "unit": np.array([1, 3]), "score": np.arange(2.0)}
+    made = Circuit((site,), {site: 8}, position=np.full(2, -1), patch_mean=np.zeros(2), **columns)
+    path = made.save(tmp_path / "c.json")
+    assert typed("explain", folder, path) == 1
+    said = f"no unit of {path} is at a site of the index: it is of resid.1, the index of embed"
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_all_units_of_which_nothing_is_found_are_counted(folder: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(clew, "explain", lambda firings, units, **_: Labels({}))
+    units = [f"embed/{unit}" for unit in range(12)]
+    assert typed("explain", folder, "--units", *units) == 0
+    assert f"for 12 of 12 units: {', '.join(units[:8])} and 4 more" in capsys.readouterr().out
+
+
+def test_a_floor_that_could_not_be_drawn_is_said(folder: Path, capsys) -> None:
+    assert typed("explain", folder, "--units", f"embed/{KING}", "--scorers", "detection") == 0
+    said = capsys.readouterr().err
+    assert f"no floor shuffled for embed/{KING}: there is no other explanation to exchange; explain more" in said
+    assert typed("explain", folder, "--units", f"embed/{KING}", f"embed/{VERY}", "--scorers", "detection") == 0
+    assert "no floor shuffled" not in capsys.readouterr().err
+    assert typed("explain", folder, "--units", f"embed/{KING}", "--floors", "permuted") == 0
+    assert "no floor" not in capsys.readouterr().err
+
+
+def test_an_index_of_little_text_says_so(folder: Path, capsys) -> None:
+    assert typed("explain", folder, "--units", f"embed/{KING}") == 0
+    assert "names from so few are guesses; 100,000 or more are usual" in capsys.readouterr().err
 
 
 def answering(body):
@@ -115,7 +152,7 @@ def test_a_language_model_explains_and_what_it_costs_is_said_before_and_after(
 def test_who_is_asked_is_said_whole(folder: Path, capsys) -> None:
     unit = ("explain", folder, "--units", f"embed/{KING}", "--by", "sentences")
     for words, message in (
-        ((), "sentences needs asks="),
+        ((), "sentences asks a language model; add --asks ADDRESS"),
         (("--asks", "http://localhost:1/v1"), "say which of the models"),
         (("--asks-model", "m"), "add --asks ADDRESS"),
     ):
@@ -147,7 +184,7 @@ def test_to_say_what_units_do_the_model_is_needed(folder: Path, tmp_path: Path, 
     path = words_dictionary(lambda unit: 2.0).save(tmp_path / "other.safetensors")
     unit = ("explain", folder, "--units", f"embed/{KING}", "--by", "effects")
     for words, message in (
-        ((), "effects needs model="),
+        ((), "effects runs the model whose units these are; add --model MODEL"),
         (("--through", path), "add --model MODEL"),
         (("--model", "tiny", "--through", path), "see it through the one that was indexed"),
         (("--model", "tiny"), f"no unit embed/{KING}; it is seen in neuron.0"),

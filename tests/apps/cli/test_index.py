@@ -43,6 +43,24 @@ def test_an_index_is_made_and_summed_up(tiny, capsys) -> None:
     assert "of 4 sites in" in capsys.readouterr().out
 
 
+def test_some_layers_of_a_pack(tiny, capsys) -> None:
+    for layer in range(3):
+        relu_dictionary(tiny, f"resid.{layer}").save(f"saes/{layer}.safetensors")
+    assert typed("index tiny saes a.txt --to fires --context 8 --layers 0 2") == 0
+    assert [str(site) for site in clew.Index.load("fires").sites] == ["resid.0", "resid.2"]
+    assert typed("index tiny saes a.txt --to other --layers 0 7") == 1
+    assert "--layers 7: there is no dictionary; those of saes are at 0, 1, 2" in capsys.readouterr().err
+
+
+def test_an_index_of_little_text_says_so(tiny, capsys, monkeypatch) -> None:
+    assert typed("index tiny sae.safetensors a.txt --to fires --context 8") == 0
+    n = clew.Index.load("fires").about["positions"]
+    assert f"made from {n} positions: names from so few are guesses; 100,000 or more" in capsys.readouterr().err
+    monkeypatch.setattr("clew.apps.cli._thin.FEW", n)
+    assert typed("index tiny sae.safetensors a.txt --to fires --context 8") == 0
+    assert "guesses" not in capsys.readouterr().err
+
+
 def test_a_small_one(tiny) -> None:
     assert typed("index tiny neurons a.txt --to fires --keep top --top 3 --sample 2 --seed 4") == 0
     about = clew.Index.load("fires").about

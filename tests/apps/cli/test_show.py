@@ -85,6 +85,7 @@ def test_a_file_of_edits_is_told_in_words(place, capsys):
         ("c.json --edit add.safetensors", "one of the two"),
         ("nowhere.json", "there is no file or folder 'nowhere.json'"),
         ("text.txt", "text.txt is not"),
+        (".", "'.' is a folder, and a file is wanted"),
         ("c.json --report text.txt", "text.txt is not"),
     ],
 )

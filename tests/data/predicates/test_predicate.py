@@ -34,7 +34,7 @@ def test_how_it_is_said_and_kept(predicate, said):
         ({"negated": 1}, "true or false"),
         ({"family": "place"}, "names the place 'the'"),
         ({"family": "place", "values": ["inside brackets"]}, "is a place looked at '1 before'"),
-        ({"family": "unit", "values": ["resid.7"]}, "an address reads resid.7/12"),
+        ({"family": "unit", "values": ["resid.7"]}, "'resid.7' is no unit; one reads resid.7/12"),
         ({"more": 1}, "'more'"),
     ],
 )
