@@ -5,9 +5,8 @@ seed. Every unit gets the best rule of two clauses at most, of words alone, foun
 and scored on the last. A unit keeps its name if the rule predicts its strength there better than the rule of another unit
 that fires as often, and than the rule of a unit of a random dictionary (random directions, the same centre and K) does for
 that unit: the 95 % intervals of both differences of r lie above zero. Writes packs/clew_packs/smollm2-135m/*.labels.json.gz
-and docs/results/names.json. About 40 minutes for the two indexes and two hours for the rules, on one quiet core. A site is
-not made again where WORK/SITE.json says that it was made by the same settings, dictionary and version of clew; a file that
-does not say how it was made, as those of earlier runs, counts as made otherwise.
+and docs/results/names.json. Half an hour for the two indexes and five minutes a site on two quiet cores. A site is not
+made again where names.json says that it was made by the same settings, dictionary and version of clew.
 
     python recipes/name_pack.py WORK [--sites resid.3 resid.9]      WORK keeps the indexes, 1.5 GB
     python recipes/name_pack.py --tiny                              a few units of one site, in a minute; nothing is kept
@@ -130,10 +129,9 @@ def way(dictionary: Dictionary, tokens: int) -> dict[str, Any]:
     return {**settings, "dictionary": dictionary.fingerprint, "clew": clew.__version__}
 
 
-def row_of(told: Path, made: dict[str, Any]) -> dict[str, Any] | None:
-    """A site's row of the table; None where it was not made in this way, or does not say how."""
-    row = read_any_json(told) if told.exists() else {}
-    return row if row.pop(WAY, None) == made else None
+def known() -> dict[str, dict[str, Any]]:
+    """What became of each site so far, and how it was made."""
+    return {row["site"]: row for row in read_any_json(RESULT)["rows"]} if RESULT.exists() else {}
 
 
 def run(work: Path, sites: Sequence[str], tokens: int, n: int | None) -> None:
@@ -142,17 +140,17 @@ def run(work: Path, sites: Sequence[str], tokens: int, n: int | None) -> None:
     pack, random = indexes(work, list(every.values()) if n is None else [every[s] for s in chosen], tokens)
     ways = {site: way(dictionary, tokens) for site, dictionary in every.items()}
     for site in chosen:
-        file, told = PACK / f"{site}.labels.json.gz", work / f"{site}.json"
-        if n is None and file.exists() and row_of(told, ways[site]):
+        file = PACK / f"{site}.labels.json.gz"
+        if n is None and file.exists() and known().get(site, {}).get(WAY) == ways[site]:
             continue
         labels, row = named(site, pack, random, every[site].fingerprint, n)
-        if n is None:
-            labels.save(file)
-        write_json(told, row | {WAY: ways[site]})
-    rows = [row for site in every if (row := row_of(work / f"{site}.json", ways[site]))]
-    print(table(rows))
-    if n is None:
-        write_json(RESULT, {"model": MODEL, "tokens": tokens, "rows": rows})
+        if n is not None:
+            print(table([row]))
+            return
+        labels.save(file)
+        rows = {**known(), site: row | {WAY: ways[site]}}
+        write_json(RESULT, {"model": MODEL, "rows": [rows[one] for one in every if one in rows]})
+    print(table([{name: cell for name, cell in row.items() if name != WAY} for row in known().values()]))
 
 
 if __name__ == "__main__":
