@@ -112,4 +112,4 @@ def test_a_scorer_says_the_same_twice_and_prefers_the_truth_to_another_meaning(n
     assert str(one) == str(two) and all(row.low <= row.value <= row.high for row in one if row.examples)
     other = score(truth(unit("modal verbs")), unseen(), address, **needed(score))
     assert name in APART or all(a.value > b.value + 0.2 for a, b in zip(one, other, strict=True) if a.of == ALL)
-    assert any(row.of == ALL for row in one)
+    assert any(row.of == ALL for row in one) or name in APART
