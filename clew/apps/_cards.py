@@ -91,7 +91,7 @@ def holds(label: Any) -> str:
         over for over in label.scores if over.measure == SHOWN and over.of.startswith(ABOVE) and isfinite(over.value)
     ]
     least = min(above, key=lambda over: over.value, default=None)
-    said = "" if least is None else f", {least.value:+.2f} {least.of.replace('_', ' ')}"
+    said = ", no floor" if least is None else f", {least.value:+.2f} {least.of.replace('_', ' ')}"
     return f"r {row.value:.2f}{said}"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clew.apps.cli._terminal import telling
+from clew.apps.cli._thin import say_if_thin
 
 
 def units_of(circuit: Any) -> list[str]:
@@ -38,6 +39,7 @@ def names_of(source: str) -> Callable[[Any], Any]:
     path = Path(source)
     if (path / "index.json").is_file():
         index = clew.Index.load(path)
+        say_if_thin(index)
         return lambda circuit: _of_index(index, units_of(circuit))
     if path.is_file():
         labels = Labels.load(path)

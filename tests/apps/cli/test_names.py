@@ -19,13 +19,14 @@ def found(tmp_path: Path) -> Circuit:
     return Circuit.load(circuit(tmp_path / "c.json"))
 
 
-def test_an_index_explains_what_nobody_has(found: Circuit, folder: Path) -> None:
+def test_an_index_explains_what_nobody_has(found: Circuit, folder: Path, capsys) -> None:
     assert units_of(found) == [f"embed/{KING}", f"embed/{VERY}", "resid.1/3"]
     made, said = named(found, str(folder))
     assert (
         "king" in made.labels.name(f"embed/{KING}")
         and said == f"2 of 3 units have a name, by {folder}; it says nothing of resid.1"
     )
+    assert "names from so few are guesses" in capsys.readouterr().err
     known = clew.Index.load(folder).labels.all()
     assert made.labels[f"embed/{KING}"] == known[f"embed/{KING}"]
     assert named(found, str(folder))[0] == made and clew.Index.load(folder).labels.all() == known
