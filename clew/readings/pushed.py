@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -29,7 +28,7 @@ from clew.firings import Firings
 from clew.models import Model
 from clew.models.body import Body
 from clew.models.likelihood import log_softmax
-from clew.models.state import state
+from clew.readings._tail import Tail
 from clew.readings.index.index import Index
 from clew.readings.unseen import SHARES
 from clew.sites import Site, Where
@@ -75,7 +74,7 @@ class Contexts:
 
     def change(self, site: Site | str, added: Float[Tensor, "direction d"]) -> Float[Tensor, "direction context token"]:
         """By how much each token's log-probability is other when this is added at the last token."""
-        at, rows = self.model.body.site(site), max(1, TOKENS // self._tail.tokens.numel())
+        at, rows = self.model.body.site(site), max(1, TOKENS // self._tail.trace.tokens.numel())
         return torch.cat([self._changed(at, some) for some in added.split(rows)])
 
     def divergence(self, change: Float[Tensor, "direction context token"]) -> Float[Tensor, " direction"]:
@@ -107,43 +106,29 @@ class Contexts:
 
     def _size(self, site: Site | str) -> float:
         """The mean norm of what flows at the last token."""
-        trace = self.model.run(self._tail.tokens, read=[site], logits=0, base=self._tail, past=self._kept(site, 1))
+        trace = self.model.run(
+            self._tail.trace.tokens, read=[site], logits=0, base=self._tail.trace, past=self._kept(site, 1)
+        )
         return float(trace[site][:, -1].float().norm(dim=-1).mean())
 
     @cached_property
-    def _start(self) -> int:
-        """The first column that is run again: the last one, where nothing else can change."""
-        whole = self.model.activation_edits or "cache" in self.model.body.refused
-        return 0 if whole else self._base.tokens.shape[1] - 1
-
-    @cached_property
-    def _tail(self) -> Any:
-        base, some = self._base, slice(self._start, None)
-        blocks = {layer: x[:, some] for layer, x in base.blocks.items()}
-        return replace(base, tokens=base.tokens[:, some], real=base.real[:, some], blocks=blocks)
-
-    @cached_property
-    def _past(self) -> Any:
-        """Keys and values of all tokens but the last."""
-        module = self.model.body.module
-        with state(module), torch.no_grad():
-            return module(input_ids=self._base.tokens[:, : self._start], use_cache=True).past_key_values
+    def _tail(self) -> Tail:
+        """The last column, where nothing else can change."""
+        return Tail(self.model, self._base, self._base.tokens.shape[1] - 1)
 
     def _kept(self, site: Site | str, copies: int) -> Any:
         """The past of so many copies, for a run that adds its own to it; blocks below the site are not run."""
-        if not self._start:
-            return None
-        past, order = deepcopy(self._past), torch.arange(len(self), device=self.model.device).repeat(copies)
-        for layer in past.layers[Site.parse(site).layer or 0 :] if copies > 1 else ():
+        past, order = self._tail.past(), torch.arange(len(self), device=self.model.device).repeat(copies)
+        for layer in past.layers[Site.parse(site).layer or 0 :] if past is not None and copies > 1 else ():
             layer.batch_select_indices(order)
         return past
 
     def _changed(self, site: Site, added: Tensor) -> Tensor:
         vector = added.repeat_interleave(len(self), 0)[:, None].to(self.model.body.dtype)
         edit = Add(site, vector=vector, where=Where.at(-1))
-        tokens = self._tail.tokens.repeat(len(added), 1)
+        tokens = self._tail.trace.tokens.repeat(len(added), 1)
         past = self._kept(site, len(added))
-        run = self.model.run(tokens, edits=[edit], logits=1, base=self._tail, past=past)
+        run = self.model.run(tokens, edits=[edit], logits=1, base=self._tail.trace, past=past)
         assert run.logits is not None
         return log_softmax(run.logits[:, -1]).unflatten(0, (len(added), len(self))) - self.clean
 

@@ -13,10 +13,8 @@ with one power iteration), so that no Jacobian is ever laid out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -28,8 +26,8 @@ from clew.changes import Add
 from clew.data.facts.facts import Fact, Facts, answer_ids, subject_last
 from clew.data.text.spaces import space_between
 from clew.models import Model
-from clew.models.state import state
 from clew.models.trace import Trace
+from clew.readings._tail import Tail
 from clew.readings.readout import Readout
 from clew.sites import Site, Where
 
@@ -175,7 +173,7 @@ class Tangent:
             trace = self._run(len(some), grad=True)
             end = trace[self.to][:, -1]
             (gradient,) = torch.autograd.grad((end * some.to(end)).sum(), trace[self.at])
-            found.append(gradient[:, self.position - self._start].double().cpu())
+            found.append(gradient[:, self.position - self._tail.start].double().cpu())
         return torch.cat(found)
 
     def push(self, rows: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
@@ -185,7 +183,7 @@ class Tangent:
             with forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no forward derivative
                 some = some.to(self.base[self.at])[:, None]
                 dual = forward_ad.make_dual(torch.zeros_like(some), some)
-                nudge = Add(self.at, vector=dual, where=Where.at(self.position - self._start))
+                nudge = Add(self.at, vector=dual, where=Where.at(self.position - self._tail.start))
                 end = self._run(len(some), edit=nudge)[self.to][:, -1]
                 tangent = forward_ad.unpack_dual(end).tangent
                 assert tangent is not None
@@ -197,35 +195,20 @@ class Tangent:
         return max(1, TOKENS // self.base.tokens.shape[1])
 
     @cached_property
-    def _start(self) -> int:
-        """The first column that is run for a product."""
-        whole = self.model.activation_edits or "cache" in self.model.body.refused
-        return 0 if whole else self.position
-
-    @cached_property
-    def _tail(self) -> Trace:
-        """The base from there on."""
-        base, some = self.base, slice(self._start, None)
-        blocks = {layer: x[:, some] for layer, x in base.blocks.items()}
-        return replace(base, tokens=base.tokens[:, some], real=base.real[:, some], blocks=blocks)
-
-    @cached_property
-    def _past(self) -> Any:
-        """Keys and values of what comes before."""
-        module = self.model.body.module
-        with state(module), torch.no_grad():
-            return module(input_ids=self.base.tokens[:, : self._start], use_cache=True).past_key_values
+    def _tail(self) -> Tail:
+        """The subject's last token and what follows."""
+        return Tail(self.model, self.base, self.position)
 
     def _run(self, copies: int, *, grad: bool = False, edit: Add | None = None) -> Trace:
-        past = None
-        if self._start:
-            past = deepcopy(self._past)  # a run adds its own to it
-            for layer in past.layers[(self.at.layer or 0) + 1 :]:  # those below are resumed, not run
-                layer.batch_repeat_interleave(copies)
-        tokens: Int[Tensor, "batch seq"] = self._tail.tokens.repeat(copies, 1)
+        past = self._tail.past()
+        for layer in (
+            past.layers[(self.at.layer or 0) + 1 :] if past is not None else ()
+        ):  # those below are resumed, not run
+            layer.batch_repeat_interleave(copies)
+        tokens: Int[Tensor, "batch seq"] = self._tail.trace.tokens.repeat(copies, 1)
         edits = [] if edit is None else [edit]
         read = [self.at, self.to]
-        return self.model.run(tokens, read=read, grad=grad, edits=edits, logits=0, base=self._tail, past=past)
+        return self.model.run(tokens, read=read, grad=grad, edits=edits, logits=0, base=self._tail.trace, past=past)
 
 
 def decoded(model: Model, at: Site, z: Float[Tensor, "place d_model"]) -> Float[Tensor, "place vocab"]:

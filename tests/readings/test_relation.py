@@ -64,7 +64,9 @@ def test_products_from_the_subject_on_are_those_of_the_whole_prompt(family: str)
     )  # with edits in force the prompt is run whole
     for one in (model, idle):
         tangent = Tangent.of(one, SAID[1], before, R0, one.body.site("resid.2"))
-        seen.append((tangent.pull(rows(4)), tangent.push(rows(4)), tangent._tail.tokens.shape[1], tangent.position))
+        seen.append(
+            (tangent.pull(rows(4)), tangent.push(rows(4)), tangent._tail.trace.tokens.shape[1], tangent.position)
+        )
     (pulled, pushed, short, position), (whole, across, long, _) = seen
     assert torch.allclose(pulled, whole, rtol=1e-9, atol=1e-12) and torch.allclose(
         pushed, across, rtol=1e-9, atol=1e-12
