@@ -20,6 +20,11 @@ class Chosen:
     hard: Int[np.ndarray, " alike"]
     """Of those that look like its own."""
 
+    @property
+    def every(self) -> Int[np.ndarray, " window"]:
+        """All of them: those where the unit fires first, then random ones, then hard ones."""
+        return np.concatenate([self.fires, self.random, self.hard])
+
 
 def chosen(unseen: Unseen, address: str, values: Float[np.ndarray, " token"], n: int, seed: int) -> Chosen:
     """At most n windows where the unit fires, evenly over their strengths, and half as many of either kind where not."""

@@ -33,7 +33,7 @@ def detection(
     """
     values = unseen.values(unit, explanation.side)
     some = chosen(unseen, unit, values, windows, seed)
-    every = np.concatenate([some.fires, some.random, some.hard])
+    every = some.every
     said, n, random = said_of_windows(explanation, unseen, every), len(some.fires), len(some.random)
 
     def row(measure: str, of: str, here: slice) -> Row:

@@ -43,7 +43,7 @@ def embedding(
     Raises: ImportError without sentence-transformers; ValueError for vectors that are not one for each text.
     """
     some = chosen(unseen, unit, unseen.values(unit, explanation.side), windows, seed)
-    every = np.concatenate([some.fires, some.random, some.hard])
+    every = some.every
     texts = [shown(unseen.table.text, unseen.tokens(w)) for w in every.tolist()]
     near = _near(_opened(encoder) if isinstance(encoder, str) else encoder, QUERY.format(explanation), texts)
     weights = resampled(unseen.document_of(every), seed=seed)

@@ -35,7 +35,7 @@ def simulation(
     if not isinstance(explanation, InWords):
         return (_row(unseen, unseen.predicted(explanation)[unseen.rows], values, unseen.rows, ALL, seed),)
     some = chosen(unseen, unit, values, windows, seed)
-    every = np.concatenate([some.fires, some.random, some.hard])
+    every = some.every
     tokens = [unseen.tokens(window) for window in every.tolist()]
     text = unseen.table.text
     predicted, read = explanation.strengths([[text.pieces[k] for k in text.kinds[inside]] for inside in tokens])

@@ -35,7 +35,7 @@ def surprisal(
     Raises: Refused by an endpoint that does not tell log p of a text that it is given.
     """
     some = chosen(unseen, unit, unseen.values(unit, explanation.side), windows, seed)
-    every = np.concatenate([some.fires, some.random, some.hard])
+    every = some.every
     texts = [f" {shown(unseen.table.text, unseen.tokens(w))}" for w in every.tolist()]
     told, untold = (_log_p(asks, words, texts) for words in (str(explanation), NEUTRAL))
     score = told - untold if explanation else np.zeros(len(texts))
