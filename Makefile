@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint web bench clean
 
 demo: .venv/stamp
 	$(BIN)/clew demo
@@ -10,9 +10,14 @@ test: .venv/stamp
 	$(BIN)/pytest -q -n 2 --dist loadgroup
 
 lint: .venv/stamp
+	$(BIN)/python web/build.py --check
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# The front end's scripts, after a change in web/; they are committed, so that nobody else needs Node.
+web: .venv/stamp
+	$(BIN)/python web/build.py
 
 bench: .venv/stamp
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
@@ -24,5 +29,5 @@ bench: .venv/stamp
 	touch $@
 
 clean:
-	rm -rf .venv dist build packs/dist .ruff_cache
+	rm -rf .venv web/node_modules dist build packs/dist .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
