@@ -6,139 +6,20 @@ provenance are other people's text: the frame escapes them, and the scripts writ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
-
-from clew.apps._cards import as_tested, briefly, groups, holds, in_words
-from clew.apps.pages._facts import name_of
-from clew.apps.pages._made import made
+from clew.apps._bundle import bundle
 from clew.apps.pages.frame import framed, part
 from clew.circuits.circuit import Circuit
 from clew.circuits.verdicts import Verdicts
-from clew.labels import Label
 from clew.report import Report
-
-KINDS = {
-    "rule": "a rule",
-    "prose": "written by a model",
-    "effects": "what it does to the next token",
-    "person": "a person's words",
-    "token": "",
-}
-"""What kinds of labels are called."""
-NODES, EDGES = 1000, 10000
-"""The page holds this many nodes and edges at most, the strongest; more would be ink, not insight."""
 
 
 def page(circuit: Circuit, report: Report | None = None, *, verdicts: Verdicts | None = None) -> str:
-    """The circuit, and the curve of `report` beside it, as the text of one HTML file.
-
-    Of a circuit with more than NODES nodes the page holds the strongest, and says so, unless it is to be judged. It reads
-    `circuit.details`: `tokens` (words, one per position; those of `circuit.kind.prompt` where it has one),
-    `top_tokens`, `promotes` and `examples` (by address without position), `title` and `metric` (names).
+    """The circuit, and the curve of `report` beside it, as the text of one HTML file. What it holds, `bundle` says.
 
     Args: verdicts: let a person decide on the units: keep or drop, and why. What was decided so far is shown, also of
         other units than the circuit's, which stay in the file; a button saves what `Verdicts.load` and `clew judge` read.
     Raises: ValueError where there is no unit to judge, or the verdicts are of other dictionaries than the circuit.
     """
-    whole = len(circuit) <= NODES or verdicts is not None
-    shown = circuit if whole else circuit.shown(NODES)
-    shown = shown if len(shown.weight) <= EDGES else shown.strongest_edges(EDGES)
-    shown = _trimmed(shown)
-    judged = None if verdicts is None else _judged(circuit, verdicts)
-    title = str(circuit.details.get("title") or _title(circuit.provenance))
-    data = {
-        "title": title,
-        "words": _words(circuit, shown),
-        "prompts": _prompts(circuit),
-        "made": made(circuit),
-        "unit": str(circuit.provenance.get("units", "units")).removesuffix("s"),
-        "names": [in_words(circuit, node.address) for node in shown],
-        "groups": groups(shown),
-        "said": {address: [_said(label) for label in of_unit] for address, of_unit in shown.labels.items()},
-        "circuit": shown.to_json(),
-        "report": report and report.to_json(),
-        "verdicts": judged and judged.to_json(),
-    }
-    parts = {"judging": part("judging.html") if judged else ""}
-    return framed("circuit", title, parts, data, scripts=("cards", "judging", "circuit"))
-
-
-def _judged(circuit: Circuit, verdicts: Verdicts) -> Verdicts:
-    """Every unit of the circuit, and what was decided so far."""
-    asked = Verdicts.of(circuit)
-    if not len(asked):
-        raise ValueError(f"{circuit!r} has no units to judge; error nodes cannot be judged")
-    return asked | verdicts
-
-
-def _trimmed(circuit: Circuit) -> Circuit:
-    """Without the labels, tokens and examples of nodes that are not there."""
-    here = {node.address.partition("@")[0] for node in circuit}
-    known = ("top_tokens", "promotes", "examples")
-    tables = {name: circuit.details[name] for name in known if name in circuit.details}
-    tables = {name: {key: value for key, value in table.items() if key in here} for name, table in tables.items()}
-    return replace(
-        circuit, labels=circuit.labels.about(here), details={**_metric(circuit.provenance), **circuit.details, **tables}
-    )
-
-
-def _said(label: Label) -> dict[str, str]:
-    """A label for people: its kind in words, and how it was tested."""
-    short, whole = holds(label), "; ".join(filter(None, [as_tested(label), label.origin]))
-    tested = short or as_tested(label)
-    how = {"kind": KINDS[label.kind], "tested": tested, "all": whole}
-    return {"text": label.text, "brief": briefly(label.text, label.kind), **how}
-
-
-def _metric(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """What the metric is called, where the record of the prompts says so."""
-    prompts = provenance.get("prompts")
-    name = prompts.get("metric") if isinstance(prompts, Mapping) else None
-    return {} if name is None else {"metric": str(name).replace("_", " ")}
-
-
-def _prompts(circuit: Circuit) -> list[dict[str, Any]]:
-    """The first pair that it was found on, clean then patch, each with its answers; the prompt of a graph of one."""
-    if prompt := circuit.kind.prompt:
-        answers = [f"{logit.token} ({logit.probability:.0%})" for logit in prompt.logits]
-        return [{"name": "prompt", "text": "".join(prompt.tokens), "answers": answers}]
-    record = circuit.provenance.get("prompts")
-    example = record.get("example") if isinstance(record, Mapping) else None
-    if not isinstance(example, Mapping):
-        return []
-    pair = (("clean", "clean", "answers"), ("patch", "patch", "patch_answers"))
-    return [
-        {"name": name, "text": _as_text(example[text]), "answers": [str(a) for a in example.get(answers, ())]}
-        for name, text, answers in pair
-        if example.get(text) is not None
-    ]
-
-
-def _as_text(prompt: Any) -> str:
-    """A prompt in words, in token ids, or a chat, a message a line."""
-    if isinstance(prompt, str):
-        return prompt
-    if prompt and isinstance(prompt[0], Mapping):
-        return "\n".join(f"{message['role']}: {message['content']}" for message in prompt)
-    return f"token ids {' '.join(map(str, prompt))}"
-
-
-def _title(provenance: Mapping[str, Any]) -> str:
-    named = [name_of(provenance[key]) for key in ("behaviour", "model") if provenance.get(key)]
-    return " in ".join(named) or "A circuit"
-
-
-def _words(whole: Circuit, shown: Circuit) -> str:
-    """How large it is and how it was found, in a sentence or two."""
-    said, record = [], whole.provenance
-    method = record.get("by") or record.get("method")
-    sites = len({int(site) for site in whole.site})
-    size = f"{len(whole):,} nodes and {len(whole.weight):,} edges over {sites} {'site' if sites == 1 else 'sites'}"
-    said.append(f"{size}, found by {name_of(method).replace('_', ' ')}" if method else size)
-    if isinstance(record.get("seconds"), int | float):
-        said[-1] += f" in {record['seconds']:.0f} seconds" if record["seconds"] >= 1 else " in under a second"
-    if len(shown) < len(whole) or len(shown.weight) < len(whole.weight):
-        said.append(f"This page holds the strongest {len(shown):,} nodes and {len(shown.weight):,} edges")
-    return ". ".join(said) + "."
+    data = bundle(circuit, report, verdicts)
+    parts = {"judging": part("judging.html") if verdicts is not None else ""}
+    return framed("circuit", data["title"], parts, data, scripts=("cards", "judging", "circuit"))

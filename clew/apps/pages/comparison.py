@@ -9,7 +9,7 @@ import html
 import math
 from collections.abc import Iterator, Sequence
 
-from clew.apps.pages._facts import facts
+from clew.apps._facts import facts
 from clew.apps.pages.dictionary import _cell, _number, _scale
 from clew.apps.pages.frame import framed
 from clew.report import Row

@@ -9,7 +9,7 @@ import html
 import math
 from collections.abc import Iterator, Mapping
 
-from clew.apps.pages._facts import facts
+from clew.apps._facts import facts
 from clew.apps.pages.frame import framed
 from clew.report import Report, Row
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import clew.apps.pages
-from clew.apps.pages._facts import LISTED, facts
-from clew.apps.pages._made import made
-from clew.apps.pages.circuit import EDGES, NODES, page
+from clew.apps._bundle import EDGES, NODES
+from clew.apps._facts import LISTED, facts
+from clew.apps._made import made
+from clew.apps.pages.circuit import page
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.circuits.verdicts import Verdicts
 from clew.labels import Labels
@@ -107,7 +108,7 @@ def test_the_scripts_never_write_markup():
 def test_a_large_circuit_is_cut_to_its_strongest_and_says_so():
     data = data_in(page(small_circuit(NODES + 500)))
     assert len(data["circuit"]["nodes"]["score"]) == NODES
-    assert f"holds the strongest {NODES:,} nodes" in data["words"]
+    assert f"Shown are the strongest {NODES:,} nodes" in data["words"]
     assert min(map(abs, data["circuit"]["nodes"]["score"])) > 1 + 499 / 7
 
 

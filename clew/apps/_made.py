@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from clew.apps.pages._facts import name_of
+from clew.apps._facts import name_of
 from clew.circuits.circuit import ERROR, Circuit
 from clew.finder import load
 
