@@ -15,6 +15,16 @@ def options_of(function: Callable[..., Any]) -> dict[str, Any]:
     return {n: p.default for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
+def taken(function: Callable[..., Any], **given: Any) -> dict[str, Any]:
+    """Of what is given, that which a function takes.
+
+    >>> taken(lambda *, model: model, model=1, asks=2)
+    {'model': 1}
+    """
+    takes = options_of(function)
+    return {name: value for name, value in given.items() if value is not None and name in takes}
+
+
 def name_of(function: Any) -> str:
     """What a function is called: a partial as what it is of, an object that can be called as its class."""
     if isinstance(function, partial):

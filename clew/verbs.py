@@ -17,21 +17,22 @@ from clew.data.text.windows import Windows
 from clew.dictionaries import Dictionary
 from clew.doors import door
 from clew.evidence import Evidence, half, is_held_out
+from clew.explain.labelling import Labelling
 from clew.finder import load, names
 from clew.firings import Firings
-from clew.labels import Kind, Label, Labels
+from clew.labels import Labels
 from clew.models import Model
 from clew.probing import Probe
-from clew.progress import Loops, Stopped, Tell
+from clew.progress import Stopped, Tell
 from clew.provenance import MetAgain, leaked, prompts_used, provenance
 from clew.readings.asking.asks import Asks
 from clew.readings.budget import within_budget
 from clew.readings.index.labels import LabelFile
 from clew.readings.index.resumed import Resumed
 from clew.readings.pushed import check_same
-from clew.readings.unseen import Case, Unseen, compared, scored
+from clew.readings.unseen import Unseen
 from clew.report import Report, Row
-from clew.signatures import check_kinds, check_options, name_of, options_of
+from clew.signatures import check_kinds, check_options, options_of, taken
 from clew.stack import Stack
 from clew.version import VERSION
 
@@ -66,7 +67,7 @@ def find(
     """
     method = load("methods", by) if isinstance(by, str) else by
     used = half(behaviour, "train", held_out)
-    options |= _taken(method, progress=progress)
+    options |= taken(method, progress=progress)
 
     def recorded(found: Circuit, seconds: float) -> Circuit:
         return found.recorded(provenance(model, used, method, options, seconds) | prompts_used(used))
@@ -112,7 +113,7 @@ def edit(
     learnt, judged = text, text
     if isinstance(text, Windows) and budget is not None and "text" in takes:
         learnt, judged = text.split(0.5)
-    options |= _taken(function, progress=progress)
+    options |= taken(function, progress=progress)
     if learnt is not ... and "text" in takes:
         options["text"] = learnt
 
@@ -163,7 +164,7 @@ def verify(
         given = used
     elif held_out is not None:
         options |= {"held_out": held_out}
-    options |= _taken(measure, progress=progress)
+    options |= taken(measure, progress=progress)
 
     def recorded(report: Report, seconds: float) -> Report:
         record = provenance(model, used, measure, options, seconds) | claim.card()
@@ -241,55 +242,27 @@ def explain(
     Raises: ValueError naming near explainers, scorers and floors, an option that it lacks, or an address that is none; for
         units that are of another dictionary in the index than in the model's view, or whose firings are not all kept there.
     """
-    how = {name: value for name, value in locals().items() if name not in ("firings", "units", "to", "progress")}
     explainer, beneath = _named("explain.explainers", by), [_named("explain.floors", one) for one in floors]
-    check_options(explainer, options | _taken(explainer, model=model, asks=asks))
     _check_units(firings, units)
-
-    def judging(names: Sequence[str | Callable[..., tuple[Row, ...]]]) -> list[partial[tuple[Row, ...]]]:
-        return [_given(_named("explain.scorers", one), asks=asks, windows=windows) for one in names]
-
-    asked = None if scorers is None else judging(scorers)
-    unseen, loops, cases = Unseen(firings, model=model), Loops(progress), dict[str, list[Case]]()
-    drawn = dict[str, Sequence[Any]]()
     if model is not None:
         for site in dict.fromkeys(unit_of(unit)[0] for unit in units):
             check_same(model, firings, site)
 
-    def made(where: Unseen, unit: str) -> Sequence[Any]:
-        given = _taken(explainer, model=where.model, asks=asks)
-        return explainer(where.firings, [unit], where.table, **options, **given)[unit]
+    def judging(usual: Sequence[str | Callable[..., tuple[Row, ...]]]) -> list[partial[tuple[Row, ...]]]:
+        judges = usual if scorers is None else scorers
+        return [_given(_named("explain.scorers", one), asks=asks, windows=windows) for one in judges]
 
-    def again(where: Unseen, unit: str, side: int) -> Any:
-        known = drawn if where.firings is random else dict[str, Sequence[Any]]()
-        if unit not in known:
-            known[unit] = made(where, unit)
-        return next((one for one in known[unit] if one.side == side), known[unit][0])
-
-    def label(case: Case) -> Label:
-        usual = getattr(case.explanation, "scored_by", ("detection", "simulation"))
-        judges = judging(usual) if asked is None else asked
-        rows = scored(case, judges)
-        for floor in beneath:
-            beside = floor(case, others, again, **_taken(floor, random=random))
-            rows += () if beside is None else compared(rows, scored(beside, judges), name_of(floor))
-        kind: Kind = getattr(case.explanation, "kind", "rule")
-        by_whom: str = getattr(case.explanation, "origin", "")
-        origin = f"{name_of(explainer)}, clew {VERSION}{by_whom and f', by {by_whom}'}"
-        return Label(str(case.explanation), kind, rows, origin)
-
-    def labels(unit: str) -> tuple[Label, ...]:
-        return tuple(label(case) for case in cases[unit])
-
-    scoring = {name: how.pop(name) for name in ("scorers", "floors", "random", "windows")}
-    resumed = Resumed(to, firings, {"clew": VERSION, **how}, {"units": sorted(set(units)), **scoring})
-    with loops.part(0, 2):
-        for unit in loops.over(units):
-            found = resumed.explained(unit, partial(made, unseen, unit))
-            cases[unit] = [Case(one, unseen, unit) for one in found if one]
-    others = [case for of_unit in cases.values() for case in of_unit]
-    with loops.part(1, 2):
-        said = {unit: resumed.labelled(unit, partial(labels, unit)) for unit in loops.over(list(cases))}
+    judging(())  # what is misspelt is said before anything takes long
+    made_by = {"clew": VERSION, "by": by, "model": model, "asks": asks, "options": options}
+    judged_by = {
+        "units": sorted(set(units)),
+        "scorers": scorers,
+        "floors": floors,
+        "random": random,
+        "windows": windows,
+    }
+    labelling = Labelling(explainer, judging, beneath, options, Unseen(firings, model=model), random, asks)
+    said = labelling.labels(units, Resumed(to, firings, made_by, judged_by), progress)
     made_of: dict[str, str] = getattr(firings, "fingerprints", {})
     return Labels(said, {site: made_of[site] for site in {unit.partition("/")[0] for unit in said} & made_of.keys()})
 
@@ -311,15 +284,9 @@ def _check_units(firings: Firings, units: Sequence[str]) -> None:
 
 def _given(function: Callable[..., T], **given: Any) -> partial[T]:
     """A function with that of what is given which it takes. Raises: ValueError for an option that it cannot do without."""
-    taken = _taken(function, **given)
-    check_options(function, taken)
-    return partial(function, **taken)
-
-
-def _taken(function: Any, **given: Any) -> dict[str, Any]:
-    """Of what is given, that which a function takes."""
-    takes = options_of(function)
-    return {name: value for name, value in given.items() if value is not None and name in takes}
+    fitting = taken(function, **given)
+    check_options(function, fitting)
+    return partial(function, **fitting)
 
 
 def _timed(
