@@ -203,6 +203,7 @@ NO_FILES = {
     "clew.studies.comparison.searches",  # words of the command line
     "clew.apps.cli._options",  # a docstring
     "clew.apps.pages.frame",  # files that lie beside it
+    "clew.apps._front",  # likewise
     "clew.models.costs",  # what the system says of the process
     "clew.models.open",  # the first line of another library's error
 }
