@@ -1,4 +1,4 @@
-"""A circuit as the front ends are given it: plain JSON, with the words that people read beside the numbers."""
+"""What the front end is given of a circuit: one dict of plain JSON, for the one-file page and the studio alike."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from clew.apps._cards import as_tested, briefly, groups, holds, in_words
 from clew.apps._facts import name_of
 from clew.apps._made import made
 from clew.circuits.circuit import Circuit
+from clew.circuits.formats.attribution_graph import node_ids
 from clew.circuits.verdicts import Verdicts
 from clew.labels import Label
 from clew.report import Report
@@ -22,37 +23,45 @@ KINDS = {
     "token": "",
 }
 """What kinds of labels are called."""
+TABLES = ("top_tokens", "promotes", "examples")
+"""Details that are known of units, by address without position."""
 NODES, EDGES = 1000, 10000
 """So many nodes and edges are shown at most, the strongest; more would be ink, not insight."""
 
 
 def bundle(circuit: Circuit, report: Report | None = None, verdicts: Verdicts | None = None) -> dict[str, Any]:
-    """The circuit, the curve of a report that judges it, and what was decided of its units.
+    """The circuit with all that is said of it: its words, how it was made, names and labels of nodes, the report beside it.
 
-    Of a circuit with more than NODES nodes it holds the strongest, and says so, unless it is to be judged. It reads
+    Of a circuit with more than NODES nodes it holds the strongest, and says so, unless it is to be judged. Read are
     `circuit.details`: `tokens` (words, one per position; those of `circuit.kind.prompt` where it has one),
     `top_tokens`, `promotes` and `examples` (by address without position), `title` and `metric` (names).
 
+    Args: verdicts: what was decided so far of its units, which are then to be judged, also of other units than the circuit's.
     Raises: ValueError where there is no unit to judge, or the verdicts are of other dictionaries than the circuit.
     """
-    whole = len(circuit) <= NODES or verdicts is not None
-    shown = circuit if whole else circuit.shown(NODES)
-    shown = shown if len(shown.weight) <= EDGES else shown.strongest_edges(EDGES)
-    shown = _trimmed(shown)
+    shown = _trimmed(circuit if verdicts is not None else circuit.shown(NODES) if len(circuit) > NODES else circuit)
     judged = None if verdicts is None else _judged(circuit, verdicts)
     return {
-        "title": str(circuit.details.get("title") or _title(circuit.provenance)),
+        "title": title(circuit),
         "words": _words(circuit, shown),
         "prompts": _prompts(circuit),
         "made": made(circuit),
         "unit": str(circuit.provenance.get("units", "units")).removesuffix("s"),
         "names": [in_words(circuit, node.address) for node in shown],
+        "ids": node_ids(shown),
         "groups": groups(shown),
         "said": {address: [_said(label) for label in of_unit] for address, of_unit in shown.labels.items()},
         "circuit": shown.to_json(),
         "report": report and report.to_json(),
         "verdicts": judged and judged.to_json(),
     }
+
+
+def title(circuit: Circuit) -> str:
+    """What it is called: its behaviour in its model, unless its details say otherwise."""
+    record = circuit.provenance
+    named = [name_of(record[key]) for key in ("behaviour", "model") if record.get(key)]
+    return str(circuit.details.get("title") or " in ".join(named) or "A circuit")
 
 
 def _judged(circuit: Circuit, verdicts: Verdicts) -> Verdicts:
@@ -64,10 +73,10 @@ def _judged(circuit: Circuit, verdicts: Verdicts) -> Verdicts:
 
 
 def _trimmed(circuit: Circuit) -> Circuit:
-    """Without the labels, tokens and examples of nodes that are not there."""
+    """Without its weakest edges, and the labels, tokens and examples of nodes that are not there."""
+    circuit = circuit if len(circuit.weight) <= EDGES else circuit.strongest_edges(EDGES)
     here = {node.address.partition("@")[0] for node in circuit}
-    known = ("top_tokens", "promotes", "examples")
-    tables = {name: circuit.details[name] for name in known if name in circuit.details}
+    tables = {name: circuit.details[name] for name in TABLES if name in circuit.details}
     tables = {name: {key: value for key, value in table.items() if key in here} for name, table in tables.items()}
     return replace(
         circuit, labels=circuit.labels.about(here), details={**_metric(circuit.provenance), **circuit.details, **tables}
@@ -113,11 +122,6 @@ def _as_text(prompt: Any) -> str:
     if prompt and isinstance(prompt[0], Mapping):
         return "\n".join(f"{message['role']}: {message['content']}" for message in prompt)
     return f"token ids {' '.join(map(str, prompt))}"
-
-
-def _title(provenance: Mapping[str, Any]) -> str:
-    named = [name_of(provenance[key]) for key in ("behaviour", "model") if provenance.get(key)]
-    return " in ".join(named) or "A circuit"
 
 
 def _words(whole: Circuit, shown: Circuit) -> str:

@@ -14,7 +14,7 @@ from clew.report import Report
 
 
 def page(circuit: Circuit, report: Report | None = None, *, verdicts: Verdicts | None = None) -> str:
-    """The circuit, and the curve of `report` beside it, as the text of one HTML file. What it holds, `bundle` says.
+    """The circuit, and the curve of `report` beside it, as the text of one HTML file.
 
     Args: verdicts: let a person decide on the units: keep or drop, and why. What was decided so far is shown, also of
         other units than the circuit's, which stay in the file; a button saves what `Verdicts.load` and `clew judge` read.

@@ -9,7 +9,7 @@ right, the slope whether the size is: 1 if so, less where the circuit predicts t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -64,34 +64,8 @@ def predicted_effects(
     Raises: ValueError for a circuit of another view, a query-key graph, a circuit of weights, or an attribution graph of
         a prompt that the behaviour lacks.
     """
-    if circuit.kind.of == "attention":
-        raise ValueError("a query-key graph explains an attention score and predicts nothing of the metric")
-    circuit.kind.check_ablatable()
-    ids = circuit.kind.prompt.token_ids if circuit.kind.of == "prompt_graph" and circuit.kind.prompt else ()
-    used = half(behaviour, "test", held_out and not ids)
-    random = np.random.default_rng(seed)
-    if circuit.kind.by_edges:
-        found = {
-            "edges": _component_edges(model, used, circuit, _some(circuit.weight, edges, drawn, random), seed, progress)
-        }
-        examples = len(used)
-    else:
-        used = with_prompt(model, behaviour, ids) if ids else used
-        trial = Interventions(model, used, circuit, baseline, seed)
-        of_node = np.array([i for i in range(len(circuit)) if trial.can_ablate(i)], int)
-        if not len(of_node):
-            raise ValueError("no node of the circuit is at a site of this view, so there is nothing to ablate")
-        of_edge = np.array([e for e in range(len(circuit.weight)) if trial.can_ablate(int(circuit.source[e]))], int)
-        tried = of_node[_some(circuit.score[of_node], nodes, drawn, random)]
-        wired = of_edge[_some(circuit.weight[of_edge], edges, drawn, random)]
-        parts = [*((trial.node, i) for i in tried.tolist()), *((trial.edge, e) for e in wired.tolist())]
-        lost = np.array([ablate(part) for ablate, part in Loops(progress).over(parts)])
-        found = {
-            "nodes": (circuit.score[tried], lost[: len(tried)]),
-            "edges": (circuit.weight[wired], lost[len(tried) :]),
-        }
-        examples = sum(len(b) for b in trial.contrast.batches)
-    rows = [row for of, pair in found.items() if len(pair[0]) for row in _rows(*pair, of, examples, seed)]
+    found, examples = _tried(model, behaviour, circuit, nodes, edges, drawn, baseline, held_out, seed, progress)
+    rows = [row for of, tried in found.items() if len(tried.which) for row in _rows(tried, of, examples, seed)]
     return Report(
         f"{behaviour.name} on {model.name}: predicted against intervened effects",
         tuple(rows),
@@ -110,7 +84,8 @@ def with_predicted_effects(
 ) -> Circuit:
     """The circuit with `details["predicted_effects"]`: r and slope over its strongest nodes (or component edges).
 
-    None for what cannot be told, as where all of them do the same.
+    And under `points` what each was predicted to do and did: [address, predicted, intervened]. None for what cannot be
+    told, as where all of them do the same.
     The circuit as it is where there is nothing to try: no nodes, or numbers that are no effects on the metric.
 
     Args: behaviour: the prompts that it was found on. nodes: how many to ablate; 0 for none. examples: on so many pairs;
@@ -121,9 +96,72 @@ def with_predicted_effects(
         return circuit
     some = behaviour if circuit.kind.of == "prompt_graph" else behaviour.first(examples)
     edges = nodes if circuit.kind.by_edges else 0
-    report = predicted_effects(model, some, circuit, nodes=nodes, edges=edges, held_out=False, progress=progress)
-    found = {name: value if np.isfinite(value := report[name].value) else None for name in ("r", "slope")}
-    return circuit.with_details(predicted_effects={**found, report["r"].of: report["r"].nodes})
+    found, _ = _tried(model, some, circuit, nodes, edges, 0, None, False, 0, progress)
+    of = "edges" if circuit.kind.by_edges else "nodes"
+    tried = found[of]
+    fit = {"r": pearson(tried.predicted, tried.intervened), "slope": slope(tried.predicted, tried.intervened)}
+    told = {name: value if np.isfinite(value) else None for name, value in fit.items()}
+    points = zip(_named(circuit, of, tried.which), tried.predicted.tolist(), tried.intervened.tolist(), strict=True)
+    return circuit.with_details(predicted_effects={**told, of: len(tried.which), "points": [list(p) for p in points]})
+
+
+def _named(circuit: Circuit, of: str, which: np.ndarray) -> list[str]:
+    """Addresses of nodes, or of both ends of edges."""
+    nodes = circuit.nodes
+    if of == "nodes":
+        return [nodes[i].address for i in which]
+    ends = zip(circuit.source[which].tolist(), circuit.target[which].tolist(), strict=True)
+    return [f"{nodes[u].address} -> {'logits' if v == OUTPUT else nodes[v].address}" for u, v in ends]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Nodes, or edges, that were ablated one at a time."""
+
+    which: np.ndarray
+    """Their indices in the circuit's columns."""
+    predicted: Effects
+    intervened: Effects
+
+
+def _tried(
+    model: Model,
+    behaviour: Behaviour,
+    circuit: Circuit,
+    nodes: int,
+    edges: int,
+    drawn: int,
+    baseline: Baseline | None,
+    held_out: bool,
+    seed: int,
+    progress: Tell | None,
+) -> tuple[dict[str, Tried], int]:
+    """What nodes and what edges were predicted to do and did, and on how many examples."""
+    if circuit.kind.of == "attention":
+        raise ValueError("a query-key graph explains an attention score and predicts nothing of the metric")
+    circuit.kind.check_ablatable()
+    ids = circuit.kind.prompt.token_ids if circuit.kind.of == "prompt_graph" and circuit.kind.prompt else ()
+    used = half(behaviour, "test", held_out and not ids)
+    random = np.random.default_rng(seed)
+    if circuit.kind.by_edges:
+        some = _some(circuit.weight, edges, drawn, random)
+        return {"edges": Tried(some, *_component_edges(model, used, circuit, some, seed, progress))}, len(used)
+    used = with_prompt(model, behaviour, ids) if ids else used
+    trial = Interventions(model, used, circuit, baseline, seed)
+    of_node = np.array([i for i in range(len(circuit)) if trial.can_ablate(i)], int)
+    if not len(of_node):
+        raise ValueError("no node of the circuit is at a site of this view, so there is nothing to ablate")
+    of_edge = np.array([e for e in range(len(circuit.weight)) if trial.can_ablate(int(circuit.source[e]))], int)
+    tried = of_node[_some(circuit.score[of_node], nodes, drawn, random)]
+    wired = of_edge[_some(circuit.weight[of_edge], edges, drawn, random)]
+    parts = [*((trial.node, i) for i in tried.tolist()), *((trial.edge, e) for e in wired.tolist())]
+    lost = np.array([ablate(part) for ablate, part in Loops(progress).over(parts)])
+    n = len(tried)
+    found = {
+        "nodes": Tried(tried, circuit.score[tried], lost[:n]),
+        "edges": Tried(wired, circuit.weight[wired], lost[n:]),
+    }
+    return found, sum(len(b) for b in trial.contrast.batches)
 
 
 def predicts_effects(model: Model, behaviour: Behaviour, circuit: Circuit) -> bool:
@@ -144,7 +182,8 @@ def _some(size: np.ndarray, n: int, drawn: int, random: np.random.Generator) -> 
     return np.concatenate([order[:n], random.choice(rest, min(drawn, len(rest)), replace=False)])
 
 
-def _rows(predicted: Effects, intervened: Effects, of: str, examples: int, seed: int) -> list[Row]:
+def _rows(tried: Tried, of: str, examples: int, seed: int) -> list[Row]:
+    predicted, intervened = tried.predicted, tried.intervened
     statistics: dict[str, Callable[[Effects, Effects], float]] = {"r": pearson, "slope": slope, "spearman": spearman}
     rows = []
     for name, statistic in statistics.items():

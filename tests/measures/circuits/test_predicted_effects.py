@@ -111,6 +111,17 @@ def test_r_and_slope_go_with_the_circuit(tmp_path):
     circuit = with_predicted_effects(model, TASK, attribution_patching(model, TASK), nodes=5)
     again = Circuit.load(circuit.save(tmp_path / "c.json")).details["predicted_effects"]
     assert again["nodes"] == 5 and -1 <= again["r"] <= 1 and isinstance(again["slope"], float)
+    names, predicted, intervened = zip(*again["points"], strict=True)
+    assert list(names) == [node.address for node in circuit.top(5)]
+    assert pearson(np.array(predicted), np.array(intervened)) == pytest.approx(again["r"])
+
+
+def test_points_of_component_edges_name_both_ends():
+    model = tiny_model("llama", scale=0.15)
+    circuit = with_predicted_effects(model, TASK, eap(model, TASK), nodes=3)
+    points = circuit.details["predicted_effects"]["points"]
+    assert circuit.details["predicted_effects"]["edges"] == len(points) == 3
+    assert all(len(name.split(" -> ")) == 2 for name, *_ in points)
 
 
 def test_a_graph_of_another_prompt_is_refused():
