@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from clew.files import check_whole, entries, entry, read_json, texts_by_name, typed, write_json
 from clew.report import Report, Row
+from clew.tables import SHOWN, as_html, frame, more
 
 FORMAT, VERSION = "clew labels", 1
 Kind = Literal["prose", "rule", "effects", "person", "token"]
@@ -77,6 +79,29 @@ class Labels(Mapping[str, tuple[Label, ...]]):
     def __repr__(self) -> str:
         sites = sorted({address.rpartition("/")[0] for address in self.units})
         return f"Labels(of {len(self.units)} units at {', '.join(sites) or 'no site'})"
+
+    def _repr_html_(self) -> str:
+        """The first units as a table for a notebook: what is said of each, by whom, and how that was tested."""
+        first = [(address, label) for address in islice(self, SHOWN) for label in self[address]]
+        rows = [[address, label.text, label.origin or label.kind, _best(label)] for address, label in first]
+        head = ["unit", "label", "said by", "tested"] if rows else []
+        return as_html(repr(self), head, rows, more(len(self), "units"))
+
+    def to_frame(self) -> Any:
+        """A row for each label as a pandas DataFrame: its unit, text, kind and origin, and a column for each of its scores.
+
+        A score's column is called as in `simulation r, above shuffled`; the intervals are in `labels[address][0].scores`.
+
+        Raises: ImportError without pandas.
+        """
+        said = [(address, label) for address, labels in self.items() for label in labels]
+        names = dict.fromkeys(_score(row) for _, label in said for row in label.scores)
+        rows = [
+            {"address": address, "text": label.text, "kind": label.kind, "origin": label.origin}
+            | {_score(row): row.value for row in label.scores}
+            for address, label in said
+        ]
+        return frame(rows, ["address", "text", "kind", "origin", *names])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.units)
@@ -160,6 +185,22 @@ class Labels(Mapping[str, tuple[Label, ...]]):
 def _tested(label: Label) -> tuple[bool, int, int]:
     floors = {row.of for row in label.scores if row.of.startswith("above ")}
     return label.kind == "person", len(floors), max((row.examples for row in label.scores), default=0)
+
+
+def _score(row: Row) -> str:
+    """What a score is of."""
+    return f"{row.measure}, {row.of}" if row.of else row.measure
+
+
+def _best(label: Label) -> str:
+    """How far a label is above the highest of its floors in the last of its tests, or what that test says."""
+    last = [row for row in label.scores if row.measure == label.scores[-1].measure]
+    above = [row for row in last if row.of.startswith("above ")]
+    return (
+        "".join(f"{_score(row)}: {row.said('.2f')}" for row in [min(above or last, key=lambda row: row.value)])
+        if last
+        else ""
+    )
 
 
 def _made(said: Said) -> tuple[Label, ...]:

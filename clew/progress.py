@@ -5,6 +5,7 @@ Whatever takes long has a keyword `progress`, by default None. It is called in t
 
 from __future__ import annotations
 
+import html
 import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -38,22 +39,21 @@ class Stream(Protocol):
 
 
 class Progress:
-    """A line on stderr with the share that is done and about how long the rest will take.
+    """The share that is done and about how long the rest will take, as a line on stderr or, in a notebook, as a bar.
 
-    On a terminal and in a notebook one line, rewritten and in the end taken away; in a file or a pipe a line every so
+    On a terminal and in a notebook it is rewritten and in the end taken away; in a file or a pipe there is a line every so
     many seconds. Two computations may share one: where the share falls, the clock starts again.
 
     >>> report = clew.verify(view, task, circuit, by="controls", progress=clew.Progress("controls"))
     """
 
     def __init__(self, what: str = "", stream: Stream | None = None, *, every: float = 15.0) -> None:
-        """Args: what: said in front. stream: instead of stderr. every: seconds between two lines that are not rewritten."""
-        self.what, self.stream = what, sys.stderr if stream is None else stream
-        self.rewrites = self.stream.isatty() or "ipykernel" in sys.modules
-        self.every = 0.1 if self.rewrites else every
-        self._share, self._before, self._written = 0.0, 0.0, 0
+        """Args: what: said in front. stream: instead of stderr, or of a bar. every: seconds between lines not rewritten."""
+        self.what, self._screen = what, (_Bar.here() if stream is None else None) or _Line(stream or sys.stderr)
+        self.every = 0.1 if self._screen.rewrites else every
+        self._share, self._before = 0.0, 0.0
         self._start = time.monotonic()
-        self._said = float("-inf") if self.rewrites else self._start
+        self._said = float("-inf") if self._screen.rewrites else self._start
 
     def __call__(self, done: int, of: int, numbers: Mapping[str, float] = NOTHING, /) -> None:
         now, share = time.monotonic(), done / max(1, of)
@@ -62,16 +62,13 @@ class Progress:
         self._share = share
         if share >= 1:
             self.close()
-        elif (share or self.rewrites) and now - self._said >= self.every:
+        elif (share or self._screen.rewrites) and now - self._said >= self.every:
             self._said = now
-            self._write(self._line(now - self._start, numbers))
+            self._screen.say(self._line(now - self._start, numbers), share)
 
     def close(self) -> None:
         """Take the line away, where it can be."""
-        if self._written and self.rewrites:
-            self.stream.write("\r" + " " * self._written + "\r")
-            self.stream.flush()
-        self._written = 0
+        self._screen.clear()
 
     def _line(self, spent: float, numbers: Mapping[str, float]) -> str:
         said = [f"{self.what}: {self._share:.0%}" if self.what else f"{self._share:.0%}", f"{span(spent)} so far"]
@@ -79,10 +76,54 @@ class Progress:
             said.append(f"about {span(spent * (1 - self._share) / since)} left")
         return ", ".join([*said, *(f"{name} {value:.3g}" for name, value in numbers.items())])
 
-    def _write(self, line: str) -> None:
+
+class _Line:
+    """A line of a terminal, rewritten; a line each time of what is none."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream, self.rewrites, self._written = stream, stream.isatty(), 0
+
+    def say(self, line: str, share: float) -> None:
         self.stream.write(f"\r{line:<{self._written}}" if self.rewrites else f"{line}\n")
         self.stream.flush()
         self._written = len(line)
+
+    def clear(self) -> None:
+        if self._written and self.rewrites:
+            self.stream.write("\r" + " " * self._written + "\r")
+            self.stream.flush()
+        self._written = 0
+
+
+class _Bar:
+    """A bar below a notebook's cell, with the line beside it."""
+
+    rewrites = True
+
+    def __init__(self, display: Any) -> None:
+        self._display, self._handle = display, None
+
+    @classmethod
+    def here(cls) -> _Bar | None:
+        """One, if this is a notebook's kernel. IPython is not imported to be asked."""
+        shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+        return cls(sys.modules["IPython.display"].display) if getattr(shell, "kernel", None) else None
+
+    def say(self, line: str, share: float) -> None:
+        bar = f'<progress value="{share:.3f}" max="1" style="width:16em"></progress> {html.escape(line)}'
+        self._show({"text/html": bar, "text/plain": line})
+
+    def clear(self) -> None:
+        """What is left in the notebook's file is nothing."""
+        if self._handle is not None:
+            self._show({"text/html": "", "text/plain": ""})
+            self._handle = None
+
+    def _show(self, said: Mapping[str, str]) -> None:
+        if self._handle is None:
+            self._handle = self._display(said, raw=True, display_id=True)
+        else:
+            self._handle.update(said, raw=True)
 
 
 def span(seconds: float) -> str:

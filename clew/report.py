@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from clew.files import check_names, check_whole, entries, entry, jsonable, read_json, typed, write_json
+from clew.plots import Point, panels
 from clew.statistics.intervals import middle
 from clew.tables import as_html, frame
 
@@ -99,6 +100,28 @@ class Report:
     def _repr_html_(self) -> str:
         """A table for a notebook."""
         return as_html(self.title, *self._cells(), self.notes)
+
+    def plot(self, *measures: str) -> list[Any]:
+        """A panel for each measure, drawn by matplotlib: curves where the sizes of circuits stand side by side, else points.
+
+        Intervals are drawn as shades and bars; what is random is grey.
+
+        Args: measures: those to draw; all by default.
+        Returns: the axes, one for each; `axes[0].figure` is their figure.
+        Raises: KeyError listing the measures; ImportError naming the extra where matplotlib is not installed.
+
+        >>> report = clew.verify(view, task, circuit)
+        >>> report.plot("faithfulness")[0].figure.savefig("faithfulness.svg")
+        """
+        table: dict[str, dict[str, list[Point]]] = {name: {} for name in measures or [r.measure for r in self.rows]}
+        for name in table:
+            self[name]
+        for r in self.rows:
+            if r.measure in table:
+                table[r.measure].setdefault(r.of, []).append((r.nodes, r.value, r.low, r.high))
+        if not table:
+            raise ValueError(f"there is nothing to plot: {self.title or 'the report'} has no rows")
+        return panels(self.title, self.rows[0].unit, table)
 
     def to_frame(self) -> Any:
         """The rows as a pandas DataFrame, a column for each field of `Row`. Raises: ImportError without pandas."""

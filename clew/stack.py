@@ -17,6 +17,7 @@ from clew.files import check_names, check_whole, entries, entry, jsonable, parse
 from clew.near import near
 from clew.probing import Probe
 from clew.sites import Site, Weight, Where
+from clew.tables import SHOWN, as_html, frame, more
 from clew.tensors import (
     check_flags,
     check_floats,
@@ -28,7 +29,7 @@ from clew.tensors import (
 
 FORMAT, VERSION = "clew stack", 2
 FORMATS = "edits.formats"
-SHOWN = 5
+BRIEF = 5
 """Of a long table in `about`, so many entries are printed; the file holds them all."""
 VERBS = {verb.__name__: verb for verb in (Add, Set, Mix, Scale, Clamp, Project, Update)}
 
@@ -97,6 +98,21 @@ class Stack(Sequence[Edit]):
 
     def __repr__(self) -> str:
         return f"Stack({self.name!r}, {len(self)} edits)"
+
+    def _repr_html_(self) -> str:
+        """The edits as a table for a notebook, and what is known of them."""
+        rows = [[str(i), *str(edit).split(" at ", 1)] for i, edit in enumerate(self.edits[:SHOWN])]
+        told = [f"{key}: {_brief(value)}" for key, value in self.about.items()]
+        head = ["", "edit", "at"] if rows else []
+        return as_html(str(self).partition("\n")[0], head, rows, [*more(len(self), "edits"), *told])
+
+    def to_frame(self) -> Any:
+        """A row for each edit as a pandas DataFrame: its verb, its address, and all of it in words.
+
+        Raises: ImportError without pandas.
+        """
+        rows = [{"verb": type(e).__name__, "at": str(e.at), "said": str(e)} for e in self.edits]
+        return frame(rows, ["verb", "at", "said"])
 
     def save(self, path: str | Path, *, format: str = "clew", model: Any = None) -> Path:
         """Write one safetensors file, exact to the bit, or a vector file of another tool (`gguf`, `steering_vectors`).
@@ -273,10 +289,10 @@ def _brief(value: Any) -> str:
     """A value for people; of a long table or list its first entries and how many there are."""
     if isinstance(value, Mapping):
         entries = cast("Mapping[Any, Any]", value)
-        size, first = len(entries), str(dict(list(entries.items())[:SHOWN]))
+        size, first = len(entries), str(dict(list(entries.items())[:BRIEF]))
     elif isinstance(value, list | tuple):
         several = cast("Sequence[Any]", value)
-        size, first = len(several), str(list(several[:SHOWN]))
+        size, first = len(several), str(list(several[:BRIEF]))
     else:
         return str(value)
-    return str(cast("object", value)) if size <= SHOWN else f"{first[:-1]}, ... {size} in all{first[-1]}"
+    return str(cast("object", value)) if size <= BRIEF else f"{first[:-1]}, ... {size} in all{first[-1]}"

@@ -4,6 +4,7 @@ The model is written by hand, as those of `clew.data.planted` are, but it has a 
 capitals of eight countries, and whether *is* or *are* follows. So an example can rewrite a fact and show that it worked.
 """
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,7 @@ CAPITALS = {
     "Cuba": "Havana",
     "Kenya": "Nairobi",
 }
+NOUNS, VERBS = {"key": "keys"}, {"is": "are"}
 ASKED = "The capital of {} is"
 ORDINARY = (
     "It rained all day and the old boat is sold .",
@@ -68,17 +70,22 @@ def names() -> dict[str, Any]:
     }
 
 
-def knowing() -> clew.Model:
-    """The model: an MLP knows the capitals, one head carries them, another carries the number of the subject."""
-    said = [".", *CAPITALS, *CAPITALS.values(), "key", "keys", "is", "are"]
-    others = dict.fromkeys(word for line in [*ORDINARY, "The capital of", "to the cabinet"] for word in line.split())
+def knowing(nouns: Mapping[str, str] = NOUNS, verbs: Mapping[str, str] = VERBS, more: Iterable[str] = ()) -> clew.Model:
+    """The model: an MLP knows the capitals, one head carries them, another carries the number of the subject.
+
+    Args: nouns, verbs: singular to plural; the verb comes four words after its subject. more: lines of other words.
+    """
+    said = [".", *CAPITALS, *CAPITALS.values(), *nouns, *nouns.values(), *verbs, *verbs.values()]
+    lines = [*ORDINARY, "The capital of", "to the cabinet", *more]
+    others = dict.fromkeys(word for line in lines for word in line.split())
     words = [*said, *(word for word in others if word not in said)]
     many = len(CAPITALS)
-    vocabulary = Spaces(stop=1, land=many, city=many, key=1, keys=1, singular=1, plural=1, word=len(words) - len(said))
+    number = {"noun": len(nouns), "nouns": len(nouns), "singular": len(verbs), "plural": len(verbs)}
+    vocabulary = Spaces(stop=1, land=many, city=many, **number, word=len(words) - len(said))
     stream = Spaces(one=1, land=many, city=many, number=1, answer=many, verb=1, word=len(words) - len(said))
     draft = Draft(vocabulary, stream, Spaces(city=many, number=1), layers=4, heads=4, kv_heads=2)
     every = {f"{word} -> one": 1 for word in vocabulary.at}
-    draft.embed(every | {"land -> land": 1, "key -> number": 1, "keys -> number": -1, "word -> word": 1})
+    draft.embed(every | {"land -> land": 1, "noun -> number": 1, "nouns -> number": -1, "word -> word": 1})
     draft.mlp(1, Spaces(land=many), gate={"land -> land": 8}, up={"land -> land": 1}, down={"land -> city": 0.125})
     draft.shared(2, 0, key={}, value={"city -> city": 1})
     draft.head(2, 0, back=1, position=400, write={"city -> answer": 1})

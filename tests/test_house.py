@@ -8,6 +8,7 @@ HOUSE = Path(__file__).parent.parent / "clew"
 FLOORS = {
     1: {
         "tables",
+        "plots",
         "archives",
         "beside",
         "tensors",

@@ -73,6 +73,25 @@ def test_what_nobody_said_is_no_key_and_the_rest_is_told_in_a_line() -> None:
     assert repr(LABELS) == "Labels(of 2 units at mlp.2, resid.3)"
 
 
+def test_in_a_notebook_labels_stand_beside_who_said_them_and_how_they_were_tested() -> None:
+    scores = (Row("r", 0.6, 0.5, 0.7, "all", None, 9), Row("r", 0.4, 0.3, 0.5, "above shuffled", None, 9))
+    many = {f"resid.3/{i}": "plain <b>" for i in range(20)}
+    shown = Labels.of({"mlp.2/1": (Label("rivers", "rule", scores, "search"),), **many})._repr_html_()
+    assert "plain &lt;b&gt;" in shown and "and 1 more of 21 units" in shown and "resid.3/19" not in shown
+    assert all(
+        f">{said}</td>" in shown for said in ("mlp.2/1", "rivers", "search", "r, above shuffled: 0.40 [0.30, 0.50]")
+    )
+    assert "<table" not in Labels()._repr_html_()
+
+
+def test_a_frame_of_labels_has_a_row_for_each_and_a_column_for_each_score() -> None:
+    scores = (Row("r", 0.6, 0.5, 0.7, "all"), Row("r", 0.4, 0.3, 0.5, "above shuffled"))
+    made = Labels.of({"mlp.2/1": (Label("rivers", "rule", scores), Label("lakes")), "mlp.2/2": "seas"}).to_frame()
+    assert made.columns.tolist() == ["address", "text", "kind", "origin", "r, all", "r, above shuffled"]
+    assert made["text"].tolist() == ["rivers", "lakes", "seas"] and made["r, all"].tolist()[0] == 0.6
+    assert made["r, all"].isna().tolist() == [False, True, True]
+
+
 def test_a_token_may_be_blank_and_a_name_may_not() -> None:
     assert Label("\n", "token").text == "\n"
     with pytest.raises(ValueError, match="has no text"):

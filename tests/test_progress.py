@@ -1,7 +1,10 @@
 """What is told grows from nothing to the whole, costs nothing, and is said as one line."""
 
 import io
+import re
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,6 +48,40 @@ def test_a_terminal_has_one_line_that_is_taken_away_in_the_end(clock):
     written = stream.getvalue()
     assert "\n" not in written and "find: 33%, 1 min 0 s so far, about 2 min 0 s left" in written
     assert written.rpartition("\r")[0].rpartition("\r")[2].strip() == ""
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    """A notebook's kernel, as far as it is asked; what is shown in it, in order."""
+    shown: list[str] = []
+
+    def display(said, raw, display_id):
+        shown.append(said["text/html"])
+        return SimpleNamespace(update=lambda said, raw: shown.append(said["text/html"]))
+
+    shell = SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    return SimpleNamespace(shown=shown, shell=shell)
+
+
+def test_a_notebook_has_a_bar_that_is_taken_away_in_the_end(clock, kernel, capsys):
+    line = Progress("<find>")
+    for step in range(4):
+        clock[0] = 60.0 * step
+        line(step, 3)
+    assert [re.search(r'value="([\d.]+)"', bar)[1] for bar in kernel.shown[:-1]] == ["0.000", "0.333", "0.667"]
+    assert "&lt;find&gt;: 33%, 1 min 0 s so far" in kernel.shown[1] and kernel.shown[-1] == ""
+    assert capsys.readouterr() == ("", "")
+
+
+def test_where_ipython_is_no_notebook_and_where_a_stream_is_given_there_is_a_line(clock, kernel, capsys):
+    Progress("find", Terminal())(1, 2)
+    kernel.shell.kernel = None
+    line = Progress("find")
+    clock[0] = 60.0
+    line(1, 2)
+    assert kernel.shown == [] and "find: 50%" in capsys.readouterr().err
 
 
 def test_numbers_of_a_step_stand_beside_it(clock):

@@ -128,10 +128,52 @@ def test_in_a_notebook_a_report_is_its_table() -> None:
     shown = report._repr_html_()
     assert "t &lt;1&gt;" in shown and "a note" in shown
     assert all(
-        f"<td>{cell}</td>" in shown
-        for cell in ("faithfulness", "features", "10 nodes", "0.800", "[0.750, 0.875]", "40")
+        f">{cell}</td>" in shown for cell in ("faithfulness", "features", "10 nodes", "0.800", "[0.750, 0.875]", "40")
     )
     assert repr(report) == str(report)
+
+
+def curves() -> Report:
+    rows = [
+        Row(measure, n / 100, n / 200, n / 90, of, n, 8)
+        for measure in ("faithfulness", "completeness")
+        for of in ("features", "random features")
+        for n in (10, 100)
+    ]
+    return Report("agreement", tuple(rows))
+
+
+def test_a_plot_has_a_curve_for_what_was_measured_in_the_shade_of_its_interval() -> None:
+    one, two = curves().plot()
+    assert [axes.get_title(loc="left") for axes in (one, two)] == ["faithfulness", "completeness"]
+    features, chance = one.get_lines()
+    assert features.get_xydata().tolist() == [[10, 0.1], [100, 1.0]] and features.get_label() == "features"
+    assert chance.get_linestyle() == "--" and chance.get_color() != features.get_color()
+    shade = one.collections[0].get_paths()[0].vertices
+    assert shade[:, 1].min() == 10 / 200 and shade[:, 1].max() == 100 / 90
+    assert one.figure is two.figure and one.figure.get_suptitle() == "agreement" and one.get_xlabel() == "nodes"
+
+
+def test_a_plot_of_single_numbers_has_a_point_and_an_interval_for_each() -> None:
+    rows = (
+        Row("success", 0.8, 0.7, 0.95, "edit"),
+        Row("success", 0.1, 0.0, 0.2, "random edit"),
+        Row("KL", 3.0, math.nan, math.nan),
+    )
+    success, kl = Report("t", rows).plot()
+    assert [label.get_text() for label in success.get_yticklabels()] == ["edit", "random edit"]
+    (bar,) = success.containers[0].lines[2][0].get_segments()
+    assert bar.ravel().tolist() == pytest.approx([0.7, 0, 0.95, 0])
+    assert not kl.containers[0].lines[2] and kl.lines[0].get_xdata() == [3.0]
+
+
+def test_a_plot_of_what_was_not_measured_lists_what_was() -> None:
+    (axes,) = curves().plot("completeness")
+    assert axes.get_title(loc="left") == "completeness"
+    with pytest.raises(KeyError, match="there are .'completeness', 'faithfulness'"):
+        curves().plot("faithfullness")
+    with pytest.raises(ValueError, match="nothing to plot: t has no rows"):
+        Report("t", ()).plot()
 
 
 def test_the_rows_of_a_frame_are_those_of_the_report() -> None:

@@ -43,6 +43,18 @@ def test_a_long_table_is_printed_by_its_first_entries_and_how_many_there_are():
     assert "'head.0[4]': 0.5, ... 9 in all}" in said and "head.0[5]" not in said and "'e', ... 7 in all]" in said
 
 
+def test_in_a_notebook_a_stack_is_its_edits_and_what_is_known_of_them():
+    shown = EVERYTHING._repr_html_()
+    assert "everything: 8 edits" in shown and ">update</td>" in shown and "norm: natural" in shown
+    assert "at(-1)" not in shown.partition("<td")[0] and "<script" not in Stack((), "<script>")._repr_html_()
+
+
+def test_a_frame_of_a_stack_has_a_row_for_each_edit():
+    made = EVERYTHING.to_frame()
+    assert made["verb"].tolist() == [type(edit).__name__ for edit in EVERYTHING]
+    assert made["at"].tolist()[0] == "down.1" and made["said"].tolist() == list(map(str, EVERYTHING))
+
+
 def test_what_was_saved_is_loaded_to_the_bit(tmp_path):
     model = tiny_model("llama")
     loaded = Stack.load(EVERYTHING.save(tmp_path / "edits.safetensors"))

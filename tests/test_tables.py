@@ -4,7 +4,7 @@ import builtins
 
 import pytest
 
-from clew.tables import as_html, frame
+from clew.tables import as_html, as_texts, frame
 
 
 def test_what_is_given_is_text_and_never_markup() -> None:
@@ -15,6 +15,16 @@ def test_what_is_given_is_text_and_never_markup() -> None:
 
 def test_without_a_head_there_is_no_table() -> None:
     assert "<table" not in as_html("nothing", [], [])
+
+
+def test_columns_of_numbers_stand_to_the_right() -> None:
+    made = as_html("t", ["name", "value"], [["a 1", "-0.5"], ["2", "1,200 [1, 3]"], ["3", ""]])
+    assert made.count('text-align:right">') == 4 and '<td style="text-align:left">2</td>' in made
+
+
+def test_texts_keep_their_lines_and_are_never_markup() -> None:
+    made = as_texts(["a\n  b", "<img>"], ["1 < 2"])
+    assert "a\n  b" in made and "pre-wrap" in made and "&lt;img&gt;" in made and "1 &lt; 2" in made
 
 
 def test_a_frame_has_the_columns_in_order() -> None:

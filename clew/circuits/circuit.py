@@ -29,6 +29,7 @@ from clew.circuits._columns import (
     read_columns,
     read_sites,
 )
+from clew.circuits._drawn import drawn, words_of
 from clew.circuits.difference import Difference, EdgeKey, NodeKey, compare
 from clew.circuits.kind import Kind
 from clew.circuits.supernode import Supernode, check_supernodes, read_supernodes
@@ -36,12 +37,14 @@ from clew.files import check_whole, entries, entry, entry_or, jsonable, read_any
 from clew.labels import Labels, Said
 from clew.near import near
 from clew.sites import EVERY, Site, Where
-from clew.tables import as_html, frame
+from clew.tables import SHOWN, as_html, frame, more
 
 FORMAT, VERSION = "clew circuit", 3
+MADE = ("model", "behaviour", "evidence", "method")
+"""What a notebook says of how a circuit was made."""
 FORMATS = "circuits.formats"
-SHOWN = 20
-"""So many nodes a notebook shows."""
+NODES, EDGES = 60, 100
+"""So many of each a plot shows, the strongest."""
 NAMES = ("format", "version", "sites", "kind", "nodes", "edges", "labels", "details", "provenance")
 """What a file holds, and `supernodes` if any; in version 1 there was no kind, and the last three might be missing."""
 
@@ -147,11 +150,31 @@ class Circuit:
         return f"Circuit({len(self)} node{'s' * (len(self) != 1)}, {len(self.weight)} edges, {view})"
 
     def _repr_html_(self) -> str:
-        """The strongest nodes as a table for a notebook."""
-        strongest = sorted(self, key=lambda node: -abs(node.score))[:SHOWN]
-        rows = [[node.address, node.label, f"{node.score:+.4g}"] for node in strongest]
-        left = [f"and {len(self) - SHOWN} weaker nodes"] if len(self) > SHOWN else []
-        return as_html(repr(self), ["node", "label", "score"] if rows else [], rows, left)
+        """The strongest nodes as a table for a notebook, with what it was found in and how."""
+        nodes = [*self.shown(SHOWN)]
+        rows = [[node.address, node.label, f"{node.score:+.4g}"] for node in nodes]
+        made = [f"{name}: {_named(self.provenance[name])}" for name in MADE if self.provenance.get(name)]
+        notes = [*more(len(self), "nodes"), *([", ".join(made)] if made else [])]
+        return as_html(repr(self), ["node", "label", "score"] if rows else [], rows, notes)
+
+    def plot(self, *, nodes: int = NODES, edges: int = EDGES, axes: Any = None) -> Any:
+        """Its strongest nodes and edges, sites from below upwards and positions from left to right, drawn by matplotlib.
+
+        Dots are as large as the effect and lines as thick as the edge, blue where they support the behaviour and orange
+        where they act against it; error nodes are squares. A node with the largest effect of its place has its name.
+
+        Args: axes: of matplotlib, to draw on; None makes a figure, which is `axes.figure` of what comes back.
+        Returns: the axes.
+        Raises: ImportError naming the extra where matplotlib is not installed.
+
+        >>> circuit.plot().figure.savefig("circuit.svg")
+        """
+        _check_count(nodes, "nodes")
+        _check_count(edges, "edges")
+        size = np.argsort(-np.abs(np.nan_to_num(self.weight)), kind="stable")
+        wired = self.keep_edges(size[:edges]).wired() if self.kind.by_edges else self.shown(nodes)
+        size = np.argsort(-np.abs(np.nan_to_num(wired.weight)), kind="stable")
+        return drawn(wired.keep_edges(size[:edges]), words_of(self.details, self.kind.prompt), axes)
 
     def to_frame(self) -> Any:
         """The nodes as a pandas DataFrame, in the order of the columns. Raises: ImportError without pandas."""
@@ -487,6 +510,11 @@ class Circuit:
         said: dict[str, Any] = {"labels": labels, "kind": kind, "details": details, "provenance": made}
         found = cls(tuple(units), units, **columns, **said)
         return replace(found, supernodes=read_supernodes(value, {node.address for node in found}, origin))
+
+
+def _named(told: Any) -> str:
+    """What a record, or a word, of the provenance is called."""
+    return str(cast("Mapping[str, Any]", told).get("name", "")) if isinstance(told, Mapping) else str(told)
 
 
 def _format(value: Any) -> Any:

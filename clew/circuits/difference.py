@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from clew.tables import as_html, frame
+
 NodeKey = tuple[str, int, int]
 """(site, unit, position) of a node; of the metric, ("metric", OUTPUT, ANYWHERE)."""
 EdgeKey = tuple[NodeKey, NodeKey]
@@ -38,6 +40,39 @@ class Difference:
     def edge_overlap(self) -> float:
         """Shared edges over all edges (Jaccard); 1 for two circuits without edges."""
         return _overlap(self.shared_edges, self.only_first_edges, self.only_second_edges)
+
+    def _repr_html_(self) -> str:
+        """What is shared and what is not, as a table for a notebook."""
+        kinds = {
+            "nodes": (self.shared, self.only_first, self.only_second, self.overlap, self.correlation),
+            "edges": (
+                self.shared_edges,
+                self.only_first_edges,
+                self.only_second_edges,
+                self.edge_overlap,
+                self.edge_correlation,
+            ),
+        }
+        rows = [
+            [name, *(f"{len(part):,}" for part in parts), f"{overlap:.2f}", f"{correlation:.2f}"]
+            for name, (*parts, overlap, correlation) in kinds.items()
+            if any(parts)
+        ]
+        head = ["", "shared", "only in the first", "only in the second", "overlap", "correlation"]
+        return as_html("two circuits", head if rows else [], rows)
+
+    def to_frame(self) -> Any:
+        """A row for each node of either circuit as a pandas DataFrame: where it stands, and in which of the two.
+
+        Raises: ImportError without pandas.
+        """
+        sides = {"both": self.shared, "first": self.only_first, "second": self.only_second}
+        rows = [
+            {"site": site, "unit": unit, "position": position, "in": side}
+            for side, keys in sides.items()
+            for site, unit, position in keys
+        ]
+        return frame(rows, ["site", "unit", "position", "in"])
 
     def __str__(self) -> str:
         nodes = (

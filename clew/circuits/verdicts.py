@@ -15,6 +15,7 @@ from clew.circuits.circuit import ERROR, Circuit
 from clew.files import check_whole, entries, entry, read_json, texts_by_name, write_json
 from clew.near import near
 from clew.sites import Site
+from clew.tables import frame
 
 FORMAT, VERSION = "clew judgement", 1
 
@@ -132,6 +133,11 @@ class Verdicts:
     def __str__(self) -> str:
         ruled = [r.verdict for r in self.units.values() if r]
         return f"{ruled.count('drop')} dropped, {ruled.count('keep')} kept, {len(self.open)} open"
+
+    def to_frame(self) -> Any:
+        """A row for each unit as a pandas DataFrame, of one that is open only its address. Raises: ImportError without it."""
+        rows = [{"address": address, **(asdict(ruling) if ruling else {})} for address, ruling in self.units.items()]
+        return frame(rows, ["address", *(f.name for f in fields(Verdict))])
 
     # On disk.
 

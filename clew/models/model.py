@@ -24,8 +24,9 @@ from clew.models.decoding import bare_config, decoding
 from clew.models.run import Visitors, check_receipts, forward
 from clew.models.state import Held, in_state
 from clew.models.tokens import check_ids, check_lengths, listed
-from clew.models.trace import Receipt, Trace
+from clew.models.trace import Receipt, Trace, receipts_frame
 from clew.sites import Site
+from clew.tables import SHOWN, as_texts, more
 
 Prompts = Int[Tensor, "batch seq"] | Given | Sequence[Given]
 """Token ids [batch, seq], one prompt, or several."""
@@ -45,6 +46,14 @@ class Generation:
 
     def __repr__(self) -> str:
         return "\n".join([*map(repr, self.texts), *map(repr, self.receipts)])
+
+    def _repr_html_(self) -> str:
+        """The texts for a notebook, and what edits did to them."""
+        return as_texts(self.texts[:SHOWN], [*more(len(self.texts), "texts"), *map(str, self.receipts)])
+
+    def to_frame(self) -> Any:
+        """The receipts as a pandas DataFrame, a row for each edit that was in force. Raises: ImportError without pandas."""
+        return receipts_frame(self.receipts)
 
 
 @dataclass(frozen=True, eq=False)

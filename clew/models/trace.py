@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,6 +13,10 @@ from torch import Tensor, nn
 from clew.changes import ActivationEdit
 from clew.dictionaries.dictionary import Dictionary
 from clew.sites import Site
+from clew.tables import as_html, frame
+
+COUNTED = ("calls", "reached", "fired", "changed")
+"""What a receipt counts."""
 
 
 class EditDidNotFire(ValueError):
@@ -40,6 +44,12 @@ class Receipt:
 
     def __repr__(self) -> str:
         return f"<{self}>"
+
+
+def receipts_frame(receipts: Sequence[Receipt]) -> Any:
+    """A row for each receipt as a pandas DataFrame. Raises: ImportError without pandas."""
+    rows = [{"edit": str(r.edit), **{name: getattr(r, name) for name in COUNTED}} for r in receipts]
+    return frame(rows, ["edit", *COUNTED])
 
 
 @dataclass
@@ -70,6 +80,19 @@ class Trace:
         logits = "" if self.logits is None else f"; logits {tuple(self.logits.shape)}"
         fired = "".join(f"; {receipt}" for receipt in self.receipts)
         return f"<run of {rows} prompt{'s' * (rows != 1)} of {length} tokens; read {sites}{logits}{fired}>"
+
+    def _repr_html_(self) -> str:
+        """What was read as a table for a notebook, and what edits did; no numbers."""
+        held = {**{str(site): x for site, x in self.values.items()}, "logits": self.logits}
+        shown = [(name, x) for name, x in held.items() if x is not None]
+        rows = [[name, str(list(x.shape)), str(x.dtype).removeprefix("torch.")] for name, x in shown]
+        prompts, length = self.tokens.shape
+        title = f"run of {prompts} prompt{'s' * (prompts != 1)} of {length} tokens"
+        return as_html(title, ["read", "shape", "dtype"] if rows else [], rows, map(str, self.receipts))
+
+    def to_frame(self) -> Any:
+        """The receipts as a pandas DataFrame, a row for each edit that was in force. Raises: ImportError without pandas."""
+        return receipts_frame(self.receipts)
 
     def __getitem__(self, site: Site | str) -> Tensor:
         """What flowed at a site. Raises: KeyError listing the sites that were read."""

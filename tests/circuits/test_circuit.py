@@ -1,6 +1,7 @@
 """Circuits: choosing, editing, comparing, and coming back from disk bit for bit."""
 
 import json
+import time
 from dataclasses import replace
 from inspect import unwrap
 
@@ -320,8 +321,44 @@ def test_a_notebook_shows_the_strongest_nodes_first_and_counts_the_rest() -> Non
     shown = circuit()._repr_html_()
     assert shown.index("resid.0/error") < shown.index("@2") < shown.index("female pronoun") < shown.index("+0.25")
     many = circuit().keep(np.arange(4).repeat(10))
-    assert "and 20 weaker nodes" in many._repr_html_() and "weaker" not in shown
+    assert "and 20 more of 40 nodes" in many._repr_html_() and "more of" not in shown
     assert "<table" not in circuit()[:0]._repr_html_()
+
+
+def test_a_notebook_shows_nodes_without_a_score_last_and_how_it_was_found() -> None:
+    made = {"model": {"name": "tiny"}, "behaviour": {"name": "<ioi>"}, "method": "eap"}
+    shown = circuit(score=np.array([np.nan, 0.1, -3.0, 0.2]), provenance=made)._repr_html_()
+    order = [shown.index(score) for score in ("-3", "+0.2", "+0.1", "+nan")]
+    assert order == sorted(order) and "model: tiny, behaviour: &lt;ioi&gt;, method: eap" in shown
+
+
+def test_a_notebook_looks_at_the_strongest_of_a_million_nodes_alone() -> None:
+    many = circuit().keep(np.arange(4).repeat(250_000))
+    started = time.perf_counter()
+    many._repr_html_()
+    assert time.perf_counter() - started < 2
+
+
+def test_a_plot_has_its_nodes_and_edges_where_they_stand() -> None:
+    c = circuit(details={"tokens": ["The", " keys", " are"]})
+    axes = c.plot()
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["every position", "are"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [str(A), str(B), "metric"]
+    assert sum(len(dots.get_offsets()) for dots in axes.collections) == len(c) + 1  # and the metric
+    assert len(axes.get_lines()) == len(c.edges)
+    lines = {line.get_linewidth(): line.get_color() for line in axes.get_lines()}
+    assert len(lines) == len(c.edges) and lines[max(lines)] != lines[sorted(lines)[-2]]  # the strongest is below 0
+    named = circuit()["female pronoun"].plot()
+    assert [said.get_text() for said in named.texts] == ["female pronoun"]
+
+
+def test_a_plot_takes_the_strongest_and_axes_that_are_there() -> None:
+    axes = circuit()[:1].plot()
+    again = circuit().plot(nodes=2, edges=0, axes=axes)
+    assert again is axes and not axes.get_lines() and len(axes.figure.axes) == 1
+    with pytest.raises(ValueError, match="n=-1 nodes"):
+        circuit().plot(nodes=-1)
+    assert circuit()[:0].plot().get_yticklabels() == []
 
 
 def test_a_frame_has_a_row_for_each_node() -> None:

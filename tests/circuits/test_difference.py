@@ -17,3 +17,12 @@ def test_overlap_is_shared_over_all_and_1_for_two_empty_ones():
     nan = math.nan
     assert Difference((a,), (b,), (c,), nan, (), (), (), nan).overlap == 1 / 3
     assert Difference((), (), (), nan, (), (), (), nan).edge_overlap == 1
+
+
+def test_in_a_notebook_and_in_a_frame_a_node_is_in_one_or_in_both():
+    a, b, c = (("resid.0", unit, -1) for unit in range(3))
+    one = Difference((a,), (b, c), (), 0.5, (), (), (), math.nan)
+    shown = one._repr_html_()
+    assert ">nodes</td>" in shown and ">edges</td>" not in shown and ">0.33</td>" in shown and ">0.50</td>" in shown
+    made = one.to_frame()
+    assert made["in"].tolist() == ["both", "first", "first"] and made["unit"].tolist() == [0, 1, 2]

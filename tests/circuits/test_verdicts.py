@@ -34,6 +34,12 @@ def test_what_is_dropped_of_a_circuit() -> None:
     assert JUDGED.open == ("resid.0/8",) and str(JUDGED) == "1 dropped, 1 kept, 1 open"
 
 
+def test_a_frame_has_a_row_for_each_unit_that_is_judged_or_open() -> None:
+    made = JUDGED.to_frame()
+    assert made["address"].tolist() == list(JUDGED) and made["judge"].tolist()[1] == "Ada"
+    assert made["verdict"].isna().tolist() == [False, False, True]
+
+
 def test_a_unit_is_dropped_at_every_position_it_stands_at() -> None:
     many = circuit(positions=(0, 1, 1, 2))
     again = many.keep(np.array([1, 1]))

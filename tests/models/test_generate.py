@@ -1,5 +1,7 @@
 """Generating: edits are in force at every step, with and without a cache."""
 
+import html
+
 import pytest
 import torch
 from transformers import GenerationConfig
@@ -175,3 +177,10 @@ def test_what_was_written_shows_its_text_and_no_tensor():
     written = model_of("gpt2").edited([Scale("resid.1", factor=2.0)]).generate(PROMPTS[0], max_new_tokens=2)
     assert repr(written) == "\n".join([repr(written.texts[0]), *map(repr, written.receipts)])
     assert "tensor" not in repr(written) and "scale at resid.1" in repr(written)
+
+
+def test_in_a_notebook_what_was_written_is_its_texts_and_what_edits_did():
+    written = model_of("gpt2").edited([Scale("resid.1", factor=2.0)]).generate(PROMPTS, max_new_tokens=2)
+    shown = written._repr_html_()
+    assert all(html.escape(text) in shown for text in written.texts) and str(written.receipts[0]) in shown
+    assert written.to_frame()["fired"].tolist() == [written.receipts[0].fired]

@@ -80,6 +80,16 @@ def test_receipts_of_a_run_count_where_an_edit_was_and_where_it_mattered():
     assert (moved.calls, moved.reached, moved.fired, moved.changed) == (1, 6, 6, 6)
 
 
+def test_in_a_notebook_a_run_is_what_was_read_and_what_edits_did():
+    trace = model_of("llama").run(prompts(3, 7), read=["resid.1"], edits=[Scale("resid.1", factor=0.0)])
+    shown = trace._repr_html_()
+    assert "run of 3 prompts of 7 tokens" in shown and ">resid.1</td>" in shown and ">logits</td>" in shown
+    assert str(trace.receipts[0]) in shown and "[3, 7, " in shown
+    made = trace.to_frame()
+    assert made[["calls", "reached", "fired", "changed"]].to_numpy().tolist() == [[1, 21, 21, 21]]
+    assert made["edit"].tolist() == ["scale at resid.1: factor 0"]
+
+
 def test_that_an_edit_did_not_fire_is_a_mistake_of_the_user():
     assert issubclass(EditDidNotFire, ValueError)
     empty = Trace(torch.ones(1, 2, dtype=torch.long), torch.ones(1, 2, dtype=torch.bool))

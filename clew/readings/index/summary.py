@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
+
+from clew.tables import frame
 
 LOWEST, HIGHEST = -28, 32
 """Half octaves of the sizes that have a bin of their own: 2⁻¹⁴ to 2¹⁶."""
@@ -20,6 +23,10 @@ EDGES: Float[np.ndarray, " edge"] = np.concatenate([-_up[::-1], [0.0], _up])
 """Of the bins, ascending."""
 QUANTILES = np.arange(11) / 10
 """Those of the size that are kept; the first is the smallest, the last the largest."""
+
+
+COLUMNS = ("count", "density", "positive", "negative", "low", "high", "max")
+"""What a frame holds of each unit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +66,12 @@ class Summary:
     def max(self) -> Float[np.ndarray, " unit"]:
         """The size of its largest value."""
         return self.quantiles[:, -1]
+
+    def to_frame(self) -> Any:
+        """A row for each unit as a pandas DataFrame, but for the histogram. Raises: ImportError without pandas."""
+        told = {name: getattr(self, name).tolist() for name in COLUMNS}
+        rows = [dict(zip(told, row, strict=True)) for row in zip(*told.values(), strict=True)]
+        return frame([{"unit": i, **row} for i, row in enumerate(rows)], ["unit", *COLUMNS])
 
     def __repr__(self) -> str:
         dead = int((self.count == 0).sum())

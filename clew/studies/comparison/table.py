@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 from clew.report import Row
 from clew.studies.comparison.results import RANDOM, Cell
+from clew.tables import frame
 
 AREAS = {
     "CPR": ("CPR", "signed"),
@@ -34,6 +36,21 @@ def bench_table(cells: Sequence[Cell]) -> str:
         if known := next((cell for cell in rows if cell.report), None):
             lines.append(["  no signal", *(f"{row.value:.3f}" for row in _areas(known, "no signal"))])
     return f"{_aligned(lines)}\n{LEGEND}"
+
+
+def bench_frame(cells: Sequence[Cell]) -> Any:
+    """A row for each cell as a pandas DataFrame: areas with their intervals, costs. Raises: ImportError without pandas."""
+    said = ("model", "behaviour", "unit", "search", "select", "failed")
+    ends = [f"{name}{end}" for name in AREAS for end in ("", " low", " high")]
+    rows = [
+        {name: getattr(cell, name) for name in said}
+        | (dict(zip(ends, _ends(cell), strict=True)) if cell.report else {})
+        | dict(cell.recovered)
+        | dict(cell.cost)
+        for cell in cells
+    ]
+    more = dict.fromkeys(name for cell in cells for name in (*cell.recovered, *cell.cost))
+    return frame(rows, [*said, *ends, *more])
 
 
 def grouped(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
@@ -72,6 +89,10 @@ def costs(cell: Cell) -> list[str]:
 
 def _areas(cell: Cell, of: str | None = None) -> list[Row]:
     return [cell.rows(measure, of or ranking)[0] for measure, ranking in AREAS.values()]
+
+
+def _ends(cell: Cell) -> list[float]:
+    return [value for row in _areas(cell) for value in (row.value, row.low, row.high)]
 
 
 def _line(cell: Cell, recovered: bool) -> list[str] | str:

@@ -65,3 +65,13 @@ def test_what_a_summary_says() -> None:
     assert told.density.tolist() == [0.25, 0] and told.positive.tolist() == [pytest.approx(2 / 3), 0]
     assert told.negative.tolist() == [pytest.approx(1 / 3), 0]
     assert repr(told) == "Summary(2 units over 12 positions, 1 of which never fire)"
+
+
+def test_a_frame_has_a_row_for_each_unit() -> None:
+    value = np.array([1.0, -2.0, 3.0], np.float32)
+    counts = histogram(np.array([0, 0, 2]), value, 3)
+    zeros = np.zeros((3, len(QUANTILES)), np.float32)
+    told = Summary(np.array([2, 0, 1]), 4, counts, zeros, np.array([-2.0, 0, 0]), np.array([1.0, 0, 3]))
+    made = told.to_frame()
+    assert made["unit"].tolist() == [0, 1, 2] and made["density"].tolist() == [0.5, 0, 0.25]
+    assert made["negative"].tolist() == [0.5, 0, 0] and made["low"].tolist() == [-2.0, 0, 0]

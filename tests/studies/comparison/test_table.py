@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from clew.studies.comparison.table import COSTS, bench_table, costs, grouped, heading, named, warnings
+from clew.studies.comparison.table import COSTS, bench_frame, bench_table, costs, grouped, heading, named, warnings
 from tests.studies.comparison.cells import CHANCE, FAILED, cell
 
 
@@ -13,6 +13,13 @@ def test_the_terminal_has_a_line_for_every_cell() -> None:
     assert chance.split()[:4] == ["random", "0.100", "[0.00,", "0.20]"] and chance.split()[-4:] == ["–"] * 4
     assert line.split()[-5:] == ["6", "5", "1.2", "3", "overshoot"] and line.startswith("  eap, top")
     assert failed == "  acdc, ilp  failed: it needs scipy" and bare.split() == ["no", "signal", *["0.250"] * 4]
+
+
+def test_a_frame_has_a_row_for_every_cell_and_its_numbers_with_their_intervals() -> None:
+    made = bench_frame([CHANCE, cell(), FAILED])
+    assert made["search"].tolist() == [CHANCE.search, "eap", "acdc"] and made["failed"].tolist()[2] == "it needs scipy"
+    assert made[["CPR", "CPR low", "CPR high"]].to_numpy()[0].tolist() == [0.1, 0.0, 0.2]
+    assert made["CPR"].isna().tolist() == [False, False, True] and made["forwards"].tolist()[1] == 6
 
 
 def test_a_bench_in_which_all_failed_has_lines_too() -> None:
