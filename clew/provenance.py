@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ import transformers
 from clew.evidence import Evidence, digest
 from clew.models import Model
 from clew.signatures import options_of
+from clew.sites import Site, Weight
 from clew.values import Value
 from clew.version import VERSION
 
@@ -53,6 +55,8 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in cast("Sequence[object]", value)]
     if isinstance(value, Value):
         return {name: _plain(part) for name, part in value.plain().items()}
+    if isinstance(value, (Site, Weight, Path)):
+        return str(value)
     return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
 
 

@@ -33,6 +33,7 @@ from clew.circuits._drawn import drawn, words_of
 from clew.circuits.difference import Difference, EdgeKey, NodeKey, compare
 from clew.circuits.kind import Kind
 from clew.circuits.supernode import Supernode, check_supernodes, read_supernodes
+from clew.evidence import digest
 from clew.files import check_whole, entries, entry, entry_or, jsonable, read_any_json, whole, write_json
 from clew.labels import Labels, Said
 from clew.near import near
@@ -189,8 +190,14 @@ class Circuit:
     # Where it comes from.
 
     def card(self) -> dict[str, Any]:
-        """What the provenance of something that is made with it holds of it."""
-        return {"circuit": dict(self.provenance)}
+        """What the provenance of something that is made with it holds of it: its own, and what was kept of what was found."""
+        kept = {"nodes": len(self), "edges": len(self.weight), "hash": self.hash}
+        return {"circuit": {**self.provenance, "kept": kept}}
+
+    @property
+    def hash(self) -> str:
+        """Of which nodes and edges it has, in any order, whatever their scores."""
+        return digest([sorted(self.keys()), sorted(self._weights())])
 
     def recorded(self, record: Mapping[str, Any]) -> Circuit:
         """The circuit with the record of how it was made, beside what its method said itself.

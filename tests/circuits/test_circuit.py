@@ -398,3 +398,10 @@ def test_circuits_of_equal_content_are_equal_and_hash_alike(tmp_path):
         c.labelled({c.nodes[0].address: "another name"}),
     ]
     assert all(other != c for other in others) and c != "a circuit"
+
+
+def test_the_hash_tells_which_nodes_and_edges_there_are_whatever_they_score():
+    whole = circuit()
+    assert whole.hash == circuit(score=np.zeros(4)).hash == whole.keep(np.array([3, 2, 1, 0])).hash
+    assert len({whole.hash, whole.top(2).hash, whole.strongest_edges(1).hash}) == 3
+    assert whole.card()["circuit"]["kept"] == {"nodes": 4, "edges": 4, "hash": whole.hash}

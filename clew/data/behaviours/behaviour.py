@@ -10,7 +10,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -37,9 +37,17 @@ from clew.data.behaviours.pairs import Pair as Pair
 from clew.data.behaviours.repair import LENGTHS, repair
 from clew.data.text.lists import TwoSides
 from clew.evidence import Prompt
+from clew.files import jsonable
 from clew.models import Model
 from clew.models.tokens import by_length
 from clew.models.trace import Trace
+from clew.near import near
+
+STEPS = ("bind", "filter", "first", "of_length", "repaired", "shuffled", "test", "train", "without_patches")
+WITH_MODEL = ("bind", "filter", "of_length", "repaired", "shuffled")
+"""Those steps that ask the model or its tokenizer."""
+Step = tuple[str, dict[str, Any]]
+"""A method of Behaviour and its options as plain JSON; a model is not among them."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,8 @@ class Behaviour:
     """How many pairs fell out on the way here."""
     note: str = ""
     """How many fell out and why, in words."""
+    made: tuple[Step, ...] = field(default=(), compare=False)
+    """How it was come by, from `load` on; empty for pairs that were given. `again` goes the same way."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairs", tuple(map(Pair.of, self.pairs)))
@@ -103,7 +113,11 @@ class Behaviour:
 
         Raises: ValueError naming near names; for a file, what was expected and what was found.
         """
-        name = str(name)
+        step: Step = ("load", {"name": str(name), **options})
+        return replace(cls._loaded(str(name), model, options), made=(step,))
+
+    @classmethod
+    def _loaded(cls, name: str, model: Any, options: dict[str, Any]) -> Behaviour:
         if name.startswith("hf://") or Path(name).suffix in (".json", ".jsonl", ".csv", ".tsv") or Path(name).is_file():
             return read(name, model=model, **options)
         family, _, variant = name.partition("/")
@@ -120,6 +134,27 @@ class Behaviour:
             known = ", ".join(f"{family}/{v}" if v else family for v in variants)
             raise ValueError(f"{name!r} is not a behaviour; the family {family!r} has {known}")
         return make(variant.replace("-", "_"), model=model, **options)
+
+    @classmethod
+    def again(cls, made: Sequence[Sequence[Any]], model: Any) -> Behaviour:
+        """The behaviour that these steps lead to, as `made` holds them; its hash tells whether it is the same.
+
+        Args: model: a model, or a tokenizer where none of the steps asks one.
+        Raises: ValueError for steps that do not begin with `load`, or a step that there is not.
+        """
+        if not made or made[0][0] != "load":
+            raise ValueError("its pairs were given, and not loaded, so they cannot be come by again")
+        found = cls.load(**made[0][1], model=model)
+        for name, options in made[1:]:
+            if name not in STEPS:
+                raise ValueError(f"there is no step {name!r} of a behaviour; {near(name, STEPS)}")
+            step = getattr(found, name)
+            found = step if isinstance(step, Behaviour) else step(*[model] * (name in WITH_MODEL), **options)
+        return found
+
+    def _after(self, new: Behaviour, step: str, **options: Any) -> Behaviour:
+        """What a step has made of this behaviour, with the step written down."""
+        return replace(new, made=(*self.made, (step, options)) if self.made else ())
 
     def save(self, path: str | Path) -> Path:
         """Write one JSON file, of which `Behaviour.load` gives back the same pairs, halves and metric, so the same `hash`.
@@ -146,7 +181,8 @@ class Behaviour:
         """What a stranger needs to ask the same again, as plain JSON."""
         names = ("name", "hash", "part", "split", "seed", "source", "dropped", "note")
         more = {"pairs": len(self.pairs), "metric": name_of(self.metric), "example": self.pairs[0].plain()}
-        return {n: getattr(self, n) for n in names} | more
+        made = [[step, jsonable(options)] for step, options in self.made]
+        return {n: getattr(self, n) for n in names} | more | {"made": made}
 
     def card(self) -> dict[str, Any]:
         """See `Evidence.card`."""
@@ -206,7 +242,8 @@ class Behaviour:
         pairs = self.pairs[: self.split] if part == "train" else self.pairs[self.split :]
         if not pairs:
             raise ValueError(f"the {part} half of {self.name} is empty: {len(self)} pairs, split at {self.split}")
-        return replace(self, pairs=pairs, split=len(pairs) if part == "train" else 0, part=part)
+        new = replace(self, pairs=pairs, split=len(pairs) if part == "train" else 0, part=part)
+        return self._after(new, part)
 
     def first(self, n: int) -> Behaviour:
         """At most n pairs: the first of both halves, in proportion."""
@@ -214,7 +251,7 @@ class Behaviour:
             return self
         assert self.split is not None
         train = round(n * self.split / len(self))
-        return self._keep([*range(train), *range(self.split, self.split + n - train)])
+        return self._after(self._keep([*range(train), *range(self.split, self.split + n - train)]), "first", n=n)
 
     def with_metric(self, metric: Metric | str) -> Behaviour:
         """The same pairs, measured otherwise: by a function, or one of clew.data.behaviours.metrics by name."""
@@ -250,7 +287,7 @@ class Behaviour:
         if sum(reasons.values()) == len(self):
             raise ValueError(f"this tokenizer can pose no pair of {self.name}, for example because {encoded[0]}")
         bound = self._keep([i for i, e in enumerate(encoded) if isinstance(e, Encoded)], why)
-        return bound.of_length(model) if self.aligned else bound
+        return self._after(bound.of_length(model) if self.aligned else bound, "bind")
 
     def repaired(self, model: Any) -> Behaviour:
         """Pairs of unequal token length made to fit by one other word, where that is safe; see `clew.data.behaviours.repair`.
@@ -266,9 +303,10 @@ class Behaviour:
         said = f"In {mended.good} of {len(self)} pairs one word was changed to make both prompts as long."
         new = replace(self, pairs=mended.pairs, note=f"{self.note} {said if mended.good else ''}".strip())
         if not mended.refused:
-            return new
+            return self._after(new, "repaired")
         kept = sorted(set(range(len(self))) - mended.refused.keys())
-        return new._keep(kept, f"{LENGTHS} and no word of another pair helps, as in {mended.example}")
+        left = new._keep(kept, f"{LENGTHS} and no word of another pair helps, as in {mended.example}")
+        return self._after(left, "repaired")
 
     def of_length(self, model: Any, length: int | None = None) -> Behaviour:
         """The pairs whose prompts have `length` tokens; by default the length that most have, the shorter of equals.
@@ -279,7 +317,8 @@ class Behaviour:
         wanted = Counter(sorted(lengths)).most_common(1)[0][0] if length is None else length
         if wanted not in lengths:
             raise ValueError(f"no prompt of {self.name} has {wanted} tokens; there are {sorted(set(lengths))}")
-        return self._keep([i for i, n in enumerate(lengths) if n == wanted], f"prompts are not {wanted} tokens long")
+        kept = self._keep([i for i, n in enumerate(lengths) if n == wanted], f"prompts are not {wanted} tokens long")
+        return self._after(kept, "of_length", length=wanted)
 
     def _encoded(self, model: Any) -> list[Encoded]:
         """All pairs in tokens. Raises: ValueError naming the first pair that cannot be posed."""
@@ -351,7 +390,7 @@ class Behaviour:
         wrong = {_either_way(pair) for i, pair in enumerate(self.pairs) if i not in right}
         kept = [i for i in sorted(right) if _either_way(self.pairs[i]) not in wrong]
         more = " and their reverse" if len(kept) < len(right) else ""
-        return self._keep(kept, f"the model does not answer them{more} right")
+        return self._after(self._keep(kept, f"the model does not answer them{more} right"), "filter")
 
     # Baselines.
 
@@ -362,7 +401,8 @@ class Behaviour:
 
     def without_patches(self) -> Behaviour:
         """The same questions without patch prompts: methods then ablate to zero, a mean, or other examples."""
-        return replace(self, pairs=tuple(replace(p, patch=None) for p in self.pairs))
+        new = replace(self, pairs=tuple(replace(p, patch=None) for p in self.pairs))
+        return self._after(new, "without_patches")
 
     def shuffled(self, model: Any, *, seed: int = 0) -> Behaviour:
         """Each clean prompt with the patch prompt (or, where there are none, the clean one) of another pair.
@@ -384,7 +424,7 @@ class Behaviour:
             if others:
                 chosen[i] = replace(pair, patch=prompts[rng.choice(others)])
         kept = self._keep(list(chosen), "no other pair of their token length")
-        return replace(kept, pairs=tuple(chosen.values()), seed=seed)
+        return self._after(replace(kept, pairs=tuple(chosen.values()), seed=seed), "shuffled", seed=seed)
 
 
 def _either_way(pair: Pair) -> frozenset[object]:

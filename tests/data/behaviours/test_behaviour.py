@@ -206,3 +206,19 @@ def test_a_folder_is_no_behaviour(tmp_path, monkeypatch):
     (tmp_path / "three").mkdir()
     with pytest.raises(ValueError, match="three is a folder; a behaviour is a file of prompts"):
         Behaviour.load("three")
+
+
+def test_a_behaviour_is_come_by_again_in_its_own_steps(toy, tmp_path):
+    model, path = toy(TEXT), agreement().save(tmp_path / "toy.json")
+    asked = Behaviour.load(path, model=model).bind(model).of_length(model, 2).test
+    assert [step for step, _ in asked.made] == ["load", "bind", "of_length", "test"]
+    again = Behaviour.again(asked.provenance["made"], model)
+    assert again == asked and again.hash == asked.hash
+
+
+def test_pairs_that_were_given_have_no_steps_and_steps_are_known():
+    assert agreement().train.made == ()
+    with pytest.raises(ValueError, match="cannot be come by again"):
+        Behaviour.again((), None)
+    with pytest.raises(ValueError, match="there is no step 'save'"):
+        Behaviour.again((("load", {"name": "ioi", "n": 4}), ("save", {"path": "x"})), None)
