@@ -1,4 +1,50 @@
 import { render } from "preact";
+import { shown } from "./card/words";
+import { CircuitView } from "./circuit/CircuitView";
+import type { Bundle } from "./circuit/types";
 import "./style.css";
+import "./page.css";
 
-render(<h1>clew</h1>, document.body);
+// A circuit as one file: what it is, the view, and how it was made.
+
+const data = JSON.parse(document.getElementById("data")!.textContent!) as Bundle;
+
+function Page() {
+  const { title, words, prompts, made, report, sides } = data;
+  return (
+    <>
+      <header>
+        <div>
+          <h1 id="title">{title}</h1>
+          <p id="words">{words}</p>
+          {sides?.said.map((line) => <p key={line}>{line}</p>)}
+          <dl id="prompts">
+            {prompts.map(({ name, text, answers }) => (
+              <>
+                <dt>{name}</dt>
+                <dd>{`“${text}” `}{answers.length > 0 && <b>{`→ ${answers.map((answer) => shown(answer).trim()).join(", ")}`}</b>}</dd>
+              </>
+            ))}
+          </dl>
+        </div>
+        <Thread />
+      </header>
+      <main><CircuitView data={data} /></main>
+      <footer>
+        <h2>How this was made</h2>
+        <div id="made">{made.map((sentence) => <p key={sentence}>{sentence}</p>)}</div>
+        {report && report.notes.length > 0 && (
+          <details id="noted"><summary>What the measure says of itself</summary><ul id="notes">{report.notes.map((note) => <li key={note}>{note}</li>)}</ul></details>
+        )}
+      </footer>
+    </>
+  );
+}
+
+const Thread = () => (
+  <svg class="thread" viewBox="0 0 120 40" aria-hidden="true">
+    <path d="M2 31C22 31 22 9 42 9s18 24 36 24 14-20 26-20" /><circle cx="110" cy="13" r="6" /><path d="M105 10.500c3-2 7-2 10 1M104.500 15c4-3 8-3 11 0" />
+  </svg>
+);
+
+render(<Page />, document.getElementById("page")!);

@@ -12,39 +12,31 @@ from pathlib import Path
 from typing import Any
 
 
-def framed(
-    name: str,
-    title: str,
-    parts: Mapping[str, str],
-    data: Any = None,
-    *,
-    styles: Sequence[str] | None = None,
-    scripts: Sequence[str] | None = None,
-) -> str:
-    """`name`.html in the frame that all pages share, with its style and, where there are data, `name`.js.
+def framed(name: str, title: str, parts: Mapping[str, str], *, styles: Sequence[str] | None = None) -> str:
+    """`name`.html in the frame that all pages share, with its style; it has no script.
 
     Args:
         title: words; escaped here.
         parts: HTML for the holes of `name`.html, such as {{units}}; what is other people's text is escaped before.
-        data: what the script reads from the block `data`, as JSON.
         styles: the style sheets that follow the frame's; `name`.css by default.
-        scripts: those that make one, one after the other; `name`.js by default.
     """
     body = _filled(f"{name}.html", {"title": html.escape(title), "thread": _text("thread.svg"), **parts})
-    style, allowed = "".join(_text(f"{sheet}.css") for sheet in ("frame", *(styles or [name]))), ""
-    if data is not None:
-        script = "".join(_text(f"{one}.js") for one in scripts or [name])
+    return document(title, body, style="".join(_text(f"{sheet}.css") for sheet in ("frame", *(styles or [name]))))
+
+
+def document(title: str, body: str, *, style: str, script: str = "", data: Any = None) -> str:
+    """A whole page: HTML of ours, a style, and a script with the data that it reads from the block `data`, as JSON.
+
+    Args: title: words; escaped here. body: what of it is other people's text is escaped before.
+    """
+    allowed = ""
+    if script:
         # A "</script>" or "<!--" in a label must not end the block; JSON lets < be written as an escape.
         written = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
-        body += f'<script type="application/json" id="data">{written}</script>\n<script>{script}</script>'
+        body += f'\n<script type="application/json" id="data">{written}</script>\n<script>{script}</script>'
         allowed = f"script-src {_hash(script)}; "
     policy = f"default-src 'none'; {allowed}style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
     return _filled("frame.html", {"title": html.escape(title), "policy": policy, "style": style, "body": body})
-
-
-def part(name: str) -> str:
-    """HTML of ours that stands in the holes of several pages."""
-    return _text(name)
 
 
 def _filled(template: str, parts: Mapping[str, str]) -> str:

@@ -8,19 +8,18 @@ import re
 import pytest
 
 from clew.apps.pages import frame
-from clew.apps.pages.frame import framed
+from clew.apps.pages.frame import document, framed
 
 HOSTILE = "</script><script>alert(1)</script><!-- <b>&"
 
 
 @pytest.fixture(autouse=True)
 def files(monkeypatch):
-    """A page of ours and its script and styles; the frame itself is the real one."""
+    """A page of ours and its styles; the frame itself is the real one."""
     own = {
         "toy.html": "<h1>{{title}}</h1>{{thread}}<main>{{units}}</main>",
         "toy.css": "main { color: red }",
         "other.css": "main { color: blue }",
-        "toy.js": "const data = document.getElementById('data');",
     }
     real = frame._text
     monkeypatch.setattr(frame, "_text", lambda name: own.get(name) or real(name))
@@ -41,7 +40,7 @@ def policy(page: str) -> dict[str, str]:
 
 
 def test_nothing_but_its_own_style_and_script_may_run():
-    page = framed("toy", "A title", {"units": "<p>one</p>"}, {"a": 1})
+    page = document("A title", "<p>one</p>", style="p { color: red }", script="let data = 1;", data={"a": 1})
     (style,), (_, script) = inside(page, "style"), inside(page, "script")
     assert policy(page) == {
         "default-src": "'none'",
@@ -50,21 +49,21 @@ def test_nothing_but_its_own_style_and_script_may_run():
         "base-uri": "'none'",
         "form-action": "'none'",
     }
-    assert script == frame._text("toy.js") and style == frame._text("frame.css") + frame._text("toy.css")
+    assert script == "let data = 1;" and style == "p { color: red }"
 
 
-def test_a_page_without_data_has_no_script_and_allows_none():
+def test_a_page_without_a_script_has_no_script_and_allows_none():
     page = framed("toy", "A title", {"units": ""})
     assert "<script" not in page and "script-src" not in policy(page)
 
 
 def test_data_come_through_whole_and_end_no_block():
     data = {"label": HOSTILE, "numbers": [0.1, 1e-300, None], "text": "é漢\u2028"}
-    page = framed("toy", "A title", {"units": ""}, data)
+    page = document("A title", "", style="", script="1", data=data)
     written, _ = inside(page, "script")
     assert json.loads(written) == data and page.count("<script") == page.count("</script>") == 2 and "<!--" not in page
     with pytest.raises(ValueError, match="Out of range float"):
-        framed("toy", "A title", {"units": ""}, {"a": float("nan")})
+        document("A title", "", style="", script="1", data={"a": float("nan")})
 
 
 def test_a_title_is_words_in_the_tab_and_on_the_page():
@@ -83,18 +82,12 @@ def test_styles_follow_one_another_after_the_frames():
     assert style == "".join(map(frame._text, ("frame.css", "other.css", "toy.css")))
 
 
-def test_scripts_make_one_block_one_after_the_other():
-    page = framed("toy", "A title", {"units": ""}, 1, scripts=("toy", "toy"))
-    _, script = inside(page, "script")
-    assert script == 2 * frame._text("toy.js") and hash_of(script) in policy(page)["script-src"]
-
-
 def test_a_hole_that_nothing_fills_is_a_mistake_of_ours():
     with pytest.raises(KeyError, match="units"):
         framed("toy", "A title", {})
 
 
-@pytest.mark.parametrize("name", ["circuit", "comparison", "dictionary"])
+@pytest.mark.parametrize("name", ["comparison", "dictionary"])
 def test_the_styles_of_every_page_are_one_block_and_fetch_nothing(name):
     text = frame._text(f"{name}.css")
     assert "</style" not in text and not re.search(r"@import|url\(|expression\(", text)

@@ -1,0 +1,96 @@
+import { useSignalEffect } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+import { Card } from "./Card";
+import { Chart } from "./Chart";
+import { Groups, Selection } from "./Groups";
+import { press, visit } from "./keys";
+import { hash, parsed, written, type Link } from "./link";
+import { Predicted } from "./Predicted";
+import { Stage } from "./Stage";
+import { Tools } from "./Tools";
+import type { Bundle, On } from "./types";
+import { Units, unitsOf } from "./Units";
+import { judge, JudgingBar } from "./Verdict";
+import { createView, type View } from "./view";
+import "./circuit.css";
+
+const NOTHING: On = {};
+
+/** A circuit to look at, and to name, group and judge; `link` keeps what is looked at, the page's address by default. */
+export function CircuitView({ data, on = NOTHING, link = hash }: { data: Bundle; on?: On; link?: Link }) {
+  const view = useMemo(() => createView(data, on), [data]);
+  useLink(view, link);
+  useKeys(view);
+  return (
+    <div class="circuit">
+      <Tools view={view} />
+      {view.judging && <JudgingBar view={view} />}
+      <div class="columns">
+        <div class="first">
+          <div class="framed"><Stage view={view} /><Selection view={view} /></div>
+          <Units view={view} />
+        </div>
+        <aside>
+          <Card view={view} />
+          <Groups view={view} />
+          <Chart view={view} />
+          <Predicted view={view} />
+        </aside>
+      </div>
+      <p class="hidden" role="status">{view.said}</p>
+    </div>
+  );
+}
+
+/** What the address says is shown, and what is shown is written there. */
+function useLink(view: View, link: Link) {
+  useEffect(() => {
+    const follow = () => view.restore(parsed(link.read()));
+    // The stage must have its size before it can be moved.
+    const first = requestAnimationFrame(() => {
+      follow();
+      if (view.judging && view.held.peek() === null) goOn(view, null);
+    });
+    addEventListener("hashchange", follow);
+    return () => {
+      cancelAnimationFrame(first);
+      removeEventListener("hashchange", follow);
+    };
+  }, [view, link]);
+  useSignalEffect(() => {
+    const text = written(view.state.value, view.usual), wait = setTimeout(() => text !== link.read() && !(text === "" && !link.read().includes("=")) && link.write(text), 250);
+    return () => clearTimeout(wait);
+  });
+}
+
+function useKeys(view: View) {
+  useEffect(() => {
+    const down = (event: KeyboardEvent) => {
+      if (event.defaultPrevented) return;
+      const typing = (event.target as Element | null)?.matches?.("input, textarea, select");
+      if (press(view, event) || (!typing && (walked(event) || judge(view, event, (address) => goOn(view, address))))) event.preventDefault();
+    };
+    const leaves = (event: BeforeUnloadEvent) => view.judging?.saved.peek() === false && !view.on.verdicts && event.preventDefault();
+    addEventListener("keydown", down);
+    addEventListener("beforeunload", leaves);
+    return () => {
+      removeEventListener("keydown", down);
+      removeEventListener("beforeunload", leaves);
+    };
+  }, [view]);
+}
+
+/** Up and down in the list of units. */
+function walked(event: KeyboardEvent): boolean {
+  const card = document.activeElement?.closest("#list article"), to = { ArrowDown: card?.nextElementSibling, ArrowUp: card?.previousElementSibling }[event.key];
+  (to as HTMLElement | null | undefined)?.focus();
+  return Boolean(to);
+}
+
+/** To the next unit that is open. */
+function goOn(view: View, after: string | null) {
+  const units = unitsOf(view.base.peek().ranked), next = view.judging!.next(after, (address) => units.has(address));
+  const item = next === undefined ? undefined : units.get(next)!.nodes[0];
+  if (item && after !== null) visit(view, item);
+  else if (item) view.go(item);
+}
