@@ -7,7 +7,7 @@ export function Ground({ graph, plan, groups }: { graph: Graph; plan: Plan; grou
   const top = plan.rows.at(-1)?.top ?? 0, bottom = plan.rows[0]?.bottom ?? 0;
   return (
     <>
-      {bands(graph, plan).map((row) => <rect key={row.site} class="band" x={-4000} y={row.top} width={plan.width + 8000} height={row.bottom - row.top} />)}
+      {bands(graph, plan).map((row) => <rect key={row.site} class="band" x={-plan.width} y={row.top} width={3 * plan.width} height={row.bottom - row.top} />)}
       {graph.words.length > 0 && plan.lanes.slice(1).map((lane) => <line key={lane.x} class="lane" x1={lane.x} x2={lane.x} y1={top} y2={bottom} />)}
       {groups.map((group) => <path key={group.name} class="hull" d={hull(plan, group)} />)}
     </>
