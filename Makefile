@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint web bench clean
+.PHONY: demo test lint docs gallery web bench clean
 
 demo: .venv/stamp
 	$(BIN)/clew demo
@@ -19,6 +19,15 @@ lint: .venv/stamp
 web: .venv/stamp
 	$(BIN)/python web/build.py
 
+# The documentation as a site that opens from its folder: site/index.html.
+docs: .venv/stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# Its gallery and its notebooks as they run in the bundled model; kept in build/, and in the site when it is next made.
+gallery: .venv/stamp
+	$(BIN)/python docs/_site/gallery.py
+	$(BIN)/python docs/_site/notebooks.py
+
 bench: .venv/stamp
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
@@ -29,5 +38,5 @@ bench: .venv/stamp
 	touch $@
 
 clean:
-	rm -rf .venv web/node_modules dist build packs/dist .ruff_cache
+	rm -rf .venv web/node_modules dist build site packs/dist .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
