@@ -99,7 +99,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         """A table for a notebook."""
-        return as_html(self.title, *self._cells(), self.notes)
+        return as_html(self.title, *self.cells(), self.notes)
 
     def plot(self, *measures: str) -> list[Any]:
         """A panel for each measure, drawn by matplotlib: curves where the sizes of circuits stand side by side, else points.
@@ -133,7 +133,7 @@ class Report:
         several = len({what[:2] for what in told}) < len(told) == len(set(told)) and all(size for *_, size in told)
         return sorted({size for *_, size in told if size}) if several else []
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
+    def cells(self) -> tuple[list[str], list[list[str]]]:
         """Head and rows of a table: sizes side by side where there are several, else a line for each row."""
         if not (sizes := self.sizes()):
             head = ["measure", "of", "size", "value", "95 % interval", "examples"]
@@ -146,7 +146,7 @@ class Report:
 
     def __str__(self) -> str:
         if self.sizes():
-            head, rows = self._cells()
+            head, rows = self.cells()
             widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
             lines = [
                 "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)

@@ -34,6 +34,8 @@ BATCH = 2048
 Place = tuple[float, int, int]
 """The size of a code, and where: which window, which position."""
 Units = Mapping[Site, Sequence[int]]
+Hand = list[tuple[str, float]]
+"""Tokens, and what is added to the logit of each."""
 
 
 def top_tokens(
@@ -71,14 +73,16 @@ def top_tokens(
     rows = {site: _written(view, site, us, places[site], cut) for site, us in units.items()}
     told: dict[str, dict[str, list[str]]] = {"top_tokens": {}, "examples": {}, "promotes": {}, "suppresses": {}}
     for site, us in units.items():
-        hands = _moved(view, site, rows[site], n)
+        hands = moved(view, site, rows[site], n)
         for unit, found, (raised, lowered) in zip(us, places[site], hands, strict=True):
             address, where = f"{site}/{unit}", [(w, p) for v, w, p in found if v > 0]
             told["top_tokens"][address] = list(
                 dict.fromkeys(str(model.tokenizer.decode([cut[w][p]])) for w, p in where)
             )
             told["examples"][address] = list(dict.fromkeys(_passage(model, cut[w], p) for w, p in where))[:3]
-            told["promotes"][address], told["suppresses"][address] = raised, lowered
+            told["promotes"][address], told["suppresses"][address] = (
+                [token for token, _ in h] for h in (raised, lowered)
+            )
     return circuit.with_details(**told, read=sum(map(len, cut)))
 
 
@@ -166,8 +170,13 @@ def _written(
     return dictionary.write(own * held)
 
 
-def _moved(model: Model, site: Site, rows: Float[Tensor, "unit d"], n: int) -> list[tuple[list[str], list[str]]]:
-    """The tokens whose logits each row raises and lowers most; none where nothing linear carries the site to the stream."""
+def moved(model: Model, site: Site, rows: Float[Tensor, "unit d"], n: int) -> list[tuple[Hand, Hand]]:
+    """The tokens whose logits each row raises and lowers most, and by how much where the last norm divides by the row's size.
+
+    Args: rows: what units write at a site, as they stand there.
+    Returns: of each row the `n` tokens that it raises, then those that it lowers, the strongest first; none where nothing
+        linear carries the site to the stream, or a row is zero.
+    """
     if site.part not in (*STREAM, *PROJECTED):
         return [([], []) for _ in rows]
     if name := PROJECTED.get(site.part):
@@ -179,14 +188,19 @@ def _moved(model: Model, site: Site, rows: Float[Tensor, "unit d"], n: int) -> l
         rows = rows if norm is None else rows * norm(torch.ones_like(rows[:1]))
     readout = Readout.of(model)
     still = readout.lens(torch.zeros_like(rows[:1]))  # what a bias or a shift of the norm raises, whatever is written
-    found: list[tuple[list[str], list[str]]] = []
+    found: list[tuple[Hand, Hand]] = []
     for some in rows.split(max(1, 2**24 // len(readout.unembed))):
         logits = readout.lens(some) - still
-        raised, lowered = (side.topk(n, dim=-1).indices.tolist() for side in (logits, -logits))
-        for row, *hands in zip(some, raised, lowered, strict=True):
-            said = [[str(model.tokenizer.decode([t])) for t in hand] if bool(row.any()) else [] for hand in hands]
-            found.append((said[0], said[1]))
+        for row, told in zip(some, logits, strict=True):
+            k = n if bool(row.any()) else 0
+            found.append((_strongest_words(model, told, k), _strongest_words(model, told, k, lowest=True)))
     return found
+
+
+def _strongest_words(model: Model, logits: Float[Tensor, " token"], n: int, *, lowest: bool = False) -> Hand:
+    top = logits.topk(n, largest=not lowest)
+    words = [str(model.tokenizer.decode([token])) for token in top.indices.tolist()]
+    return list(zip(words, top.values.tolist(), strict=True))
 
 
 def _passage(model: Model, window: list[int], position: int, around: int = 8) -> str:

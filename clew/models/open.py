@@ -138,9 +138,9 @@ def _load(
     folder: str, name: str, dtype: torch.dtype | None, tokenizer: PreTrainedTokenizerBase | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         module, loaded = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
-            folder, config=config, dtype=dtype or "auto", output_loading_info=True
+            folder, config=config, dtype=dtype or "auto", output_loading_info=True, trust_remote_code=False
         )
     except SafetensorError as error:
         raise ValueError(f"the weights of {name} are damaged or cut short ({error}); fetch them again") from error
@@ -149,12 +149,19 @@ def _load(
             f"cannot open {name!r} as a hub id or folder ({str(error).splitlines()[0]}). Bundled models, which "
             f"need no hub: {', '.join(BUNDLED)}"
         ) from error
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise ValueError(
+            f"{name} brings code of its own (auto_map in its config.json), which clew does not run; load the module, "
+            "then clew.open(module, tokenizer=...)"
+        ) from error
     if loaded["missing_keys"]:
         raise ValueError(
             f"{name} lacks {len(loaded['missing_keys'])} tensors that its config asks for, first "
             f"{min(loaded['missing_keys'])!r}; transformers would make them up at random"
         )
     try:
-        return module, tokenizer or AutoTokenizer.from_pretrained(folder)
+        return module, tokenizer or AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ValueError(f"{name} comes without a tokenizer that can be read; pass tokenizer=... to open it") from error

@@ -56,6 +56,7 @@ def show(
         return
     if (text or view) and model is None:
         raise ValueError("--text and a view are for a model to look at; name it by --model")
+    from clew.apps._beside import report_beside
     from clew.apps.pages.circuit import page
     from clew.circuits.circuit import Circuit
     from clew.files import write_text
@@ -63,7 +64,7 @@ def show(
 
     shown = Circuit.load(circuit)
     shown = shown if model is None else _looked_at(view.open(model, machine), shown, text)
-    told, path = Report.load(report) if report else _beside(shown, circuit), out or circuit.with_suffix(".html")
+    told, path = Report.load(report) if report else report_beside(shown, circuit), out or circuit.with_suffix(".html")
     if told is None and path.exists():
         aside(f"{path} is replaced by a page without a chart; --report FILE draws what clew verify --out saved")
     said = page(shown, told)
@@ -74,23 +75,6 @@ def show(
     say(lines, {"page": str(path), "bytes": len(said.encode()), "strongest": strongest(shown)}, json)
     if open:
         webbrowser.open(path.resolve().as_uri())
-
-
-def _beside(circuit: Any, path: Path) -> Any:
-    """The `report.json` in the folder of a circuit, if what it judges was found as this one was, to the second; else None."""
-    from clew.report import Report
-
-    beside = path.with_name("report.json")
-    if not beside.is_file():
-        return None
-    report = Report.load(beside)
-    judged = [part.get("circuit") for part in report.provenance.get("parts", [report.provenance])]
-    return report if _found(circuit.provenance) in [_found(one) for one in judged if one] else None
-
-
-def _found(record: Mapping[str, Any]) -> dict[str, Any]:
-    """How nodes were found: the record without that of their edges."""
-    return {name: value for name, value in record.items() if name != "wired"}
 
 
 def _looked_at(view: Any, circuit: Any, text: Sequence[str]) -> Any:

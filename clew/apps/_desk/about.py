@@ -1,0 +1,56 @@
+"""What there is to work with: what `clew models`, `clew behaviours`, `clew methods` and `clew measures` list."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+
+from clew.apps._desk.answers import About, MeasureNamed, ModelNamed, Named
+from clew.apps._desk.behaviours import available
+from clew.apps._desk.desk import Desk
+from clew.apps._desk.plans.plan import verbs
+from clew.apps._desk.views import planted
+from clew.dictionaries.packs import packs
+from clew.finder import functions, rooms
+from clew.models.bundled import BUNDLED
+from clew.version import VERSION
+
+
+def about(desk: Desk) -> About:
+    """All of it."""
+    views = desk.views
+    models = {name: bundled.description for name, bundled in BUNDLED.items()}
+    models |= dict.fromkeys(views.models, "allowed when the studio was started")
+    models |= {item.path: item.about for item in desk.items.of("model")}
+    models |= dict.fromkeys(planted(), "written by hand; its circuit is known")
+    behaviours = available() | {item.path: item.about for item in desk.items.of("behaviour")}
+    return About(
+        version=VERSION,
+        folder=str(desk.folder.root),
+        models=[ModelNamed(name, said, name in packs()) for name, said in models.items()],
+        behaviours=[Named(name, said) for name, said in behaviours.items()],
+        methods=_listed("methods"),
+        measures=_measures(),
+        explainers=_listed("explain.explainers"),
+        edits=_listed("edits"),
+        verbs=verbs(),
+        limits=desk.limits,
+    )
+
+
+@cache
+def _listed(room: str) -> list[Named]:
+    return [Named(name, _first_line(function)) for name, function in functions(room).items()]
+
+
+@cache
+def _measures() -> list[MeasureNamed]:
+    return [
+        MeasureNamed(name, _first_line(function), room.rpartition(".")[2])
+        for room in rooms("measures")
+        for name, function in functions(room).items()
+    ]
+
+
+def _first_line(function: object) -> str:
+    return (inspect.getdoc(function) or "").partition("\n")[0]

@@ -1,0 +1,208 @@
+"""What a change does: the continuation before and after, side by side as it comes, and the metric of a behaviour."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import torch
+
+from clew.apps._desk.answers import ChangeLine, Done, Failed, Interval, Item, Metric, NextTokens, Receipt, Wrote
+from clew.apps._desk.asked import ChangeAsked, EditAsked, SaveAsked
+from clew.apps._desk.behaviours import behaviour_of
+from clew.apps._desk.folder import Folder
+from clew.apps._desk.items import Items, readable
+from clew.apps._desk.names import site_and_unit
+from clew.apps._desk.prompt import likely
+from clew.apps._desk.tokens import tokens_of
+from clew.apps._desk.views import View
+from clew.changes import Add, Edit, Scale, Set
+from clew.report import bootstrap
+from clew.sites import EVERY, Where
+from clew.stack import Stack
+
+NEXT = 8
+"""Tokens that may follow, shown of each side."""
+PAIRS = 128
+"""Prompt pairs at most that a metric is measured on, half of them held out."""
+HALF = "\ufffd"
+"""What a letter is decoded as of which bytes are still to come."""
+WHERE = {"prompt": Where("prompt"), "response": Where("response"), "last": Where.at(-1), "every": EVERY}
+"""Positions by a word."""
+
+
+def change(view: View, folder: Folder, asked: ChangeAsked, most: int) -> Iterator[ChangeLine]:
+    """The lines of a change as they come.
+
+    Raises: ValueError for edits that cannot be made, before the first line; what goes wrong later is the last line.
+    """
+    if not 0 <= asked.tokens <= most:
+        raise ValueError(f"tokens is {asked.tokens}; give how many tokens to write, from 0 to {most}")
+    tokens_of(view.model, asked.prompt)
+    edited = view.model.edited(stack_of(view, folder, asked.edits))
+    return _lines(view, edited, folder, asked)
+
+
+def _lines(view: View, edited: Any, folder: Folder, asked: ChangeAsked) -> Iterator[ChangeLine]:
+    started = time.monotonic()
+    try:
+        with view.gate.turn():
+            yield _next(view.model, edited, asked.prompt)
+            for side, model in (("before", view.model), ("after", edited)) if asked.tokens else ():
+                yield from _written(side, model, asked)
+        if asked.behaviour is not None:
+            with view.gate.turn():
+                yield _metric(view.model, edited, folder, asked.behaviour)
+    except ValueError as error:
+        yield Failed(str(error))
+        return
+    yield Done(round(time.monotonic() - started, 3))
+
+
+def _next(before: Any, after: Any, prompt: str) -> NextTokens:
+    with torch.no_grad():
+        runs = [model.run(prompt, logits=1).logits[0, -1] for model in (before, after)]
+    said = [likely(before, logits, NEXT) for logits in runs]
+    return NextTokens(said[0], said[1])
+
+
+def _written(side: Any, model: Any, asked: ChangeAsked) -> Iterator[ChangeLine]:
+    """The text of one side as it comes, then where its edits were at work."""
+    lines, ended = SimpleQueue[Any](), object()
+
+    def write() -> None:
+        try:
+            made = model.generate(asked.prompt, max_new_tokens=asked.tokens, streamer=_Stream(model, lines.put))
+            for receipt in made.receipts:
+                lines.put(Receipt(str(receipt)))
+        except Exception as error:  # told to whoever reads the lines
+            lines.put(error)
+        lines.put(ended)
+
+    Thread(target=write, daemon=True).start()
+    while (line := lines.get()) is not ended:
+        if isinstance(line, Exception):
+            raise line
+        yield Wrote(side, line) if isinstance(line, str) else line
+
+
+class _Stream:
+    """What transformers' `generate` is given: told the prompt first, then each token; passes on the text that is new."""
+
+    def __init__(self, model: Any, tell: Callable[[str], None]) -> None:
+        self._decode, self._tell = model.tokenizer.decode, tell
+        self._ids = list[int]()
+        self._told: int | None = None
+
+    def put(self, value: Any) -> None:
+        self._ids += value.flatten().tolist()
+        text = str(self._decode(self._ids, skip_special_tokens=True))
+        if self._told is not None and len(text) > self._told and not text.endswith(HALF):
+            self._tell(text[self._told :])
+        if self._told is None or not text.endswith(HALF):
+            self._told = len(text)
+
+    def end(self) -> None:
+        """Nothing is left to tell but half a letter, at most."""
+
+
+def _metric(before: Any, after: Any, folder: Folder, name: str) -> Metric:
+    """The metric on held-out prompts that the unedited model gets right."""
+    task = behaviour_of(folder, name, before, n=PAIRS).filter(before).test
+    sides = [_measured(model, task) for model in (before, after)]
+    split = f"held-out half of {task.name}"
+    metric = str(task.card().get("metric") or "metric")
+    return Metric(metric, *(_interval(values) for values in sides), n=len(task), split=split)
+
+
+def _measured(model: Any, task: Any) -> Any:
+    """The metric of each example."""
+    values = np.zeros(len(task))
+    for batch in task.batches(model):
+        with torch.no_grad():
+            trace = model.run(batch.clean, read=task.needs.reads, logits=task.needs.logits)
+            values[list(batch.index)] = task.measured(trace, batch).float().cpu().numpy()
+    return values
+
+
+def _interval(values: Any) -> Interval:
+    low, high = bootstrap(lambda index: float(values[index].mean()), len(values))
+    bounds = (None if np.isnan(bound) else float(bound) for bound in (low, high))
+    return Interval(float(values.mean()), *bounds)
+
+
+def stack_of(view: View, folder: Folder, asked: Sequence[EditAsked]) -> Stack:
+    """The edits that are asked for, in their order. Raises: ValueError for one that lacks something, or for none."""
+    if not asked:
+        raise ValueError("there are no edits; give at least one, such as {kind: zero, address: resid.3/17}")
+    edits = [edit for one in asked for edit in _edits(view, folder, one)]
+    return Stack(tuple(edits), "; ".join(_in_words(one) for one in asked))
+
+
+def _edits(view: View, folder: Folder, asked: EditAsked) -> Sequence[Edit]:
+    if asked.kind == "file":
+        if asked.path is None:
+            raise ValueError("an edit of kind file makes what a file holds; give its path")
+        path = folder.file(asked.path)
+        try:
+            stack = Stack.load(path, view.model)
+        except ValueError as error:
+            raise ValueError(readable(error, path, asked.path)) from error
+        return stack.edits if asked.value is None else stack.scaled(asked.value).edits
+    if asked.address is None:
+        raise ValueError(f"an edit of kind {asked.kind} acts on a unit; give its address, as resid.3/17")
+    site, unit = site_and_unit(view, asked.address)
+    where = _where(asked)
+    if asked.kind == "zero":
+        return [Scale(site, factor=0.0, where=where, basis="code", units=(unit,))]
+    if asked.value is None:
+        raise ValueError(f"an edit of kind {asked.kind} needs a value")
+    if asked.kind == "scale":
+        return [Scale(site, factor=asked.value, where=where, basis="code", units=(unit,))]
+    if asked.kind == "set":
+        return [Set(site, value=asked.value, where=where, basis="code", units=(unit,))]
+    from clew.readings.pushed import row_of
+
+    return [Add(site, vector=row_of(view.model, f"{site}/{unit}"), scale=asked.value, where=where)]
+
+
+def _where(asked: EditAsked) -> Where:
+    """Positions by a word or by numbers; those of the address where it has one and nothing else is said."""
+    said = asked.where or (asked.address or "").partition("@")[2]
+    if said in WHERE or not said:
+        return WHERE[said or "every"]
+    numbers = [part.strip() for part in said.split(",")]
+    if not all(part.lstrip("-").isascii() and part.lstrip("-").isdigit() and len(part) < 8 for part in numbers):
+        raise ValueError(f"where is {said!r:.60}; give {', '.join(WHERE)}, or positions such as 3,-1")
+    return Where.at(*map(int, numbers))
+
+
+def _in_words(asked: EditAsked) -> str:
+    """An edit as its stack is called after."""
+    said = asked.path if asked.kind == "file" else asked.address
+    return f"{asked.kind} {said}" + (f" {asked.value:g}" if asked.value is not None else "")
+
+
+def save(view: View, folder: Folder, items: Items, asked: SaveAsked) -> Item:
+    """Save edits together as a file of the folder. Raises: ValueError for a name that is taken or none."""
+    stack = stack_of(view, folder, asked.edits)
+    name = asked.name.removesuffix(".safetensors") + ".safetensors"
+    path = folder.path(name)
+    if path.exists():
+        raise ValueError(f"there is a file {name} already; give another name")
+    made = {"model": view.name, "weights": view.model.body.fingerprint, "dictionaries": _of(view, stack)}
+    Stack(stack.edits, Path(asked.name).name, stack.about, {"method": "by hand", **made}).save(path)
+    found = items.one(path)
+    assert found is not None
+    return found
+
+
+def _of(view: View, stack: Stack) -> dict[str, str]:
+    """The fingerprints of the dictionaries whose units are edited."""
+    sites = {str(edit.at) for edit in stack if getattr(edit, "basis", "value") != "value"}
+    return {site: made for site, made in view.model.fingerprints.items() if site in sites}

@@ -1,0 +1,297 @@
+"""What lies in a folder, by what it is: every file of a kind we read is opened once; a malformed one says why."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from clew.apps._bundle import title
+from clew.apps._desk.answers import Item, Kind
+from clew.apps._desk.folder import LARGEST, Folder
+from clew.files import DAMAGE, read_any_json
+
+ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".safetensors", ".gguf", ".json.gz")
+"""Of files that are looked at."""
+OURS: dict[str, Kind] = {
+    "clew circuit": "circuit",
+    "clew report": "report",
+    "clew labels": "labels",
+    "clew judgement": "verdicts",
+    "clew circuit bench": "comparison",
+    "clew behaviour": "behaviour",
+    "clew receipt": "receipt",
+}
+"""Kinds by the word that our files of JSON begin with."""
+PAIRED = ("clean", "clean_prefix", "prompt", "sentence_good", "corrupted", "clean_prompt")
+"""Columns by which a table is taken for pairs of prompts."""
+Seen = tuple[Kind, str, str]
+"""Kind, title, about."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """The items of a folder; what was seen of a file is kept until it changes."""
+
+    folder: Folder
+    _seen: dict[Path, tuple[tuple[int, int], Item | None]] = field(default_factory=dict, repr=False)
+
+    def every(self) -> list[Item]:
+        """All that there is, in the order of the paths."""
+        found, inside = list[Item](), list[Path]()
+        for path in self.folder.files():
+            if any(path.is_relative_to(one) for one in inside):
+                continue
+            item = self._of(path)
+            if item is not None:
+                found.append(item)
+                inside += [path] * path.is_dir()
+        return found
+
+    def of(self, kind: Kind) -> list[Item]:
+        """Those of a kind that can be opened."""
+        return [item for item in self.every() if item.kind == kind and item.problem is None]
+
+    def one(self, path: Path) -> Item | None:
+        """A single file or folder."""
+        return self._of(path)
+
+    def _of(self, path: Path) -> Item | None:
+        try:
+            told = (path / "index.json" if path.is_dir() else path).stat()
+        except OSError:
+            told = None
+        if told is None or not (path.is_dir() or path.name.endswith(ENDINGS)):
+            return self._folder_of_weights(path) if path.is_dir() else None
+        stamp = (told.st_mtime_ns, told.st_size)
+        known = self._seen.get(path)
+        if known is None or known[0] != stamp:
+            known = self._seen[path] = (stamp, _looked_at(path, self.folder.name(path)))
+        return known[1]
+
+    def _folder_of_weights(self, path: Path) -> Item | None:
+        """A folder with a transformers model or with dictionaries, told by its names alone."""
+        weights = [*path.glob("*.safetensors")]
+        if not weights:
+            return None
+        kind: Kind = (
+            "model" if (path / "config.json").is_file() and (path / "tokenizer.json").is_file() else "dictionary"
+        )
+        if kind == "dictionary" and not all(_is_dictionary(one) for one in weights[:8]):
+            return None
+        size, latest = sum(one.stat().st_size for one in weights), max(one.stat().st_mtime for one in weights)
+        said = "a model in the layout of transformers" if kind == "model" else f"{len(weights)} files of dictionaries"
+        return Item(self.folder.name(path), kind, path.name, said, size, latest, None)
+
+
+def _looked_at(path: Path, name: str) -> Item | None:
+    """What a file is; None for one that is not ours and does not say that it would be."""
+    told = path.stat()
+    size = sum(one.stat().st_size for one in path.rglob("*") if one.is_file()) if path.is_dir() else told.st_size
+    kind: Kind = _guessed(path)
+    try:
+        if path.is_file() and told.st_size > LARGEST and path.suffix not in (".safetensors", ".gguf"):
+            raise ValueError(f"{path} is of {told.st_size >> 20:,} MiB; up to {LARGEST >> 20} MiB are opened here")
+        found = _seen(path)
+    except (OSError, *DAMAGE) as error:
+        return Item(name, kind, path.name, "", size, told.st_mtime, readable(error, path, name))
+    if found is None:
+        return None
+    return Item(name, *found, size, told.st_mtime, None)
+
+
+def readable(error: BaseException, path: Path, name: str) -> str:
+    """An error as a sentence that names the file as it is called in the folder."""
+    said = str(error) or f"{name} cannot be read ({type(error).__name__})"
+    return said.replace(str(path), name).replace(str(path.parent), name.rpartition("/")[0] or "the folder")
+
+
+def _guessed(path: Path) -> Kind:
+    """What a file that cannot be read would be, by its first bytes or its name."""
+    if path.is_dir():
+        return "index"
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096).decode(errors="replace")
+    except OSError:
+        head = ""
+    by_head: Kind | None = next((kind for word, kind in OURS.items() if f'"{word}"' in head), None)
+    names: tuple[Kind, ...] = ("circuit", "report", "labels", "verdicts", "behaviour", "receipt", "edits")
+    return by_head or next((kind for kind in names if kind.rstrip("s") in path.name.lower()), "unknown")
+
+
+def _seen(path: Path) -> Seen | None:
+    if path.is_dir():
+        return _index(path)
+    if path.suffix == ".safetensors":
+        return _tensors(path)
+    if path.suffix == ".gguf":
+        return _gguf(path)
+    if path.suffix == ".gz":
+        _check_unpacked(path)
+    if path.suffix in (".jsonl", ".csv", ".tsv"):
+        return _pairs(path)
+    value = read_any_json(path)
+    named = value.get("format") if isinstance(value, dict) else None
+    kind = OURS.get(named) if isinstance(named, str) else None
+    if kind is not None:
+        return READ[kind](path, value)
+    return _of_others(path, value)
+
+
+def _check_unpacked(path: Path) -> None:
+    """Raises: ValueError for a packed file that would be larger than what is opened."""
+    left = LARGEST
+    with gzip.open(path) as file:
+        while block := file.read(1 << 20):
+            left -= len(block)
+            if left < 0:
+                raise ValueError(f"{path} is of more than {LARGEST >> 20} MiB when it is unpacked; no label file is")
+
+
+def _circuit(path: Path, value: Any) -> Seen:
+    from clew.circuits.circuit import Circuit
+
+    circuit = Circuit.load(path)
+    by = circuit.provenance.get("method")
+    found = f", found by {str(by).replace('_', ' ')}" if by else ""
+    named = sum(bool(held) for held in circuit.labels.values())
+    names = f", {named} units named" if named else ""
+    return "circuit", title(circuit), f"{len(circuit)} nodes, {len(circuit.weight)} edges{found}{names}"
+
+
+def _report(path: Path, value: Any) -> Seen:
+    from clew.report import Report
+
+    report = Report.from_json(value, str(path))
+    first = next((f"{row.measure} {row.of} {row.said('.2f')}".replace("  ", " ") for row in report.rows), "no rows")
+    return "report", report.title, f"{len(report.rows)} numbers; {first}"
+
+
+def _labels(path: Path, value: Any) -> Seen:
+    from clew.labels import Labels
+
+    labels = Labels.from_json(value, str(path))
+    return (
+        "labels",
+        path.name,
+        f"names of {len(labels)} units at {len({unit.partition('/')[0] for unit in labels})} sites",
+    )
+
+
+def _verdicts(path: Path, value: Any) -> Seen:
+    from clew.circuits.verdicts import Verdicts
+
+    return "verdicts", path.name, str(Verdicts.load(path))
+
+
+def _comparison(path: Path, value: Any) -> Seen:
+    from clew.studies.comparison.results import Results
+
+    cells = Results.at(path).cells.values()
+    searches = sorted({cell.search for cell in cells})
+    return "comparison", path.name, f"{len(cells)} cells; {', '.join(searches[:5])}"
+
+
+def _behaviour(path: Path, value: Any) -> Seen:
+    from clew.data.behaviours.behaviour import Behaviour
+
+    task = Behaviour.load(path)
+    return "behaviour", task.name, task.description or f"{len(task)} pairs of prompts"
+
+
+def _receipt(path: Path, value: Any) -> Seen:
+    return "receipt", str(value.get("title") or path.name), str(value.get("about") or "a receipt")
+
+
+READ: Mapping[Kind, Callable[[Path, Any], Seen]] = {
+    "circuit": _circuit,
+    "report": _report,
+    "labels": _labels,
+    "verdicts": _verdicts,
+    "comparison": _comparison,
+    "behaviour": _behaviour,
+    "receipt": _receipt,
+}
+"""What opens each kind of our own files."""
+
+
+def _of_others(path: Path, value: Any) -> Seen | None:
+    """A graph of another tool, reports of dictionaries by name, or pairs in a layout that we know."""
+    from clew import finder
+    from clew.circuits.circuit import FORMATS
+
+    if finder.reading(FORMATS, value):
+        return _circuit(path, value)
+    if _are_reports(value):
+        first = next(iter(cast("dict[str, Any]", value).values()))
+        return "report", str(first["title"]), f"{len(value)} reports, by dictionary"
+    rows = value.get("pairs", value.get("examples")) if isinstance(value, dict) else value
+    if isinstance(rows, list) and rows and isinstance(rows[0], dict) and _is_paired(rows[0]):
+        return _behaviour(path, value)
+    return None
+
+
+def _are_reports(value: Any) -> bool:
+    """What `clew verify --dictionary ... --out` saves."""
+    held = list(value.values()) if isinstance(value, dict) else []
+    return bool(held) and all(isinstance(one, dict) and one.get("format") == "clew report" for one in held)
+
+
+def _pairs(path: Path) -> Seen | None:
+    """A table of pairs; None for one whose columns are not those of pairs."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        first = file.readline(1 << 16)
+    return _behaviour(path, None) if any(column in first for column in PAIRED) else None
+
+
+def _is_paired(row: Mapping[str, Any]) -> bool:
+    return any(column in row for column in PAIRED)
+
+
+def _is_dictionary(path: Path) -> bool:
+    from clew.tensors import read_header
+
+    try:
+        head = read_header(path)
+    except (OSError, *DAMAGE):
+        return False
+    return bool({"clew", "clew pack"} & head.keys()) and "reads" in head
+
+
+def _tensors(path: Path) -> Seen | None:
+    """Edits, or a dictionary, of ours; the tensors of others are left out."""
+    from clew.stack import Stack
+    from clew.tensors import read_header
+
+    head = read_header(path)
+    if "reads" in head:
+        return "dictionary", path.name, f"a {head.get('kind', '')} dictionary at {head.get('writes', head['reads'])}"
+    if "clew" not in head:
+        return None
+    stack = Stack.load(path)
+    return (
+        "edits",
+        stack.name or path.stem,
+        f"{len(stack)} edit{'s' * (len(stack) != 1)}: {stack[0]}" if len(stack) else "empty",
+    )
+
+
+def _gguf(path: Path) -> Seen:
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ValueError(f"{path} is not a GGUF file: its first four bytes are not 'GGUF'")
+    return "model", path.stem, "a GGUF file"
+
+
+def _index(path: Path) -> Seen | None:
+    from clew.readings.index.index import Index
+
+    value = read_any_json(path / "index.json")
+    if not isinstance(value, dict) or value.get("format") != "clew index":
+        return None
+    index = Index.load(path)
+    sites = ", ".join(map(str, index.sites[:4]))
+    return "index", path.name, f"{index.about['positions']:,} positions of {index.about['model']} at {sites}"

@@ -1,0 +1,112 @@
+"""clew studio: look into a folder of results in the browser, and run models from there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Any
+
+from clew.apps.cli._terminal import Flag, Several, aside, say
+
+AUTO = "auto"
+"""The token that stands for one that is made."""
+MISSING = "the studio needs {}: pip install 'clew[studio]'"
+
+
+def studio(
+    folder: Path = Path(),
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token: str | None = None,
+    model: Annotated[tuple[str, ...], Several] = (),
+    hub: Flag = False,
+    minutes: float = 120.0,
+    gigabytes: float = 0.0,
+    open: Flag = False,
+) -> None:
+    """Serve a folder of circuits, reports, edits and indexes to the browser on this machine; Ctrl-C ends it.
+
+    Parameters
+    ----------
+    folder
+        What is shown, and where results go; nothing outside it is read.
+    host
+        Where to listen. Another address than this machine's own needs a token, which goes over the network in the open:
+        a tunnel is safer.
+    port
+        Where to listen; 0 for any that is free.
+    token
+        What who asks must know: 16 characters or more, or `auto` for one that is made.
+    model
+        Models that may be opened beside the bundled ones and those in the folder: folders elsewhere, or hub ids.
+    hub
+        Let any hub id be opened.
+    minutes
+        How long a run may take.
+    gigabytes
+        How much memory the studio may hold before a run is stopped; seven eighths of the machine's by default.
+    open
+        Open it in the browser.
+    """
+    try:
+        import uvicorn
+
+        from clew.apps.studio.app import app_of
+    except ModuleNotFoundError as error:
+        if error.name not in ("fastapi", "uvicorn", "starlette", "pydantic"):
+            raise
+        raise ImportError(MISSING.format(error.name)) from error
+    from dataclasses import replace
+
+    from clew.apps._desk.desk import USUAL, Desk
+
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {str(folder)!r} to show (here is {str(Path.cwd())!r})")
+    secret = secrets.token_urlsafe(24) if token == AUTO else token
+    desk = Desk.at(folder, models=model, hub=hub, limits=replace(USUAL, minutes=minutes, gigabytes=gigabytes))
+    listening = _bound(host, port)
+    at = listening.getsockname()[1]
+    app = app_of(desk, host=host, port=at, token=secret)
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{at}/" + (f"?token={secret}" if secret else "")
+    how: Any = {"log_level": "warning", "access_log": False, "server_header": False, "timeout_graceful_shutdown": 1}
+    server = uvicorn.Server(uvicorn.Config(app, **how))
+    say(f"clew studio of {desk.folder.root} at {address}", {}, False)
+    sys.stdout.flush()
+    aside("Ctrl-C ends it")
+    if open:
+        threading.Timer(0.3, webbrowser.open, [address]).start()
+    server.run(sockets=[listening])
+    desk.close()
+    _leave()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises: ValueError where another program does."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        why = error.strerror or error
+        raise ValueError(f"cannot listen at {host}, port {port} ({why}); --port 0 takes one that is free") from error
+    return listening
+
+
+def _leave() -> None:
+    """End now where a model is still at work in another thread: what is written is written whole or not at all."""
+    busy = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon and t.is_alive()]
+    for thread in busy:
+        thread.join(0.2)
+    if any(thread.is_alive() for thread in busy):
+        sys.stdout.flush()
+        os._exit(0)

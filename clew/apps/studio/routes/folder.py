@@ -1,0 +1,95 @@
+"""What lies in the folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from clew.apps._desk import circuits, reports
+from clew.apps._desk.about import about as about_desk
+from clew.apps._desk.answers import (
+    About,
+    CircuitsCompared,
+    CircuitShown,
+    ComparisonShown,
+    EditsShown,
+    Grouping,
+    Item,
+    LabelsShown,
+    ReportShown,
+    Saved,
+)
+from clew.apps._desk.asked import CircuitAsked, GroupsAsked
+from clew.apps.studio.routes._desk import REFUSALS, TheDesk, written
+
+router = APIRouter(prefix="/api", responses=REFUSALS)
+
+
+@router.get("/about")
+def about(desk: TheDesk) -> About:
+    """What there is to work with: models, behaviours, methods, measures, what runs take, limits."""
+    return about_desk(desk)
+
+
+@router.get("/items")
+def items(desk: TheDesk) -> list[Item]:
+    """The files of the folder that are ours to open; a malformed one has a `problem`."""
+    return desk.items.every()
+
+
+@router.get("/circuit", response_model=CircuitShown)
+def circuit(desk: TheDesk, path: str) -> Any:
+    """A circuit, of many nodes the strongest."""
+    return written(circuits.shown(desk.folder, path))
+
+
+@router.put("/circuit")
+def change_circuit(desk: TheDesk, path: str, asked: CircuitAsked) -> Saved:
+    """Save names, supernodes or verdicts of a person; 409 where the file is another than the one that was read."""
+    return circuits.changed(desk.folder, path, asked)
+
+
+@router.post("/circuit/groups")
+def groups(desk: TheDesk, asked: GroupsAsked) -> Grouping:
+    """Supernodes that are found by what units read and write; nothing is saved."""
+    return circuits.groups(desk.folder, asked)
+
+
+@router.get("/circuit/diff", response_model=CircuitsCompared)
+def diff(desk: TheDesk, a: str, b: str) -> Any:
+    """Two circuits as one."""
+    return written(circuits.compared(desk.folder, a, b))
+
+
+@router.get("/circuit/export", response_class=Response, responses={200: {"content": {"application/octet-stream": {}}}})
+def export(desk: TheDesk, path: str, format: str = "json") -> Response:
+    """A circuit for another tool: attribution_graph, graphml, json or subgraph."""
+    content, name = circuits.exported(desk.folder, path, format)
+    quoted = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)
+    headers = {"Content-Disposition": f'attachment; filename="{quoted}"'}
+    return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/report", response_model=ReportShown)
+def report(desk: TheDesk, path: str) -> Any:
+    """A report, and its table as people read it."""
+    return written(reports.report(desk.folder, path))
+
+
+@router.get("/edits", response_model=EditsShown)
+def edits(desk: TheDesk, path: str) -> Any:
+    """A file of edits in words."""
+    return written(reports.edits(desk.folder, path))
+
+
+@router.get("/labels", response_model=LabelsShown)
+def labels(desk: TheDesk, path: str) -> Any:
+    """What a file says of units."""
+    return written(reports.labels(desk.folder, path))
+
+
+@router.get("/comparison", response_model=ComparisonShown)
+def comparison(desk: TheDesk, path: str) -> Any:
+    """The cells of a comparison of methods."""
+    return written(reports.comparison(desk.folder, path))

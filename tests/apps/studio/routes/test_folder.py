@@ -1,0 +1,61 @@
+import pytest
+
+from clew.circuits.circuit import Circuit
+
+
+def test_items_are_listed_by_what_they_are_and_a_malformed_one_says_why(client):
+    found = {item["path"]: item for item in client.get("/api/items").json()}
+    kinds = {path: item["kind"] for path, item in found.items()}
+    assert kinds == {
+        "bad.json": "circuit",
+        "c.json": "circuit",
+        "d.safetensors": "dictionary",
+        "task.jsonl": "behaviour",
+    }
+    assert found["bad.json"]["problem"].startswith("bad.json is not JSON")
+    assert found["c.json"]["about"] == "3 nodes, 0 edges, 1 units named"
+
+
+def test_names_and_groups_are_saved_once_and_not_over_a_file_that_changed(client, root):
+    tag = client.get("/api/circuit", params={"path": "c.json"}).json()["tag"]
+    asked = {
+        "tag": tag,
+        "labels": {"resid.0/2": "rivers"},
+        "supernodes": [{"name": "both", "members": ["resid.0/0", "resid.0/2"]}],
+    }
+    saved = client.put("/api/circuit", params={"path": "c.json"}, json=asked)
+    circuit = Circuit.load(root / "c.json")
+    assert circuit.labels.name("resid.0/2") == "rivers" and circuit.labels.name("resid.0/1") == "plural"
+    assert [node.name for node in circuit.supernodes] == ["both"]
+    again = client.put("/api/circuit", params={"path": "c.json"}, json=asked)
+    assert again.status_code == 409 and "somebody else" in again.json()["error"]
+    off = {"tag": saved.json()["tag"], "labels": {"resid.0/2": ""}}
+    assert client.put("/api/circuit", params={"path": "c.json"}, json=off).status_code == 200
+    assert "resid.0/2" not in Circuit.load(root / "c.json").labels
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../secret.json", "/etc/passwd", "sub/../../secret.json", "..\\secret.json", "C:\\secret.json", "C:/secret.json",
+     "\\\\host\\share", "//host/share", "~/secret.json", ".clew/runs/x.json", "a\0b.json", "link.json", "%2e%2e/secret.json",
+     "nul", "c.json.", "c.json:stream", ""],
+)  # fmt: skip
+def test_nothing_outside_the_folder_is_read(client, root, path):
+    (root.parent / "secret.json").write_text('{"format": "clew circuit"}')
+    (root / "link.json").symlink_to(root.parent / "secret.json")
+    found = client.get("/api/circuit", params={"path": path})
+    assert found.status_code in (403, 404) and "secret" not in found.json()["error"].replace(repr(path), "")
+
+
+def test_two_circuits_are_one_with_a_side_for_each_node(client, root):
+    whole = Circuit.load(root / "c.json")
+    whole.top(2).save(root / "two.json")
+    found = client.get("/api/circuit/diff", params={"a": "c.json", "b": "two.json"}).json()
+    assert sorted(node["side"] for node in found["sides"]["nodes"]) == ["a", "both", "both"]
+    assert len(found["names"]) == 3 and "2 nodes shared" in found["sides"]["said"][0]
+
+
+@pytest.mark.parametrize("format", ["json", "graphml", "attribution_graph", "subgraph"])
+def test_circuits_are_exported(client, format):
+    found = client.get("/api/circuit/export", params={"path": "c.json", "format": format})
+    assert found.status_code == 200 and "attachment" in found.headers["content-disposition"]
