@@ -153,6 +153,10 @@ class LabelFile:
                 raise ValueError(
                     "this Python's sqlite3 was built without FTS5, so labels cannot be searched; use another"
                 ) from error
+            if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise ValueError(
+                    f"another process has been writing {self.path} for {SECONDS} seconds; wait for it, or end it"
+                ) from error
             raise ValueError(f"{self.path} is not a whole file of labels: {error}") from error
         finally:
             if file:

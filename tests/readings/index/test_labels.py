@@ -126,3 +126,15 @@ def test_a_python_without_fts5_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(labels, "TABLES", "CREATE VIRTUAL TABLE words USING fts9 (text);".replace("fts9", "no_fts5"))
     with pytest.raises(ValueError, match="built without FTS5"):
         file_of(tmp_path)
+
+
+def test_a_file_that_another_holds_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = file_of(tmp_path)
+    monkeypatch.setattr("clew.readings.index.labels.SECONDS", 0.1)
+    other = sqlite3.connect(file.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ValueError, match=r"another process has been writing .*labels\.sqlite for 0\.1 seconds"):
+        file.add("resid.3/18", RIVERS)
+    other.execute("ROLLBACK")
+    other.close()
+    file.add("resid.3/18", RIVERS)
