@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from functools import cache
 
-from clew.apps._desk.answers import About, MeasureNamed, ModelNamed, Named
+from clew.apps._desk.answers import About, MeasureNamed, MethodNamed, ModelNamed, Named
 from clew.apps._desk.behaviours import available
+from clew.apps._desk.change import EDIT_FORMATS
 from clew.apps._desk.desk import Desk
+from clew.apps._desk.plans.find import USUAL
 from clew.apps._desk.plans.plan import verbs
 from clew.apps._desk.views import planted
 from clew.dictionaries.packs import packs
@@ -29,10 +31,11 @@ def about(desk: Desk) -> About:
         folder=str(desk.folder.root),
         models=[ModelNamed(name, said, name in packs()) for name, said in models.items()],
         behaviours=[Named(name, said) for name, said in behaviours.items()],
-        methods=_listed("methods"),
+        methods=_methods(),
         measures=_measures(),
         explainers=_listed("explain.explainers"),
         edits=_listed("edits"),
+        edit_formats=list(EDIT_FORMATS),
         verbs=verbs(),
         limits=desk.limits,
     )
@@ -41,6 +44,14 @@ def about(desk: Desk) -> About:
 @cache
 def _listed(room: str) -> list[Named]:
     return [Named(name, _first_line(function)) for name, function in functions(room).items()]
+
+
+@cache
+def _methods() -> list[MethodNamed]:
+    return [
+        MethodNamed(name, _first_line(function), function.__module__.split(".")[-2], name == USUAL)
+        for name, function in functions("methods").items()
+    ]
 
 
 @cache

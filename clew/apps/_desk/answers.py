@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 Kind = Literal[
     "circuit", "report", "edits", "labels", "index", "behaviour", "comparison", "verdicts", "receipt", "dictionary", "model",
+    "text",
     "unknown",
 ]  # fmt: skip
 Side = Literal["a", "b", "both"]
@@ -50,6 +51,17 @@ class MeasureNamed:
 
 
 @dataclass(frozen=True)
+class MethodNamed:
+    """A way to find a circuit."""
+
+    name: str
+    about: str
+    of: str
+    """nodes, edges, graphs, masks, transfer or weights: what it scores."""
+    default: bool
+
+
+@dataclass(frozen=True)
 class Limits:
     """What is taken at most."""
 
@@ -79,10 +91,12 @@ class About:
     folder: str
     models: list[ModelNamed]
     behaviours: list[Named]
-    methods: list[Named]
+    methods: list[MethodNamed]
     measures: list[MeasureNamed]
     explainers: list[Named]
     edits: list[Named]
+    edit_formats: list[str]
+    """What edits are exported as; all but safetensors need a view."""
     verbs: dict[str, list[Named]]
     """What a run of each verb takes in `args`."""
     limits: Limits
@@ -102,6 +116,13 @@ class Item:
     """Seconds since 1970."""
     problem: str | None
     """Why it cannot be opened, in a sentence."""
+    model: str | None = None
+    """What it was made in, where it says so."""
+    behaviour: str | None = None
+    through: str | None = None
+    """The pack whose dictionaries it was found in, if it was one of a pack."""
+    sites: list[str] = field(default_factory=list)
+    """Of a circuit's view, or an index."""
 
 
 @dataclass(frozen=True)

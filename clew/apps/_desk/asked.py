@@ -156,6 +156,29 @@ class CircuitAsked:
 
 
 @dataclass(frozen=True)
+class PairAsked:
+    """A prompt, and one that shows the opposite; what may follow each, with its own leading space."""
+
+    __pydantic_config__ = STRICT
+
+    clean: str
+    answers: list[str]
+    patch: str | None = None
+    patch_answers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class BehaviourAsked:
+    """Pairs of prompts that somebody typed, to be saved as a behaviour of the folder."""
+
+    __pydantic_config__ = STRICT
+
+    pairs: list[PairAsked]
+    name: str | None = None
+    """How its file is called, without its ending; by default after the first words."""
+
+
+@dataclass(frozen=True)
 class GroupsAsked:
     """How supernodes are looked for, as for `clew group`."""
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
+from clew.apps._desk.answers import Item
+from clew.apps._desk.asked import BehaviourAsked
 from clew.apps._desk.folder import Folder
-from clew.apps._desk.items import readable
+from clew.apps._desk.items import Items, readable
 
 
 @cache
@@ -35,3 +39,31 @@ def behaviour_of(folder: Folder, name: str, model: Any, **options: Any) -> Any:
         if place == name:
             raise
         raise ValueError(readable(error, folder.path(name), name)) from error
+
+
+def half_of(task: Any) -> tuple[Any, str]:
+    """The pairs that are held out, and how that is said; of a single pair itself."""
+    if len(task) < 2:
+        return task, f"the only pair of {task.name}; nothing is held out"
+    return task.test, f"held-out half of {task.name}"
+
+
+def save(folder: Folder, items: Items, asked: BehaviourAsked) -> Item:
+    """Write pairs that somebody typed as a behaviour. Raises: ValueError for none, or for what is no pair."""
+    from clew.data.behaviours.behaviour import Behaviour
+    from clew.data.behaviours.metrics import log_probability, logit_difference
+
+    if not asked.pairs:
+        raise ValueError("a behaviour has one pair of prompts or more; none was given")
+    bad = next((i for i, pair in enumerate(asked.pairs) if not (pair.clean.strip() and pair.answers)), None)
+    if bad is not None:
+        raise ValueError(f"pair {bad + 1} has no prompt, or no answer; give both")
+    first = "-".join(re.findall(r"\w+", asked.pairs[0].clean)[:4]).lower() or "pairs"
+    name = (asked.name or first).removesuffix(".json")
+    path = folder.free(f"{name}.json")
+    metric = logit_difference if asked.pairs[0].patch_answers else log_probability
+    pairs: Any = [asdict(pair) for pair in asked.pairs]
+    Behaviour(path.stem, pairs, metric, description="typed in the studio").save(path)
+    found = items.one(path)
+    assert found is not None
+    return found

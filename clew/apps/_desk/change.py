@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 
 from clew.apps._desk.answers import ChangeLine, Done, Failed, Interval, Item, Metric, NextTokens, Receipt, Wrote
 from clew.apps._desk.asked import ChangeAsked, EditAsked, SaveAsked
-from clew.apps._desk.behaviours import behaviour_of
+from clew.apps._desk.behaviours import behaviour_of, half_of
 from clew.apps._desk.folder import Folder
 from clew.apps._desk.items import Items, readable
 from clew.apps._desk.names import site_and_unit
@@ -30,6 +31,8 @@ NEXT = 8
 """Tokens that may follow, shown of each side."""
 PAIRS = 128
 """Prompt pairs at most that a metric is measured on, half of them held out."""
+EDIT_FORMATS = {"safetensors": ".safetensors", "gguf": ".gguf", "steering_vectors": ".pt"}
+"""What edits are exported as, and how such files end."""
 HALF = "\ufffd"
 """What a letter is decoded as of which bytes are still to come."""
 WHERE = {"prompt": Where("prompt"), "response": Where("response"), "last": Where.at(-1), "every": EVERY}
@@ -113,9 +116,8 @@ class _Stream:
 
 def _metric(before: Any, after: Any, folder: Folder, name: str) -> Metric:
     """The metric on held-out prompts that the unedited model gets right."""
-    task = behaviour_of(folder, name, before, n=PAIRS).filter(before).test
+    task, split = half_of(behaviour_of(folder, name, before, n=PAIRS).filter(before))
     sides = [_measured(model, task) for model in (before, after)]
-    split = f"held-out half of {task.name}"
     metric = str(task.card().get("metric") or "metric")
     return Metric(metric, *(_interval(values) for values in sides), n=len(task), split=split)
 
@@ -206,3 +208,18 @@ def _of(view: View, stack: Stack) -> dict[str, str]:
     """The fingerprints of the dictionaries whose units are edited."""
     sites = {str(edit.at) for edit in stack if getattr(edit, "basis", "value") != "value"}
     return {site: made for site, made in view.model.fingerprints.items() if site in sites}
+
+
+def exported(folder: Folder, name: str, format: str, view: View | None) -> tuple[bytes, str]:
+    """Edits for another tool, and how the file is called. Raises: ValueError for a format that is none, or needs a view."""
+    if format not in EDIT_FORMATS:
+        raise ValueError(f"{format!r:.40} is no format; edits are exported as {', '.join(EDIT_FORMATS)}")
+    path = folder.file(name)
+    file = f"{path.stem}{EDIT_FORMATS[format]}"
+    if format == "safetensors":
+        return path.read_bytes(), file
+    if view is None:
+        raise ValueError(f"a file of {format} is made for a model; give the id of an open view as view=")
+    stack = Stack.load(path, view.model)
+    with TemporaryDirectory() as place:
+        return stack.save(Path(place) / file, format=format, model=view.model).read_bytes(), file

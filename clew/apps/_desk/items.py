@@ -11,9 +11,10 @@ from typing import Any, cast
 from clew.apps._bundle import title
 from clew.apps._desk.answers import Item, Kind
 from clew.apps._desk.folder import LARGEST, Folder
+from clew.apps._facts import name_of
 from clew.files import DAMAGE, read_any_json
 
-ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".safetensors", ".gguf", ".json.gz")
+ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".safetensors", ".gguf", ".json.gz", ".txt", ".md")
 """Of files that are looked at."""
 OURS: dict[str, Kind] = {
     "clew circuit": "circuit",
@@ -27,8 +28,20 @@ OURS: dict[str, Kind] = {
 """Kinds by the word that our files of JSON begin with."""
 PAIRED = ("clean", "clean_prefix", "prompt", "sentence_good", "corrupted", "clean_prompt")
 """Columns by which a table is taken for pairs of prompts."""
-Seen = tuple[Kind, str, str]
-"""Kind, title, about."""
+TEXTS = (".txt", ".md")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a file."""
+
+    kind: Kind
+    title: str
+    about: str
+    model: str | None = None
+    behaviour: str | None = None
+    through: str | None = None
+    sites: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,8 @@ class Items:
         kind: Kind = (
             "model" if (path / "config.json").is_file() and (path / "tokenizer.json").is_file() else "dictionary"
         )
-        if kind == "dictionary" and not all(_is_dictionary(one) for one in weights[:8]):
+        others = [one for one in path.iterdir() if one.name.endswith(ENDINGS[:4]) or one.is_dir()]
+        if kind == "dictionary" and (others or not all(_is_dictionary(one) for one in weights[:8])):
             return None
         size, latest = sum(one.stat().st_size for one in weights), max(one.stat().st_mtime for one in weights)
         said = "a model in the layout of transformers" if kind == "model" else f"{len(weights)} files of dictionaries"
@@ -99,7 +113,8 @@ def _looked_at(path: Path, name: str) -> Item | None:
         return Item(name, kind, path.name, "", size, told.st_mtime, readable(error, path, name))
     if found is None:
         return None
-    return Item(name, *found, size, told.st_mtime, None)
+    more = (found.model, found.behaviour, found.through, found.sites)
+    return Item(name, found.kind, found.title, found.about, size, told.st_mtime, None, *more)
 
 
 def readable(error: BaseException, path: Path, name: str) -> str:
@@ -127,6 +142,8 @@ def _seen(path: Path) -> Seen | None:
         return _index(path)
     if path.suffix == ".safetensors":
         return _tensors(path)
+    if path.suffix in TEXTS:
+        return Seen("text", path.name, f"{path.stat().st_size / 1000:,.1f} kB of text")
     if path.suffix == ".gguf":
         return _gguf(path)
     if path.suffix == ".gz":
@@ -159,7 +176,26 @@ def _circuit(path: Path, value: Any) -> Seen:
     found = f", found by {str(by).replace('_', ' ')}" if by else ""
     named = sum(bool(held) for held in circuit.labels.values())
     names = f", {named} units named" if named else ""
-    return "circuit", title(circuit), f"{len(circuit)} nodes, {len(circuit.weight)} edges{found}{names}"
+    said = f"{len(circuit)} nodes, {len(circuit.weight)} edges{found}{names}"
+    return Seen("circuit", title(circuit), said, *_found_in(circuit.provenance), list(map(str, circuit.sites)))
+
+
+def _found_in(record: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
+    """The model, the behaviour and the pack that a record speaks of."""
+    model, behaviour = (name_of(record[key]) or None if record.get(key) else None for key in ("model", "behaviour"))
+    made = record.get("dictionaries")
+    return model, behaviour, _pack(model, made) if model is not None and isinstance(made, Mapping) else None
+
+
+def _pack(name: str, made: Mapping[str, str]) -> str | None:
+    """The pack of a model, if these fingerprints are those of its dictionaries."""
+    from clew.apps._desk.packed import labels_of
+    from clew.dictionaries.packs import packs
+
+    if name not in packs() or not made:
+        return None
+    known = (labels_of(name, site).dictionaries.get(site) for site in made)
+    return name if all(one == print for one, print in zip(known, made.values(), strict=True)) else None
 
 
 def _report(path: Path, value: Any) -> Seen:
@@ -167,14 +203,14 @@ def _report(path: Path, value: Any) -> Seen:
 
     report = Report.from_json(value, str(path))
     first = next((f"{row.measure} {row.of} {row.said('.2f')}".replace("  ", " ") for row in report.rows), "no rows")
-    return "report", report.title, f"{len(report.rows)} numbers; {first}"
+    return Seen("report", report.title, f"{len(report.rows)} numbers; {first}")
 
 
 def _labels(path: Path, value: Any) -> Seen:
     from clew.labels import Labels
 
     labels = Labels.from_json(value, str(path))
-    return (
+    return Seen(
         "labels",
         path.name,
         f"names of {len(labels)} units at {len({unit.partition('/')[0] for unit in labels})} sites",
@@ -184,7 +220,7 @@ def _labels(path: Path, value: Any) -> Seen:
 def _verdicts(path: Path, value: Any) -> Seen:
     from clew.circuits.verdicts import Verdicts
 
-    return "verdicts", path.name, str(Verdicts.load(path))
+    return Seen("verdicts", path.name, str(Verdicts.load(path)))
 
 
 def _comparison(path: Path, value: Any) -> Seen:
@@ -192,18 +228,18 @@ def _comparison(path: Path, value: Any) -> Seen:
 
     cells = Results.at(path).cells.values()
     searches = sorted({cell.search for cell in cells})
-    return "comparison", path.name, f"{len(cells)} cells; {', '.join(searches[:5])}"
+    return Seen("comparison", path.name, f"{len(cells)} cells; {', '.join(searches[:5])}")
 
 
 def _behaviour(path: Path, value: Any) -> Seen:
     from clew.data.behaviours.behaviour import Behaviour
 
     task = Behaviour.load(path)
-    return "behaviour", task.name, task.description or f"{len(task)} pairs of prompts"
+    return Seen("behaviour", task.name, task.description or f"{len(task)} pairs of prompts")
 
 
 def _receipt(path: Path, value: Any) -> Seen:
-    return "receipt", str(value.get("title") or path.name), str(value.get("about") or "a receipt")
+    return Seen("receipt", str(value.get("title") or path.name), str(value.get("about") or "a receipt"))
 
 
 READ: Mapping[Kind, Callable[[Path, Any], Seen]] = {
@@ -227,7 +263,7 @@ def _of_others(path: Path, value: Any) -> Seen | None:
         return _circuit(path, value)
     if _are_reports(value):
         first = next(iter(cast("dict[str, Any]", value).values()))
-        return "report", str(first["title"]), f"{len(value)} reports, by dictionary"
+        return Seen("report", str(first["title"]), f"{len(value)} reports, by dictionary")
     rows = value.get("pairs", value.get("examples")) if isinstance(value, dict) else value
     if isinstance(rows, list) and rows and isinstance(rows[0], dict) and _is_paired(rows[0]):
         return _behaviour(path, value)
@@ -244,7 +280,9 @@ def _pairs(path: Path) -> Seen | None:
     """A table of pairs; None for one whose columns are not those of pairs."""
     with path.open(encoding="utf-8", errors="replace") as file:
         first = file.readline(1 << 16)
-    return _behaviour(path, None) if any(column in first for column in PAIRED) else None
+    if any(column in first for column in PAIRED):
+        return _behaviour(path, None)
+    return Seen("text", path.name, "rows of text") if path.suffix == ".jsonl" and '"text"' in first else None
 
 
 def _is_paired(row: Mapping[str, Any]) -> bool:
@@ -268,22 +306,22 @@ def _tensors(path: Path) -> Seen | None:
 
     head = read_header(path)
     if "reads" in head:
-        return "dictionary", path.name, f"a {head.get('kind', '')} dictionary at {head.get('writes', head['reads'])}"
+        return Seen(
+            "dictionary", path.name, f"a {head.get('kind', '')} dictionary at {head.get('writes', head['reads'])}"
+        )
     if "clew" not in head:
         return None
     stack = Stack.load(path)
-    return (
-        "edits",
-        stack.name or path.stem,
-        f"{len(stack)} edit{'s' * (len(stack) != 1)}: {stack[0]}" if len(stack) else "empty",
-    )
+    first = f": {stack[0]}" if len(stack) else ""
+    said = f"{len(stack)} edit{'s' * (len(stack) != 1)}{first}"
+    return Seen("edits", stack.name or path.stem, said, *_found_in(stack.provenance))
 
 
 def _gguf(path: Path) -> Seen:
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise ValueError(f"{path} is not a GGUF file: its first four bytes are not 'GGUF'")
-    return "model", path.stem, "a GGUF file"
+    return Seen("model", path.stem, "a GGUF file")
 
 
 def _index(path: Path) -> Seen | None:
@@ -294,4 +332,4 @@ def _index(path: Path) -> Seen | None:
         return None
     index = Index.load(path)
     sites = ", ".join(map(str, index.sites[:4]))
-    return "index", path.name, f"{index.about['positions']:,} positions of {index.about['model']} at {sites}"
+    return Seen("index", path.name, f"{index.about['positions']:,} positions of {index.about['model']} at {sites}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
 from types import SimpleNamespace
 
 from clew.apps._cards import holds, in_words
 from clew.apps._desk.answers import LabelShown
+from clew.apps._desk.packed import labels_of
 from clew.apps._desk.views import View
 from clew.circuits.kind import Kind
 from clew.data.predicates.predicate import unit_of
-from clew.dictionaries.packs import pack_labels, packs
+from clew.dictionaries.packs import packs
 from clew.labels import Label, Labels
 from clew.sites import Site
 
@@ -34,17 +34,12 @@ def words(view: View, address: str) -> str:
     return in_words(like, address)
 
 
-@cache
-def _packed(name: str, site: str) -> Labels:
-    return pack_labels(name, [site])
-
-
 def of_pack(view: View, site: Site) -> Labels:
     """What the pack of the model says of a site, if the view has the pack's own dictionary there."""
     name = view.model.name
     if name not in packs():
         return Labels()
-    labels = _packed(name, str(site))
+    labels = labels_of(name, str(site))
     made = labels.dictionaries.get(str(site))
     return labels if made is not None and made == view.model.fingerprints.get(str(site)) else Labels()
 

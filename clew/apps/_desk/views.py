@@ -209,6 +209,7 @@ class Views:
             place = self.place(name)
             transformers.utils.logging.disable_progress_bar()
             model = load("data.planted", name.removeprefix(PLANTED))().model if name in planted() else clew.open(place)
+            model.body.name = name  # as it is called here, and would be by a command in the folder
             said = cached_selfcheck(model.body).lines
             self._opened[name] = Opened(name, model, Gate(name, self.limits.waiting), said)
         return self._opened[name]

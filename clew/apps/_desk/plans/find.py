@@ -59,10 +59,11 @@ def plan(work: Work) -> tuple[RunAsked, Plan]:
         tell.part(f"the prompts of {task}", 0.05, 0.1)
         evidence = work.task(view)
         given = [] if nodes is None else [_circuit(work, nodes)]
+        halves = {} if len(evidence) > 1 else {"held_out": False}
         tell.part(f"{by.replace('_', ' ')} on {task}", 0.1, 0.65)
         stopped = None
         try:
-            found = _find(view.model, evidence, *given, by=by, progress=tell, **options)
+            found = _find(view.model, evidence, *given, by=by, progress=tell, **halves, **options)
         except Stopped as caught:
             found, stopped = caught.result, caught
         found = _chosen(found, top)
@@ -125,12 +126,13 @@ def _finished(found: Any, view: Any, task: Any, tell: Teller, tried: int, edges:
     from clew.explain.top_tokens import top_tokens
     from clew.measures.circuits.predicted_effects import with_predicted_effects
 
+    held_out = None if len(task) > 1 else False
     if edges and len(found) and not len(found.weight):
         tell.part("the edges between them", 0.65, 0.75)
-        found = _find(view.model, task, found, by="edges", progress=tell)
+        found = _find(view.model, task, found, by="edges", progress=tell, held_out=held_out)
     if len(found.weight) and tried:
         tell.part("trying what it predicts", 0.75, 0.85)
-        found = with_predicted_effects(view.model, half(task, "train", None), found, nodes=tried, progress=tell)
+        found = with_predicted_effects(view.model, half(task, "train", held_out), found, nodes=tried, progress=tell)
     tell.part("what the units fire on", 0.85, 0.98)
     try:
         found = top_tokens(view.model, found, task.prompts())

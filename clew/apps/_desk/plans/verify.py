@@ -69,6 +69,7 @@ def plan(work: Work) -> tuple[RunAsked, Plan]:
         view = work.view(asked, tell, 0.05)
         tell.part("what it is measured on", 0.05, 0.15)
         evidence = work.task(view) if on else windows_of(work, view)
+        halves = {"held_out": False} if on and len(evidence) < 2 else {}
         told: dict[str, Any] = {"progress": tell} if "progress" in options_of(measure) else {}
         reports = list[Any]()
         claims = _claims(work, claim, paths, view)
@@ -79,7 +80,7 @@ def plan(work: Work) -> tuple[RunAsked, Plan]:
                 0.15 + 0.85 * (i + 1) / len(claims),
             )
             try:
-                reports.append(clew.verify(view.model, evidence, one, by=by, **options, **told))
+                reports.append(clew.verify(view.model, evidence, one, by=by, **halves, **options, **told))
             except Stopped as stopped:
                 stopped.result.save(work.path(result))
                 raise Stopped(str(stopped), result) from stopped

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from clew.apps._desk import circuits, reports
+from clew.apps._desk import behaviours, change, circuits, reports
 from clew.apps._desk.about import about as about_desk
 from clew.apps._desk.answers import (
     About,
@@ -20,8 +20,8 @@ from clew.apps._desk.answers import (
     ReportShown,
     Saved,
 )
-from clew.apps._desk.asked import CircuitAsked, GroupsAsked
-from clew.apps.studio.routes._desk import REFUSALS, TheDesk, written
+from clew.apps._desk.asked import BehaviourAsked, CircuitAsked, GroupsAsked
+from clew.apps.studio.routes._desk import FILE, REFUSALS, TheDesk, download, written
 
 router = APIRouter(prefix="/api", responses=REFUSALS)
 
@@ -62,13 +62,10 @@ def diff(desk: TheDesk, a: str, b: str) -> Any:
     return written(circuits.compared(desk.folder, a, b))
 
 
-@router.get("/circuit/export", response_class=Response, responses={200: {"content": {"application/octet-stream": {}}}})
+@router.get("/circuit/export", response_class=Response, responses=FILE)
 def export(desk: TheDesk, path: str, format: str = "json") -> Response:
     """A circuit for another tool: attribution_graph, graphml, json or subgraph."""
-    content, name = circuits.exported(desk.folder, path, format)
-    quoted = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)
-    headers = {"Content-Disposition": f'attachment; filename="{quoted}"'}
-    return Response(content, media_type="application/octet-stream", headers=headers)
+    return download(*circuits.exported(desk.folder, path, format))
 
 
 @router.get("/report", response_model=ReportShown)
@@ -81,6 +78,18 @@ def report(desk: TheDesk, path: str) -> Any:
 def edits(desk: TheDesk, path: str) -> Any:
     """A file of edits in words."""
     return written(reports.edits(desk.folder, path))
+
+
+@router.get("/edits/export", response_class=Response, responses=FILE)
+def export_edits(desk: TheDesk, path: str, format: str = "safetensors", view: str | None = None) -> Response:
+    """Edits as a file; in another tool's format for the model of an open view."""
+    return download(*change.exported(desk.folder, path, format, None if view is None else desk.views.get(view)))
+
+
+@router.post("/behaviours")
+def save_behaviour(desk: TheDesk, asked: BehaviourAsked) -> Item:
+    """Save pairs of prompts that somebody typed as a behaviour of the folder."""
+    return behaviours.save(desk.folder, desk.items, asked)
 
 
 @router.get("/labels", response_model=LabelsShown)

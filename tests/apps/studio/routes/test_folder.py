@@ -11,6 +11,7 @@ def test_items_are_listed_by_what_they_are_and_a_malformed_one_says_why(client):
         "c.json": "circuit",
         "d.safetensors": "dictionary",
         "task.jsonl": "behaviour",
+        "text.txt": "text",
     }
     assert found["bad.json"]["problem"].startswith("bad.json is not JSON")
     assert found["c.json"]["about"] == "3 nodes, 0 edges, 1 units named"
@@ -59,3 +60,30 @@ def test_two_circuits_are_one_with_a_side_for_each_node(client, root):
 def test_circuits_are_exported(client, format):
     found = client.get("/api/circuit/export", params={"path": "c.json", "format": format})
     assert found.status_code == 200 and "attachment" in found.headers["content-disposition"]
+
+
+def test_typed_pairs_become_a_behaviour(client, ended):
+    pair = {
+        "clean": "the nurse said that",
+        "answers": [" she"],
+        "patch": "the king said that",
+        "patch_answers": [" he"],
+    }
+    item = client.post("/api/behaviours", json={"pairs": [pair]}).json()
+    assert (item["path"], item["kind"], item["problem"]) == ("the-nurse-said-that.json", "behaviour", None)
+    found = ended("find", model="tiny", behaviour=item["path"], all_pairs=True, top=5)
+    assert (found["state"], found["error"]) == ("done", None)
+    listed = {one["path"]: one for one in client.get("/api/items").json()}[found["result"]]
+    assert (listed["model"], listed["behaviour"]) == ("tiny", "the-nurse-said-that")
+    nothing = client.post("/api/behaviours", json={"pairs": [{"clean": "the", "answers": []}]})
+    assert nothing.status_code == 400 and "pair 1" in nothing.json()["error"]
+
+
+def test_edits_are_downloaded_as_they_are_or_for_another_tool(client, view):
+    edit = {"kind": "add", "address": "resid.1/3", "value": 2.0}
+    saved = client.post("/api/change/save", json={"view": view, "edits": [edit], "name": "mine"}).json()
+    assert saved["kind"] == "edits"
+    assert client.get("/api/edits", params={"path": "mine.safetensors"}).json()["name"] == "add resid.1/3 2"
+    asked = {"path": "mine.safetensors", "format": "gguf"}
+    assert "view=" in client.get("/api/edits/export", params=asked).json()["error"]
+    assert client.get("/api/edits/export", params={**asked, "view": view}).content[:4] == b"GGUF"
