@@ -83,7 +83,7 @@ def test_edits_are_downloaded_as_they_are_or_for_another_tool(client, view):
     edit = {"kind": "add", "address": "resid.1/3", "value": 2.0}
     saved = client.post("/api/change/save", json={"view": view, "edits": [edit], "name": "mine"}).json()
     assert saved["kind"] == "edits"
-    assert client.get("/api/edits", params={"path": "mine.safetensors"}).json()["name"] == "add resid.1/3 2"
+    assert client.get("/api/edits", params={"path": "mine.safetensors"}).json()["name"] == "mine"
     asked = {"path": "mine.safetensors", "format": "gguf"}
     assert "view=" in client.get("/api/edits/export", params=asked).json()["error"]
     assert client.get("/api/edits/export", params={**asked, "view": view}).content[:4] == b"GGUF"
