@@ -44,6 +44,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/behaviours": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Save Behaviour
+         * @description Save pairs of prompts that somebody typed as a behaviour of the folder.
+         */
+        post: operations["save_behaviour"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/change": {
         parameters: {
             query?: never;
@@ -200,6 +220,26 @@ export interface paths {
          * @description A file of edits in words.
          */
         get: operations["edits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/edits/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Edits
+         * @description Edits as a file; in another tool's format for the model of an open view.
+         */
+        get: operations["export_edits"];
         put?: never;
         post?: never;
         delete?: never;
@@ -491,6 +531,8 @@ export interface components {
         About: {
             /** Behaviours */
             behaviours: components["schemas"]["Named"][];
+            /** Edit Formats */
+            edit_formats: string[];
             /** Edits */
             edits: components["schemas"]["Named"][];
             /** Explainers */
@@ -501,7 +543,7 @@ export interface components {
             /** Measures */
             measures: components["schemas"]["MeasureNamed"][];
             /** Methods */
-            methods: components["schemas"]["Named"][];
+            methods: components["schemas"]["MethodNamed"][];
             /** Models */
             models: components["schemas"]["ModelNamed"][];
             /** Verbs */
@@ -550,6 +592,16 @@ export interface components {
             high: number;
             /** Low */
             low: number;
+        };
+        /**
+         * BehaviourAsked
+         * @description Pairs of prompts that somebody typed, to be saved as a behaviour of the folder.
+         */
+        BehaviourAsked: {
+            /** Name */
+            name?: string | null;
+            /** Pairs */
+            pairs: components["schemas"]["PairAsked"][];
         };
         /**
          * Bin
@@ -887,19 +939,27 @@ export interface components {
         Item: {
             /** About */
             about: string;
+            /** Behaviour */
+            behaviour?: string | null;
             /** Bytes */
             bytes: number;
             /**
              * Kind
              * @enum {string}
              */
-            kind: "circuit" | "report" | "edits" | "labels" | "index" | "behaviour" | "comparison" | "verdicts" | "receipt" | "dictionary" | "model" | "unknown";
+            kind: "circuit" | "report" | "edits" | "labels" | "index" | "behaviour" | "comparison" | "verdicts" | "receipt" | "dictionary" | "model" | "text" | "unknown";
+            /** Model */
+            model?: string | null;
             /** Modified */
             modified: number;
             /** Path */
             path: string;
             /** Problem */
             problem: string | null;
+            /** Sites */
+            sites?: string[];
+            /** Through */
+            through?: string | null;
             /** Title */
             title: string;
         };
@@ -1010,6 +1070,20 @@ export interface components {
             of: string;
         };
         /**
+         * MethodNamed
+         * @description A way to find a circuit.
+         */
+        MethodNamed: {
+            /** About */
+            about: string;
+            /** Default */
+            default: boolean;
+            /** Name */
+            name: string;
+            /** Of */
+            of: string;
+        };
+        /**
          * Metric
          * @description A line of a change: the metric of a behaviour on prompts that were held out.
          */
@@ -1080,6 +1154,20 @@ export interface components {
              * @constant
              */
             type: "next";
+        };
+        /**
+         * PairAsked
+         * @description A prompt, and one that shows the opposite; what may follow each, with its own leading space.
+         */
+        PairAsked: {
+            /** Answers */
+            answers: string[];
+            /** Clean */
+            clean: string;
+            /** Patch */
+            patch?: string | null;
+            /** Patch Answers */
+            patch_answers?: string[];
         };
         /**
          * Passage
@@ -1587,6 +1675,102 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AttentionShown"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    save_behaviour: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BehaviourAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Item"];
                 };
             };
             /** @description Bad Request */
@@ -2446,6 +2630,102 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EditsShown"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    export_edits: {
+        parameters: {
+            query: {
+                path: string;
+                format?: string;
+                view?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
                 };
             };
             /** @description Bad Request */
