@@ -1,4 +1,10 @@
 import { render } from "preact";
+import { App } from "./studio/App";
+import { listen } from "./studio/keys";
+import { begin } from "./studio/state";
 import "./style.css";
+import "./studio/studio.css";
 
-render(<h1>clew</h1>, document.body);
+listen();
+void begin();
+render(<App />, document.getElementById("studio")!);

@@ -105,7 +105,9 @@ const Hints = () => (
 function useFit(box: { current: HTMLElement | null }) {
   useEffect(() => {
     const fit = () => {
-      const card = box.current!, from = Math.max(0, card.getBoundingClientRect().top);
+      const card = box.current;
+      if (!card) return; // the view was left
+      const from = Math.max(0, card.getBoundingClientRect().top);
       card.style.maxHeight = matchMedia("(max-width: 980px)").matches ? "" : `${Math.max(160, innerHeight - from - 16)}px`;
     };
     fit();

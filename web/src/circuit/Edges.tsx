@@ -37,11 +37,13 @@ export function Edges({ view }: { view: View }) {
     if (!canvas.current || (held.current && shows(held.current, job))) return;
     let frame = 0;
     const wait = setTimeout(() => {
-      const { draw, part } = drawing(canvas.current!, job);
+      if (!canvas.current) return; // the view was left
+      const { draw, part } = drawing(canvas.current, job);
       const step = () => {
         const made = draw();
+        if (!canvas.current) return;
         if (made) {
-          put(canvas.current!, made, part);
+          put(canvas.current, made, part);
           held.current = part;
         } else frame = requestAnimationFrame(step);
       };

@@ -35,7 +35,7 @@ export const Nodes = memo(({ graph, plan, verdicts }: { graph: Graph; plan: Plan
           data-i={item.i}
           data-verdict={verdicts.get(item.key) || undefined}
           role="button"
-          tabIndex={-1}
+          tabindex={-1}
           aria-label={spoken(graph, item)}
           style={{ transform: `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px)` }}
         >

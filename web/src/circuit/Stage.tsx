@@ -88,7 +88,8 @@ function ZoomButtons({ view }: { view: View }) {
 function useSize(view: View, box: { current: HTMLDivElement | null }) {
   useEffect(() => {
     const measure = () => {
-      const width = Math.max(300, box.current!.clientWidth), most = Math.max(340, Math.round(innerHeight * 0.8) - 60);
+      if (!box.current) return; // the view was left
+      const width = Math.max(300, box.current.clientWidth), most = Math.max(340, Math.round(innerHeight * 0.8) - 60);
       const now = view.stage.peek();
       if (width !== now.width || Math.abs(most - now.most) > 1) view.stage.value = { width, most };
     };

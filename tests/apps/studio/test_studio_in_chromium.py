@@ -1,0 +1,244 @@
+"""The studio as a person meets it: in a real browser, over the real server, with a small model."""
+
+import json
+from typing import Any
+
+from tests.apps.studio.conftest import MODEL, NUMBER
+
+NEURONS = f"model={MODEL}&units=neurons&sites=neuron.1"
+FEATURES = f"model={MODEL}&units=features&through=sae.safetensors"
+FRANCE = "neuron.1/0"
+"""The neuron without which the model does not know the capital of France."""
+ASKED = "The capital of France is"
+CONTROLS = ("button", "link", "textbox", "combobox", "radio", "checkbox", "slider", "searchbox")
+VIEWS = (
+    "start",
+    "circuit?path=number.json",
+    f"unit?{NEURONS}&address={FRANCE}",
+    f"prompt?{NEURONS}&text={ASKED}",
+    f"change?{NEURONS}",
+    "verify",
+    "verify?path=number.report.json",
+    "runs",
+)
+
+
+def ask(page: Any) -> None:
+    """Fill the first question in and send it."""
+    page.get_by_role("combobox", name="Model", exact=True).select_option(MODEL)
+    page.get_by_role("radio", name="Neurons").check()
+    page.get_by_role("combobox", name="Behaviour").select_option(NUMBER)
+    page.get_by_text("Method and size").click()
+    page.get_by_role("textbox", name="Keep the strongest").fill("8")
+    page.get_by_role("checkbox", name="Also weigh the edges").uncheck()
+    page.get_by_role("button", name="Find the circuit").click()
+
+
+def test_an_empty_folder_asks_a_first_question_whose_circuit_comes(visit, empty):
+    page = visit(empty).at()
+    assert "Nothing has been found here yet" in page.locator("main").inner_text()
+    ask(page)
+    page.wait_for_url("**#circuit?path=*")
+    page.get_by_role("heading", level=1).wait_for()
+    found = [path for path in empty.glob("*.json") if json.loads(path.read_text()).get("format") == "clew circuit"]
+    assert len(found) == 1
+    assert len(json.loads(found[0].read_text())["nodes"]["unit"]) == 8
+
+
+def test_prompts_that_are_typed_are_a_question_too(visit, empty):
+    page = visit(empty).at()
+    page.get_by_role("combobox", name="Model", exact=True).select_option(MODEL)
+    page.get_by_role("radio", name="Neurons").check()
+    page.get_by_role("radio", name="Prompts of my own").check()
+    page.get_by_role("textbox", name="Prompt", exact=True).fill("The keys to the cabinet")
+    page.get_by_role("textbox", name="What it answers", exact=True).fill("are")
+    page.get_by_role("textbox", name="The same with one thing changed").fill("The key to the cabinet")
+    page.get_by_role("textbox", name="What it answers there").fill("is")
+    page.get_by_text("Method and size").click()
+    page.get_by_role("checkbox", name="Also weigh the edges").uncheck()
+    page.get_by_role("button", name="Find the circuit").click()
+    page.wait_for_url("**#circuit?path=*")
+
+
+def test_the_folder_is_listed_by_kind_and_a_malformed_file_says_why(visit, folder):
+    page = visit(folder).at()
+    said = page.get_by_role("region", name="What is here").inner_text()
+    for heading in ("Circuits", "Reports", "Edits", "Dictionaries", "Behaviours", "Models", "Cannot be read"):
+        assert heading in said
+    assert "cut.json is not JSON" in said
+    page = visit(folder).at("circuit?path=cut.json")
+    assert "cut.json is not JSON" in page.get_by_role("alert").inner_text()
+
+
+def test_a_unit_shows_what_it_does_and_where_a_text_of_ones_own_fires(visit, folder):
+    page = visit(folder).at(f"unit?{NEURONS}&address={FRANCE}")
+    page.get_by_role("heading", level=1, name=FRANCE).wait_for()
+    assert "Nobody has named it here" in page.locator("main").inner_text()
+    page.get_by_role("textbox", name="Text").fill(ASKED)
+    page.get_by_role("button", name="See where it fires").click()
+    page.locator(".heat mark").first.wait_for()
+    heat = {mark.inner_text().strip(): mark.get_attribute("title") for mark in page.locator(".heat mark").all()}
+    assert "France" in heat
+
+
+def test_a_unit_that_is_not_there_is_refused_beside_what_asked(visit, folder):
+    page = (one := visit(folder)).at(f"unit?{NEURONS}&address=neuron.1/9999")
+    assert "9999" in page.get_by_role("alert").inner_text()
+    one.wrong.clear()  # a browser reports the status 400
+
+
+def test_a_prompt_shows_what_fires_the_lens_and_a_pattern(visit, folder):
+    page = visit(folder).at(f"prompt?{NEURONS}")
+    page.get_by_role("textbox", name="Text").fill(ASKED)
+    page.get_by_role("textbox", name="Text").press("Control+Enter")
+    page.get_by_role("radio", name="3: France").click()
+    assert FRANCE in page.get_by_role("table", name="Units that fire here").inner_text()
+    assert "Paris" in page.get_by_role("table", name="The next token").inner_text()
+    lens = page.get_by_role("region", name="The likeliest token by layer and position")
+    assert "Paris" in lens.get_by_role("row").nth(1).inner_text()
+    page.get_by_role("combobox", name="Layer").select_option("2")
+    page.wait_for_url("**layer=2**")
+    page.get_by_role("region", name="The attention pattern").get_by_role("button", name="is").click()
+    page.get_by_text("looks at “France” (3)").wait_for()
+
+
+def test_a_unit_off_changes_what_the_model_writes(visit, folder):
+    page = visit(folder).at(f"change?{NEURONS}")
+    page.get_by_role("textbox", name="Unit").fill(FRANCE)
+    page.get_by_role("button", name="Add").click()
+    page.get_by_role("textbox", name="Prompt").fill(ASKED)
+    page.get_by_role("textbox", name="Tokens to write").fill("1")
+    page.get_by_role("combobox", name="Also measure").select_option(NUMBER)
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("list", name="before and after").wait_for()
+    before, after = (text.removeprefix(ASKED).strip() for text in page.locator(".written").all_inner_texts())
+    assert before == "Paris"
+    assert after != "Paris"
+    page.get_by_role("textbox", name="Name").fill("no-france")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved as no-france.safetensors").wait_for()
+    assert (folder / "no-france.safetensors").exists()
+    assert FRANCE in page.url.replace("%2F", "/")
+
+
+def test_edits_of_a_file_are_made(visit, folder):
+    page = visit(folder).at("change?file=shift.safetensors&model=" + MODEL)
+    assert "shift.safetensors as it is" in page.get_by_role("list").first.inner_text()
+
+
+def test_a_report_is_drawn_with_its_intervals_and_notes(visit, folder):
+    page = visit(folder).at("verify?path=number.report.json")
+    page.get_by_role("heading", name="faithfulness").wait_for()
+    assert page.get_by_role("list", name="faithfulness").get_by_role("listitem").count() == 1
+    page.get_by_role("heading", name="What to know of these numbers").wait_for()
+    page.get_by_role("heading", name="How this was made").wait_for()
+
+
+def test_a_run_is_cancelled_and_keeps_the_command_that_repeats_it(visit, empty):
+    page = visit(empty).at()
+    ask(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Runs").click()
+    run = page.get_by_role("article").first
+    run.get_by_role("button", name="Cancel").click()
+    run.get_by_text("cancelled", exact=True).wait_for()
+    assert f"clew find {MODEL} {NUMBER}" in run.inner_text()
+    run.get_by_role("button", name="Take off the list").click()
+    page.get_by_text("Nothing has run yet").wait_for()
+
+
+def test_the_whole_is_walked_by_keys_alone(visit, folder):
+    page = visit(folder).at()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to what is shown"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    for key, view in zip("234567", ("Circuit", "Unit", "Prompt", "Change", "Verify", "Runs"), strict=True):
+        page.keyboard.press(key)
+        page.get_by_role("heading", level=1, name=view).wait_for()
+        page.wait_for_function("document.activeElement.tagName === 'H1'")
+        assert page.title() == f"{view} – clew"
+    page.keyboard.press("g")
+    page.keyboard.press("p")
+    page.get_by_role("heading", level=1, name="Prompt").wait_for()
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keys").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog", name="Keys").wait_for(state="hidden")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.matches('input, select, textarea')")
+
+
+def test_every_control_has_a_name_and_views_have_their_landmarks(visit, folder):
+    page = (one := visit(folder)).at()
+    for view in VIEWS:
+        one.at(view)
+        page.wait_for_timeout(300)
+        for role in ("banner", "main"):
+            assert page.get_by_role(role).count() == 1
+        assert page.get_by_role("navigation", name="Views").get_by_role("link").count() == 7
+        assert page.locator("h1").count() == 1
+        tree = page.locator("body").aria_snapshot()
+        assert not [line for line in tree.splitlines() if line.strip(" -:") in CONTROLS], tree
+
+
+def test_nothing_is_wider_than_a_phone(visit, folder):
+    page = (one := visit(folder, viewport={"width": 390, "height": 844})).at()
+    for view in VIEWS:
+        one.at(view)
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
+
+
+def test_a_name_that_is_given_in_the_circuit_is_saved_and_leads_to_the_unit(visit, folder):
+    page = visit(folder).at("circuit?path=number.json")
+    node = page.locator("#graph .node[tabindex='0']")
+    node.focus()
+    node.press("Enter")
+    page.get_by_role("button", name="Rename").first.click()
+    page.get_by_role("textbox", name="Name of").fill("number of the subject")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    page.get_by_text("Saved in number.json").first.wait_for()
+    labels = json.loads((folder / "number.json").read_text())["labels"]
+    (address,) = (address for address, said in labels.items() if said[0]["text"] == "number of the subject")
+    page.get_by_role("button", name="All of this unit").click()
+    page.get_by_role("heading", level=1, name=address).wait_for()
+    page.get_by_text("number of the subject").first.wait_for()
+    page.get_by_role("link", name="number", exact=False).last.wait_for()
+    page.get_by_role("textbox", name="Name", exact=True).fill("plural or singular")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("plural or singular").first.wait_for()
+    assert "plural or singular" in (folder / "number.json").read_text()
+
+
+def test_a_circuit_that_was_written_meanwhile_is_not_overwritten(visit, folder):
+    page = (one := visit(folder)).at("circuit?path=number.json")
+    node = page.locator("#graph .node[tabindex='0']")
+    node.focus()
+    text = (folder / "number.json").read_text()
+    (folder / "number.json").write_text(text + "\n")
+    node.press("Enter")
+    page.get_by_role("button", name="Rename").first.click()
+    page.get_by_role("textbox", name="Name of").fill("lost")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    page.get_by_role("alert").wait_for()
+    assert "number.json" in page.get_by_role("alert").inner_text()
+    assert "lost" not in (folder / "number.json").read_text()
+    one.wrong.clear()  # a browser reports the status 409
+
+
+def test_a_circuit_is_verified_from_its_page_and_the_report_opens(visit, folder):
+    page = visit(folder).at("circuit?path=number.json")
+    page.locator("summary", has_text="Verify").click()
+    page.get_by_role("button", name="Measure").click()
+    page.get_by_role("link", name="Open number.faithfulness").click()
+    page.get_by_role("heading", name="faithfulness").first.wait_for()
+    page.get_by_role("heading", name="How this was made").wait_for()
+
+
+def test_two_circuits_are_held_side_by_side(visit, folder):
+    (folder / "other.json").write_text((folder / "number.json").read_text())
+    page = visit(folder).at("circuit?path=number.json")
+    page.get_by_role("combobox", name="Held beside").select_option("other.json")
+    page.wait_for_url("**with=other.json**")
+    page.get_by_role("button", name="both", exact=True).wait_for()

@@ -1,0 +1,18 @@
+import { Intervals } from "../parts/Intervals";
+import type { Outcome } from "./outcome";
+
+/** A behaviour's metric before and after, with intervals. */
+export function Metrics({ of }: { of: Outcome["metrics"] }) {
+  return (
+    <>
+      {of.map(({ name, before, after, n, split }) => (
+        <div key={name}>
+          <h3>
+            {name.replaceAll("_", " ")}, {n} prompts, {split}
+          </h3>
+          <Intervals rows={[{ name: "before", ...before }, { name: "after", ...after }]} label={`${name} before and after`} />
+        </div>
+      ))}
+    </>
+  );
+}

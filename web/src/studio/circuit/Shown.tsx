@@ -1,0 +1,37 @@
+import { send } from "../api";
+import { Wrong } from "../parts/Asked";
+import { go } from "../route";
+import { asParams } from "../seen";
+import { CircuitView } from "../../circuit/CircuitView";
+import type { Bundle, On, Supernode } from "../../circuit/types";
+import { LINK } from "./link";
+import { lookOf } from "./lookOf";
+import { Made, Prompts } from "./Made";
+import { useSaving } from "./saving";
+import { Tools } from "./Tools";
+
+interface Given {
+  bundle: Bundle;
+  path: string;
+  /** Another circuit that it is held beside; empty where there is none. */
+  other: string;
+}
+
+/** The view of a circuit, whose changes are saved, and what else can be done with it. */
+export function Shown({ bundle, path, other }: Given) {
+  const look = lookOf(bundle.circuit);
+  const saving = useSaving(path, bundle.tag ?? "");
+  const unit = (address: string) => go("unit", { ...asParams(look), address: address.split("@")[0]! });
+  const autogroup = async () => (await send<{ supernodes: Supernode[] }>("POST", "circuit/groups", {}, { path }, new AbortController().signal)).supernodes;
+  const on: On = other ? { unit } : { unit, autogroup, label: saving.labels, groups: saving.groups, verdicts: saving.verdicts };
+  const { text, wrong } = saving.said.value;
+  return (
+    <>
+      <Prompts of={bundle.prompts} />
+      <Tools bundle={bundle} path={path} other={other} look={look} />
+      {wrong ? <Wrong said={text} /> : text && <p class="soft saved">{text}</p>}
+      <CircuitView data={bundle} on={on} link={LINK} />
+      <Made bundle={bundle} />
+    </>
+  );
+}

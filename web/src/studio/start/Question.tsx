@@ -1,0 +1,98 @@
+import { type Signal, useComputed, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { useAsking } from "../asking";
+import { LookFields } from "../look/LookFields";
+import { usual } from "../look/usual";
+import { Asked } from "../parts/Asked";
+import { Choice, Line, Pick } from "../parts/Field";
+import { Section } from "../parts/Section";
+import { go } from "../route";
+import { RunCard } from "../runs/RunCard";
+import { startRun } from "../runs/start";
+import { asked, type Look } from "../seen";
+import { about as offered, runs } from "../state";
+import { Behaviour } from "./Behaviour";
+import { BLANK, Pairs, saved, type Typed } from "./Pairs";
+
+/** The question that a circuit answers: of which model, about what, in which parts, by which method. Args: mine: the run that it began. */
+export function Question({ mine }: { mine: Signal<string> }) {
+  const look = useSignal<Look>(usual(""));
+  const on = useSignal("behaviour");
+  const behaviour = useSignal("");
+  const pairs = useSignal<readonly Typed[]>([BLANK]);
+  const by = useSignal("");
+  const top = useSignal("100");
+  const edges = useSignal(true);
+  const find = useAsking(async (signal) => {
+    const run = await startRun("find", { ...args(), behaviour: await about(signal) }, signal);
+    mine.value = run.id;
+  });
+  const run = useComputed(() => runs.value.find(({ id }) => id === mine.value));
+  const args = () => ({ ...asked(look.value), ...(by.value && { by: by.value }), top: Number(top.value) || 0, edges: edges.value && wirable(look.value) });
+  const about = (signal: AbortSignal) => (on.value === "behaviour" ? behaviour.value : saved(pairs.value, signal));
+  const lacking = !look.value.model ? "choose a model" : on.value === "behaviour" && !behaviour.value ? "choose what the model does" : "";
+  useOpened(run.value?.state === "done" ? run.value.result : null);
+  const submit = (event: Event) => {
+    event.preventDefault();
+    if (!lacking) void find.run();
+  };
+  return (
+    <Section title="What happens inside the model when it does this?" class="question">
+      <form class="fields" onSubmit={submit}>
+        <LookFields look={look.value} onLook={(next) => (look.value = next)} />
+        <Pick
+          label="About" value={on.value} onValue={(value) => (on.value = value)}
+          options={[{ value: "behaviour", text: "A behaviour" }, { value: "prompts", text: "Prompts of my own" }]}
+        />
+        {on.value === "behaviour" ? (
+          <Behaviour value={behaviour.value} onValue={(value) => (behaviour.value = value)} />
+        ) : (
+          <Pairs pairs={pairs.value} onPairs={(next) => (pairs.value = next)} />
+        )}
+        <details>
+          <summary>Method and size</summary>
+          <Method value={by.value} onValue={(value) => (by.value = value)} />
+          <Line label="Keep the strongest" hint="Nodes, or edges of components; 0 keeps all." inputMode="decimal" value={top.value} onValue={(value) => (top.value = value)} />
+          {wirable(look.value) && (
+            <label class="check">
+              <input type="checkbox" checked={edges.value} onChange={(event) => (edges.value = event.currentTarget.checked)} />
+              Also weigh the edges between the strongest 60
+            </label>
+          )}
+        </details>
+        <div class="row">
+          <button type="submit" class="main" disabled={!!lacking || find.waiting.value}>
+            Find the circuit
+          </button>
+          {lacking && <span class="soft">First {lacking}.</span>}
+        </div>
+      </form>
+      <Asked of={find} what="starting" />
+      {run.value && <RunCard run={run.value} />}
+    </Section>
+  );
+}
+
+/** Edges are weighed afterwards between units; a search over components finds them itself. */
+const wirable = ({ units }: Look): boolean => units !== "components";
+
+/** Go to a circuit when it is there. */
+function useOpened(path: string | null): void {
+  useEffect(() => {
+    if (path) go("circuit", { path });
+  }, [path]);
+}
+
+function Method({ value, onValue }: { value: string; onValue: (value: string) => void }) {
+  const methods = offered.value?.methods ?? [];
+  const usual = methods.find((method) => method.default)?.name ?? "";
+  const chosen = methods.find(({ name }) => name === (value || usual));
+  return (
+    <Choice
+      label="Method" value={value} onValue={onValue} none={`Usual: ${words(usual)}`} hint={chosen?.about}
+      options={methods.map(({ name, of }) => ({ value: name, text: words(name), group: words(of) }))}
+    />
+  );
+}
+
+const words = (name: string): string => name.replaceAll("_", " ");

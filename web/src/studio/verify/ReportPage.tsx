@@ -1,0 +1,114 @@
+import { useEffect } from "preact/hooks";
+import { get } from "../api";
+import { useAsking } from "../asking";
+import { Asked } from "../parts/Asked";
+import { Curve } from "../parts/Curve";
+import { Facts } from "../parts/Facts";
+import { Intervals } from "../parts/Intervals";
+import { Section } from "../parts/Section";
+import { Title } from "../parts/Title";
+import { brief } from "../parts/words";
+import type { Report, Row } from "../types";
+
+/** A report: its numbers drawn and as a table, what a reader must know of them, and how they were got. */
+export function ReportPage({ path }: { path: string }) {
+  const report = useAsking((signal) => get<Report>("report", { path }, signal));
+  useEffect(() => void report.run(), [path]);
+  const known = report.answer.value;
+  return (
+    <>
+      <Title text={known?.title ?? path}>{known && path}</Title>
+      <Asked of={report} what={`reading ${path}`} />
+      {known && (
+        <>
+          {known.sizes.length > 1 ? <Curves rows={known.rows} /> : <Lines rows={known.rows} />}
+          {known.notes.length > 0 && (
+            <Section title="What to know of these numbers">
+              <ul class="notes">
+                {known.notes.map((note, i) => (
+                  <li key={i}>{note}</li>
+                ))}
+              </ul>
+            </Section>
+          )}
+          <Section title="How this was made">
+            <Facts of={known.provenance} />
+          </Section>
+        </>
+      )}
+    </>
+  );
+}
+
+function measures(rows: readonly Row[]): [string, Row[]][] {
+  const found = new Map<string, Row[]>();
+  for (const row of rows) found.set(row.measure, [...(found.get(row.measure) ?? []), row]);
+  return [...found];
+}
+
+/** The same measured of several sizes: a curve for each measure. */
+function Curves({ rows }: { rows: readonly Row[] }) {
+  return (
+    <div class="plots">
+      {measures(rows).map(([measure, some]) => (
+        <Section key={measure} title={words(measure)}>
+          <Curve rows={some} label={words(measure)} />
+          <Numbers rows={some} label={words(measure)} />
+        </Section>
+      ))}
+    </div>
+  );
+}
+
+/** Numbers of their own: a line with its interval for each, those of a measure on one scale. */
+function Lines({ rows }: { rows: readonly Row[] }) {
+  return (
+    <Section title="What was measured">
+      {measures(rows).map(([measure, some]) => (
+        <div key={measure}>
+          <h3>{words(measure)}</h3>
+          <Intervals label={words(measure)} rows={some.map((row) => ({ ...row, name: [row.of, size(row)].filter(Boolean).join(", ") || words(measure) }))} />
+        </div>
+      ))}
+      <Numbers rows={rows} label="What was measured" />
+    </Section>
+  );
+}
+
+const words = (name: string): string => name.replaceAll("_", " ");
+const size = (row: Row): string => (row.nodes === null ? "" : `${row.nodes} ${row.unit}s`);
+
+const HEAD = ["Measure", "Of", "Size", "Value", "95 % interval", "Examples"];
+
+function Numbers({ rows, label }: { rows: readonly Row[]; label: string }) {
+  return (
+    <details>
+      <summary>The numbers</summary>
+      <div class="scroll">
+        <table class="numbers" aria-label={label}>
+          <thead>
+            <tr>
+              {HEAD.map((head) => (
+                <th key={head} scope="col">
+                  {head}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((row, i) => (
+              <tr key={i}>
+                <th scope="row">{words(row.measure)}</th>
+                <td>{row.of || "–"}</td>
+                <td>{size(row) || "–"}</td>
+                <td>{brief(row.value)}</td>
+                <td>{row.low === null || row.high === null ? "none" : `${brief(row.low)} to ${brief(row.high)}`}</td>
+                <td>{row.examples || "–"}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </details>
+  );
+}
