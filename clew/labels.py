@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -83,7 +84,7 @@ class Labels(Mapping[str, tuple[Label, ...]]):
     def _repr_html_(self) -> str:
         """The first units as a table for a notebook: what is said of each, by whom, and how that was tested."""
         first = [(address, label) for address in islice(self, SHOWN) for label in self[address]]
-        rows = [[address, label.text, label.origin or label.kind, _best(label)] for address, label in first]
+        rows = [[address, label.text, label.origin or label.kind, _tests(label)] for address, label in first]
         head = ["unit", "label", "said by", "tested"] if rows else []
         return as_html(repr(self), head, rows, more(len(self), "units"))
 
@@ -192,15 +193,12 @@ def _score(row: Row) -> str:
     return f"{row.measure}, {row.of}" if row.of else row.measure
 
 
-def _best(label: Label) -> str:
-    """How far a label is above the highest of its floors in the last of its tests, or what that test says."""
-    last = [row for row in label.scores if row.measure == label.scores[-1].measure]
+def _tests(label: Label) -> str:
+    """How far a label is above the highest floor of its last test, or what that says where it has no floor."""
+    last = [row for row in label.scores if row.measure == label.scores[-1].measure and isfinite(row.value)]
     above = [row for row in last if row.of.startswith("above ")]
-    return (
-        "".join(f"{_score(row)}: {row.said('.2f')}" for row in [min(above or last, key=lambda row: row.value)])
-        if last
-        else ""
-    )
+    row = min(above or last, key=lambda row: row.value, default=None)
+    return "" if row is None else f"{_score(row)}: {row.said('.2f')}"
 
 
 def _made(said: Said) -> tuple[Label, ...]:

@@ -151,12 +151,19 @@ class Circuit:
         return f"Circuit({len(self)} node{'s' * (len(self) != 1)}, {len(self.weight)} edges, {view})"
 
     def _repr_html_(self) -> str:
-        """The strongest nodes as a table for a notebook, with what it was found in and how."""
-        nodes = [*self.shown(SHOWN)]
-        rows = [[node.address, node.label, f"{node.score:+.4g}"] for node in nodes]
+        """The strongest nodes, or edges where these are judged, as a table for a notebook; what it was found in and how."""
         made = [f"{name}: {_named(self.provenance[name])}" for name in MADE if self.provenance.get(name)]
-        notes = [*more(len(self), "nodes"), *([", ".join(made)] if made else [])]
-        return as_html(repr(self), ["node", "label", "score"] if rows else [], rows, notes)
+        notes = [", ".join(made)] if made else []
+        if self.kind.by_edges:
+            ends = [*(node.address for node in self), "metric"]  # OUTPUT is the last index
+            edges = self.shown_edges(SHOWN).edges
+            rows = [[ends[source], ends[target], f"{weight:+.4g}"] for source, target, weight in edges]
+            notes = [*more(len(self.weight), "edges"), *notes]
+            return as_html(repr(self), ["from", "to", "weight"] if rows else [], rows, notes)
+        rows = [[node.address, node.label, f"{node.score:+.4g}"] for node in self.shown(SHOWN)]
+        return as_html(
+            repr(self), ["node", "label", "score"] if rows else [], rows, [*more(len(self), "nodes"), *notes]
+        )
 
     def plot(self, *, nodes: int = NODES, edges: int = EDGES, axes: Any = None) -> Any:
         """Its strongest nodes and edges, sites from below upwards and positions from left to right, drawn by matplotlib.
@@ -172,10 +179,9 @@ class Circuit:
         """
         _check_count(nodes, "nodes")
         _check_count(edges, "edges")
-        size = np.argsort(-np.abs(np.nan_to_num(self.weight)), kind="stable")
-        wired = self.keep_edges(size[:edges]).wired() if self.kind.by_edges else self.shown(nodes)
-        size = np.argsort(-np.abs(np.nan_to_num(wired.weight)), kind="stable")
-        return drawn(wired.keep_edges(size[:edges]), words_of(self.details, self.kind.prompt), axes)
+        by_edges = self.kind.by_edges
+        shown = self.shown_edges(edges).wired() if by_edges else self.shown(nodes).shown_edges(edges)
+        return drawn(shown, words_of(self.details, self.kind.prompt), axes)
 
     def to_frame(self) -> Any:
         """The nodes as a pandas DataFrame, in the order of the columns. Raises: ImportError without pandas."""
@@ -261,6 +267,10 @@ class Circuit:
     def shown(self, n: int) -> Circuit:
         """The n nodes to show a person: those of `top`, then those that have no score (nan)."""
         return self.keep(np.argsort(-np.abs(np.nan_to_num(self.score)), kind="stable")[:n])
+
+    def shown_edges(self, n: int) -> Circuit:
+        """The same nodes with the n edges to show a person: those of `strongest_edges`, then those without a score (nan)."""
+        return self.keep_edges(np.argsort(-np.abs(np.nan_to_num(self.weight)), kind="stable")[:n])
 
     def above(self, threshold: float) -> Circuit:
         """The nodes with |score| > threshold. Raises: ValueError unless every score is a number."""

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
+from clew.circuits.kind import Card
 from clew.files import write_json
 from clew.labels import Labels
 from clew.sites import EVERY, Site
@@ -330,6 +331,18 @@ def test_a_notebook_shows_nodes_without_a_score_last_and_how_it_was_found() -> N
     shown = circuit(score=np.array([np.nan, 0.1, -3.0, 0.2]), provenance=made)._repr_html_()
     order = [shown.index(score) for score in ("-3", "+0.2", "+0.1", "+nan")]
     assert order == sorted(order) and "model: tiny, behaviour: &lt;ioi&gt;, method: eap" in shown
+
+
+def test_a_notebook_shows_edges_where_these_are_judged() -> None:
+    card = Card(n_layers=2, n_heads=2, n_kv_heads=2, d_model=8, parallel=False)
+    shown = circuit().with_kind(of="components", components=card)._repr_html_()
+    assert ">from</th>" in shown and shown.count("<tr>") == 5 and ">metric</td>" in shown
+    assert shown.index("-3") < shown.index("+1") < shown.index("+0.4") < shown.index("+0.1")
+
+
+def test_edges_without_a_score_are_shown_last() -> None:
+    c = circuit(weight=np.array([0.4, np.nan, 1.0, 0.1]))
+    assert c.shown_edges(3).weight.tolist() == [1.0, 0.4, 0.1] and len(c.shown_edges(9).weight) == 4
 
 
 def test_a_notebook_looks_at_the_strongest_of_a_million_nodes_alone() -> None:

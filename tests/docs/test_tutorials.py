@@ -91,7 +91,7 @@ def test_in_a_kernel_a_notebook_shows_tables_plots_and_the_page_and_its_bars_are
     for cell in book.cells:
         if "parameters" in cell.metadata.get("tags", ()):
             cell.source = f"from clew.labels import Labels\nNAMES = Labels()\n{told}"
-    nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(book, timeout=900, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in book.cells for output in cell.get("outputs", ())]
     data = [output.data for output in outputs if "data" in output]
     assert sum("image/png" in one for one in data) == 2
