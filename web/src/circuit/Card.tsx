@@ -46,7 +46,7 @@ function SupernodeCard({ view, item, place }: { view: View; item: Item; place: s
     <UnitCard of={{ ...item, address: "supernode" }} place={place} rename={view.held.value === item.address ? (text) => view.rename(item, text) : undefined}>
       {typeof similarity === "number" && <p class="unnamed">{`Its two members that are least alike have similarity ${hundredths(similarity)}.`}</p>}
       <h3>{plural(item.members.length, "member")}</h3>
-      <ul class="members">{item.members.map((member) => <li key={member.address}><span>{inBrief(view.base.value, member)}</span><em>{signed(member.score)}</em></li>)}</ul>
+      <ul class="members">{item.members.map((member) => <li key={member.address}><span>{inBrief(view.base.value, { ...member, group: "" })}</span><em>{signed(member.score)}</em></li>)}</ul>
     </UnitCard>
   );
 }

@@ -32,8 +32,7 @@ export function Predicted({ view }: { view: View }) {
           {points.map((p) => {
             const item = view.found(p.name);
             return (
-              <circle key={p.name} class={`${p.predicted < 0 ? "minus" : "plus"} ${item && item === view.focus.value ? "own" : ""}`} cx={x(p.predicted)} cy={y(p.intervened)} r={4} onClick={() => item && visit(view, item)}
-                onPointerEnter={() => item && (view.over.value = item.address)} onPointerLeave={() => (view.over.value = null)}>
+              <circle key={p.name} class={`${p.predicted < 0 ? "minus" : "plus"} ${item && item === view.focus.value ? "own" : ""}`} cx={x(p.predicted)} cy={y(p.intervened)} r={4} onClick={() => item && visit(view, item)}>
                 <title>{`${p.name}: predicted ${signed(p.predicted)}, intervened ${signed(p.intervened)}`}</title>
               </circle>
             );

@@ -64,7 +64,7 @@ export function drawing(view: View): Drawn {
     path(d, { x, y, fill: colour("sheet"), ...(verdict ? { stroke: colour(verdict), wide: 5 } : {}) });
     path(d, { x, y, fill: sign, opacity: (0.2 + 0.8 * Math.sqrt(item.weight / graph.heaviest)) * dim(item) });
     path(d, { x, y, stroke: sign, wide: 1.3, opacity: dim(item) });
-    if (view.pinned.value.includes(item.address)) path(outline("circle", 2.6), { x: x + r * 0.75 + 1, y: y - r * 0.75 - 1, fill: colour("accent") });
+    if (view.pinned.value.includes(item.address)) path(outline("circle", 2.6), { x: x + r * 0.75 + 1, y: y - r * 0.75 - 1, fill: colour("ring") });
   }
   for (const name of names(graph, plan, LETTERS, view.pins.value)) if (dim(name.item) === 1) text(name.text, name.x, name.y, { anchor: name.anchor });
   for (const group of view.groups.value) {

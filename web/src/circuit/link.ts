@@ -64,6 +64,6 @@ export function written(state: ViewState, usual: Pick<ViewState, "size" | "edges
   if (state.side !== "all") said.set("side", state.side);
   if (state.folded) said.set("fold", "1");
   if (state.measure !== usual.measure) said.set("m", state.measure);
-  if (state.camera) said.set("view", [state.camera.zoom, state.camera.x, state.camera.y].map((v) => Number(v.toFixed(3))).join(","));
+  if (state.camera) said.set("view", [state.camera.zoom, state.camera.x, state.camera.y].map((v) => Number(v.toFixed(5))).join(","));
   return said.toString().replaceAll("%2C", ",").replaceAll("%2F", "/").replaceAll("%40", "@");
 }

@@ -53,6 +53,7 @@ export function usePointer(view: View, box: { current: HTMLDivElement | null }):
       if (!fingers.delete(event.pointerId) || !start || fingers.size) return;
       if (start.selects && start.moved) select(view, start, at(event));
       rectangle.value = null;
+      setTimeout(() => (start = null)); // the click that ends a movement holds nothing; the next one does
     };
     listen("pointerup", lift);
     listen("pointercancel", lift);
