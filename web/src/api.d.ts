@@ -1270,7 +1270,7 @@ export interface components {
              * Verb
              * @enum {string}
              */
-            verb: "find" | "verify" | "edges" | "explain" | "index" | "edit" | "group";
+            verb: "find" | "verify" | "edges" | "explain" | "index" | "edit" | "group" | "replicate";
         };
         /**
          * RunShown

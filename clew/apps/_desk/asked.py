@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 STRICT = {"extra": "forbid", "allow_inf_nan": False}
 """How whoever validates a request shall do it: no field that is unknown, no number that is none."""
-Verb = Literal["find", "verify", "edges", "explain", "index", "edit", "group"]
+Verb = Literal["find", "verify", "edges", "explain", "index", "edit", "group", "replicate"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-import numpy as np
 from torch import Tensor
 
 from clew.circuits.circuit import Circuit
@@ -139,9 +138,3 @@ def counted(numbers: Iterable[Number]) -> dict[str, int]:
     """How many are of each verdict, in order; those of which there is none are left out."""
     met = Counter(number.verdict for number in numbers)
     return {verdict: met[verdict] for verdict in VERDICTS if met[verdict]}
-
-
-def furthest(numbers: Iterable[Number]) -> float:
-    """The largest distance between then and now; nan where there is none."""
-    away = [abs(n.now - n.was) for n in numbers]
-    return float(np.nanmax(away)) if any(map(math.isfinite, away)) else math.nan

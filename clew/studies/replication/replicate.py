@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy
 import torch
@@ -96,6 +96,30 @@ def replicate(
         done = sum(len(other.parts) for other in found[: len(made)])
         made.append(_again(receipt, Path(path), given or Given(), tolerance, lambda i, at=done: tell(at + i, steps)))
     return made
+
+
+def named_in(path: str | Path) -> tuple[set[str], set[str]]:
+    """The models, and the behaviours or files of them, that the records in a file name and running it again would open."""
+    models, evidence = set[str](), set[str]()
+    for one in receipts(path):
+        for record in _records(one.result.provenance):
+            models |= {str(record["model"])} if "model" in record else set()
+            steps = record.get("made") or [["load", {"name": record.get("source") or record.get("name")}]]
+            evidence |= {str(steps[0][1].get("name"))} if "pairs" in record else set()
+    return models, evidence
+
+
+def _records(value: Any) -> Iterator[Mapping[str, Any]]:
+    """A record and those within it."""
+    inside: Iterable[Any] = ()
+    if isinstance(value, Mapping):
+        held = cast("Mapping[str, Any]", value)
+        yield held
+        inside = held.values()
+    elif isinstance(value, list):
+        inside = cast("list[Any]", value)
+    for inner in inside:
+        yield from _records(inner)
 
 
 def compared(was: str | Path, now: str | Path, *, tolerance: float = TOLERANCE) -> Replication:

@@ -1,0 +1,45 @@
+"""replicate: a saved circuit, report or file of edits run again from its record, as `clew replicate` does."""
+
+from __future__ import annotations
+
+from clew.apps._desk.asked import RunAsked
+from clew.apps._desk.behaviours import available
+from clew.apps._desk.items import Items
+from clew.apps._desk.plans.plan import Work, line, list_option
+from clew.apps._desk.refusals import NotAllowed
+from clew.apps._desk.runs import Plan, Teller
+from clew.files import write_json
+
+ARGS = {"path": "the path of a circuit, a report or edits"}
+
+
+def plan(work: Work) -> tuple[RunAsked, Plan]:
+    """The result is a receipt beside the file. Nothing is opened that the record names outside the folder."""
+    from clew.studies.replication.replicate import Given, named_in, receipt, replicate
+
+    name = work.needed("path")
+    path = work.folder.file(name)
+    models, evidence = named_in(path)
+    for one in models:
+        if not _inside(work, one):
+            work.views.place(one)
+    if strange := [one for one in evidence if one not in available() and not _inside(work, one)]:
+        raise NotAllowed(f"{name} was made from {strange[0]!r:.80}, which is outside the folder; put that file into it")
+    dictionaries = tuple(work.folder.path(item.path) for item in Items(work.folder).of("dictionary"))
+    work, result = work.named(f"{name.rpartition('.')[0]}.again", ".json")
+    through = list_option("--through", [work.folder.name(one) for one in dictionaries])
+
+    def run(tell: Teller) -> str:
+        tell.part(f"running {name} again", 0.0, 1.0)
+        found = replicate(path, given=Given(through=dictionaries), progress=tell)
+        write_json(work.path(result), receipt(name, found))
+        return result
+
+    command = line(["replicate", name], through, ["--out", result])
+    return work.asked, Plan(f"{name}, run again", command, False, run, work.gate)
+
+
+def _inside(work: Work, name: str) -> bool:
+    """Whether a record names something in the folder: by its whole path, as it was opened then, or by its path in it."""
+    found = (work.folder.root / name).resolve()
+    return found.exists() and found.is_relative_to(work.folder.root)
