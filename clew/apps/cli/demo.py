@@ -95,7 +95,8 @@ def demo(
         shown = write_text(out / "circuit.html", page(circuit, report))
     note = told(task, right)
     sizes = f"{len(circuit)} nodes, {len(circuit.weight)} edges"
-    lines = [str(report), "", table(circuit), "", note, f"{sizes}. Open {shown} in a browser"]
+    there = f"{sizes}. Open {shown} in a browser, or: clew studio {out} --open"
+    lines = [str(report), "", table(circuit), "", note, there]
     say(
         "\n".join(lines), {"page": str(shown), "report": report.to_json(), "seconds": steps.seconds, "note": note}, json
     )
