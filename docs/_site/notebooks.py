@@ -80,7 +80,8 @@ def run(name: str) -> None:
     book, folder = jupytext.read(SOURCES / f"{name}.py"), RUN / name
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    nbclient.NotebookClient(book, timeout=1800, resources={"metadata": {"path": str(folder)}}).execute()
+    where = {"metadata": {"path": str(folder)}}
+    nbclient.NotebookClient(book, timeout=1800, coalesce_streams=True, resources=where).execute()
     nbformat.write(book, RUN / f"{name}.ipynb")
 
 

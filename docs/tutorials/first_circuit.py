@@ -100,16 +100,17 @@ from clew.apps.pages.inline import Inline
 Inline(page(wired, report))
 
 # %% [markdown]
-# ## Take one out
+# ## Take them out
 #
-# The strongest unit, held at zero wherever it stands, in a new model; `view` is as it was. Does the verb change?
+# The four strongest units, held at zero wherever they stand, in a new model; `view` is as it was. Does the verb change, in a
+# sentence that none of this was found on?
 
 # %%
-strongest = circuit[:1].everywhere()
-edited = view.edited(strongest.zero())
-print(strongest[0].address, strongest[0].label)
-for prompt in (pair.clean, pair.patch):
-    print(view.generate(prompt, max_new_tokens=3), "|", edited.generate(prompt, max_new_tokens=3))
+strongest = circuit[:4]
+edited = view.edited(strongest.everywhere().zero())
+for prompt in ("The keys to the cabinet", "The key to the cabinet"):
+    print(view.generate(prompt, max_new_tokens=1), "|", edited.generate(prompt, max_new_tokens=1))
+strongest
 
 # %%
 wired.save("agreement.json")  # the page from a shell: clew show agreement.json

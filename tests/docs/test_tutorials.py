@@ -95,7 +95,7 @@ def test_in_a_kernel_a_notebook_shows_tables_plots_and_the_page_and_its_bars_are
     outputs = [output for cell in book.cells for output in cell.get("outputs", ())]
     data = [output.data for output in outputs if "data" in output]
     assert sum("image/png" in one for one in data) == 2
-    assert sum("<table" in one.get("text/html", "") for one in data) == 2
+    assert sum("<table" in one.get("text/html", "") for one in data) == 3
     assert sum('sandbox="allow-scripts"' in one.get("text/html", "") for one in data) == 1
     assert not [one for one in data if "<progress" in one.get("text/html", "")]
     assert not [output for output in outputs if output.output_type == "error"]
