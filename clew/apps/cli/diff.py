@@ -17,6 +17,7 @@ def diff(
     draws: int = 1000,
     seed: int = 0,
     shown: int = 10,
+    page: Path | None = None,
     json: Json = False,
 ) -> None:
     """Compare two circuits: what they share, beside what shuffled circuits share, and what each has alone.
@@ -35,6 +36,8 @@ def diff(
         Draws the shuffles.
     shown
         How many nodes to name of those that one circuit has alone.
+    page
+        Write a page of both in one drawing, to open in a browser: what they share, and what each has alone.
     """
     from clew.circuits.circuit import Circuit
     from clew.measures.circuits.reuse import chosen, comparable, null_note, shared
@@ -67,6 +70,14 @@ def diff(
         "only": nodes,
         "report": report.to_json(),
     }
+    if page:
+        from clew.apps.pages.circuit import page_of_two
+        from clew.files import write_text
+
+        names = (first.stem, second.stem) if first.stem != second.stem else (str(first), str(second))
+        write_text(page, page_of_two(one, two, names))
+        lines += ["", f"saved as {page}"]
+        value["page"] = str(page)
     say("\n".join(lines), value, json)
 
 

@@ -63,3 +63,9 @@ def test_circuits_of_two_lenses_are_refused(files, capsys):
     circuit(1, 2, units={SITE: 60}).save("c.json")
     assert typed("diff a.json c.json") == 1
     assert "two dictionaries (50 and 60 units)" in capsys.readouterr().err
+
+
+def test_a_page_shows_both_in_one_drawing(files, capsys):
+    assert typed("diff a.json b.json --draws 50 --page both.html") == 0
+    assert "saved as both.html" in capsys.readouterr().out
+    assert '"names": ["a", "b"]' in Path("both.html").read_text()
