@@ -30,7 +30,7 @@ function offered(names: readonly string[], said: string): string {
 }
 
 /** The model, by the name that it is offered under here. */
-export function modelOf(provenance: Record<string, unknown>): string {
+function modelOf(provenance: Record<string, unknown>): string {
   const said = provenance.model;
   const name = typeof said === "object" && said !== null && "name" in said ? String(said.name) : String(said ?? "");
   return offered((about.value?.models ?? []).map((one) => one.name), name) || name;

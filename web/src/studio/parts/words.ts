@@ -1,7 +1,6 @@
 // Tokens, numbers and times as people read them.
 
-/** A token whose line breaks can be seen. */
-export const shown = (token: string): string => token.replaceAll("\n", "⏎");
+export { shown } from "../../card/words";
 
 /** A number in three figures. */
 export function brief(value: number | null | undefined): string {

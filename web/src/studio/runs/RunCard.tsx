@@ -41,14 +41,14 @@ export function RunCard({ run, children }: { run: Run; children?: ComponentChild
             {run.state === "failed" ? "Try again" : "Resume"}
           </button>
         )}
+        {run.result && <Result path={run.result} />}
+        {children}
+        {!open && <span class="soft">{span(run.seconds)}</span>}
         {!open && (
           <button type="button" class="quiet" onClick={() => void cancel.run()}>
             Take off the list
           </button>
         )}
-        {run.result && <Result path={run.result} />}
-        {children}
-        {!open && <span class="soft">{span(run.seconds)}</span>}
       </div>
       <Asked of={cancel} what="cancelling" />
       <Asked of={resume} what="resuming" />

@@ -7,7 +7,7 @@ import { Facts } from "../parts/Facts";
 import { Intervals } from "../parts/Intervals";
 import { Section } from "../parts/Section";
 import { Title } from "../parts/Title";
-import { brief } from "../parts/words";
+import { brief, span } from "../parts/words";
 import type { Report, Row } from "../types";
 
 /** A report: its numbers drawn and as a table, what a reader must know of them, and how they were got. */
@@ -32,12 +32,23 @@ export function ReportPage({ path }: { path: string }) {
             </Section>
           )}
           <Section title="How this was made">
-            <Facts of={known.provenance} />
+            <p class="soft">{record(known.provenance)}</p>
+            <details>
+              <summary>The whole record</summary>
+              <Facts of={known.provenance} />
+            </details>
           </Section>
         </>
       )}
     </>
   );
+}
+
+/** By what, on what and in how long. */
+function record({ method, behaviour, model, seconds }: Record<string, unknown>): string {
+  const name = (value: unknown): string => (typeof value === "object" && value !== null && "name" in value ? String(value.name) : String(value));
+  const said = [method && `By ${words(name(method))}`, behaviour && `on ${name(behaviour)}`, model && `in ${name(model)}`].filter(Boolean).join(" ");
+  return said && `${said}${typeof seconds === "number" ? `, in ${span(seconds)}` : ""}.`;
 }
 
 function measures(rows: readonly Row[]): [string, Row[]][] {
