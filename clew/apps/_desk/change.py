@@ -48,6 +48,7 @@ def change(view: View, folder: Folder, asked: ChangeAsked, most: int) -> Iterato
         raise ValueError(f"tokens is {asked.tokens}; give how many tokens to write, from 0 to {most}")
     tokens_of(view.model, asked.prompt)
     edited = view.model.edited(stack_of(view, folder, asked.edits))
+    view.gate.check()
     return _lines(view, edited, folder, asked)
 
 

@@ -53,6 +53,11 @@ def shown(folder: Folder, name: str) -> CircuitShown:
     return CircuitShown(**held, path=name, tag=tag)
 
 
+def beside(path: Path) -> list[Path]:
+    """The files of which what is shown of a circuit is made."""
+    return [path, path.with_name("report.json"), path.with_name(path.stem + SUFFIX)]
+
+
 def _as_values(held: Mapping[str, Any]) -> dict[str, Any]:
     """A bundle, whose parts are values of their own."""
     prompts = [Example(**one) for one in held["prompts"]]

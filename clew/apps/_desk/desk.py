@@ -11,6 +11,7 @@ from pathlib import Path
 from clew.apps._desk.answers import Limits
 from clew.apps._desk.folder import Folder
 from clew.apps._desk.items import Items
+from clew.apps._desk.kept import Kept
 from clew.apps._desk.plans.plan import plan_of
 from clew.apps._desk.runs import Runs
 from clew.apps._desk.tokens import LETTERS
@@ -31,6 +32,8 @@ class Desk:
     views: Views
     runs: Runs
     limits: Limits
+    kept: Kept
+    """What was made of files, until they change."""
 
     @classmethod
     def at(cls, root: Path, *, models: Sequence[str] = (), hub: bool = False, limits: Limits = USUAL) -> Desk:
@@ -43,9 +46,9 @@ class Desk:
         folder = Folder(root)
         limits = limits if limits.gigabytes else replace(limits, gigabytes=_gigabytes())
         views = Views(folder, tuple(models), hub, limits)
-        items = Items(folder)
+        items, kept = Items(folder), Kept()
         runs = Runs(folder, partial(plan_of, folder, views), limits)
-        return cls(folder, items, Units(folder, items), views, runs, limits)
+        return cls(folder, items, Units(folder, items, kept), views, runs, limits, kept)
 
     def close(self) -> None:
         """Stop what goes on, keeping what it has by then."""

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from clew.apps._bundle import title
 from clew.apps._desk.answers import Item, Kind
-from clew.apps._desk.folder import LARGEST, Folder
+from clew.apps._desk.folder import LARGEST, MOST, Folder
+from clew.apps._desk.kept import Kept
 from clew.apps._facts import name_of
 from clew.files import DAMAGE, read_any_json
 
@@ -49,7 +50,7 @@ class Items:
     """The items of a folder; what was seen of a file is kept until it changes."""
 
     folder: Folder
-    _seen: dict[Path, tuple[tuple[int, int], Item | None]] = field(default_factory=dict, repr=False)
+    kept: Kept = field(default_factory=lambda: Kept(2 * MOST), repr=False)
 
     def every(self) -> list[Item]:
         """All that there is, in the order of the paths."""
@@ -78,11 +79,7 @@ class Items:
             told = None
         if told is None or not (path.is_dir() or path.name.endswith(ENDINGS)):
             return self._folder_of_weights(path) if path.is_dir() else None
-        stamp = (told.st_mtime_ns, told.st_size)
-        known = self._seen.get(path)
-        if known is None or known[0] != stamp:
-            known = self._seen[path] = (stamp, _looked_at(path, self.folder.name(path)))
-        return known[1]
+        return self.kept.of(path, [path], lambda: _looked_at(path, self.folder.name(path)))
 
     def _folder_of_weights(self, path: Path) -> Item | None:
         """A folder with a transformers model or with dictionaries, told by its names alone."""

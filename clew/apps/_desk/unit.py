@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from clew.apps._desk.asked import CircuitAsked, LabelAsked
 from clew.apps._desk.circuits import changed, circuit_of
 from clew.apps._desk.folder import Folder, tag_of
 from clew.apps._desk.items import Items
+from clew.apps._desk.kept import Kept
 from clew.apps._desk.views import View
 from clew.labels import Label, Labels
 from clew.sites import Site
@@ -33,7 +34,7 @@ class Units:
 
     folder: Folder
     items: Items
-    _kept: dict[Path, tuple[tuple[int, int], Any]] = field(default_factory=dict, repr=False)
+    kept: Kept
 
     def unit(self, view: View, address: str, index: str | None = None) -> UnitShown:
         """All that is known. Raises: ValueError for a unit that the view has not, or an index that is not of it."""
@@ -152,11 +153,7 @@ class Units:
     def _opened(self, name: str, load: Callable[[Path], Any]) -> Any:
         """What a loader makes of a file or folder, kept until it changes."""
         path = self.folder.there(name)
-        told = (path / "index.json" if path.is_dir() else path).stat()
-        stamp = (told.st_mtime_ns, told.st_size)
-        if self._kept.get(path, (None,))[0] != stamp:
-            self._kept[path] = (stamp, load(path))
-        return self._kept[path][1]
+        return self.kept.of(("opened", name), [path], lambda: load(path))
 
 
 def _counted(index: Any, site: Site, unit: int) -> tuple[float, list[Bin], list[BandShown], list[Near] | None]:

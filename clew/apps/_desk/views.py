@@ -41,12 +41,16 @@ class Gate:
         """How many wait, or are inside."""
         return len(self._line)
 
+    def check(self) -> None:
+        """Raises: TooBusy where a caller would be turned away now."""
+        if len(self._line) > self.most:
+            raise TooBusy(f"{self.name} is busy and {self.most} calls wait for it already; ask again in a moment")
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Be the one. Raises: TooBusy."""
         with self._change:
-            if len(self._line) > self.most:
-                raise TooBusy(f"{self.name} is busy and {self.most} calls wait for it already; ask again in a moment")
+            self.check()
             mine, self._next = self._next, self._next + 1
             self._line.append(mine)
             self._change.wait_for(lambda: self._line[0] == mine)

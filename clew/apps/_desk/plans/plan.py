@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -209,9 +210,20 @@ def _empty(function: Callable[..., Any]) -> dict[str, Any]:
 
 def plan_of(folder: Folder, views: Views, asked: RunAsked, again: bool) -> tuple[RunAsked, Plan]:
     """What a run is to do, and what was asked with nothing left open. Raises: ValueError for what cannot be done."""
+    _check_plain(asked.args)
     room: Any = importlib.import_module(f"clew.apps._desk.plans.{asked.verb}")
     check_names(asked.args, room.ARGS, "args")
     return room.plan(Work(folder, views, asked, again).kept())
+
+
+def _check_plain(args: Mapping[str, Any]) -> None:
+    """Raises: ValueError for what could not be written down."""
+    try:
+        json.dumps(args, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"args hold what is no plain JSON ({error}); give finite numbers, texts, lists of these"
+        ) from error
 
 
 def verbs() -> dict[str, list[Named]]:

@@ -17,7 +17,7 @@ FILE: Any = {200: {"content": {"application/octet-stream": {}}}}
 """A file that is downloaded."""
 
 
-def _desk(request: Request) -> Desk:
+async def _desk(request: Request) -> Desk:
     return request.app.state.desk
 
 
@@ -25,9 +25,19 @@ TheDesk = Annotated[Desk, Depends(_desk)]
 
 
 def written(value: Any) -> Response:
-    """A frozen value as JSON, without being looked at again: circuits are of thousands of numbers."""
-    text = json.dumps(asdict(value), allow_nan=False, separators=(",", ":"))
-    return Response(text, media_type="application/json")
+    """A frozen value, or a list of them, as JSON; not looked at again, for circuits are of thousands of numbers."""
+    return sent(as_json(value))
+
+
+def as_json(value: Any) -> bytes:
+    """A frozen value, or a list of them, in ASCII: a file may hold halves of letters, which UTF-8 cannot."""
+    plain = [asdict(one) for one in value] if isinstance(value, list) else asdict(value)
+    return json.dumps(plain, allow_nan=False, separators=(",", ":")).encode()
+
+
+def sent(content: bytes) -> Response:
+    """JSON that is written already."""
+    return Response(content, media_type="application/json")
 
 
 def download(content: bytes, name: str) -> Response:

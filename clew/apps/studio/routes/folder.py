@@ -21,27 +21,28 @@ from clew.apps._desk.answers import (
     Saved,
 )
 from clew.apps._desk.asked import BehaviourAsked, CircuitAsked, GroupsAsked
-from clew.apps.studio.routes._desk import FILE, REFUSALS, TheDesk, download, written
+from clew.apps.studio.routes._desk import FILE, REFUSALS, TheDesk, as_json, download, sent, written
 
 router = APIRouter(prefix="/api", responses=REFUSALS)
 
 
-@router.get("/about")
-def about(desk: TheDesk) -> About:
+@router.get("/about", response_model=About)
+def about(desk: TheDesk) -> Any:
     """What there is to work with: models, behaviours, methods, measures, what runs take, limits."""
-    return about_desk(desk)
+    return written(about_desk(desk))
 
 
-@router.get("/items")
-def items(desk: TheDesk) -> list[Item]:
+@router.get("/items", response_model=list[Item])
+def items(desk: TheDesk) -> Any:
     """The files of the folder that are ours to open; a malformed one has a `problem`."""
-    return desk.items.every()
+    return written(desk.items.every())
 
 
 @router.get("/circuit", response_model=CircuitShown)
 def circuit(desk: TheDesk, path: str) -> Any:
     """A circuit, of many nodes the strongest."""
-    return written(circuits.shown(desk.folder, path))
+    files = circuits.beside(desk.folder.file(path))
+    return sent(desk.kept.of(("shown", path), files, lambda: as_json(circuits.shown(desk.folder, path))))
 
 
 @router.put("/circuit")

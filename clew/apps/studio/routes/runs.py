@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
@@ -13,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from clew.apps._desk.answers import RunShown
 from clew.apps._desk.asked import RunAsked
 from clew.apps._desk.desk import Desk
-from clew.apps.studio.routes._desk import REFUSALS, TheDesk
+from clew.apps.studio.routes._desk import REFUSALS, TheDesk, written
 
 router = APIRouter(prefix="/api", responses=REFUSALS)
 EVENTS = "text/event-stream"
@@ -27,10 +28,10 @@ def start(desk: TheDesk, asked: RunAsked) -> RunShown:
     return desk.runs.start(asked)
 
 
-@router.get("/runs")
-def runs(desk: TheDesk) -> list[RunShown]:
+@router.get("/runs", response_model=list[RunShown])
+def runs(desk: TheDesk) -> Any:
     """All runs of the folder, the latest first."""
-    return desk.runs.every()
+    return written(desk.runs.every())
 
 
 @router.get(

@@ -1,3 +1,6 @@
+import json
+
+
 def test_a_circuit_is_found_verified_indexed_and_explained(client, ended):
     model = {"model": "tiny", "through": ["d.safetensors"]}
     found = ended("find", **model, behaviour="task.jsonl", all_pairs=True, edges=True, top=10, options={"steps": 2})
@@ -31,3 +34,22 @@ def test_what_cannot_be_done_is_refused_before_it_is_queued(client):
     assert "there is no file 'no.json'" in said("group", circuit="no.json")
     assert "has no option 'stepz'" in said("find", model="tiny", behaviour="task.jsonl", options={"stepz": 1})
     assert "not open to this studio" in said("find", model="gpt2", behaviour="task.jsonl")
+
+
+def test_events_tell_each_run_as_it_is(client, ended):
+    run = ended("group", circuit="c.json")
+    assert run["state"] == "failed" and "has none" in run["error"]  # no edges
+    lines = []
+    with client.stream("GET", "/api/runs/events") as stream:
+        for line in stream.iter_lines():
+            lines.append(line)
+            if line.startswith("data:"):
+                client.app.app.state.desk.runs.closed = True
+    data = next(line for line in lines if line.startswith("data:"))
+    assert json.loads(data.removeprefix("data: ")) == run
+
+
+def test_numbers_that_are_none_are_refused(client):
+    content = '{"verb": "find", "args": {"model": "tiny", "behaviour": "task.jsonl", "options": {"steps": NaN}}}'
+    found = client.post("/api/runs", content=content, headers={"Content-Type": "application/json"})
+    assert found.status_code == 400 and client.get("/api/runs").json() == []
