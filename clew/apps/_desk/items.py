@@ -129,9 +129,10 @@ def _guessed(path: Path) -> Kind:
             head = file.read(4096).decode(errors="replace")
     except OSError:
         head = ""
-    by_head: Kind | None = next((kind for word, kind in OURS.items() if f'"{word}"' in head), None)
     names: tuple[Kind, ...] = ("circuit", "report", "labels", "verdicts", "behaviour", "receipt", "edits")
-    return by_head or next((kind for kind in names if kind.rstrip("s") in path.name.lower()), "unknown")
+    said = [kind for word, kind in OURS.items() if f'"{word}"' in head]
+    called = [kind for kind in names if kind.rstrip("s") in path.name.lower()]
+    return next(iter([*said, *called]), "unknown")
 
 
 def _seen(path: Path) -> Seen | None:

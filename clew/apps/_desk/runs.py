@@ -125,11 +125,11 @@ class Runs:
     def every(self) -> list[RunShown]:
         """All, the latest first."""
         with self._change:
-            return sorted((run.shown for run in self._runs.values()), key=lambda run: (-run.started, run.id))
+            return sorted(map(_by_now, self._runs.values()), key=lambda run: (-run.started, run.id))
 
     def get(self, id: str) -> RunShown:
         """One. Raises: NotHere."""
-        return self._one(id).shown
+        return _by_now(self._one(id))
 
     def cancel(self, id: str) -> RunShown:
         """End a run at its next step; one that is over is taken off the list."""
@@ -277,6 +277,16 @@ class Runs:
             with suppress(ValueError, TypeError, OSError):  # a damaged record is none
                 found.append(_read(path))
         return found
+
+
+def _by_now(run: Run) -> RunShown:
+    """How a run stands now: its clock goes on between two steps."""
+    shown = run.shown
+    if shown.state != "running":
+        return shown
+    seconds = round(time.monotonic() - run.since, 1)
+    left = None if shown.left is None else round(max(0.0, shown.left - (seconds - shown.seconds)), 1)
+    return replace(shown, seconds=seconds, left=left)
 
 
 def _read(path: Path) -> Run:

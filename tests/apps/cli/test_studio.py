@@ -1,4 +1,13 @@
 import builtins
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
 
 from clew.apps.cli import run
 
@@ -24,3 +33,31 @@ def test_the_extra_that_is_missing_is_named(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(builtins, "__import__", without)
     assert run(["studio", str(tmp_path)]) == 1
     assert "pip install 'clew[studio]'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_it_prints_its_address_answers_there_and_ends_at_an_interrupt(tmp_path):
+    words = [sys.executable, "-m", "clew.apps.cli", "studio", str(tmp_path), "--port", "0"]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    ) as studio:
+        try:
+            line = studio.stdout.readline().strip()
+            assert line.startswith(f"clew studio of {tmp_path} at http://127.0.0.1:")
+            address = line.rpartition(" ")[2]
+            with urllib.request.urlopen(f"{address}api/items") as answer:
+                assert json.load(answer) == []
+            with urllib.request.urlopen(f"{address}api/runs/events") as events:  # a page that is open does not hold it
+                assert events.readline() == b"retry: 1000\n"
+                started = time.monotonic()
+                studio.send_signal(signal.SIGINT)
+                assert studio.wait(30) == 0
+            assert time.monotonic() - started < 5  # on an idle machine less than 1
+        finally:
+            studio.kill()
+
+
+def test_the_list_of_commands_waits_for_no_server_and_no_model():
+    look = "import sys; from clew.apps.cli import run; run(['--help']); print(*{'fastapi', 'torch'} & {*sys.modules}, 'end')"
+    said = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout
+    assert "studio" in said and said.strip().endswith("\nend")
