@@ -50,9 +50,9 @@ class Desk:
         runs = Runs(folder, partial(plan_of, folder, views), limits)
         return cls(folder, items, Units(folder, items, kept), views, runs, limits, kept)
 
-    def close(self) -> None:
-        """Stop what goes on, keeping what it has by then."""
-        self.runs.close()
+    def close(self, seconds: float = 1.0) -> None:
+        """Stop what goes on at its next step, if that comes in time, keeping what it has by then."""
+        self.runs.close(seconds)
 
 
 def _gigabytes() -> float:

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,8 +84,10 @@ def studio(
     aside("Ctrl-C ends it")
     if open:
         threading.Timer(0.3, webbrowser.open, [address]).start()
-    server.run(sockets=[listening])
-    desk.close()
+    _end_streams(server, desk)
+    with suppress(KeyboardInterrupt):  # which uvicorn sends on when it has ended
+        server.run(sockets=[listening])
+    desk.close(0.3)
     _leave()
 
 
@@ -101,6 +104,17 @@ def _bound(host: str, port: int) -> socket.socket:
         why = error.strerror or error
         raise ValueError(f"cannot listen at {host}, port {port} ({why}); --port 0 takes one that is free") from error
     return listening
+
+
+def _end_streams(server: Any, desk: Any) -> None:
+    """At an interrupt let streams of events end first, for which the server would wait."""
+    ends = server.handle_exit
+
+    def interrupted(*which: Any) -> None:
+        desk.runs.closed = True
+        ends(*which)
+
+    server.handle_exit = interrupted
 
 
 def _leave() -> None:
