@@ -106,21 +106,22 @@ class Report:
 
         Intervals are drawn as shades and bars; what is random is grey.
 
-        Args: measures: those to draw; all by default.
+        Args: measures: those to draw; by default all of which there is a number.
         Returns: the axes, one for each; `axes[0].figure` is their figure.
         Raises: KeyError listing the measures; ImportError naming the extra where matplotlib is not installed.
 
         >>> report = clew.verify(view, task, circuit)
         >>> report.plot("faithfulness")[0].figure.savefig("faithfulness.svg")
         """
-        table: dict[str, dict[str, list[Point]]] = {name: {} for name in measures or [r.measure for r in self.rows]}
+        known = [r.measure for r in self.rows if np.isfinite(r.value)]
+        table: dict[str, dict[str, list[Point]]] = {name: {} for name in measures or known}
         for name in table:
             self[name]
         for r in self.rows:
             if r.measure in table:
                 table[r.measure].setdefault(r.of, []).append((r.nodes, r.value, r.low, r.high))
         if not table:
-            raise ValueError(f"there is nothing to plot: {self.title or 'the report'} has no rows")
+            raise ValueError(f"there is nothing to plot: {self.title or 'the report'} has no numbers")
         return panels(self.title, self.rows[0].unit, table)
 
     def to_frame(self) -> Any:

@@ -164,6 +164,7 @@ def test_a_plot_of_single_numbers_has_a_point_and_an_interval_for_each() -> None
     assert [label.get_text() for label in success.get_yticklabels()] == ["edit", "random edit"]
     (bar,) = success.containers[0].lines[2][0].get_segments()
     assert bar.ravel().tolist() == pytest.approx([0.7, 0, 0.95, 0])
+    assert len(Report("t", (*rows, Row("score", math.nan, math.nan, math.nan))).plot()) == 2
     assert not kl.containers[0].lines[2] and kl.lines[0].get_xdata() == [3.0]
 
 
@@ -172,8 +173,8 @@ def test_a_plot_of_what_was_not_measured_lists_what_was() -> None:
     assert axes.get_title(loc="left") == "completeness"
     with pytest.raises(KeyError, match="there are .'completeness', 'faithfulness'"):
         curves().plot("faithfullness")
-    with pytest.raises(ValueError, match="nothing to plot: t has no rows"):
-        Report("t", ()).plot()
+    with pytest.raises(ValueError, match="nothing to plot: t has no numbers"):
+        Report("t", (Row("score", math.nan, math.nan, math.nan),)).plot()
 
 
 def test_the_rows_of_a_frame_are_those_of_the_report() -> None:

@@ -35,7 +35,7 @@ view = model.through(*saes)
 task = clew.Behaviour.load("agreement/across_pp", model=model, n=PAIRS).filter(model)
 circuit = clew.find(view, task)
 units = circuit.keep(circuit.unit >= 0).top(3).everywhere()  # units alone, and wherever they stand
-stack = clew.Stack(units.zero(), "three units of number held at zero")
+stack = clew.Stack(units.zero(), "the three strongest units, held at zero")
 stack
 
 # %% [markdown]
@@ -43,7 +43,9 @@ stack
 
 # %%
 edited = view.edited(stack)
-edited.generate([pair.clean for pair in task.pairs[:4]], max_new_tokens=3)
+prompts = ["The keys to the cabinet", "The key to the cabinet"]
+print(view.generate(prompts, max_new_tokens=1))
+edited.generate(prompts, max_new_tokens=1)
 
 # %% [markdown]
 # How much of the behaviour is left without them, on prompts that did not choose them? That is *completeness*: 1 if
@@ -51,7 +53,7 @@ edited.generate([pair.clean for pair in task.pairs[:4]], max_new_tokens=3)
 
 # %%
 text = clew.cut(TEXTS, model.tokenizer, limit=TOKENS)
-print(clew.verify(view, task, units)["completeness"])
+print("completeness", clew.verify(view, task, units)["completeness"].said())
 clew.verify(view, text, stack, tokens=400)
 # %% [markdown]
 # ## Rewrite a fact
@@ -70,7 +72,8 @@ for who in (model, changed):
     print(who.generate("The capital of France is", max_new_tokens=4))
 
 # %% [markdown]
-# Did it hold, and what else did it do? Facts beside it should stay as they are, and so should ordinary text.
+# Did it hold, beside a random edit of the same size? A fact that comes with paraphrases and neighbours is asked those, too.
+# And ordinary text should stay as it is.
 
 # %%
 report = clew.verify(model, fact, rewritten)
