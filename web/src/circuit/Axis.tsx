@@ -12,7 +12,7 @@ export function Axis({ view, of }: { view: View; of: "sites" | "words" }) {
     <svg class="axis words" aria-hidden="true">
       {plan.value.lanes.map((lane, c) => (
         <text key={c} class="word" x={inView(lane.x * k + x, (lane.x + lane.width) * k + x, view.stage.value.width)} y={25}>
-          {clip(shown(graph.value.words[c]!).trim(), Math.max(3, Math.floor((lane.width * k - 4) / 6.8)))}
+          {clip(shown(graph.value.words[c]!).trim(), Math.max(3, Math.floor((lane.width * k - 12) / 6.6)))}
           <title>{graph.value.words[c]}</title>
         </text>
       ))}

@@ -4,7 +4,7 @@ import { columnOf, isGoal, type Edge, type Graph, type Item } from "./graph";
 // Where things stand: rows are sites from the bottom up, columns are token positions.
 
 const ROW = 20, TOP = 30, LINES = 2000;
-export const LEFT = 92;
+const LEFT = 92;
 
 export interface Spot {
   x: number;
@@ -20,6 +20,8 @@ export interface Lane {
 export interface Plan {
   width: number;
   height: number;
+  /** Room for the names of rows. */
+  left: number;
   lanes: Lane[];
   rows: { site: number; top: number; bottom: number }[];
   /** By the index of the item; of those that are not shown there is none. */
@@ -32,8 +34,9 @@ interface Cell {
   lines: number;
 }
 
-/** The plan of the shown items in a drawing so wide; `edges` pull together what they tie. */
-export function arrange(graph: Graph, items: readonly Item[], edges: readonly Edge[], wide: number): Plan {
+/** The plan of the shown items in a drawing so wide, which will be seen `k` times as large; `edges` pull together what they tie. */
+export function arrange(graph: Graph, items: readonly Item[], edges: readonly Edge[], wide: number, k = 1): Plan {
+  const left = LEFT / k;
   const aligned = graph.words.length > 0, columns = Math.max(1, graph.words.length);
   const cells = cellsOf(graph, items, columns), sites = [...cells.keys()].sort((a, b) => a - b);
   const wants = Array.from({ length: columns }, (_, c) => {
@@ -42,8 +45,8 @@ export function arrange(graph: Graph, items: readonly Item[], edges: readonly Ed
     return Math.max(word, 30 + 24 * Math.min(fullest, 8));
   });
   const asked = wants.reduce((a, b) => a + b, 0);
-  const width = Math.max(wide, Math.min(LEFT + 18 + 0.8 * asked, 900)), room = width - LEFT - 18;
-  let x = LEFT;
+  const width = Math.max(wide, Math.min(left + 18 + 0.8 * asked, 900)), room = width - left - 18;
+  let x = left;
   const lanes = wants.map((want) => {
     const lane = { x, width: (want / asked) * room };
     x += lane.width;
@@ -66,9 +69,9 @@ export function arrange(graph: Graph, items: readonly Item[], edges: readonly Ed
     }
     return row;
   });
-  const last = lanes.at(-1)!, middle = aligned ? last.x + last.width / 2 : LEFT + room / 2;
+  const last = lanes.at(-1)!, middle = aligned ? last.x + last.width / 2 : left + room / 2;
   spots[graph.goal.i] = { x: Math.min(middle, width - 20 - goalWidth(graph.goal) / 2), y: TOP - 2, line: 0 };
-  return { width, height, lanes, rows, spots, shown: [...items] };
+  return { width, height, left, lanes, rows, spots, shown: [...items] };
 }
 
 export const goalWidth = (goal: Item) => 26 + 7.4 * Math.min(40, goal.label.length);

@@ -1,6 +1,6 @@
 import { clip, quoted } from "../card/words";
 import type { Graph, Item } from "./graph";
-import { LEFT, reachOf, type Plan } from "./layout";
+import { reachOf, type Plan } from "./layout";
 
 export interface Name {
   item: Item;
@@ -31,7 +31,7 @@ export function names(graph: Graph, plan: Plan, size: number, first: readonly It
     const r = reachOf(graph, item), long = 0.54 * size * text.length + 4, half = 0.58 * size;
     for (const [x, anchor, shift] of [[spot.x + r + 5, "start", 0], [spot.x - r - 5, "end", -long]] as const) {
       const [left, top, right, bottom] = [x + shift, spot.y - half, x + shift + long, spot.y + half];
-      if (left < LEFT - 6 || right > plan.width - 6) continue;
+      if (left < plan.left - 6 || right > plan.width - 6) continue;
       if (taken.some((t) => t[0] < right && left < t[2] && t[1] < bottom && top < t[3])) continue;
       taken.push([left, top, right, bottom]);
       written.push({ item, text, x, y: spot.y + 0.32 * size, anchor });

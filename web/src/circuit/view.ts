@@ -58,8 +58,8 @@ export function createView(data: Bundle, on: On) {
   const stage = signal({ width: 800, most: 600 });
   const plan: ReadonlySignal<Plan> = computed(() => {
     const { width, most } = stage.value, first = arrange(graph.value, visible.value, possible.value, width);
-    const k = Math.max(0.6, most / first.height);
-    return k > 0.95 ? first : arrange(graph.value, visible.value, possible.value, width / k);
+    const k = Math.max(0.6, Math.min(1, width / first.width, most / first.height));
+    return k > 0.95 ? first : arrange(graph.value, visible.value, possible.value, width / k, k);
   });
   const fit = computed((): Camera & { height: number } => {
     const { width, most } = stage.value, p = plan.value;
