@@ -33,6 +33,7 @@ bench: .venv/stamp
 
 # Made once; again when what is to be installed changes. Both in one call, so that clew finds the packs beside it.
 .venv/stamp: pyproject.toml clew/version.py packs/pyproject.toml constraints.txt
+	@echo "setting up .venv: about 2 GB from the package index, a few minutes once"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ./packs -e '.[all,dev]'
 	touch $@
