@@ -47,10 +47,11 @@ task = clew.Behaviour.load("mine.json", model=model)
 # %% [markdown]
 # ## Heads and neurons
 #
-# The same verb, in other units. Scores are in the same unit everywhere: logits that the right answer loses.
+# The same verb, in other units. Scores are in the same unit everywhere: logits that the right answer loses. The usual method
+# takes a path of its own to every site; with the heads of thirty layers, one path for all sites costs thirty times less.
 
 # %%
-heads = clew.find(model.heads(), task)
+heads = clew.find(model.heads(), task, by="integrated_gradients_inputs")
 axes = heads.top(20).plot()
 heads.top(5)
 
