@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import clew
+from clew import finder
 from clew.dictionaries import Dictionary
 from clew.dictionaries.packs import packs
 from clew.evidence import digest
@@ -18,6 +19,17 @@ from clew.studies.replication._posed import CannotRerun
 T = TypeVar("T")
 FIRST = "0.1"
 """Of the versions whose fingerprints of weights were taken otherwise, how their names begin."""
+
+
+PLANTED = "planted/"
+"""How the names of models start whose circuits are known."""
+
+
+def opened(name: str, dtype: str | None) -> Model:
+    """The model of a name, in a dtype; those whose circuits are known are in float64."""
+    if name.startswith(PLANTED):
+        return finder.load("data.planted", name.removeprefix(PLANTED))().model
+    return clew.open(name, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class Given:
     """Files of the edits that were in force."""
     anyway: bool = False
     """Go on where the weights are not those of the record."""
+    open: Callable[[str, str | None], Model] = opened
+    """How a model is opened, by its name and dtype."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +79,12 @@ class Sources:
         name, dtype = self.given.model or record["model"], record.get("dtype")
         if (name, dtype) not in self.opened:
             try:
-                self.opened[name, dtype] = clew.open(name, dtype=dtype)
+                self.opened[name, dtype] = self.given.open(name, dtype)
             except (ValueError, OSError, ImportError) as error:
                 raise CannotRerun(f"the model {name} is not there ({error}); give a folder of it as model") from error
         model, made = self.opened[name, dtype], record.get("versions", {})
+        if dtype not in (None, here := str(model.body.dtype).removeprefix("torch.")):
+            self.note(f"{name} was run in {dtype}, and is in {here} here")
         then, now = record.get("weights"), model.body.fingerprint
         if record.get("edits") or then in (None, now):
             return model

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from clew.apps._desk.asked import RunAsked
+from clew.apps._desk.asked import RunAsked, ViewAsked
 from clew.apps._desk.behaviours import available
 from clew.apps._desk.items import Items
 from clew.apps._desk.plans.plan import Work, line, list_option
 from clew.apps._desk.refusals import NotAllowed
 from clew.apps._desk.runs import Plan, Teller
 from clew.files import write_json
+from clew.models import Model
 
 ARGS = {"path": "the path of a circuit, a report or edits"}
 
@@ -21,8 +22,7 @@ def plan(work: Work) -> tuple[RunAsked, Plan]:
     path = work.folder.file(name)
     models, evidence = named_in(path)
     for one in models:
-        if not _inside(work, one):
-            work.views.place(one)
+        work.views.place(_called(work, one))
     if strange := [one for one in evidence if one not in available() and not _inside(work, one)]:
         raise NotAllowed(f"{name} was made from {strange[0]!r:.80}, which is outside the folder; put that file into it")
     dictionaries = tuple(work.folder.path(item.path) for item in Items(work.folder).of("dictionary"))
@@ -31,12 +31,23 @@ def plan(work: Work) -> tuple[RunAsked, Plan]:
 
     def run(tell: Teller) -> str:
         tell.part(f"running {name} again", 0.0, 1.0)
-        found = replicate(path, given=Given(through=dictionaries), progress=tell)
+        given = Given(through=dictionaries, open=lambda name, _: _opened(work, name))
+        found = replicate(path, given=given, progress=tell)
         write_json(work.path(result), receipt(name, found))
         return result
 
     command = line(["replicate", name], through, ["--out", result])
     return work.asked, Plan(f"{name}, run again", command, False, run, work.gate)
+
+
+def _opened(work: Work, name: str) -> Model:
+    """A model as the desk has it open for everybody, without a view."""
+    return work.view(ViewAsked(_called(work, name)), Teller(lambda done, said: None), 0.0).model
+
+
+def _called(work: Work, name: str) -> str:
+    """A model of the folder as it is called in it, whatever a record calls it."""
+    return work.folder.name((work.folder.root / name).resolve()) if _inside(work, name) else name
 
 
 def _inside(work: Work, name: str) -> bool:
