@@ -13,6 +13,8 @@ from clew.plots import AGAINST, QUIET, SUPPORTS, pyplot, sized
 Place = tuple[float, float]
 ROOM = 0.8
 """The part of a column that its nodes take up."""
+ASIDE = 0.12
+"""How far sites stand aside where there is one column."""
 LETTERS = 24
 """So many of a name are written."""
 
@@ -46,15 +48,20 @@ def drawn(circuit: Any, words: Sequence[str], axes: Any) -> Any:
 
 
 def _places(circuit: Any, columns: Sequence[int], rows: Sequence[int]) -> list[Place]:
-    """Where each node stands: those of one site and position side by side, in the order of their units."""
+    """Where each node stands: those of one site and position side by side, in the order of their units.
+
+    In a single column sites stand aside by turns, so that edges between them do not lie on one line.
+    """
     cells: dict[tuple[int, int], list[int]] = {}
     for node in np.argsort(circuit.unit, kind="stable").tolist():
         cells.setdefault((int(circuit.position[node]), int(circuit.site[node])), []).append(node)
     found: list[Place] = [(0.0, 0.0)] * len(circuit)
     for (position, site), nodes in cells.items():
         apart = min(0.25, ROOM / len(nodes)) if len(columns) > 1 else ROOM / len(nodes)
+        row = rows.index(site)
+        middle = columns.index(position) + ASIDE * (row % 3 - 1) * (len(columns) == 1)
         for i, node in enumerate(nodes):
-            found[node] = (columns.index(position) + apart * (i - (len(nodes) - 1) / 2), float(rows.index(site)))
+            found[node] = (middle + apart * (i - (len(nodes) - 1) / 2), float(row))
     return found
 
 

@@ -365,6 +365,11 @@ def test_a_plot_has_its_nodes_and_edges_where_they_stand() -> None:
     assert [said.get_text() for said in named.texts] == ["female pronoun"]
 
 
+def test_in_one_column_edges_do_not_lie_on_one_line() -> None:
+    axes = circuit(position=np.full(4, ANYWHERE)).plot()
+    assert all(len(set(np.round(line.get_xdata(), 6))) == 2 for line in axes.get_lines())
+
+
 def test_a_plot_takes_the_strongest_and_axes_that_are_there() -> None:
     axes = circuit()[:1].plot()
     again = circuit().plot(nodes=2, edges=0, axes=axes)
