@@ -156,7 +156,7 @@ def test_the_whole_is_walked_by_keys_alone(visit, folder):
     for key, view in zip("234567", ("Circuit", "Unit", "Prompt", "Change", "Verify", "Runs"), strict=True):
         page.keyboard.press(key)
         page.get_by_role("heading", level=1, name=view).wait_for()
-        page.wait_for_function("document.activeElement.tagName === 'H1'")
+        page.locator("h1:focus").wait_for()
         assert page.title() == f"{view} – clew"
     page.keyboard.press("g")
     page.keyboard.press("p")

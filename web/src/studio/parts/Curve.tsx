@@ -4,7 +4,7 @@ import { brief } from "./words";
 const WIDTH = 520;
 const HEIGHT = 240;
 const LEFT = 44;
-const RIGHT = 84;
+const RIGHT = 26;
 const TOP = 12;
 const BOTTOM = 34;
 
@@ -26,7 +26,6 @@ export function Curve({ rows, label }: Given) {
   const x = (nodes: number) => LEFT + ((WIDTH - LEFT - RIGHT) * (Math.log(Math.max(1, nodes)) - start)) / (end - start || 1);
   const y = (value: number) => TOP + ((HEIGHT - TOP - BOTTOM) * (most - Math.min(most, Math.max(least, value)))) / (most - least || 1);
   const series = [...new Set(drawn.map(({ of }) => of))].map((of) => ({ of, rows: drawn.filter((row) => row.of === of).sort((a, b) => a.nodes - b.nodes) }));
-  const places = apart(series.map(({ rows: some }) => y(some[some.length - 1]!.value)));
   return (
     <figure class="plot">
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${label}: ${series.map(({ of, rows: some }) => told(of, some)).join("; ")}`}>
@@ -44,9 +43,17 @@ export function Curve({ rows, label }: Given) {
           </text>
         ))}
         {series.map(({ of, rows: some }, i) => (
-          <Line key={of} name={of} colour={i % 5} rows={some} x={x} y={y} at={places[i]!} />
+          <Line key={of} name={of} colour={i % 5} rows={some} x={x} y={y} />
         ))}
       </svg>
+      <figcaption class="legend-of">
+        {series.map(({ of }, i) => (
+          <span key={of} class={`curve c${i % 5} ${of}`}>
+            <i aria-hidden="true" />
+            {of}
+          </span>
+        ))}
+      </figcaption>
     </figure>
   );
 }
@@ -59,14 +66,11 @@ interface Drawing {
   rows: readonly Drawn[];
   x: (nodes: number) => number;
   y: (value: number) => number;
-  /** The height of its name. */
-  at: number;
 }
 
-function Line({ name, colour, rows, x, y, at }: Drawing) {
+function Line({ name, colour, rows, x, y }: Drawing) {
   const bounded = rows.filter((row) => row.low !== null && row.high !== null);
   const band = [...bounded.map((row) => `${x(row.nodes)},${y(row.low!)}`), ...bounded.reverse().map((row) => `${x(row.nodes)},${y(row.high!)}`)];
-  const last = rows[rows.length - 1]!;
   return (
     <g class={`curve c${colour} ${name}`}>
       <polygon points={band.join(" ")} />
@@ -74,26 +78,12 @@ function Line({ name, colour, rows, x, y, at }: Drawing) {
       {rows.map((row) => (
         <circle key={row.nodes} cx={x(row.nodes)} cy={y(row.value)} r="2.6" />
       ))}
-      <text x={x(last.nodes) + 8} y={at + 4}>
-        {name}
-      </text>
     </g>
   );
 }
 
 const told = (of: string, rows: readonly Drawn[]): string =>
   `${of} ${rows.map(({ value, nodes }) => `${brief(value)} at ${nodes}`).join(", ")}`;
-
-const GAP = 14;
-
-/** Heights of names, moved so that none lies on another. */
-function apart(heights: readonly number[]): number[] {
-  const order = heights.map((height, i) => ({ height, i })).sort((a, b) => a.height - b.height);
-  const moved = [...heights];
-  let last = -Infinity;
-  for (const { height, i } of order) last = moved[i] = Math.max(height, last + GAP);
-  return moved;
-}
 
 function ticks(least: number, most: number): number[] {
   const step = most - least > 1.5 ? 0.5 : 0.25;

@@ -19,7 +19,7 @@ export function Next({ odds, label = "The next token" }: { odds: readonly Odds[]
               {shown(token)}
             </th>
             <td>
-              <span class="bar" style={{ width: `${(100 * p) / most}%` }} aria-hidden="true" />
+              <span class="bar" style={{ "--share": p / most }} aria-hidden="true" />
               <span>{percent(p)}</span>
             </td>
           </tr>

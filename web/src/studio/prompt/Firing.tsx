@@ -33,7 +33,7 @@ export function Firing({ answer: { tokens, fires }, look }: { answer: PromptAnsw
                   {label && <span class="mono soft"> {address}</span>}
                 </th>
                 <td>
-                  <span class={`bar ${value < 0 ? "minus" : ""}`} style={{ width: `${(100 * Math.abs(value)) / most}%` }} aria-hidden="true" />
+                  <span class={`bar ${value < 0 ? "minus" : ""}`} style={{ "--share": Math.abs(value) / most }} aria-hidden="true" />
                   <span>{brief(value)}</span>
                 </td>
               </tr>

@@ -54,7 +54,7 @@ function Moved({ title, tokens }: { title: string; tokens: readonly TokenValue[]
               {shown(token)}
             </th>
             <td>
-              <span class={`bar ${(value ?? 0) < 0 ? "minus" : ""}`} style={{ width: `${(100 * Math.abs(value ?? 0)) / most}%` }} aria-hidden="true" />
+              <span class={`bar ${(value ?? 0) < 0 ? "minus" : ""}`} style={{ "--share": Math.abs(value ?? 0) / most }} aria-hidden="true" />
               <span>{brief(value)}</span>
             </td>
           </tr>

@@ -32,7 +32,7 @@ export function ReportPage({ path }: { path: string }) {
             </Section>
           )}
           <Section title="How this was made">
-            <p class="soft">{record(known.provenance)}</p>
+            <p class="soft">{record(known.provenance) || `Put together from ${known.rows.length} numbers.`}</p>
             <details>
               <summary>The whole record</summary>
               <Facts of={known.provenance} />
