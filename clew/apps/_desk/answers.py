@@ -166,7 +166,7 @@ class CircuitShown:
     circuit: dict[str, Any]
     """As `clew find` saves it."""
     report: dict[str, Any] | None
-    """Of `report.json` beside it, where that judges this circuit."""
+    """Of the first report beside it that judges this circuit, a curve before others."""
     verdicts: dict[str, Any] | None
     path: str
     tag: str

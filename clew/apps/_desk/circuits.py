@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from clew.apps._beside import report_beside
+from clew.apps._beside import first_of
 from clew.apps._bundle import bundle
 from clew.apps._compared import compared as together
 from clew.apps._desk.answers import CircuitsCompared, CircuitShown, Example, Grouping, Said, Saved, Sided, Sides
@@ -44,7 +45,7 @@ def shown(folder: Folder, name: str) -> CircuitShown:
     path = folder.file(name)
     tag, circuit = tag_of(path), circuit_of(folder, name)
     try:
-        report = report_beside(circuit, path)
+        report = first_of(circuit, _reports(path))
     except ValueError:  # the list of items says what is wrong with it
         report = None
     verdicts = _verdicts_beside(path)
@@ -55,7 +56,13 @@ def shown(folder: Folder, name: str) -> CircuitShown:
 
 def beside(path: Path) -> list[Path]:
     """The files of which what is shown of a circuit is made."""
-    return [path, path.with_name("report.json"), path.with_name(path.stem + SUFFIX)]
+    return [path, *_reports(path), path.with_name(path.stem + SUFFIX)]
+
+
+def _reports(path: Path) -> list[Path]:
+    """Where a report on a circuit may lie: `report.json`, and what runs save as NAME.MEASURE.report.json, a curve first."""
+    others = path.parent.glob(f"{escape(path.stem)}.*.report.json")
+    return [path.with_name("report.json"), *sorted(others, key=lambda one: (".curve." not in one.name, one.name))]
 
 
 def _as_values(held: Mapping[str, Any]) -> dict[str, Any]:

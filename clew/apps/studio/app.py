@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from threading import Thread
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from clew.apps._desk.about import about
 from clew.apps._desk.desk import Desk
 from clew.apps._desk.refusals import Changed, NotAllowed, NotHere, TooBusy, TooLarge
 from clew.apps._front import built
@@ -71,9 +73,21 @@ def bare_app() -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    desk: Desk | None = getattr(app.state, "desk", None)
+    if desk is not None:
+        Thread(target=_warmed, args=(desk,), daemon=True).start()
     yield
-    if (desk := getattr(app.state, "desk", None)) is not None:
+    if desk is not None:
         desk.close()
+
+
+def _warmed(desk: Desk) -> None:
+    """Have what the first page asks for: every method, measure and reader is imported for it, which takes seconds."""
+    try:
+        desk.items.every()
+        about(desk)
+    except Exception as error:  # whoever asks is told
+        log.warning("the list of what there is could not be made ahead: %s", error)
 
 
 def _named(route: Any) -> str:

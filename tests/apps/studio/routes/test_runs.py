@@ -18,6 +18,9 @@ def test_a_circuit_is_found_verified_indexed_and_explained(client, ended):
         client.get("/api/report", params={"path": "task.faithfulness.report.json"}).json()["cells"]["head"][0]
         == "measure"
     )
+    assert client.get("/api/circuit", params={"path": "task.json"}).json()["report"][
+        "rows"
+    ]  # what judges it stands beside it
     assert ended("index", **model, texts=["text.txt"])["result"] == "tiny-index"
     assert ended("explain", index="tiny-index", circuit="task.json")["result"] == "task.named.json"
     view = client.post("/api/views", json=model).json()["id"]
