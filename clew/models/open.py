@@ -7,6 +7,7 @@ import logging
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
@@ -144,6 +145,10 @@ def _load(
         )
     except SafetensorError as error:
         raise ValueError(f"the weights of {name} are damaged or cut short ({error}); fetch them again") from error
+    except UnpicklingError as error:
+        raise ValueError(
+            f"the weights of {name} are a pickle that is damaged or holds more than tensors; have them as safetensors"
+        ) from error
     except OSError as error:
         raise ValueError(
             f"cannot open {name!r} as a hub id or folder ({str(error).splitlines()[0]}). Bundled models, which "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from clew.report import bootstrap
 from clew.sites import EVERY, Where
 from clew.stack import Stack
 
+log = logging.getLogger("clew")
 NEXT = 8
 """Tokens that may follow, shown of each side."""
 PAIRS = 128
@@ -39,33 +41,67 @@ WHERE = {"prompt": Where("prompt"), "response": Where("response"), "last": Where
 """Positions by a word."""
 
 
+class _Gone(Exception):
+    """Nobody reads any more."""
+
+
 def change(view: View, folder: Folder, asked: ChangeAsked, most: int) -> Iterator[ChangeLine]:
     """The lines of a change as they come.
 
-    Raises: ValueError for edits that cannot be made, before the first line; what goes wrong later is the last line.
+    They are made in a thread of its own, which alone holds the model: a reader who is slow or goes away keeps it from nobody.
+    Raises: ValueError for edits that cannot be made, TooBusy, before the first line; what goes wrong later is the last line.
     """
     if not 0 <= asked.tokens <= most:
         raise ValueError(f"tokens is {asked.tokens}; give how many tokens to write, from 0 to {most}")
     tokens_of(view.model, asked.prompt)
     edited = view.model.edited(stack_of(view, folder, asked.edits))
-    view.gate.check()
-    return _lines(view, edited, folder, asked)
+    lines, gone = SimpleQueue[Any](), Event()
+
+    def tell(line: ChangeLine) -> None:
+        if gone.is_set():
+            raise _Gone
+        lines.put(line)
+
+    def work() -> None:
+        try:
+            _make(view, edited, folder, asked, tell)
+        except Exception as error:  # told to whoever reads the lines
+            lines.put(error)
+        lines.put(None)
+
+    Thread(target=work, daemon=True).start()
+    if isinstance(first := lines.get(), Exception):
+        raise first
+    return _read(first, lines, gone)
 
 
-def _lines(view: View, edited: Any, folder: Folder, asked: ChangeAsked) -> Iterator[ChangeLine]:
-    started = time.monotonic()
+def _read(line: Any, lines: SimpleQueue[Any], gone: Event) -> Iterator[ChangeLine]:
+    """The lines from this one on."""
     try:
+        while line is not None:
+            yield Failed(_in_a_sentence(line)) if isinstance(line, Exception) else line
+            line = lines.get()
+    finally:
+        gone.set()
+
+
+def _in_a_sentence(error: Exception) -> str:
+    if isinstance(error, ValueError):
+        return str(error)
+    log.error("a change broke off", exc_info=error)
+    return f"the model broke off ({type(error).__name__}); what the studio printed says more"
+
+
+def _make(view: View, edited: Any, folder: Folder, asked: ChangeAsked, tell: Callable[[ChangeLine], None]) -> None:
+    started = time.monotonic()
+    with view.gate.turn():
+        tell(_next(view.model, edited, asked.prompt))
+        for side, model in (("before", view.model), ("after", edited)) if asked.tokens else ():
+            _write(side, model, asked, tell)
+    if asked.behaviour is not None:
         with view.gate.turn():
-            yield _next(view.model, edited, asked.prompt)
-            for side, model in (("before", view.model), ("after", edited)) if asked.tokens else ():
-                yield from _written(side, model, asked)
-        if asked.behaviour is not None:
-            with view.gate.turn():
-                yield _metric(view.model, edited, folder, asked.behaviour)
-    except ValueError as error:
-        yield Failed(str(error))
-        return
-    yield Done(round(time.monotonic() - started, 3))
+            tell(_metric(view.model, edited, folder, asked.behaviour))
+    tell(Done(round(time.monotonic() - started, 3)))
 
 
 def _next(before: Any, after: Any, prompt: str) -> NextTokens:
@@ -75,24 +111,12 @@ def _next(before: Any, after: Any, prompt: str) -> NextTokens:
     return NextTokens(said[0], said[1])
 
 
-def _written(side: Any, model: Any, asked: ChangeAsked) -> Iterator[ChangeLine]:
+def _write(side: Any, model: Any, asked: ChangeAsked, tell: Callable[[ChangeLine], None]) -> None:
     """The text of one side as it comes, then where its edits were at work."""
-    lines, ended = SimpleQueue[Any](), object()
-
-    def write() -> None:
-        try:
-            made = model.generate(asked.prompt, max_new_tokens=asked.tokens, streamer=_Stream(model, lines.put))
-            for receipt in made.receipts:
-                lines.put(Receipt(str(receipt)))
-        except Exception as error:  # told to whoever reads the lines
-            lines.put(error)
-        lines.put(ended)
-
-    Thread(target=write, daemon=True).start()
-    while (line := lines.get()) is not ended:
-        if isinstance(line, Exception):
-            raise line
-        yield Wrote(side, line) if isinstance(line, str) else line
+    stream = _Stream(model, lambda text: tell(Wrote(side, text)))
+    made = model.generate(asked.prompt, max_new_tokens=asked.tokens, streamer=stream)
+    for receipt in made.receipts:
+        tell(Receipt(str(receipt)))
 
 
 class _Stream:
@@ -196,10 +220,11 @@ def save(view: View, folder: Folder, items: Items, asked: SaveAsked) -> Item:
     stack = stack_of(view, folder, asked.edits)
     name = asked.name.removesuffix(".safetensors") + ".safetensors"
     path = folder.path(name)
-    if path.exists():
-        raise ValueError(f"there is a file {name} already; give another name")
     made = {"model": view.name, "weights": view.model.body.fingerprint, "dictionaries": _of(view, stack)}
-    Stack(stack.edits, Path(asked.name).name, stack.about, {"method": "by hand", **made}).save(path)
+    with folder.writing:
+        if path.exists():
+            raise ValueError(f"there is a file {name} already; give another name")
+        Stack(stack.edits, Path(asked.name).name, stack.about, {"method": "by hand", **made}).save(path)
     found = items.one(path)
     assert found is not None
     return found

@@ -45,10 +45,10 @@ def shown(folder: Folder, name: str) -> CircuitShown:
     path = folder.file(name)
     tag, circuit = tag_of(path), circuit_of(folder, name)
     try:
-        report = first_of(circuit, _reports(path))
+        report = first_of(circuit, filter(folder.holds, _reports(path)))
     except ValueError:  # the list of items says what is wrong with it
         report = None
-    verdicts = _verdicts_beside(path)
+    verdicts = _verdicts_beside(folder, path)
     held = _as_values(bundle(circuit, report))
     held["verdicts"] = verdicts and verdicts.to_json()
     return CircuitShown(**held, path=name, tag=tag)
@@ -72,9 +72,9 @@ def _as_values(held: Mapping[str, Any]) -> dict[str, Any]:
     return {**held, "prompts": prompts, "said": said}
 
 
-def _verdicts_beside(path: Path) -> Verdicts | None:
-    beside = path.with_name(path.stem + SUFFIX)
-    return Verdicts.load(beside) if beside.is_file() else None
+def _verdicts_beside(folder: Folder, path: Path) -> Verdicts | None:
+    beside = folder.beside(path, path.stem + SUFFIX)
+    return None if beside is None else Verdicts.load(beside)
 
 
 def changed(folder: Folder, name: str, asked: CircuitAsked) -> Saved:
@@ -95,7 +95,7 @@ def changed(folder: Folder, name: str, asked: CircuitAsked) -> Saved:
         if asked.supernodes is not None:
             circuit = circuit.with_supernodes(_supernode(circuit, one.name, one.members) for one in asked.supernodes)
         if asked.verdicts is not None:
-            _judged(path, circuit, asked.verdicts)
+            _judged(folder, path, circuit, asked.verdicts)
         if circuit is before:
             return Saved(name, asked.tag)
         return Saved(name, folder.write(name, json.dumps(circuit.to_json(), allow_nan=False)))
@@ -121,8 +121,8 @@ def _supernode(circuit: Circuit, name: str, members: list[str]) -> Supernode:
     return Supernode(name, tuple(members)) if known is None else replace(known, name=name)
 
 
-def _judged(path: Path, circuit: Circuit, given: Mapping[str, VerdictAsked]) -> None:
-    verdicts = Verdicts.of(circuit) | (_verdicts_beside(path) or Verdicts())
+def _judged(folder: Folder, path: Path, circuit: Circuit, given: Mapping[str, VerdictAsked]) -> None:
+    verdicts = Verdicts.of(circuit) | (_verdicts_beside(folder, path) or Verdicts())
     for address, one in given.items():
         if one.verdict == "open":
             verdicts = verdicts.reopened(address)

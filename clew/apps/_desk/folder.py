@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -17,6 +18,8 @@ from clew.files import write_text
 
 LONGEST = 500
 """Characters of a name."""
+LONGEST_PART = 200
+"""Bytes of each part of it; systems take 255, of which what is written beside a file needs some."""
 DEEPEST = 6
 """Folders within folders that are looked into."""
 MOST = 5000
@@ -66,19 +69,34 @@ class Folder:
             raise TooLarge(f"{name} is of {size >> 20:,} MiB; up to {largest >> 20} MiB are opened here")
         return found
 
+    def beside(self, path: Path, ending: str) -> Path | None:
+        """A file next to one that is inside, which has another name there; None where there is none. Raises: as `path`."""
+        found = self.path(self.name(path.with_name(ending)))
+        return found if found.is_file() else None
+
     def there(self, name: str) -> Path:
         """A file or a folder that is there. Raises: NotHere, and as `path`."""
         found = self.path(name)
         if not (found.is_file() or found.is_dir()):
             raise NotHere(f"there is no file or folder {name!r} in the folder; GET /api/items lists what is there")
-        out = (one for one in found.rglob("*") if one.is_symlink() and not one.resolve().is_relative_to(self.root))
-        if found.is_dir() and (link := next(out, None)) is not None:
+        if (
+            found.is_dir()
+            and (link := next((one for one in found.rglob("*") if not self.holds(one)), None)) is not None
+        ):
             raise NotAllowed(f"{self.name(link)} is a link that leads out of the folder; put what it points to inside")
         return found
+
+    def holds(self, path: Path) -> bool:
+        """Whether what lies at a path in here is no link that leads out."""
+        return not path.is_symlink() or path.resolve().is_relative_to(self.root)
 
     def name(self, path: Path) -> str:
         """What a path inside is called."""
         return path.relative_to(self.root).as_posix()
+
+    def told(self, said: str) -> str:
+        """A sentence in which paths are as they are called in the folder."""
+        return said.replace(f"{self.root}/", "").replace(str(self.root), "the folder")
 
     def free(self, name: str) -> Path:
         """A path of this name, or with a number in it, that nothing has yet. Raises: as `path`."""
@@ -105,7 +123,7 @@ class Folder:
 
     def files(self) -> Iterator[Path]:
         """Files, and folders before what they hold, in the order of their names; hidden ones and links out are left out."""
-        return iter(list(self._within(self.root, 0))[:MOST])
+        return iter(list(islice(self._within(self.root, 0), MOST)))
 
     def _within(self, folder: Path, depth: int) -> Iterator[Path]:
         try:
@@ -113,19 +131,17 @@ class Folder:
         except OSError:  # not ours to read
             return
         for entry in entries:
-            if _is_plain(entry) and self._is_inside(entry):
+            if _is_plain(entry) and self.holds(Path(entry.path)):
                 yield Path(entry.path)
                 if entry.is_dir() and not entry.is_symlink() and depth < DEEPEST:
                     yield from self._within(Path(entry.path), depth + 1)
-
-    def _is_inside(self, entry: os.DirEntry[str]) -> bool:
-        return not entry.is_symlink() or Path(entry.path).resolve().is_relative_to(self.root)
 
 
 def check_name(name: str) -> None:
     """Raises: NotAllowed for what is no name of something in a folder, on whichever system."""
     parts = name.split("/")
-    if not name or len(name) > LONGEST or any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in name):
+    odd = any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in name)
+    if not name or odd or len(name) > LONGEST or any(len(part.encode()) > LONGEST_PART for part in parts):
         raise NotAllowed(f"{name!r:.80} is no path; give one inside the folder, as in results/circuit.json")
     if ".." in parts or name[0] in "/~" or "\\" in name or ":" in name:
         raise NotAllowed(f"{name!r:.80} leads out of the folder; give a path inside it, as in sub/circuit.json")

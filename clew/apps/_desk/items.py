@@ -79,12 +79,14 @@ class Items:
             told = None
         if told is None or not (path.is_dir() or path.name.endswith(ENDINGS)):
             return self._folder_of_weights(path) if path.is_dir() else None
+        if path.is_dir() and not all(map(self.folder.holds, path.rglob("*"))):
+            return None
         return self.kept.of(path, [path], lambda: _looked_at(path, self.folder.name(path)))
 
     def _folder_of_weights(self, path: Path) -> Item | None:
         """A folder with a transformers model or with dictionaries, told by its names alone."""
         weights = [*path.glob("*.safetensors")]
-        if not weights:
+        if not weights or not all(map(self.folder.holds, weights)):
             return None
         kind: Kind = (
             "model" if (path / "config.json").is_file() and (path / "tokenizer.json").is_file() else "dictionary"

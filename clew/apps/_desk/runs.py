@@ -17,13 +17,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Condition, Thread
-from typing import Any
+from typing import Any, get_args
 
-from clew.apps._desk.answers import Limits, RunShown
-from clew.apps._desk.asked import RunAsked
+from clew.apps._desk.answers import Limits, RunShown, State
+from clew.apps._desk.asked import RunAsked, Verb
 from clew.apps._desk.folder import Folder
 from clew.apps._desk.refusals import NotHere, TooBusy
-from clew.files import entry, read_json, write_json
+from clew.files import entry, entry_or, read_json, write_json
 from clew.progress import NOTHING, Stopped
 
 FORMAT, VERSION = "clew run", 1
@@ -36,6 +36,12 @@ WAITING = "waiting for its turn"
 EVERY = 0.25
 """Seconds between two tellings."""
 OVER = ("done", "failed", "cancelled", "stopped")
+KINDS: dict[str, type] = {
+    **dict.fromkeys(("id", "verb", "title", "said", "command"), str),
+    **{"done": int, "total": int, "seconds": float, "started": float, "resumes": bool},
+}
+MAYBE: dict[str, type] = {"left": float, "result": str, "error": str}
+"""What a record holds of a run, and what of it may be null."""
 
 
 class Halted(KeyboardInterrupt):
@@ -142,8 +148,7 @@ class Runs:
                 run.halt = "cancelled"
                 self._set(run, said="is being stopped, at its next step")
             else:
-                del self._runs[id]
-                self._path(id).unlink(missing_ok=True)
+                self._drop(id)
                 self._told()
         return run.shown
 
@@ -190,7 +195,11 @@ class Runs:
         """The oldest that are over, where there are many."""
         over = sorted(run.id for run in self._runs.values() if run.shown.state in OVER)
         for id in over[: max(0, len(self._runs) - KEPT)]:
-            del self._runs[id]
+            self._drop(id)
+
+    def _drop(self, id: str) -> None:
+        del self._runs[id]
+        with suppress(OSError):
             self._path(id).unlink(missing_ok=True)
 
     def _work(self) -> None:
@@ -217,7 +226,7 @@ class Runs:
         except MemoryError:
             return _failed("there is not enough memory for this; ask for less at once")
         except (ValueError, OSError, ImportError) as error:
-            return _failed(str(error))
+            return _failed(self.folder.told(str(error)))
         except Exception as error:  # whatever it is, the run is over and says why
             return _failed(f"{type(error).__name__}: {error}")
 
@@ -265,17 +274,20 @@ class Runs:
         self._change.notify_all()
 
     def _path(self, id: str) -> Path:
-        path = self.folder.root.joinpath(*PLACE, f"{id}.json")
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+        """Where a run is kept. Raises: OSError where that cannot be made, or leads out of the folder."""
+        place = self.folder.root.joinpath(*PLACE)
+        if not place.resolve().is_relative_to(self.folder.root):
+            raise OSError(f"{'/'.join(PLACE)} is a link that leads out of the folder")
+        place.mkdir(parents=True, exist_ok=True)
+        return place / f"{id}.json"
 
     def _kept(self) -> list[Run]:
         """Those of studios before this one; what they had begun was stopped with them."""
         found = list[Run]()
         for path in sorted(self.folder.root.joinpath(*PLACE).glob("*.json"))[-KEPT:]:
-            with suppress(ValueError, TypeError, OSError):  # a damaged record is none
-                found.append(_read(path))
+            with suppress(ValueError, OSError):  # a damaged record is none
+                if path.resolve().is_relative_to(self.folder.root):
+                    found.append(_read(path))
         return found
 
 
@@ -290,15 +302,25 @@ def _by_now(run: Run) -> RunShown:
 
 
 def _read(path: Path) -> Run:
-    """A run of another time. Raises: ValueError, TypeError for what is no record of one."""
+    """A run of another time. Raises: ValueError for what is no record of one."""
     value, origin = read_json(path, FORMAT), str(path)
-    asked = RunAsked(**entry(value, "asked", dict, origin=origin))
-    shown = RunShown(**entry(value, "shown", dict, origin=origin))
+    held = entry(value, "asked", dict, origin=origin)
+    verb = entry(held, "verb", str, origin=origin, among=get_args(Verb))
+    args, name = entry(held, "args", dict, origin=origin), entry_or(held, "name", str, None, origin=origin)
+    asked, shown = RunAsked(verb, args, name), _shown(entry(value, "shown", dict, origin=origin), origin)
     if shown.id != path.stem:
         raise ValueError(f"{path} holds another run, {shown.id}")
     if shown.state not in OVER and not _lives(entry(value, "by", str, origin=origin)):
         shown = replace(shown, state="stopped", said="", left=None, error="the studio ended while it ran", resumes=True)
     return Run(shown.id, asked, None, shown)
+
+
+def _shown(held: Any, origin: str) -> RunShown:
+    """What a record says of its run. Raises: ValueError for values of another kind."""
+    sure = {name: entry(held, name, kind, origin=origin) for name, kind in KINDS.items()}
+    maybe = {name: entry_or(held, name, kind, None, origin=origin) for name, kind in MAYBE.items()}
+    state = entry(held, "state", str, origin=origin, among=get_args(State))
+    return RunShown(**sure, **maybe, state=state)
 
 
 def _me() -> str:

@@ -20,6 +20,7 @@ from clew.apps._desk.answers import Limits, SiteShown, ViewShown
 from clew.apps._desk.asked import ViewAsked
 from clew.apps._desk.folder import Folder, check_name
 from clew.apps._desk.refusals import NotAllowed, NotHere, TooBusy
+from clew.apps._desk.weights import check_weights
 from clew.dictionaries.packs import packs
 from clew.models.bundled import BUNDLED
 
@@ -237,7 +238,7 @@ class Views:
         )
 
     def _inside(self, name: str) -> Path | None:
-        """A model in the folder. Raises: ValueError for weights that are not safetensors or GGUF."""
+        """A model in the folder. Raises: ValueError for weights that are not safetensors or GGUF, or lie elsewhere."""
         try:
             check_name(name)
             found = self.folder.path(name)
@@ -248,10 +249,7 @@ class Views:
         if not found.is_dir():
             return None
         self.folder.there(name)
-        if not any(found.glob("*.safetensors")):
-            raise ValueError(
-                f"{name} holds no safetensors; other weights would have to be unpickled, which the studio never does"
-            )
+        check_weights(found, name)
         return found
 
 

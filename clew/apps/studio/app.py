@@ -113,10 +113,9 @@ def _refused(request: Request, error: Exception) -> Response:
     """The error as a sentence, in which paths are as they are called in the folder."""
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     said = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    root = str(request.app.state.desk.folder.root)
     if status == 400 and isinstance(error, TypeError):
         log.warning("%s %s", request.url.path, error, exc_info=error)
-    return _said(status, said.replace(f"{root}/", "").replace(root, "the folder") or type(error).__name__)
+    return _said(status, request.app.state.desk.folder.told(said) or type(error).__name__)
 
 
 def _invalid(request: Request, error: Exception) -> Response:

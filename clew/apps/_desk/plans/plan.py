@@ -18,7 +18,7 @@ from clew.apps._desk.behaviours import behaviour_of, place_of
 from clew.apps._desk.folder import Folder
 from clew.apps._desk.runs import Plan, Teller
 from clew.apps._desk.views import View, Views
-from clew.files import check_names, entries, entry_or, typed
+from clew.files import LARGEST, check_names, entries, entry_or, typed
 
 MODEL = {
     "view": "the id of an open view, in place of the next six",
@@ -77,7 +77,7 @@ class Work:
         known = inspect.signature(function).parameters
         for name, value in given.items():
             values = value if isinstance(value, list) else [value]
-            if not all(isinstance(one, int | float | bool | str | None) for one in values):
+            if not all(_is_plain(one) for one in values):
                 raise ValueError(
                     f"args.options.{name} is {value!r:.60}; give a number, a text, true or false, or a list"
                 )
@@ -200,6 +200,10 @@ def line(*words: str | Sequence[str]) -> str:
     """A command line. Args: words: alone or in lists."""
     flat = [word for part in words for word in ([part] if isinstance(part, str) else part)]
     return shlex.join(["clew", *flat])
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool | str) or (isinstance(value, int | float) and abs(value) <= LARGEST)
 
 
 def _empty(function: Callable[..., Any]) -> dict[str, Any]:
