@@ -132,9 +132,10 @@ def _guessed(path: Path) -> Kind:
     except OSError:
         head = ""
     names: tuple[Kind, ...] = ("circuit", "report", "labels", "verdicts", "behaviour", "receipt", "edits")
-    said = [kind for word, kind in OURS.items() if f'"{word}"' in head]
-    called = [kind for kind in names if kind.rstrip("s") in path.name.lower()]
-    return next(iter([*said, *called]), "unknown")
+    said: list[Kind] = [kind for word, kind in OURS.items() if f'"{word}"' in head]
+    called: list[Kind] = [kind for kind in names if kind.rstrip("s") in path.name.lower()]
+    either: list[Kind] = [*said, *called, "unknown"]
+    return either[0]
 
 
 def _seen(path: Path) -> Seen | None:
