@@ -72,18 +72,24 @@ def prompts_used(evidence: object) -> dict[str, list[str]]:
     return {"prompts_used": used} if used else {}
 
 
-def leaked(judged: Evidence, made: object) -> str:
+def leaked(judged: Evidence, made: object, *, held_out: bool = True) -> str:
     """In words, how many of the prompts to judge on something was made from; empty where it was from none.
 
-    Args: made: its provenance; the records in it count too: of nodes that were wired, of the parts of a stack.
+    Args: made: its provenance; the records in it count too: of nodes that were wired, of the parts of a stack. held_out:
+        whether the prompts to judge on are meant to be others.
     """
     used, asked = set(_all_used(made)), judged.asked()
     met = sum(digest(prompt) in used for prompt in asked)
     if not met:
         return ""
-    return (
+    said = (
         f"{met} of the {len(asked)} prompts of {judged.name} to judge on are among those that it was made from, so the "
-        "numbers may flatter it. Either its halves hold equal prompts, or it was not loaded as it was then (the same n "
+        "numbers may flatter it"
+    )
+    if not held_out:
+        return f"nothing was held out: {said}"
+    return (
+        f"{said}. Either its halves hold equal prompts, or it was not loaded as it was then (the same n "
         "and seed); take out the copies, load it as then, or take other prompts"
     )
 

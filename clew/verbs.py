@@ -151,8 +151,8 @@ def verify(
         options: as in its signature.
 
     Returns: a Report with intervals and provenance. Warns, and notes in it, where prompts that are held out were among
-        those that the claim was made from, as the halves of one behaviour of two sizes are. Notes say when a circuit is
-        empty, and when it was found in other weights or dictionaries than those of the model.
+        those that the claim was made from, as the halves of one behaviour of two sizes are. Notes say when nothing was
+        held out, when a circuit is empty, and when it was found in other weights or dictionaries than those of the model.
     Raises: ValueError naming near measures, the option that the measure does not have, or what it measures instead.
         Stopped at an interrupt of `controls`, `curve` and `hypothesis_tests`; its `result` is the Report so far.
     """
@@ -170,10 +170,11 @@ def verify(
         record = provenance(model, used, measure, options, seconds) | claim.card()
         return replace(report, notes=(*report.notes, *notes), provenance={**record, **report.provenance})
 
-    met = leaked(used, claim.provenance) if is_held_out(given, held_out) else ""
+    held = is_held_out(given, held_out)
+    met = leaked(used, claim.provenance, held_out=held) if held or held_out is False else ""
     notes = claim.doubts(model.body.fingerprint, model.fingerprints) if isinstance(claim, Circuit) else []
     notes += [met] if met else []
-    if met:
+    if met and held:
         warnings.warn(met, MetAgain, stacklevel=3)  # where verify was called, beyond its door
     return _timed(claim.measured_in, measure, options, recorded, model, given, claim)
 

@@ -72,6 +72,17 @@ def test_copies_that_stand_on_both_sides_are_told_once_where_verify_was_called()
     assert "Either its halves hold equal prompts, or it was not loaded as it was then" in note
 
 
+def test_a_report_says_that_nothing_was_held_out_where_that_was_asked_for() -> None:
+    model, task = model_of(), random_behaviour(n=4, vocab=20)
+    circuit = clew.find(model.neurons("mlp.1"), task, held_out=False).top(5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MetAgain)
+        report = clew.verify(model.neurons("mlp.1"), task, circuit, held_out=False)
+    n = len(task)
+    (note,) = [n for n in report.notes if "to judge on" in n]
+    assert note.startswith(f"nothing was held out: {n} of the {n} prompts") and note.endswith("may flatter it")
+
+
 @pytest.mark.parametrize("make", [induction, ioi])
 def test_planted_sets_share_no_prompt_between_their_halves(make) -> None:
     planted = make(n=64)

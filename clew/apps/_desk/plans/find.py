@@ -37,7 +37,11 @@ def plan(work: Work) -> tuple[RunAsked, Plan]:
         work.folder.file(nodes)
     tried, edges = work.one("tried", int, 20, at_least=0), work.one("edges", bool, False)
     names = _names(work, asked)
-    top = top if not edges else min(top or WIRED, WIRED)
+    if edges and top is not None and not 0 < top <= WIRED:
+        raise ValueError(
+            f"edges are weighed between {WIRED} nodes at most, and top is {top}; keep fewer, or leave edges out"
+        )
+    top = top if top is not None or not edges else WIRED
     work, result = work.named(task, ".json")
     seen = [*work.typed_view(asked), *work.typed_task(), *([f"--tried={tried}"] if tried != 20 else [])]
     ends = [*(["--explain", names] if names else []), "--out", result]

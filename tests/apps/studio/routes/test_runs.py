@@ -36,6 +36,7 @@ def test_what_cannot_be_done_is_refused_before_it_is_queued(client):
     assert "'behavior', which is none of" in said("find", model="tiny", behavior="task.jsonl")
     assert "there is no file 'no.json'" in said("group", circuit="no.json")
     assert "has no option 'stepz'" in said("find", model="tiny", behaviour="task.jsonl", options={"stepz": 1})
+    assert "60 nodes at most, and top is 100" in said("find", model="tiny", behaviour="task.jsonl", edges=True, top=100)
     assert "not open to this studio" in said("find", model="gpt2", behaviour="task.jsonl")
 
 

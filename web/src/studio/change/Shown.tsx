@@ -1,4 +1,4 @@
-import { Next } from "../parts/Next";
+import { Next, likeliest } from "../parts/Next";
 import { Section } from "../parts/Section";
 import { span } from "../parts/words";
 import { Metrics } from "./Metrics";
@@ -8,6 +8,7 @@ const NEXT = 5;
 
 /** Before and after side by side, as they come. */
 export function Shown({ of, prompt }: { of: Outcome; prompt: string }) {
+  const most = of.next ? likeliest([...of.next.before, ...of.next.after]) : 1;
   return (
     <Section title="Before and after" aside={of.seconds !== null && <span class="soft">{span(of.seconds)}</span>}>
       <div class="sides" aria-live="polite" aria-busy={of.seconds === null}>
@@ -18,7 +19,7 @@ export function Shown({ of, prompt }: { of: Outcome; prompt: string }) {
               <span class="soft">{prompt}</span>
               <b>{of[side]}</b>
             </p>
-            {of.next && <Next odds={of.next[side].slice(0, NEXT)} label={`The next token, ${side}`} />}
+            {of.next && <Next odds={of.next[side].slice(0, NEXT)} label={`The next token, ${side}`} most={most} />}
           </div>
         ))}
       </div>

@@ -1,9 +1,10 @@
 import type { Odds } from "../types";
 import { percent, shown } from "./words";
 
-/** Tokens and how likely each is. */
-export function Next({ odds, label = "The next token" }: { odds: readonly Odds[]; label?: string }) {
-  const most = Math.max(...odds.map(({ p }) => p), 1e-9);
+type Props = { odds: readonly Odds[]; label?: string; most?: number };
+
+/** Tokens and how likely each is; the bar of `most` is a whole one, by default the likeliest. */
+export function Next({ odds, label = "The next token", most = likeliest(odds) }: Props) {
   return (
     <table class="numbers bars" aria-label={label}>
       <thead class="hidden">
@@ -28,3 +29,5 @@ export function Next({ odds, label = "The next token" }: { odds: readonly Odds[]
     </table>
   );
 }
+
+export const likeliest = (odds: readonly Odds[]): number => Math.max(...odds.map(({ p }) => p), 1e-9);

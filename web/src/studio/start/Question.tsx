@@ -21,7 +21,7 @@ export function Question({ mine }: { mine: Signal<string> }) {
   const behaviour = useSignal("");
   const pairs = useSignal<readonly Typed[]>([BLANK]);
   const by = useSignal("");
-  const top = useSignal("100");
+  const top = useSignal("60");
   const edges = useSignal(true);
   const find = useAsking(async (signal) => {
     const run = await startRun("find", { ...args(), behaviour: await about(signal) }, signal);
@@ -56,7 +56,7 @@ export function Question({ mine }: { mine: Signal<string> }) {
           {wirable(look.value) && (
             <label class="check">
               <input type="checkbox" checked={edges.value} onChange={(event) => (edges.value = event.currentTarget.checked)} />
-              Also weigh the edges between the strongest 60
+              Also weigh the edges between them, which are 60 at most then
             </label>
           )}
         </details>
