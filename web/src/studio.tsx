@@ -2,7 +2,7 @@ import { render } from "preact";
 import { App } from "./studio/App";
 import { listen } from "./studio/keys";
 import { begin } from "./studio/state";
-import "./style.css";
+import "../../clew/apps/pages/frame.css";
 import "./studio/studio.css";
 
 listen();
