@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from clew.apps._desk.answers import ChangeLine, Done, Failed, Interval, Item, Metric, NextTokens, Receipt, Wrote
+from clew.apps._desk.answers import ChangeLine, Done, Failed, Interval, Item, Likely, Metric, NextTokens, Receipt, Wrote
 from clew.apps._desk.asked import ChangeAsked, EditAsked, SaveAsked
 from clew.apps._desk.behaviours import behaviour_of, half_of
 from clew.apps._desk.folder import Folder
@@ -95,7 +95,7 @@ def _in_a_sentence(error: Exception) -> str:
 def _make(view: View, edited: Any, folder: Folder, asked: ChangeAsked, tell: Callable[[ChangeLine], None]) -> None:
     started = time.monotonic()
     with view.gate.turn():
-        tell(_next(view.model, edited, asked.prompt))
+        tell(_next(view, edited, asked.prompt))
         for side, model in (("before", view.model), ("after", edited)) if asked.tokens else ():
             _write(side, model, asked, tell)
     if asked.behaviour is not None:
@@ -104,11 +104,17 @@ def _make(view: View, edited: Any, folder: Folder, asked: ChangeAsked, tell: Cal
     tell(Done(round(time.monotonic() - started, 3)))
 
 
-def _next(before: Any, after: Any, prompt: str) -> NextTokens:
+def _next(view: View, edited: Any, prompt: str) -> NextTokens:
+    """What may come next. Who tries one edit after the other on a prompt waits for the edited model alone."""
+    if prompt not in view.unchanged:
+        view.unchanged.clear()
+        view.unchanged[prompt] = _may_come(view.model, prompt)
+    return NextTokens(view.unchanged[prompt], _may_come(edited, prompt))
+
+
+def _may_come(model: Any, prompt: str) -> list[Likely]:
     with torch.no_grad():
-        runs = [model.run(prompt, logits=1).logits[0, -1] for model in (before, after)]
-    said = [likely(before, logits, NEXT) for logits in runs]
-    return NextTokens(said[0], said[1])
+        return likely(model, model.run(prompt, logits=1).logits[0, -1], NEXT)
 
 
 def _write(side: Any, model: Any, asked: ChangeAsked, tell: Callable[[ChangeLine], None]) -> None:

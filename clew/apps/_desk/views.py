@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Condition, Lock, RLock
 from typing import Any
 
-from clew.apps._desk.answers import Limits, SiteShown, ViewShown
+from clew.apps._desk.answers import Likely, Limits, SiteShown, ViewShown
 from clew.apps._desk.asked import ViewAsked
 from clew.apps._desk.folder import Folder, check_name
 from clew.apps._desk.refusals import NotAllowed, NotHere, TooBusy
@@ -87,6 +87,8 @@ class View:
     model: Any
     opened: Opened
     used: list[float] = field(default_factory=lambda: [time.monotonic()])
+    unchanged: dict[str, list[Likely]] = field(default_factory=dict[str, list[Likely]])
+    """What may come next after the prompt on which changes were last looked at, by this model as it is."""
 
     @property
     def name(self) -> str:

@@ -58,6 +58,23 @@ def test_a_change_is_told_line_by_line(client, view):
     assert lines[0]["before"] != lines[0]["after"]
 
 
+def test_the_next_edit_on_a_prompt_runs_the_edited_model_alone_and_says_the_same(client, view, desk, monkeypatch):
+    model, runs = desk.views.get(view).model, []
+    plain = type(model).run
+    monkeypatch.setattr(type(model), "run", lambda self, *given, **how: runs.append(self) or plain(self, *given, **how))
+
+    def asked(value: float, prompt: str) -> dict:
+        edits = [{"kind": "set", "address": "resid.1/3", "value": value}]
+        said = client.post("/api/change", json={"view": view, "prompt": prompt, "edits": edits, "tokens": 0})
+        return json.loads(said.text.splitlines()[0])
+
+    first, second = asked(5, "the nurse"), asked(50, "the nurse")
+    assert first["before"] == second["before"] and first["after"] != second["after"]
+    assert [run is model for run in runs] == [True, False, False]
+    other = asked(5, "the king")
+    assert other["before"] != first["before"] and [run is model for run in runs[3:]] == [True, False]
+
+
 def test_an_edit_that_changes_nothing_is_refused_and_one_without_a_value_too(client, view):
     def said(**edit):
         return client.post("/api/change", json={"view": view, "prompt": "the", "edits": [edit]}).json()["error"]
