@@ -17,7 +17,6 @@ from clew.data.text.windows import Windows
 from clew.dictionaries import Dictionary
 from clew.doors import door
 from clew.evidence import Evidence, half, is_held_out
-from clew.explain.labelling import Labelling
 from clew.finder import load, names
 from clew.firings import Firings
 from clew.labels import Labels
@@ -29,6 +28,7 @@ from clew.readings.asking.asks import Asks
 from clew.readings.budget import within_budget
 from clew.readings.index.labels import LabelFile
 from clew.readings.index.resumed import Resumed
+from clew.readings.labelling import Labelling
 from clew.readings.pushed import check_same
 from clew.readings.unseen import Unseen
 from clew.report import Report, Row

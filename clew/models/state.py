@@ -37,10 +37,14 @@ def lock_of(module: nn.Module) -> Any:
 
 
 class Held:
-    """What stands on a module for a while. Every undoing is noted before its doing, and may happen twice."""
+    """What stands on a module for a while. Every undoing is noted before its doing, and may happen twice.
+
+    Whether this thread notes gradients is put back too, whoever changed it: an interrupt within `torch.no_grad`, before its
+    block has begun, leaves it off.
+    """
 
     def __init__(self) -> None:
-        self._undo: list[Callable[[], object]] = []
+        self._undo: list[Callable[[], object]] = [partial(torch.set_grad_enabled, torch.is_grad_enabled())]
 
     def rest(self, module: nn.Module) -> None:
         """No dropout, and no weight that requires grad."""
@@ -53,7 +57,6 @@ class Held:
 
     def grad(self, on: bool) -> None:
         """Whether this thread notes gradients."""
-        self._undo.append(partial(torch.set_grad_enabled, torch.is_grad_enabled()))
         torch.set_grad_enabled(on)
 
     def hook(

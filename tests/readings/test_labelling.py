@@ -3,8 +3,8 @@
 import pytest
 
 from clew.data.predicates import Clause, Predicate, Rule
-from clew.explain.labelling import Labelling
 from clew.readings.index.resumed import Resumed
+from clew.readings.labelling import Labelling
 from clew.readings.unseen import Case
 from clew.report import Row
 from tests.explain.known import known, unit, unseen
