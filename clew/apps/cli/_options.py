@@ -73,7 +73,8 @@ def with_options(command: Callable[..., Any], tokens: Sequence[str] | None) -> C
 
     singles = {p.name for p in taken if _several(get_args(p.annotation)[0])}
     taken = [
-        p.replace(annotation=Annotated[_in_words(get_args(p.annotation)[0]), *p.annotation.__metadata__]) for p in taken
+        _fitted(p.replace(annotation=Annotated[_in_words(get_args(p.annotation)[0]), *p.annotation.__metadata__]))
+        for p in taken
     ]
 
     @wraps(command)
@@ -181,6 +182,23 @@ def _united(hint: Any) -> tuple[Any, ...]:
 def _by_name(parameter: inspect.Parameter) -> inspect.Parameter:
     hint, more = get_args(parameter.annotation)
     return parameter.replace(annotation=Annotated[str | None if _is_optional(hint) else str, more])
+
+
+def _fitted(parameter: inspect.Parameter) -> inspect.Parameter:
+    """With a default that is of the kind that is typed, as cyclopts checks where pydantic is loaded; shown as it was."""
+    (hint, more), default = get_args(parameter.annotation), parameter.default
+    if default is None or default is parameter.empty:
+        return parameter
+    kinds = [get_origin(part) or part for part in _united(hint)]
+    fitting = default
+    if list in kinds and not isinstance(default, (list, tuple)):
+        fitting = [default]
+    elif kinds == [str] and not isinstance(default, str):
+        fitting = str(default)
+    if fitting is default:
+        return parameter
+    shown = Parameter.combine(more, Parameter(show_default=lambda _: default))
+    return parameter.replace(default=fitting, annotation=Annotated[hint, shown])
 
 
 def arguments(docstring: str) -> dict[str, str]:

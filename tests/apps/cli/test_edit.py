@@ -1,5 +1,6 @@
 """clew edit on a tiny model of a few words: what is typed is what Python computes."""
 
+import importlib
 import json
 
 import pytest
@@ -31,6 +32,11 @@ def test_an_edit_from_labelled_texts_is_what_python_computes(capsys):
     assert saved.provenance["method"] == "mean_difference"
     heard = capsys.readouterr()
     assert str(saved) in heard.out and "next: clew verify llama" in heard.err
+
+
+def test_defaults_that_are_no_words_are_let_be_where_pydantic_is_loaded():
+    assert importlib.import_module("pydantic")
+    assert typed("edit llama --by scale_head --layer 1 --head 2 --factor 30") == 0
 
 
 def test_texts_before_and_after_come_with_receipts(capsys):

@@ -1,5 +1,7 @@
 """Types of a function's options as a command line takes them."""
 
+import contextlib
+import importlib
 import re
 from collections.abc import Sequence
 from inspect import signature
@@ -7,7 +9,7 @@ from inspect import signature
 import pytest
 
 from clew import finder
-from clew.apps.cli import _options, run
+from clew.apps.cli import _options, commands, run
 from clew.apps.cli.edit import Given, Ordinary
 from clew.circuits.circuit import Circuit
 from clew.readings.ablation import Ablation
@@ -129,3 +131,16 @@ def test_by_is_found_in_both_spellings():
     for tokens in (["a", "--by", "x"], ["--by=x", "a"]):
         assert _options._value_of("--by", tokens) == "x"
     assert _options._value_of("--by", ["--through", "by"]) is None
+
+
+@pytest.mark.parametrize("room", ["methods", "edits"])
+def test_every_default_is_of_the_kind_that_is_typed(room):
+    """Which cyclopts asks pydantic about, where something else has loaded that."""
+    pydantic = importlib.import_module("pydantic")
+    command = {"methods": "find", "edits": "edit"}[room]
+    for by in finder.names(room):
+        made = _options.with_options(commands()[command], ["--by", by])
+        for p in signature(made).parameters.values():
+            if p.default is not p.empty:
+                with contextlib.suppress(pydantic.PydanticUserError):
+                    pydantic.TypeAdapter(p.annotation).validate_python(p.default)
