@@ -1,5 +1,7 @@
 """Tiny models run fastest on one thread; tests that need the real one say so by the marker `real`."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -24,3 +26,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         item.add_marker(pytest.mark.xdist_group("real" if item.get_closest_marker("real") else str(item.path)))
+
+
+@pytest.fixture(autouse=True)
+def _notes_gradients() -> Iterator[None]:
+    """An interrupt within `torch.no_grad` may leave gradients off; the test after one about interrupts must not suffer."""
+    yield
+    torch.set_grad_enabled(True)
