@@ -1,6 +1,6 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Said } from "../circuit/types";
 import { Known, type Facts } from "./Known";
 import { signed, signOf, sized } from "./words";
@@ -74,7 +74,7 @@ export function Named({ of, rename }: { of: Pick<CardOf, "address" | "name" | "l
 
 function Writing({ text, address, done }: { text: string; address: string; done: (text: string | null) => void }) {
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => input.current!.select(), []);
+  useLayoutEffect(() => input.current!.select(), []);
   return (
     <form class="writing" onSubmit={(e) => {
       e.preventDefault();
