@@ -235,4 +235,4 @@ if __name__ == "__main__":
     given = parser.parse_args()
     for name in given.questions or QUESTIONS:
         rows, note = QUESTIONS[name](given)
-        log(f"The studio: {name}", ["what", "in", "value"], rows, note)
+        log(f"The studio: {name}", [("what", "in", "value"), *map(tuple, rows)], note)
