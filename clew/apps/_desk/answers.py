@@ -6,10 +6,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal[
-    "circuit", "report", "edits", "labels", "index", "behaviour", "comparison", "verdicts", "receipt", "dictionary", "model",
+    "circuit",
+    "report",
+    "edits",
+    "labels",
+    "index",
+    "behaviour",
+    "comparison",
+    "verdicts",
+    "receipt",
+    "dictionary",
+    "model",
     "text",
     "unknown",
-]  # fmt: skip
+]
 Side = Literal["a", "b", "both"]
 State = Literal["waiting", "running", "done", "failed", "cancelled", "stopped"]
 

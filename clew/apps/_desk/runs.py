@@ -114,9 +114,21 @@ class Runs:
         asked, plan = self._plan(asked, False)
         id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         shown = RunShown(
-            id, asked.verb, plan.title, "waiting", 0, STEPS, WAITING, 0.0, None, None, None, plan.command,
-            False, time.time(),
-        )  # fmt: skip
+            id,
+            asked.verb,
+            plan.title,
+            "waiting",
+            0,
+            STEPS,
+            WAITING,
+            0.0,
+            None,
+            None,
+            None,
+            plan.command,
+            False,
+            time.time(),
+        )
         return self._queued(Run(id, asked, plan, shown))
 
     def resume(self, id: str) -> RunShown:

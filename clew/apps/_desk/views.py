@@ -21,6 +21,7 @@ from clew.apps._desk.asked import ViewAsked
 from clew.apps._desk.folder import Folder, check_name
 from clew.apps._desk.refusals import NotAllowed, NotHere, TooBusy
 from clew.apps._desk.weights import check_weights
+from clew.apps._layers import at_layers
 from clew.dictionaries.packs import packs
 from clew.models.bundled import BUNDLED
 
@@ -178,7 +179,7 @@ class Views:
         opened = self._model(asked.model)
         model = opened.model
         if asked.through:
-            model = model.through(*_at_layers(dictionaries, asked.layers))
+            model = model.through(*at_layers(dictionaries, asked.layers, " and ".join(asked.through), asked="layers"))
         elif asked.neurons:
             model = model.neurons(*asked.neurons)
         elif asked.components:
@@ -260,13 +261,3 @@ def planted() -> list[str]:
     from clew.finder import names
 
     return [PLANTED + name for name in names("data.planted")]
-
-
-def _at_layers(found: list[Any], layers: list[int]) -> list[Any]:
-    """The dictionaries at the layers that were asked for, or all. Raises: ValueError for a layer that has none."""
-    there = sorted({d.writes.layer for d in found} - {None})
-    if lost := sorted(set(layers) - set(there)):
-        raise ValueError(
-            f"there is no dictionary at layer {lost[0]}; there are some at {', '.join(map(str, there)) or 'no layer'}"
-        )
-    return [d for d in found if not layers or d.writes.layer in layers]

@@ -7,31 +7,19 @@ Models and behaviours are typed as Any: their classes come with torch, which `cl
 
 # Annotations are evaluated here, not kept as strings: a group may be extended in another file, which lacks these names.
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from clew.apps._layers import at_layers
 from clew.apps.cli._terminal import Flag, Several, aside, working
 
 PLANTED = "planted/"
 """How the names of models start whose circuits are known, and of their behaviours."""
 unfolded = Parameter(name="*")
 """Each field by its own name, among the other options of the command."""
-
-
-def at_layers(found: Sequence[Any], layers: Sequence[int], of: str) -> list[Any]:
-    """The dictionaries at the layers that were asked for, or all. Raises: ValueError for a layer that has none.
-
-    Args: of: where the dictionaries are from, in words.
-    """
-    there = sorted({d.writes.layer for d in found} - {None})
-    if lost := sorted(set(layers) - set(there)):
-        where = ", ".join(map(str, there)) or "no layer"
-        raise ValueError(f"--layers {' '.join(map(str, lost))}: there is no dictionary; those of {of} are at {where}")
-    return [d for d in found if not layers or d.writes.layer in layers]
 
 
 @Parameter(name="*", group=Group("Machine", sort_key=4))

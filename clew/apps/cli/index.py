@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from clew.apps.cli._groups import Machine, at_layers, unfolded
+from clew.apps._layers import at_layers
+from clew.apps.cli._groups import Machine, unfolded
 from clew.apps.cli._reading import Cutting, Running, Texts
 from clew.apps.cli._terminal import Json, Several, aside, say, telling, working
 from clew.apps.cli._thin import say_if_thin

@@ -128,8 +128,11 @@ def compared(was: str | Path, now: str | Path, *, tolerance: float = TOLERANCE) 
     Raises: ValueError for a file that is no JSON.
     """
     mine, theirs = [receipts(path) for path in (was, now)]
-    rows = [of_rows(a.result.rows, b.result.rows, tolerance) for a, b in zip(mine, theirs, strict=False)
-            if isinstance(a.result, Report) and isinstance(b.result, Report)]  # fmt: skip
+    rows = [
+        of_rows(a.result.rows, b.result.rows, tolerance)
+        for a, b in zip(mine, theirs, strict=False)
+        if isinstance(a.result, Report) and isinstance(b.result, Report)
+    ]
     numbers = list(chain.from_iterable(rows)) or of_tables(table(was), table(now), tolerance)
     return Replication(f"{was} against {now}", tuple(numbers))
 

@@ -9,8 +9,8 @@ from clew.apps._desk.plans import find
 from clew.apps._desk.plans.plan import HOW, MODEL, TASK, Work
 from clew.apps._desk.runs import Plan
 
-ARGS = {**MODEL, **TASK, **HOW, "circuit": "the path of the circuit", "top": find.ARGS["top"], "tried": find.ARGS["tried"],
-        "names": find.ARGS["names"]}  # fmt: skip
+ALSO = {name: find.ARGS[name] for name in ("top", "tried", "names")}
+ARGS = {**MODEL, **TASK, **HOW, "circuit": "the path of the circuit", **ALSO}
 
 
 def plan(work: Work) -> tuple[RunAsked, Plan]:
