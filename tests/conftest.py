@@ -29,7 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _notes_gradients() -> Iterator[None]:
-    """An interrupt within `torch.no_grad` may leave gradients off; the test after one about interrupts must not suffer."""
+def _leaves_gradients_on() -> Iterator[None]:
+    """A test that leaves gradients off fails itself, and not those after it."""
     yield
+    left_on = torch.is_grad_enabled()
     torch.set_grad_enabled(True)
+    assert left_on, "gradients are off after this test"
