@@ -242,3 +242,21 @@ def test_two_circuits_are_held_side_by_side(visit, folder):
     page.get_by_role("combobox", name="Held beside").select_option("other.json")
     page.wait_for_url("**with=other.json**")
     page.get_by_role("button", name="both", exact=True).wait_for()
+
+
+SLOW = """addEventListener("hashchange", (event) => {
+  if (!event.isTrusted) return;
+  event.stopImmediatePropagation();
+  setTimeout(() => dispatchEvent(new HashChangeEvent("hashchange")), 600);
+});"""
+"""The browser tells of a step late, as on a busy machine: after what is looked at was due to be written into the address."""
+
+
+def test_a_step_to_another_view_is_not_undone_by_what_the_circuit_still_writes(visit, full):
+    studio = visit(full)
+    studio.page.add_init_script(SLOW)
+    page = studio.at("circuit?path=number.json")
+    page.locator("#graph .node[tabindex='0']").press("Enter")
+    page.evaluate("location.hash = '#runs'")
+    page.get_by_role("heading", level=1, name="Runs").wait_for(timeout=5000)
+    assert page.evaluate("location.hash") == "#runs"

@@ -33,9 +33,10 @@ export function go(to: ViewName, given: Params = {}): void {
   location.hash = href(to, given);
 }
 
-/** Say more, or something else, of what the present view shows, without a step of its own. */
+/** Say more, or something else, of what the present view shows, without a step of its own; nothing once a step is on its way. */
 export function note(changes: Params): void {
   const { view, params } = route.peek();
+  if (JSON.stringify(parse(location.hash)) !== JSON.stringify(route.peek())) return;
   const next = href(view, { ...params, ...changes });
   if (next === location.hash) return;
   history.replaceState(null, "", next);
