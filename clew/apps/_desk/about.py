@@ -20,16 +20,17 @@ from clew.version import VERSION
 
 def about(desk: Desk) -> About:
     """All of it."""
-    views = desk.views
+    views, installed = desk.views, packs()
+    there = [item for item in desk.items.every() if item.problem is None]
     models = {name: bundled.description for name, bundled in BUNDLED.items()}
     models |= dict.fromkeys(views.models, "allowed when the studio was started")
-    models |= {item.path: item.about for item in desk.items.of("model")}
+    models |= {item.path: item.about for item in there if item.kind == "model"}
     models |= dict.fromkeys(planted(), "written by hand; its circuit is known")
-    behaviours = available() | {item.path: item.about for item in desk.items.of("behaviour")}
+    behaviours = available() | {item.path: item.about for item in there if item.kind == "behaviour"}
     return About(
         version=VERSION,
         folder=str(desk.folder.root),
-        models=[ModelNamed(name, said, name in packs()) for name, said in models.items()],
+        models=[ModelNamed(name, said, name in installed) for name, said in models.items()],
         behaviours=[Named(name, said) for name, said in behaviours.items()],
         methods=_methods(),
         measures=_measures(),

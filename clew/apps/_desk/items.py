@@ -11,7 +11,7 @@ from typing import Any, cast
 from clew.apps._bundle import title
 from clew.apps._desk.answers import Item, Kind
 from clew.apps._desk.folder import LARGEST, MOST, Folder
-from clew.apps._desk.kept import Kept
+from clew.apps._desk.kept import Kept, stamp
 from clew.apps._facts import name_of
 from clew.files import DAMAGE, read_any_json
 
@@ -73,11 +73,7 @@ class Items:
         return self._of(path)
 
     def _of(self, path: Path) -> Item | None:
-        try:
-            told = (path / "index.json" if path.is_dir() else path).stat()
-        except OSError:
-            told = None
-        if told is None or not (path.is_dir() or path.name.endswith(ENDINGS)):
+        if stamp(path) is None or not (path.is_dir() or path.name.endswith(ENDINGS)):
             return self._folder_of_weights(path) if path.is_dir() else None
         if path.is_dir() and not all(map(self.folder.holds, path.rglob("*"))):
             return None

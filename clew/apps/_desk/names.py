@@ -10,7 +10,6 @@ from clew.apps._desk.packed import labels_of
 from clew.apps._desk.views import View
 from clew.circuits.kind import Kind
 from clew.data.predicates.predicate import unit_of
-from clew.dictionaries.packs import packs
 from clew.labels import Label, Labels
 from clew.sites import Site
 
@@ -36,10 +35,7 @@ def words(view: View, address: str) -> str:
 
 def of_pack(view: View, site: Site) -> Labels:
     """What the pack of the model says of a site, if the view has the pack's own dictionary there."""
-    name = view.model.name
-    if name not in packs():
-        return Labels()
-    labels = labels_of(name, str(site))
+    labels = labels_of(view.model.name, str(site))
     made = labels.dictionaries.get(str(site))
     return labels if made is not None and made == view.model.fingerprints.get(str(site)) else Labels()
 

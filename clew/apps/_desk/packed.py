@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from clew.dictionaries.packs import pack_labels
+from clew.dictionaries.packs import pack_labels, packs
 from clew.labels import Labels
 
 
 @cache
 def labels_of(name: str, site: str) -> Labels:
-    """Of a pack and a site of it; nothing where it says nothing."""
-    return pack_labels(name, [site])
+    """Of a pack and a site of it; nothing where there is no such pack, or it says nothing."""
+    return pack_labels(name, [site]) if name in packs() else Labels()

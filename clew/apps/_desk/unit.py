@@ -45,7 +45,8 @@ class Units:
         if found is None:
             why |= dict.fromkeys(("density", "histogram", "bands", "nearest"), NO_INDEX)
         held = Labels() if found is None else Labels(found.labels.all().units).about([unit])
-        said = (held | names.of_pack(view, site).about([unit]) | self._said(view, site, unit)).get(unit, ())
+        circuits = self._circuits(view, site)
+        said = (held | names.of_pack(view, site).about([unit]) | self._said(view, site, unit, circuits)).get(unit, ())
         raises, lowers = self._moved(view, site, unit, why)
         counted = (None, None, None, None) if found is None else _counted(found, site, number)
         return UnitShown(
@@ -55,7 +56,7 @@ class Units:
             raises,
             lowers,
             *counted,
-            self._stands(view, site, unit),
+            _stands(circuits, unit),
             why,
         )
 
@@ -95,27 +96,16 @@ class Units:
         hands = ([Valued(token, round(value, 4)) for token, value in hand] for hand in (raised, lowered))
         return next(hands), next(hands)
 
-    def _said(self, view: View, site: Site, unit: str) -> Labels:
+    def _said(self, view: View, site: Site, unit: str, circuits: list[tuple[str, Any]]) -> Labels:
         """What the folder's files of labels and its circuits say of a unit of this dictionary."""
         mine, found = view.model.fingerprints.get(str(site)), Labels()
         for item in self.items.of("labels"):
             labels = self._opened(item.path, lambda path: Labels.load(path))
             if labels.dictionaries.get(str(site), mine) == mine:
                 found = found | Labels(labels.about([unit]).units)
-        for _, circuit in self._circuits(view, site):
+        for _, circuit in circuits:
             found = found | Labels(circuit.labels.about([unit]).units)
         return found
-
-    def _stands(self, view: View, site: Site, unit: str) -> list[Standing]:
-        """The circuits in which it is a node, of largest score first."""
-        found = list[Standing]()
-        for path, circuit in self._circuits(view, site):
-            scores = [
-                node.score for node in circuit if node.address.partition("@")[0] == unit and math.isfinite(node.score)
-            ]
-            if scores:
-                found.append(Standing(path, title(circuit), sum(scores)))
-        return sorted(found, key=lambda one: -abs(one.score))
 
     def _circuits(self, view: View, site: Site) -> list[tuple[str, Any]]:
         """The circuits of the folder that were found in this model and this dictionary, as far as they say."""
@@ -154,6 +144,18 @@ class Units:
         """What a loader makes of a file or folder, kept until it changes."""
         path = self.folder.there(name)
         return self.kept.of(("opened", name), [path], lambda: load(path))
+
+
+def _stands(circuits: list[tuple[str, Any]], unit: str) -> list[Standing]:
+    """Those in which it is a node, of largest score first."""
+    found = list[Standing]()
+    for path, circuit in circuits:
+        scores = [
+            node.score for node in circuit if node.address.partition("@")[0] == unit and math.isfinite(node.score)
+        ]
+        if scores:
+            found.append(Standing(path, title(circuit), sum(scores)))
+    return sorted(found, key=lambda one: -abs(one.score))
 
 
 def _counted(index: Any, site: Site, unit: int) -> tuple[float, list[Bin], list[BandShown], list[Near] | None]:

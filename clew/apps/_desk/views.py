@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from threading import Condition, Lock, RLock
 from typing import Any
@@ -256,6 +257,7 @@ class Views:
         return found
 
 
+@cache
 def planted() -> list[str]:
     """The models whose circuits are known."""
     from clew.finder import names
