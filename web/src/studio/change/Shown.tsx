@@ -1,4 +1,5 @@
-import { Next, likeliest } from "../parts/Next";
+import { largest } from "../parts/Bars";
+import { Next } from "../parts/Next";
 import { Section } from "../parts/Section";
 import { span } from "../parts/words";
 import { Metrics } from "./Metrics";
@@ -8,7 +9,7 @@ const NEXT = 5;
 
 /** Before and after side by side, as they come. */
 export function Shown({ of, prompt }: { of: Outcome; prompt: string }) {
-  const most = of.next ? likeliest([...of.next.before, ...of.next.after]) : 1;
+  const most = of.next ? largest([...of.next.before, ...of.next.after].map(({ p }) => p)) : 1;
   return (
     <Section title="Before and after" aside={of.seconds !== null && <span class="soft">{span(of.seconds)}</span>}>
       <div class="sides" aria-live="polite" aria-busy={of.seconds === null}>

@@ -1,5 +1,6 @@
 import { Context } from "../../card/Known";
 import { Named } from "../../card/UnitCard";
+import { Bars } from "../parts/Bars";
 import { Section } from "../parts/Section";
 import { brief, percent, shown } from "../parts/words";
 import type { Band, TokenValue, Unit } from "../types";
@@ -38,30 +39,8 @@ const moving = (tokens: readonly TokenValue[]): TokenValue[] => tokens.filter(({
 
 function Moved({ title, tokens }: { title: string; tokens: readonly TokenValue[] }) {
   if (!tokens.length) return <p class="empty">{title} no token directly.</p>;
-  const most = Math.max(...tokens.map(({ value }) => Math.abs(value ?? 0)));
-  return (
-    <table class="numbers bars">
-      <thead>
-        <tr>
-          <th scope="col">{title}</th>
-          <th scope="col">Logit</th>
-        </tr>
-      </thead>
-      <tbody>
-        {tokens.map(({ token, value }, i) => (
-          <tr key={i}>
-            <th scope="row" class="mono">
-              {shown(token)}
-            </th>
-            <td>
-              <span class={`bar ${(value ?? 0) < 0 ? "minus" : ""}`} style={{ "--share": Math.abs(value ?? 0) / most }} aria-hidden="true" />
-              <span>{brief(value)}</span>
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
+  const rows = tokens.map(({ token, value }) => ({ name: <span class="mono">{shown(token)}</span>, value: value ?? 0, said: brief(value) }));
+  return <Bars head={[title, "Logit"]} rows={rows} />;
 }
 
 /** Texts in which it fires as strongly as a band of firings says. */
