@@ -231,7 +231,7 @@ def typed(
     at_most: int | float | None = None,
     among: Collection[Any] | None = None,
 ) -> Any:
-    """The value, if it is of this kind (of WORDS), finite and in range. Whole numbers are floats, too; a bool is no number.
+    """The value, if it is of this kind (of WORDS), finite and in range. A whole number becomes a float; a bool is no number.
 
     Args: place: the file and the path inside it, as errors begin with it.
 
@@ -248,7 +248,7 @@ def typed(
         raise ValueError(f"{place} is {value!r}; it is {' and '.join(limits)}")
     if among is not None and value not in among:
         raise ValueError(f"{place} is {value!r}; it is one of {', '.join(map(repr, among))}")
-    return value
+    return float(value) if kind is float else value
 
 
 def entry(value: Any, name: str, kind: type, *, origin: str, **limits: Any) -> Any:

@@ -53,7 +53,7 @@ def bundle(circuit: Circuit, report: Report | None = None, verdicts: Verdicts | 
         "said": {address: [_said(label) for label in of_unit] for address, of_unit in shown.labels.items()},
         "circuit": shown.to_json(),
         "report": report and report.to_json(),
-        "verdicts": judged and judged.to_json(),
+        "verdicts": None if judged is None else judged.to_json(),
     }
 
 

@@ -947,7 +947,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "circuit" | "report" | "edits" | "labels" | "index" | "behaviour" | "comparison" | "verdicts" | "receipt" | "dictionary" | "model" | "text" | "unknown";
+            kind: "circuit" | "report" | "edits" | "labels" | "index" | "behaviour" | "comparison" | "verdicts" | "replication" | "dictionary" | "model" | "text" | "unknown";
             /** Model */
             model?: string | null;
             /** Modified */

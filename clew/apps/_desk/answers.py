@@ -14,7 +14,7 @@ Kind = Literal[
     "behaviour",
     "comparison",
     "verdicts",
-    "receipt",
+    "replication",
     "dictionary",
     "model",
     "text",

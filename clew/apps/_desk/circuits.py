@@ -50,7 +50,7 @@ def shown(folder: Folder, name: str) -> CircuitShown:
         report = None
     verdicts = _verdicts_beside(folder, path)
     held = _as_values(bundle(circuit, report))
-    held["verdicts"] = verdicts and verdicts.to_json()
+    held["verdicts"] = None if verdicts is None else verdicts.to_json()
     return CircuitShown(**held, path=name, tag=tag)
 
 

@@ -24,7 +24,7 @@ OURS: dict[str, Kind] = {
     "clew judgement": "verdicts",
     "clew circuit bench": "comparison",
     "clew behaviour": "behaviour",
-    "clew receipt": "receipt",
+    "clew replication": "replication",
 }
 """Kinds by the word that our files of JSON begin with."""
 PAIRED = ("clean", "clean_prefix", "prompt", "sentence_good", "corrupted", "clean_prompt")
@@ -127,7 +127,7 @@ def _guessed(path: Path) -> Kind:
             head = file.read(4096).decode(errors="replace")
     except OSError:
         head = ""
-    names: tuple[Kind, ...] = ("circuit", "report", "labels", "verdicts", "behaviour", "receipt", "edits")
+    names: tuple[Kind, ...] = ("circuit", "report", "labels", "verdicts", "behaviour", "replication", "edits")
     said: list[Kind] = [kind for word, kind in OURS.items() if f'"{word}"' in head]
     called: list[Kind] = [kind for kind in names if kind.rstrip("s") in path.name.lower()]
     either: list[Kind] = [*said, *called, "unknown"]
@@ -235,8 +235,11 @@ def _behaviour(path: Path, value: Any) -> Seen:
     return Seen("behaviour", task.name, task.description or f"{len(task)} pairs of prompts")
 
 
-def _receipt(path: Path, value: Any) -> Seen:
-    return Seen("receipt", str(value.get("title") or path.name), str(value.get("about") or "a receipt"))
+def _replication(path: Path, value: Any) -> Seen:
+    from clew.studies.replication.rerun import Rerun
+
+    made = Rerun.load(path)
+    return Seen("replication", made.title, str(made))
 
 
 READ: Mapping[Kind, Callable[[Path, Any], Seen]] = {
@@ -246,7 +249,7 @@ READ: Mapping[Kind, Callable[[Path, Any], Seen]] = {
     "verdicts": _verdicts,
     "comparison": _comparison,
     "behaviour": _behaviour,
-    "receipt": _receipt,
+    "replication": _replication,
 }
 """What opens each kind of our own files."""
 

@@ -316,6 +316,7 @@ def _by_now(run: Run) -> RunShown:
 def _read(path: Path) -> Run:
     """A run of another time. Raises: ValueError for what is no record of one."""
     value, origin = read_json(path, FORMAT), str(path)
+    entry(value, "version", int, origin=origin, at_least=VERSION, at_most=VERSION)
     held = entry(value, "asked", dict, origin=origin)
     verb = entry(held, "verb", str, origin=origin, among=get_args(Verb))
     args, name = entry(held, "args", dict, origin=origin), entry_or(held, "name", str, None, origin=origin)

@@ -14,7 +14,7 @@ from clew.apps._desk.refusals import NotHere
 from clew.apps.agent import _floors
 from clew.apps.agent._answers import EdgeTold, Grounds, NodeTold, Number, Shown
 from clew.circuits.circuit import OUTPUT, Circuit
-from clew.files import jsonable, read_any_json
+from clew.files import jsonable
 from clew.labels import Label
 
 SHOWN = 30
@@ -46,9 +46,9 @@ def show(desk: Desk, path: str, top: int = SHOWN, command: str = "") -> Shown:
         return _edits(desk, path, command)
     if item.kind == "labels":
         return _labels(desk, path, top)
-    if item.kind == "receipt":
-        return _receipt(desk, path, item.title, top, command)
-    shown = "circuits, reports, edits, labels and receipts are shown"
+    if item.kind == "replication":
+        return _replication(desk, path, top, command)
+    shown = "circuits, reports, edits, labels and what was run again are shown"
     raise ValueError(f"{path} is of the kind {item.kind} ({item.about or item.title}); {shown}")
 
 
@@ -96,28 +96,34 @@ def _of_name(circuit: Circuit, address: str) -> list[Number]:
     return [number for number in numbers if _floors.ABOVE not in number.name]
 
 
-def _receipt(desk: Desk, path: str, title: str, top: int, command: str) -> Shown:
+def _replication(desk: Desk, path: str, top: int, command: str) -> Shown:
     """What became of a file that was run again: what does not agree first."""
-    told = read_any_json(desk.folder.file(path))
-    results: list[dict[str, Any]] = [*told.get("results", [])]
-    every = [number for one in results for number in one["numbers"]]
-    every.sort(key=lambda number: number["verdict"] == "same")
+    from clew.studies.replication.rerun import Rerun
+
+    told = Rerun.load(desk.folder.file(path))
+    every = [number for one in told.results for number in one.numbers]
+    every.sort(key=lambda number: number.verdict == "same")
     numbers = [
-        Number(n["what"], n["now"], n["low"], n["high"], 0, None, f"no floor: it was {n['was']} before; {n['verdict']}")
-        for n in every[:top]
+        Number(one.what, _finite(one.now), _finite(one.low), _finite(one.high), 0, None, _was(one))
+        for one in every[:top]
     ]
     return Shown(
         grounds=Grounds(tag_of(desk.folder.file(path)), "the file that was run again", NO_SPLIT, command),
         numbers=numbers,
-        notes=[note for one in results for note in one["notes"]],
+        notes=[note for one in told.results for note in one.notes],
         path=path,
-        kind="receipt",
-        title=title,
+        kind="replication",
+        title=told.title,
         lines=[
-            str(told.get("about", "")),
-            *(f"cannot be run again: {why}" for one in results for why in one["refused"]),
+            str(told),
+            *(f"cannot be run again: {why}" for one in told.results for why in one.refused),
         ],
     )
+
+
+def _was(number: Any) -> str:
+    """What stands in the place of a floor of a number that was got again."""
+    return f"no floor: it was {number.was} before; {number.verdict}"
 
 
 def _report(desk: Desk, path: str, command: str) -> Shown:

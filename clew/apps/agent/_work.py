@@ -62,6 +62,6 @@ def told(desk: Desk, run: RunShown) -> Worked:
 
 def _is_shown(desk: Desk, path: str) -> bool:
     return any(
-        item.path == path and item.kind in ("circuit", "report", "edits", "labels", "receipt")
+        item.path == path and item.kind in ("circuit", "report", "edits", "labels", "replication")
         for item in desk.items.every()
     )

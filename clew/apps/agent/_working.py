@@ -107,8 +107,8 @@ class Working:
         return begin(self.desk, "group", view, {**given, "similar": similar}, None, wait)
 
     def replicate(self, path: Place, wait: Wait = 5.0) -> Worked:
-        """Run a saved circuit, report or file of edits again from its record. The result is a receipt that says number by
-        number what is the same, within its interval, or differs, and what cannot be run again and why."""
+        """Run a saved circuit, report or file of edits again from its record. The result says number by number
+        what is the same, within its interval, or differs, and what cannot be run again and why."""
         return begin(self.desk, "replicate", None, {"path": path}, None, wait)
 
     def runs(self) -> Runs:

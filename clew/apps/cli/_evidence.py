@@ -103,7 +103,6 @@ def labelled_texts(name: str, view: Any) -> Any:
     from clew.data.labels.first_letters import first_letters
     from clew.data.labels.labelled import Labelled
     from clew.data.labels.word_classes import word_classes
-    from clew.files import json_lines, read_text
 
     path = Path(name)
     generated = {"bios": bios, "word_classes": word_classes, "first_letters": lambda: first_letters(view)}
@@ -111,13 +110,7 @@ def labelled_texts(name: str, view: Any) -> Any:
         return generated[name]()
     if not path.is_file():
         raise ValueError(f"there is no file {name} of labelled texts; clew generates {', '.join(generated)}")
-    place, first = next(json_lines(read_text(path), str(path)), (str(path), {}))
-    if type(first) is not dict or "text" not in first:
-        raise ValueError(
-            f'{place} is {first!r:.40}; a line looks like {{"text": "...", "label": "..."}}. Or name what clew generates: '
-            f"{', '.join(generated)}"
-        )
-    return Labelled.load(path, labels=[column for column in first if column != "text"])
+    return Labelled.load(path)
 
 
 def facts_of(name: str, view: Any) -> Any:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 from clew.apps.cli._groups import unfolded
 from clew.apps.cli._terminal import Flag, Json, Several, say, telling
-from clew.files import write_json
 
 
 @unfolded
@@ -29,7 +28,7 @@ class Instead:
 
 
 def replicate(
-    receipt: Path,
+    path: Path,
     /,
     *,
     against: Path | None = None,
@@ -45,7 +44,7 @@ def replicate(
 
     Parameters
     ----------
-    receipt
+    path
         A circuit or a report (.json), or a stack of edits (.safetensors).
     against
         Run nothing: compare with this file, which was made again otherwise, as by a recipe.
@@ -55,16 +54,16 @@ def replicate(
         Save every number here, as JSON.
     """
     from clew.studies.replication.replicate import Given, compared
-    from clew.studies.replication.replicate import receipt as written
     from clew.studies.replication.replicate import replicate as run
+    from clew.studies.replication.rerun import Rerun
 
     if against is not None:
-        found = [compared(receipt, against, tolerance=tolerance)]
+        found = [compared(path, against, tolerance=tolerance)]
     else:
         given = Given(instead.model, instead.through, instead.evidence, instead.on, instead.anyway)
-        with telling(f"replicating {receipt}") as tell:
-            found = run(receipt, given=given, tolerance=tolerance, progress=tell)
-    value = written(receipt, found)
+        with telling(f"replicating {path}") as tell:
+            found = run(path, given=given, tolerance=tolerance, progress=tell)
+    made = Rerun.of(path, found)
     if out is not None:
-        write_json(out, value)
-    say("\n\n".join(map(str, found)), value, json)
+        made.save(out)
+    say("\n\n".join(map(str, found)), made.to_json(), json)

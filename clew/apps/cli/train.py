@@ -169,8 +169,9 @@ def _checked(plan: Any, place: str) -> dict[str, Any]:
     check_names(typed(plan, place, dict), PLAN, place)
     entry(plan, "by", str, origin=place)
     for name in ("reads", "writes"):
-        if type(plan.get(name)) is not str and (name == "reads" or plan.get(name) is not None):
-            entries(plan, name, str, origin=place)
+        several = type(plan.get(name)) is not str and (name == "reads" or plan.get(name) is not None)
+        if several and not entries(plan, name, str, origin=place):
+            raise ValueError(f"{place}: {name} is empty; name a site, or several")
     for name, kind in (("options", dict), ("seed", int), ("name", str)):
         entry_or(plan, name, kind, {}, origin=place)
     return plan

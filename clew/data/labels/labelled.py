@@ -190,11 +190,12 @@ class Labelled:
 
     @classmethod
     def load(
-        cls, path: str | Path, *, labels: Sequence[str], text: str = "text", position: int | None = None
+        cls, path: str | Path, *, labels: Sequence[str] | None = None, text: str = "text", position: int | None = None
     ) -> Labelled:
         """Texts of a file of JSON lines.
 
-        Args: labels: the columns that hold a class; an empty or missing value means that it does not apply.
+        Args: labels: the columns that hold a class, by default all of the first row but that of the text; an empty or
+                missing value means that it does not apply.
             text: the column that holds the text.
         Raises: ValueError naming the line, what was expected there and what was found.
         """
@@ -204,6 +205,8 @@ class Labelled:
         with whole(path, "file of labelled texts"):
             rows = [(place, typed(row, place, dict)) for place, row in json_lines(read_text(path), str(path))]
             columns = {column for _, row in rows for column in row}
+            if labels is None:
+                labels = [column for column in (rows[0][1] if rows else ()) if column != text]
             for column in (text, *labels):
                 if column not in columns:
                     raise ValueError(f"{path} has no column {column!r}; {near(column, sorted(columns))}")

@@ -88,6 +88,9 @@ class Part:
             check_offsets(held[start], len(held[of]), f"{start} in {path}")
         if any(len(held[start]) != units + 1 for start in ("start", "sizes", "met")):
             raise ValueError(f"{path} is not of {units} units")
+        for name in ("low", "high", "size", "value"):
+            if not np.isfinite(held[name]).all():
+                raise ValueError(f"{name} in {path} holds what is no finite number")
         return cls(**{**held, "rough": held["rough"].view(bool)})
 
     def of(self, first: int, end: int) -> Part:

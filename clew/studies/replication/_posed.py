@@ -15,7 +15,6 @@ from clew.data.labels.labelled import Labelled
 from clew.data.text.texts import stream_texts
 from clew.data.text.windows import cut
 from clew.evidence import half
-from clew.files import json_lines, read_text
 from clew.models import Model
 
 TIMES = (4, 1, 2, 8)
@@ -91,8 +90,7 @@ def _whole_and_halves(found: Any) -> Iterator[Any]:
 
 def _labelled(given: Path | None) -> Iterator[Labelled]:
     if given is not None:
-        _, first = next(json_lines(read_text(given), str(given)))
-        yield from _whole_and_halves(Labelled.load(given, labels=[name for name in first if name != "text"]))
+        yield from _whole_and_halves(Labelled.load(given))
 
 
 def _windows(policy: Mapping[str, Any], given: Path | None, model: Model) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -20,11 +20,9 @@ from clew.stack import Stack
 from clew.studies.replication._again import edited_again, found_again, verified_again
 from clew.studies.replication._numbers import TOLERANCE, Number, counted, of_circuit, of_rows, of_stack, of_tables
 from clew.studies.replication._posed import CannotRerun
-from clew.studies.replication._receipts import Receipt, receipts, table
+from clew.studies.replication._recorded import Recorded, recorded, table
 from clew.studies.replication._sources import Given, Sources
 from clew.version import VERSION
-
-FORMAT, FILE_VERSION = "clew receipt", 1
 
 
 @dataclass(frozen=True)
@@ -84,24 +82,24 @@ def replicate(
     Returns: one for each result in the file.
     Raises: ValueError for a file that holds no result with a record; `compared` takes two such files.
     """
-    found = receipts(path)
+    found = recorded(path)
     if not found:
         raise ValueError(
             f"{path} holds {len(table(path)):,} numbers and no record of a run, so what made it must be run by itself; then "
             "compare it with the new file (--against FILE)"
         )
-    steps, made = sum(len(receipt.parts) for receipt in found), list[Replication]()
+    steps, made = sum(len(one.parts) for one in found), list[Replication]()
     tell: Tell = progress or _unheard
-    for receipt in found:
+    for one in found:
         done = sum(len(other.parts) for other in found[: len(made)])
-        made.append(_again(receipt, Path(path), given or Given(), tolerance, lambda i, at=done: tell(at + i, steps)))
+        made.append(_again(one, Path(path), given or Given(), tolerance, lambda i, at=done: tell(at + i, steps)))
     return made
 
 
 def named_in(path: str | Path) -> tuple[set[str], set[str]]:
     """The models, and the behaviours or files of them, that the records in a file name and running it again would open."""
     models, evidence = set[str](), set[str]()
-    for one in receipts(path):
+    for one in recorded(path):
         for record in _records(one.result.provenance):
             models |= {str(record["model"])} if "model" in record else set()
             steps = record.get("made") or [["load", {"name": record.get("source") or record.get("name")}]]
@@ -127,43 +125,31 @@ def compared(was: str | Path, now: str | Path, *, tolerance: float = TOLERANCE) 
 
     Raises: ValueError for a file that is no JSON.
     """
-    mine, theirs = [receipts(path) for path in (was, now)]
-    rows = [
-        of_rows(a.result.rows, b.result.rows, tolerance)
-        for a, b in zip(mine, theirs, strict=False)
-        if isinstance(a.result, Report) and isinstance(b.result, Report)
+    mine, theirs = [
+        [one.result.rows for one in recorded(path) if isinstance(one.result, Report)] for path in (was, now)
     ]
+    theirs += [()] * (len(mine) - len(theirs))
+    rows = [of_rows(a, b, tolerance) for a, b in zip(mine, theirs, strict=False)]
     numbers = list(chain.from_iterable(rows)) or of_tables(table(was), table(now), tolerance)
     return Replication(f"{was} against {now}", tuple(numbers))
 
 
-def receipt(path: str | Path, found: Sequence[Replication]) -> dict[str, Any]:
-    """What became of a file as plain JSON, to be saved beside it."""
-    counts = counted(number for one in found for number in one.numbers)
-    about = [f"{n} {verdict}" for verdict, n in counts.items()]
-    refused = sum(len(one.refused) for one in found)
-    about += [f"{refused} parts not run again"] * bool(refused)
-    results = [one.to_json() for one in found]
-    head = {"format": FORMAT, "version": FILE_VERSION, "title": f"{Path(path).name}, run again"}
-    return {**head, "about": ", ".join(about), "agrees": all(one.agrees for one in found), "results": results}
-
-
-def _again(receipt: Receipt, path: Path, given: Given, tolerance: float, tell: Any) -> Replication:
+def _again(one: Recorded, path: Path, given: Given, tolerance: float, tell: Any) -> Replication:
     """One result, part by part."""
     sources, started, refused = Sources(given), time.perf_counter(), list[str]()
-    title = f"{path}{f' ({receipt.name})' if receipt.name else ''}"
+    title = f"{path}{f' ({one.name})' if one.name else ''}"
     got: list[Any] = []
-    for i, (name, record) in enumerate(receipt.parts):
+    for i, (name, record) in enumerate(one.parts):
         tell(i)
         try:
             if "method" not in record:
                 raise CannotRerun(f"its record names no verb; it says {', '.join(record) or 'nothing'}")
             for note in _elsewhere(record):
                 sources.note(note)
-            got.append(_part(receipt.result, name, record, sources, tolerance))
+            got.append(_part(one.result, name, record, sources, tolerance))
         except CannotRerun as why:
-            refused.append(f"{name or f'part {i + 1}: ' if len(receipt.parts) > 1 else ''}{why}")
-    numbers = _compared(receipt.result, got, bool(refused), tolerance)
+            refused.append(f"{name or f'part {i + 1}: ' if len(one.parts) > 1 else ''}{why}")
+    numbers = _compared(one.result, got, bool(refused), tolerance)
     return Replication(title, tuple(numbers), tuple(refused), tuple(sources.notes), time.perf_counter() - started)
 
 

@@ -117,7 +117,7 @@ def test_an_agent_finds_verifies_names_and_edits_by_tools_alone(desk, root):
         assert not planned["applied"] and "clew edit" in planned["grounds"]["command"]
 
         again = await call.done(await call("replicate", path="c.json"))
-        assert again["result"]["kind"] == "receipt" and again["result"]["lines"] == ["8 same"]
+        assert again["result"]["kind"] == "replication" and again["result"]["lines"] == ["8 same"]
         assert json.loads((root / again["run"]["result"]).read_text())["agrees"]
 
     talked(server_of(desk), session)

@@ -21,7 +21,7 @@ def test_a_circuit_and_its_report_agree_when_they_are_run_again(report, capsys):
         capsys.readouterr()
         assert typed(f"replicate {file} {SEEN} --json --out all.json") == 0
         told = json.loads(capsys.readouterr().out)
-        assert told["format"] == "clew receipt" and told["agrees"]
+        assert told["format"] == "clew replication" and told["agrees"]
         assert set(told["results"][0]["counts"]) == {"same"}
         assert json.loads(Path("all.json").read_text()) == told
 

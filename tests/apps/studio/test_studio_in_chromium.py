@@ -260,3 +260,21 @@ def test_a_step_to_another_view_is_not_undone_by_what_the_circuit_still_writes(v
     page.evaluate("location.hash = '#runs'")
     page.get_by_role("heading", level=1, name="Runs").wait_for(timeout=5000)
     assert page.evaluate("location.hash") == "#runs"
+
+
+LATE = """const real = setTimeout;
+window.late = [];
+window.setTimeout = (then, wait, ...more) => (wait === 250 ? late.push(then) : real(then, wait, ...more));"""
+"""What is due to be written into the address in a quarter of a second is not written until one says so."""
+
+
+def test_what_the_circuit_writes_too_late_is_not_written_into_another_view(visit, full):
+    studio = visit(full)
+    studio.page.add_init_script(LATE)
+    page = studio.at("circuit?path=number.json")
+    page.locator("#graph .node[tabindex='0']").press("Enter")
+    page.wait_for_function("late.length > 0")
+    page.evaluate("location.hash = '#runs'")
+    page.get_by_role("heading", level=1, name="Runs").wait_for()
+    page.evaluate("late.forEach((then) => then())")
+    assert page.evaluate("location.hash") == "#runs"

@@ -8,15 +8,15 @@ from clew.apps._desk.items import Items
 from clew.apps._desk.plans.plan import Work, line, list_option
 from clew.apps._desk.refusals import NotAllowed
 from clew.apps._desk.runs import Plan, Teller
-from clew.files import write_json
 from clew.models import Model
 
 ARGS = {"path": "the path of a circuit, a report or edits"}
 
 
 def plan(work: Work) -> tuple[RunAsked, Plan]:
-    """The result is a receipt beside the file. Nothing is opened that the record names outside the folder."""
-    from clew.studies.replication.replicate import Given, named_in, receipt, replicate
+    """The result says what agrees, in a file beside the file. Nothing is opened that the record names outside the folder."""
+    from clew.studies.replication.replicate import Given, named_in, replicate
+    from clew.studies.replication.rerun import Rerun
 
     name = work.needed("path")
     path = work.folder.file(name)
@@ -33,7 +33,7 @@ def plan(work: Work) -> tuple[RunAsked, Plan]:
         tell.part(f"running {name} again", 0.0, 1.0)
         given = Given(through=dictionaries, open=lambda name, _: _opened(work, name))
         found = replicate(path, given=given, progress=tell)
-        write_json(work.path(result), receipt(name, found))
+        Rerun.of(name, found).save(work.path(result))
         return result
 
     command = line(["replicate", name], through, ["--out", result])

@@ -1,10 +1,11 @@
+import { useMemo } from "preact/hooks";
 import { send } from "../api";
 import { Wrong } from "../parts/Asked";
 import { go } from "../route";
 import { asParams } from "../seen";
 import { CircuitView } from "../../circuit/CircuitView";
 import type { Bundle, On, Supernode } from "../../circuit/types";
-import { LINK } from "./link";
+import { linkOf } from "./link";
 import { lookOf } from "./lookOf";
 import { Made, Prompts } from "./Made";
 import { useSaving } from "./saving";
@@ -20,6 +21,7 @@ interface Given {
 /** The view of a circuit, whose changes are saved, and what else can be done with it. */
 export function Shown({ bundle, path, other }: Given) {
   const look = lookOf(bundle.circuit);
+  const link = useMemo(() => linkOf(path), [path]);
   const saving = useSaving(path, bundle.tag ?? "");
   const unit = (address: string) => go("unit", { ...asParams(look), address: address.split("@")[0]! });
   const autogroup = async () => (await send<{ supernodes: Supernode[] }>("POST", "circuit/groups", {}, { path }, new AbortController().signal)).supernodes;
@@ -30,7 +32,7 @@ export function Shown({ bundle, path, other }: Given) {
       <Prompts of={bundle.prompts} />
       <Tools bundle={bundle} path={path} other={other} look={look} />
       {wrong ? <Wrong said={text} /> : text && <p class="soft saved">{text}</p>}
-      <CircuitView data={bundle} on={on} link={LINK} />
+      <CircuitView data={bundle} on={on} link={link} />
       <Made bundle={bundle} />
     </>
   );

@@ -4,7 +4,7 @@ import type { Item } from "../types";
 
 const KINDS: readonly (readonly [kind: string, title: string])[] = [
   ["circuit", "Circuits"], ["report", "Reports"], ["comparison", "Comparisons"], ["edits", "Edits"], ["index", "Indexes"], ["labels", "Labels"],
-  ["verdicts", "Verdicts"], ["behaviour", "Behaviours"], ["dictionary", "Dictionaries"], ["model", "Models"], ["receipt", "Receipts"],
+  ["verdicts", "Verdicts"], ["behaviour", "Behaviours"], ["dictionary", "Dictionaries"], ["model", "Models"], ["replication", "Run again"],
 ];
 
 /** What the folder holds, by kind; what cannot be read says why. */

@@ -1,4 +1,4 @@
-"""Receipts: what a file holds that says how it was made, a circuit, a report or a stack of edits; or numbers alone."""
+"""What a file holds that says how it was made, a circuit, a report or a stack of edits; or numbers alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOLD = ("seconds", "cpu_seconds")
 
 
 @dataclass(frozen=True)
-class Receipt:
+class Recorded:
     """A result with the record of how it was made."""
 
     name: str
@@ -37,26 +37,26 @@ class Receipt:
         return [("", made)]
 
 
-def receipts(path: str | Path) -> list[Receipt]:
+def recorded(path: str | Path) -> list[Recorded]:
     """What a file holds that can be made again; nothing where it holds numbers alone.
 
     Raises: ValueError naming the file and what is wrong with it.
     """
     path = Path(path)
     if path.suffix == ".safetensors":
-        return [Receipt("", Stack.load(path))]
+        return [Recorded("", Stack.load(path))]
     value = read_any_json(path, "; a circuit, a report, or a stack of edits was expected")
     return list(_within(value, "", str(path)))
 
 
-def _within(value: Any, name: str, origin: str) -> Iterator[Receipt]:
+def _within(value: Any, name: str, origin: str) -> Iterator[Recorded]:
     """The results in a value, the value itself or what it holds."""
     if isinstance(value, Mapping):
         held = cast("Mapping[str, Any]", value)
         if held.get("format") == REPORT:
-            yield Receipt(name, Report.from_json(held, origin))
+            yield Recorded(name, Report.from_json(held, origin))
         elif held.get("format") == CIRCUIT and not name:
-            yield Receipt(name, Circuit.load(origin))
+            yield Recorded(name, Circuit.load(origin))
         else:
             for key, inner in held.items():
                 yield from _within(inner, f"{name}, {key}".removeprefix(", "), origin)
