@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from clew.apps._desk.answers import Item
 from clew.apps._desk.asked import BehaviourAsked
 from clew.apps._desk.folder import Folder
 from clew.apps._desk.items import Items, readable
+from clew.apps._desk.tokens import check_letters
+from clew.data.behaviours.files import sibling
 
 
 @cache
@@ -24,8 +27,16 @@ def available() -> dict[str, str]:
 
 
 def place_of(folder: Folder, name: str) -> str:
-    """What `Behaviour.load` is given for a name. Raises: NotAllowed, NotHere for what is no behaviour and no file here."""
-    return name if name in available() else str(folder.file(name))
+    """What `Behaviour.load` is given for a name.
+
+    Raises: NotAllowed, NotHere for what is no behaviour and no file here, or has its other half elsewhere.
+    """
+    if name in available():
+        return name
+    found = folder.file(name)
+    if (half := sibling(str(found))) is not None:
+        folder.file(folder.name(Path(half)))
+    return str(found)
 
 
 def behaviour_of(folder: Folder, name: str, model: Any, **options: Any) -> Any:
@@ -58,6 +69,9 @@ def save(folder: Folder, items: Items, asked: BehaviourAsked) -> Item:
     bad = next((i for i, pair in enumerate(asked.pairs) if not (pair.clean.strip() and pair.answers)), None)
     if bad is not None:
         raise ValueError(f"pair {bad + 1} has no prompt, or no answer; give both")
+    for i, pair in enumerate(asked.pairs):
+        for text in (pair.clean, *pair.answers, pair.patch or "", *pair.patch_answers):
+            check_letters(text, f"pair {i + 1}")
     first = "-".join(re.findall(r"\w+", asked.pairs[0].clean)[:4]).lower() or "pairs"
     name = (asked.name or first).removesuffix(".json")
     path = folder.free(f"{name}.json")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from clew.apps._desk import reports
 from clew.apps._desk.answers import ChangeLine, Done, Failed, Interval, Item, Likely, Metric, NextTokens, Receipt, Wrote
 from clew.apps._desk.asked import ChangeAsked, EditAsked, SaveAsked
 from clew.apps._desk.behaviours import behaviour_of, half_of
@@ -248,6 +249,7 @@ def exported(folder: Folder, name: str, format: str, view: View | None) -> tuple
         raise ValueError(f"{format!r:.40} is no format; edits are exported as {', '.join(EDIT_FORMATS)}")
     path = folder.file(name)
     file = f"{path.stem}{EDIT_FORMATS[format]}"
+    reports.edits(folder, name)  # nothing else is given away
     if format == "safetensors":
         return path.read_bytes(), file
     if view is None:

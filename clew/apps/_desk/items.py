@@ -13,6 +13,7 @@ from clew.apps._desk.answers import Item, Kind
 from clew.apps._desk.folder import LARGEST, MOST, Folder
 from clew.apps._desk.kept import Kept, stamp
 from clew.apps._facts import name_of
+from clew.data.behaviours.files import sibling
 from clew.files import DAMAGE, read_any_json
 
 ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".safetensors", ".gguf", ".json.gz", ".txt", ".md")
@@ -76,6 +77,8 @@ class Items:
         if stamp(path) is None or not (path.is_dir() or path.name.endswith(ENDINGS)):
             return self._folder_of_weights(path) if path.is_dir() else None
         if path.is_dir() and not all(map(self.folder.holds, path.rglob("*"))):
+            return None
+        if (half := sibling(str(path))) is not None and not self.folder.holds(Path(half)):
             return None
         return self.kept.of(path, [path], lambda: _looked_at(path, self.folder.name(path)))
 

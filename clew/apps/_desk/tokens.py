@@ -14,9 +14,16 @@ def tokens_of(model: Any, text: str, longest: int = LONGEST) -> tuple[Any, list[
     """Token ids [1, seq], and each in words. Raises: ValueError for an empty text; TooLarge for a long one."""
     if not text.strip():
         raise ValueError("the text is empty; type a word or more")
+    check_letters(text, "the text")
     if len(text) > LETTERS:
         raise TooLarge(f"the text has {len(text):,} characters; up to {LETTERS:,} are read here")
     tokens, _ = model.tokens(text)
     if tokens.shape[1] > longest:
         raise TooLarge(f"the text has {tokens.shape[1]} tokens; up to {longest} are looked at here")
     return tokens, [str(model.tokenizer.decode([token])) for token in tokens[0].tolist()]
+
+
+def check_letters(text: str, what: str) -> None:
+    """Raises: ValueError for half a letter, which no tokenizer and no file of UTF-8 takes. Args: what: what the text is."""
+    if any(0xD800 <= ord(letter) < 0xE000 for letter in text):
+        raise ValueError(f"{what} holds half of a letter (a lone surrogate); type the whole letter")

@@ -54,7 +54,7 @@ def read(
         raise ValueError(f"{address} holds both halves of a behaviour, so test={test!r} has no place; leave it out")
     if kept:
         behaviour = replace(behaviour, source=behaviour.source or address)
-    elif test := test or _sibling(address):
+    elif test := test or sibling(address):
         behaviour = replace(_joined(behaviour, load(test)[0]), source=f"{address}, {test}", seed=seed)
     else:
         pairs, split = apart(*grouped(random.Random(seed).sample(behaviour.pairs, len(behaviour))))
@@ -63,8 +63,8 @@ def read(
     return behaviour if n is None else behaviour.first(n)
 
 
-def _sibling(address: str) -> str | None:
-    """`..._test` beside `..._train`, if it is there."""
+def sibling(address: str) -> str | None:
+    """`..._test` beside `..._train`, if it is there: what is read as the test half where none is named."""
     path = Path(address)
     beside = path.with_stem(path.stem.removesuffix("_train") + "_test")
     return str(beside) if path.stem.endswith("_train") and beside.is_file() else None

@@ -57,7 +57,7 @@ def _found(record: Mapping[str, Any], sources: Sources, nodes: Circuit | None) -
 
 def _posed(record: Mapping[str, Any], view: Any, sources: Sources) -> Any:
     asked = [record[name] for name in ("model", "edits", *ASKED) if name in record]
-    return sources.once(["evidence", *asked], lambda: posed(record, view, sources.given.evidence))
+    return sources.once(["evidence", *asked], lambda: posed(record, view, sources.given.evidence, sources.place))
 
 
 def edited_again(record: Mapping[str, Any], sources: Sources) -> Stack:
@@ -125,6 +125,8 @@ def _function(room: str, record: Mapping[str, Any], sources: Sources) -> tuple[C
     for option in [option for option in made if option not in known]:
         sources.note(f"{name} has no option {option} any more; it was {made.pop(option)!r:.60}")
     for option, value in made.items():
+        if not sources.given.writes and value is not None and "Path" in str(hints[option]):
+            raise CannotRerun(f"{name} was given the file {option}={value!s:.60}, which `clew replicate` alone goes to")
         if not is_one(value, hints[option]) and not _in_words(value, hints[option]):
             raise CannotRerun(f"{name} was given {option}={value!s:.60}, which the record names and does not hold")
     return function, made

@@ -19,20 +19,27 @@ from clew.models import Model
 
 TIMES = (4, 1, 2, 8)
 """How many times the prompts that were used may have been loaded, where a record does not say."""
+NAMES = ("name", "test")
+"""Options of a step that name a behaviour or a file of one."""
 
 
 class CannotRerun(ValueError):
     """Why something cannot be made again."""
 
 
-def posed(record: Mapping[str, Any], model: Model, given: Path | None) -> tuple[Any, bool | None]:
+def posed(
+    record: Mapping[str, Any], model: Model, given: Path | None, place: Callable[[str], str]
+) -> tuple[Any, bool | None]:
     """The evidence of a record, checked by its hash, and whether its verb was to halve it.
 
-    Args: given: a file of it, where the record does not say where it is from.
+    Args:
+        given: a file of it, where the record does not say where it is from.
+        place: where that is now which a record names.
+
     Raises: CannotRerun saying what is missing, or that what is there is not what was asked then.
     """
     if "prompts" in record:
-        return _behaviour(record["prompts"], model, given)
+        return _behaviour(record["prompts"], model, given, place)
     if "evidence_hash" in record:
         return _one_of(_facts(given, model), record["evidence_hash"], record["evidence"]), None
     if isinstance(record.get("texts"), str):
@@ -100,10 +107,12 @@ def _windows(policy: Mapping[str, Any], given: Path | None, model: Model) -> Ite
         yield from _whole_and_halves(cut(stream_texts(str(given)), model.tokenizer, **how))
 
 
-def _behaviour(told: Mapping[str, Any], model: Model, given: Path | None) -> tuple[Behaviour, bool]:
+def _behaviour(
+    told: Mapping[str, Any], model: Model, given: Path | None, place: Callable[[str], str]
+) -> tuple[Behaviour, bool]:
     """The whole of a behaviour a half of which has the hash of the record, and whether a half is meant."""
     part = told["part"]
-    for found in _behaviours(told, model, given):
+    for found in _behaviours(told, model, given, place):
         asked = half(found, part, True) if part != "all" else found
         if asked.hash == told["hash"]:
             return found, part != "all"
@@ -114,7 +123,9 @@ def _behaviour(told: Mapping[str, Any], model: Model, given: Path | None) -> tup
     )
 
 
-def _behaviours(told: Mapping[str, Any], model: Model, given: Path | None) -> Iterator[Behaviour]:
+def _behaviours(
+    told: Mapping[str, Any], model: Model, given: Path | None, place: Callable[[str], str]
+) -> Iterator[Behaviour]:
     """By the steps in the record; without any, in the ways in which behaviours are usually come by."""
     metric = told["metric"]
     measured: Callable[[Behaviour], Behaviour] = lambda b: b.with_metric(metric) if metric in METRICS else b  # noqa: E731
@@ -122,13 +133,30 @@ def _behaviours(told: Mapping[str, Any], model: Model, given: Path | None) -> It
         yield measured(Behaviour.load(given))
         yield measured(Behaviour.load(given, model=model))
     elif told.get("made"):
-        steps = [cast("Step", (step, options)) for step, options in told["made"]]
+        steps = [cast("Step", (step, _placed(options, place))) for step, options in told["made"]]
         yield measured(Behaviour.again(steps[:-1] if steps[-1][0] == told["part"] else steps, model))
     else:
-        yield from map(measured, _guessed(told, model))
+        yield from map(measured, _guessed(told, model, place))
 
 
-def _guessed(told: Mapping[str, Any], model: Model) -> Iterator[Behaviour]:
+def evidence_in(told: Mapping[str, Any]) -> Iterator[str]:
+    """What a record of prompts names that would be loaded: behaviours, and files of them."""
+    for _, options in told.get("made") or [["load", {"name": _source(told)}]]:
+        yield from (str(options[name]) for name in NAMES if options.get(name) is not None)
+
+
+def _source(told: Mapping[str, Any]) -> str:
+    return str(told.get("source") or told.get("name"))
+
+
+def _placed(options: Mapping[str, Any], place: Callable[[str], str]) -> dict[str, Any]:
+    """The options of a step, with what they name where it is now."""
+    return {
+        name: place(str(value)) if name in NAMES and value is not None else value for name, value in options.items()
+    }
+
+
+def _guessed(told: Mapping[str, Any], model: Model, place: Callable[[str], str]) -> Iterator[Behaviour]:
     """As it may have been come by: so many loaded, those kept that the model gets right and that have one length."""
     pairs, seed = told["pairs"], told["seed"]
     whole = pairs if told["part"] == "all" else 2 * pairs
@@ -136,7 +164,7 @@ def _guessed(told: Mapping[str, Any], model: Model) -> Iterator[Behaviour]:
     for n in dict.fromkeys((*noted[:1], *(times * whole for times in TIMES), None)):
         options = {name: value for name, value in (("n", n), ("seed", seed or None)) if value is not None}
         try:
-            loaded = Behaviour.load(told["source"] or told["name"], model=model, **options)
+            loaded = Behaviour.load(place(_source(told)), model=model, **options)
             start = loaded.filter(model) if "answer them" in told["note"] else loaded
             ways = (start.of_length(model), start)
         except ValueError:  # not so many, or not of this name

@@ -9,27 +9,38 @@ from typing import Any, TypeVar
 
 import clew
 from clew import finder
+from clew.data.behaviours.behaviour import Behaviour
 from clew.dictionaries import Dictionary
 from clew.dictionaries.packs import packs
 from clew.evidence import digest
 from clew.models import Model
+from clew.models.bundled import BUNDLED
 from clew.stack import Stack
 from clew.studies.replication._posed import CannotRerun
 
 T = TypeVar("T")
 FIRST = "0.1"
 """Of the versions whose fingerprints of weights were taken otherwise, how their names begin."""
-
-
 PLANTED = "planted/"
 """How the names of models start whose circuits are known."""
 
 
-def opened(name: str, dtype: str | None) -> Model:
-    """The model of a name, in a dtype; those whose circuits are known are in float64."""
+def placed(name: str, folder: Path) -> str:
+    """Where that is which a record names: where its name leads from here, else from the folder of the file that is run again;
+    the name as it is where nothing is there, as that of a behaviour or of a model of the hub."""
+    beside = folder / name
+    return str(beside) if not Path(name).exists() and beside.exists() and not _is_ours(name) else name
+
+
+def _is_ours(name: str) -> bool:
+    return name in BUNDLED or name in Behaviour.available() or name.startswith(PLANTED)
+
+
+def opened(name: str, dtype: str | None, folder: Path) -> Model:
+    """The model of a name, in a dtype; those whose circuits are known are in float64. Args: folder: as of `placed`."""
     if name.startswith(PLANTED):
         return finder.load("data.planted", name.removeprefix(PLANTED))().model
-    return clew.open(name, dtype=dtype)
+    return clew.open(placed(name, folder), dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -46,8 +57,12 @@ class Given:
     """Files of the edits that were in force."""
     anyway: bool = False
     """Go on where the weights are not those of the record."""
-    open: Callable[[str, str | None], Model] = opened
-    """How a model is opened, by its name and dtype."""
+    open: Callable[[str, str | None, Path], Model] = opened
+    """How a model is opened, by its name and dtype; last the folder of the file that is run again."""
+    place: Callable[[str, Path], str] = placed
+    """Where the evidence is that a record names, given that folder."""
+    writes: bool = True
+    """Whether options of a method may name files, which it may write."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +70,8 @@ class Sources:
     """Models and dictionaries, each opened once, and what was found to differ from the records."""
 
     given: Given = Given()
+    folder: Path = Path()
+    """Of the file that is run again."""
     notes: dict[str, None] = field(default_factory=dict[str, None])
     """In words, in the order in which they were met."""
     opened: dict[tuple[Any, ...], Model] = field(default_factory=dict[tuple[Any, ...], Model])
@@ -70,6 +87,10 @@ class Sources:
         """Keep a sentence that the reader must know, once."""
         self.notes[said] = None
 
+    def place(self, name: str) -> str:
+        """Where the evidence is that a record names."""
+        return self.given.place(name, self.folder)
+
     def view(self, record: Mapping[str, Any]) -> Model:
         """The model of a record in the basis and with the edits that it had. Raises: CannotRerun."""
         bare = self._model(record)
@@ -79,7 +100,7 @@ class Sources:
         name, dtype = self.given.model or record["model"], record.get("dtype")
         if (name, dtype) not in self.opened:
             try:
-                self.opened[name, dtype] = self.given.open(name, dtype)
+                self.opened[name, dtype] = self.given.open(name, dtype, self.folder)
             except (ValueError, OSError, ImportError) as error:
                 raise CannotRerun(f"the model {name} is not there ({error}); give a folder of it as model") from error
         model, made = self.opened[name, dtype], record.get("versions", {})

@@ -14,12 +14,13 @@ import torch
 import transformers
 
 from clew.circuits.circuit import Circuit
+from clew.files import whole
 from clew.progress import NOTHING, Tell
 from clew.report import Report, Row
 from clew.stack import Stack
 from clew.studies.replication._again import edited_again, found_again, verified_again
 from clew.studies.replication._numbers import TOLERANCE, Number, counted, of_circuit, of_rows, of_stack, of_tables
-from clew.studies.replication._posed import CannotRerun
+from clew.studies.replication._posed import CannotRerun, evidence_in
 from clew.studies.replication._recorded import Recorded, recorded, table
 from clew.studies.replication._sources import Given, Sources
 from clew.version import VERSION
@@ -97,13 +98,15 @@ def replicate(
 
 
 def named_in(path: str | Path) -> tuple[set[str], set[str]]:
-    """The models, and the behaviours or files of them, that the records in a file name and running it again would open."""
+    """The models, and the behaviours or files of them, that the records in a file name and running it again would open.
+
+    Raises: ValueError naming the file, for a record that is not as they are.
+    """
     models, evidence = set[str](), set[str]()
-    for one in recorded(path):
-        for record in _records(one.result.provenance):
+    with whole(path, "record of a run"):
+        for record in (held for one in recorded(path) for _, part in one.parts for held in _records(part)):
             models |= {str(record["model"])} if "model" in record else set()
-            steps = record.get("made") or [["load", {"name": record.get("source") or record.get("name")}]]
-            evidence |= {str(steps[0][1].get("name"))} if "pairs" in record else set()
+            evidence |= set(evidence_in(record["prompts"])) if "prompts" in record else set()
     return models, evidence
 
 
@@ -136,7 +139,7 @@ def compared(was: str | Path, now: str | Path, *, tolerance: float = TOLERANCE) 
 
 def _again(one: Recorded, path: Path, given: Given, tolerance: float, tell: Any) -> Replication:
     """One result, part by part."""
-    sources, started, refused = Sources(given), time.perf_counter(), list[str]()
+    sources, started, refused = Sources(given, path.parent), time.perf_counter(), list[str]()
     title = f"{path}{f' ({one.name})' if one.name else ''}"
     got: list[Any] = []
     for i, (name, record) in enumerate(one.parts):

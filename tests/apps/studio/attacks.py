@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from clew.apps._desk.folder import tag_of
 from tests.apps.studio.traps import (
     BODY,
     ODD,
+    RECORDS,
     SCRIPT,
     SECRET,
     TOKEN,
@@ -34,6 +36,20 @@ from tests.apps.studio.traps import (
 
 RESULTS = Path(__file__).parents[3] / "docs" / "results" / "studio_security.md"
 OPENED = {"model": VIEW}
+TYPED = {"clean": "the king", "answers": [" is"], "patch": "the kings", "patch_answers": [" are"]}
+OUT = (
+    "../outside/secret.json", "%2e%2e/outside/secret.json", "..%2foutside%2fsecret.json", "..%5coutside%5csecret.json",
+    "sub/..%2f..%2foutside/secret.json", "/etc/passwd", "%2fetc%2fpasswd", "~/secret.json", "file:///etc/passwd",
+    "C:%5CWindows%5Cwin.ini", "%5C%5Cserver%5Cshare%5Ca", "CON", "off.safetensors::$DATA", "off.safetensors%00.png",
+    "off.safetensors%0d%0aX-Evil:1", ".clew/runs/bad.json", "", "a" * 10_000,
+)  # fmt: skip
+"""Names in an address that are none of something in the folder."""
+NAMES = (
+    "../outside/secret.json", "..\\outside\\secret.json", "sub/../../outside/secret.json", "/etc/passwd", "//etc/passwd",
+    "~/secret.json", "file:///etc/passwd", "C:\\Windows\\win.ini", "C:/Windows/win.ini", "\\\\server\\share\\a.json", "nul",
+    "sub/com1.json", "circuit.json.", "circuit.json::$DATA", "circuit.json\0.png", "circuit\n.json", ".clew/runs/bad.json", "..", "a" * 600,
+)  # fmt: skip
+"""The same in a body, where nothing is encoded."""
 HEAD = """# What hostile requests and files get
 
 A studio over a folder with traps in it: links out of it, pickles, models with code of their own or with weights that lie
@@ -70,7 +86,22 @@ class Case:
 
 
 def cases() -> list[Case]:
-    return [*_hosts(), *_sites(), *_tokens(), *_paths(), *_static(), *_bodies(), *_loads(), *_files(), *_writes()]
+    parts = (
+        _hosts,
+        _sites,
+        _tokens,
+        _paths,
+        _static,
+        _bodies,
+        _loads,
+        _files,
+        _writes,
+        _pairs,
+        _exports,
+        _again,
+        _runs,
+    )
+    return [case for part in parts for case in part()]
 
 
 def _hosts() -> Iterator[Case]:
@@ -405,17 +436,176 @@ def _writes() -> Iterator[Case]:
     yield Case("writing", post("/api/circuit?path=beside/circuit.json", verdict, "PUT"), 403, "leads out of the folder")
 
 
+def _pairs() -> Iterator[Case]:
+    """Pairs of prompts that are typed, and where they are saved."""
+
+    def pairs(status: int, body: Any, says: str = "", **headers: str | None) -> Case:
+        return Case("pairs that are typed", post("/api/behaviours", body, **headers), status, says)
+
+    for name in (*NAMES, "~/new", ".new", "con", "a/" * 300 + "new"):
+        if name != "circuit.json.":  # with an ending it is a name
+            yield pairs(403, {"pairs": [TYPED], "name": name}, "give")
+    yield pairs(403, {"pairs": [TYPED], "name": "linked/new"}, "leads out of the folder")
+    yield pairs(503, {"pairs": [TYPED], "name": "circuit.json/new"})
+    yield pairs(400, {"pairs": [TYPED], "name": 5})
+    yield pairs(400, {"pairs": [TYPED], "name": ["new"]})
+    yield pairs(400, {"pairs": [TYPED], "path": "../outside/new"}, "path")
+    for held in (None, 5, "many", {}, [1], [None], [[]], [{}], [{"clean": "a"}], [{"answers": [" b"]}]):
+        yield pairs(400, {"pairs": held})
+    for wrong in (
+        {"clean": 5}, {"clean": ["a"]}, {"clean": " "}, {"answers": " is"}, {"answers": []}, {"answers": [5]}, {"answers": [None]},
+        {"answers": [["a"]]}, {"patch": 5}, {"patch_answers": {}}, {"__class__": "a"}, {"split": 0}, {"patch": None},
+    ):  # fmt: skip
+        yield pairs(400, {"pairs": [TYPED, {**TYPED, **wrong}]})
+    yield pairs(400, {"pairs": []}, "one pair of prompts or more")
+    yield pairs(400, b'{"pairs": [{"clean": "\\ud800", "answers": [" b"]}]}')
+    yield pairs(400, b'{"pairs": [{"clean": "a", "answers": ["\\udfff"]}]}')
+    yield pairs(400, b'{"pairs": [{"clean": "a", "answers": [NaN]}]}')
+    yield pairs(400, b'{"pairs": ' + b"[" * 30_000 + b"]" * 30_000 + b"}")
+    yield pairs(400, b'{"pairs": [{"clean": "a", "answers": [" b"]}')
+    yield pairs(400, b"\xff\xfe")
+    yield pairs(413, {"pairs": [{**TYPED, "clean": "a " * BODY}]}, "bytes")
+    yield pairs(413, {"pairs": [TYPED] * 1000}, "bytes")
+    yield pairs(400, {"pairs": [TYPED]}, Content_Type="text/plain")
+    yield pairs(403, {"pairs": [TYPED]}, "X-Clew", X_Clew=None)
+    yield pairs(403, {"pairs": [TYPED]}, "X-Clew", X_Clew=None, Content_Type="text/plain")
+    yield pairs(403, {"pairs": [TYPED]}, "another site", Origin="http://evil.example")
+    yield pairs(403, {"pairs": [TYPED]}, "another site", Origin="null")
+    yield pairs(403, {"pairs": [TYPED]}, "another site", Sec_Fetch_Site="cross-site")
+    yield pairs(403, {"pairs": [TYPED]}, "is not this studio", Host="evil.example")
+    yield pairs(200, {"pairs": [{**TYPED, "clean": SCRIPT}], "name": "html"}, "html-2.json")
+    yield Case("pairs that are typed", get("/api/behaviours"), 405)
+
+
+def _exports() -> Iterator[Case]:
+    """Files of edits that are downloaded."""
+
+    def export(status: int, path: str, says: str = "", **headers: str | None) -> Case:
+        return Case("edits as a file", get(f"/api/edits/export?path={path}", **headers), status, says)
+
+    for name in OUT:
+        yield export(403, name, "give")
+    for name in ("link.json", "linked/secret.json", "passwd.json", "zero.json", "weights/d.safetensors"):
+        yield export(403, name, "leads out of the folder")
+    for name in ("nobody.safetensors", "sub", "pipe.json", "%252e%252e%252foutside%252fsecret.json", "%c0%ae%c0%ae/a"):
+        yield export(404, name, "there is no file")
+    for name in (
+        "circuit.json",
+        "html.json",
+        "edits.safetensors",
+        "models/good/model.safetensors",
+        "models/good/config.json",
+    ):
+        yield export(400, name, name)
+    for name in ("trap.safetensors", "trap.pt", "trap.pkl", "trap.npz"):
+        yield export(400, name, name)
+        yield export(400, f"{name}&format=gguf&view=VIEW", name)
+    for format in ("../../etc", "pt", "pickle", "%0d%0aX-Evil:1", "", "GGUF", "a" * 5000):
+        yield export(400, f"off.safetensors&format={format}", "is no format")
+    yield export(400, "off.safetensors&format=gguf", "view=")
+    for view in ("..%2f..%2foutside", "models/good", "", "%00"):
+        yield export(404, f"off.safetensors&format=gguf&view={view}", "no view")
+    yield export(404, "off.safetensors&view=nobody", "no view")
+    yield export(403, "off.safetensors", "another site", Origin="http://evil.example")
+    yield export(403, "off.safetensors", "another site", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")
+    yield export(403, "off.safetensors", "is not this studio", Host="evil.example")
+    yield Case("edits as a file", get("/api/edits/export"), 400, "path")
+    yield Case("edits as a file", post("/api/edits/export?path=off.safetensors", {}), 405)
+    yield export(200, "off.safetensors")
+
+
+def _again() -> Iterator[Case]:
+    """Files that are run again, whose records name what lies elsewhere."""
+
+    def again(status: int, args: Any, says: str = "", **more: Any) -> Case:
+        headers = {name: more.pop(name) for name in ("Origin", "X_Clew", "Sec_Fetch_Site") if name in more}
+        asked = post("/api/runs", {"verb": "replicate", "args": args, **more}, **headers)
+        return Case("what is run again", asked, status, says)
+
+    for name in NAMES:
+        yield again(403, {"path": name}, "give")
+    for name in ("link.json", "linked/secret.json", "passwd.json", "zero.json"):
+        yield again(403, {"path": name}, "leads out of the folder")
+    for name in ("nobody.json", "sub", "pipe.json", "weights"):
+        yield again(404, {"path": name}, "there is no file")
+    for name in (
+        "half.json",
+        "deep.json",
+        "nan.json",
+        "typed.json",
+        "latin.json",
+        "edits.safetensors",
+        "trap.json",
+        "trap.safetensors",
+    ):
+        yield again(400, {"path": name}, name)
+    for name in RECORDS["far"]:
+        said = {"model": "is not open to this studio", "sibling": "leads out of the folder"}
+        says = said.get(name.partition("_")[0].removesuffix(".json"), "outside the folder")
+        yield again(403, {"path": f"records/{name}"}, says)
+    for name in RECORDS["malformed"]:
+        yield again(400, {"path": f"records/{name}"}, f"records/{name}")
+    for path in (None, 5, "", [], {}, ["circuit.json"], {"path": "circuit.json"}):
+        yield again(400, {"path": path})
+    yield again(400, {})
+    yield again(400, {"path": "circuit.json", "evidence": "../outside/secret.json"}, "evidence")
+    yield again(400, {"path": "circuit.json", "model": "/etc", "anyway": True})
+    for name in ("../outside/new", "/var/new", "linked/new", ".new", "con", "C:\\new"):
+        yield again(403, {"path": "circuit.json"}, "give" if name != "linked/new" else "leads out", name=name)
+    yield again(403, {"path": "circuit.json"}, "another site", Origin="http://evil.example")
+    yield again(403, {"path": "circuit.json"}, "another site", Sec_Fetch_Site="cross-site")
+    yield again(403, {"path": "circuit.json"}, "X-Clew", X_Clew=None)
+
+
+def _runs() -> Iterator[Case]:
+    """What other runs are given, and routes of which nothing else is asked."""
+    planted = {"model": "planted/ioi", "behaviour": "planted/ioi"}
+
+    def run(status: int, verb: str, args: Any, says: str = "") -> Case:
+        return Case("other runs and routes", post("/api/runs", {"verb": verb, "args": args}), status, says)
+
+    for path in ("../outside/secret.json", "link.json", "/etc/passwd"):
+        yield run(403, "verify", {**planted, "circuit": path})
+        yield run(403, "verify", {**planted, "edits": [path]})
+        yield run(403, "verify", {**planted, "dictionaries": [path]})
+        yield run(403, "verify", {**planted, "texts": [path], "dictionaries": ["off.safetensors"]})
+        yield run(403, "edges", {**planted, "circuit": path})
+        yield run(403, "explain", {"index": path, "units": ["resid.0/1"]})
+        yield run(403, "edit", {"model": "planted/ioi", "circuit": path, "by": "zero"})
+        yield run(403, "edit", {"model": "planted/ioi", "behaviour": path, "by": "mean_difference"})
+        yield run(403, "index", {"model": path, "texts": ["circuit.json"]})
+    yield run(403, "explain", {"index": "index", "units": ["resid.0/1"]}, "leads out of the folder")
+    yield run(403, "find", {"model": "planted/ioi", "behaviour": "halves/a_train.json"}, "leads out of the folder")
+    for target in (
+        "/api/about",
+        "/api/runs",
+        "/api/runs/events",
+        "/api/views",
+        "/api/unit?view=VIEW&address=resid.0/1",
+    ):
+        yield Case("other runs and routes", get(target, Origin="http://evil.example"), 403, "is another site")
+    for address in ("resid.0/-1", "resid.0/" + "9" * 30, "../outside", "resid.%ff/1", "", "resid.0/1@0"):
+        yield Case("other runs and routes", get(f"/api/unit?view=VIEW&address={address}"), 400)
+    yield Case("other runs and routes", get("/api/unit?view=..%2f..%2foutside&address=resid.0/1"), 404, "no view")
+    for index in ("../outside", "linked", "/etc"):
+        yield Case("other runs and routes", get(f"/api/unit?view=VIEW&address=neuron.0/1&index={index}"), 403)
+    for id in ("nobody", "..%2f..%2foutside%2fsecret", "%00"):
+        yield Case("other runs and routes", Request("DELETE", f"/api/views/{id}"), 404)
+        yield Case("other runs and routes", Request("POST", f"/api/runs/{id}/resume"), 404)
+    yield Case("other runs and routes", Request("POST", "/api/runs/bad/resume", headers=(("X-Clew", None),)), 403)
+
+
 # What came back.
 
 
 def sent(case: Case, at: Studio) -> Answer:
-    """The answer to a case, in whose body the handle of a view and the tag of a file are put in."""
-    body = case.sent.body
-    if b"VIEW" in body:
-        body = body.replace(b"VIEW", at.view().encode())
+    """The answer to a case, in which the handle of a view and the tag of a file are put in."""
+    body, target = case.sent.body, case.sent.target
+    if b"VIEW" in body or "VIEW" in target:
+        body, target = body.replace(b"VIEW", at.view().encode()), target.replace("VIEW", at.view())
     if found := re.search(rb"TAG ([\w/.]+)", body):
         body = body.replace(found[0], tag_of(at.root / found[1].decode()).encode())
-    return at.ask(replace(case.sent, body=body))
+    return at.ask(replace(case.sent, target=target, body=body))
 
 
 def betrayed(answer: Answer, at: Studio) -> list[str]:

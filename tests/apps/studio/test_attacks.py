@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from clew.apps._desk.asked import Verb
 from clew.apps._desk.folder import tag_of
+from clew.apps.studio.openapi import text
 from tests.apps.cli.toys import small_circuit
 from tests.apps.studio import attacks
 from tests.apps.studio.attacks import Case
 from tests.apps.studio.traps import TOKEN, Answer, Request, Studio, get, of, post, prepare, studio
 
+ROUTES = {(method.upper(), path) for path, found in json.loads(text())["paths"].items() for method in found}
 NAMES = {"labels": {"resid.0/1": "a name"}}
 
 
@@ -69,6 +72,25 @@ def test_the_table_of_results_holds_every_case():
     said = [line.rpartition("` | ")[0].removeprefix("| `") for line in lines if line.startswith("| `")]
     assert said == [attacks.cell(case) for case in attacks.cases()]
     assert len(said) >= 60
+
+
+@pytest.mark.parametrize("route", sorted(ROUTES), ids=" ".join)
+def test_every_route_is_attacked(route: tuple[str, str]):
+    method, path = route
+    target = re.compile(re.sub(r"\{\w+\}", "[^/?]+", path) + r"(\?.*)?", re.DOTALL)
+    refused = [case for case in attacks.cases() if case.status >= 400]
+    assert any(case.sent.method == method and target.fullmatch(case.sent.target) for case in refused)
+
+
+@pytest.mark.parametrize("verb", get_args(Verb))
+def test_every_kind_of_run_is_attacked(verb: str):
+    said = json.dumps({"verb": verb})[1:-1].encode()
+    assert any(said in case.sent.body and case.status >= 400 for case in attacks.cases())
+
+
+def test_a_behaviour_whose_other_half_lies_outside_is_not_listed(plain: Studio):
+    paths = {item["path"] for item in json.loads(plain.ask(get("/api/items")).body)}
+    assert "halves/a_train.json" not in paths
 
 
 def test_a_malformed_file_is_listed_with_its_problem(plain: Studio):

@@ -22,6 +22,7 @@ from clew.apps._desk.asked import ViewAsked
 from clew.apps._desk.desk import USUAL, Desk
 from clew.apps.studio.app import app_of
 from clew.changes import Scale
+from clew.data.behaviours.behaviour import Behaviour
 from clew.labels import Labels
 from clew.report import Report, Row
 from clew.sites import Site
@@ -38,6 +39,53 @@ ODD = 'a";x=<b>é.json'
 """A name that a header cannot hold as it is."""
 VIEW = "models/good"
 DEEP = 20_000
+ASKED: dict[str, Any] = {
+    "name": "a",
+    "hash": "0",
+    "part": "all",
+    "metric": "logit_difference",
+    "pairs": 1,
+    "note": "",
+    "seed": None,
+}
+"""What a record says of prompts, but for where they are from."""
+
+
+def _loaded(**options: Any) -> dict[str, Any]:
+    return {"model": "planted/ioi", "prompts": {**ASKED, "made": [["load", options]]}}
+
+
+RECORDS: dict[str, dict[str, Any]] = {
+    "far": {
+        "whole.json": _loaded(name="/etc/passwd"),
+        "above.json": _loaded(name="../../outside/pairs.json"),
+        "link.json": _loaded(name="relative.json"),
+        "linked.json": _loaded(name="linked/pairs.json"),
+        "home.json": _loaded(name="~/pairs.json"),
+        "hub.json": _loaded(name="hf://datasets/evil/evil/pairs.json"),
+        "odd.json": _loaded(name="a\0b"),
+        "long.json": _loaded(name="a" * 5000),
+        "half.json": _loaded(name="planted/ioi", test="/etc/passwd"),
+        "source.json": {"model": "planted/ioi", "prompts": {**ASKED, "source": "/etc/passwd"}},
+        "bare.json": {"model": "planted/ioi", "prompts": {"made": [["load", {"name": "/etc/passwd"}]]}},
+        "inner.json": {"model": "planted/ioi", "nodes_of": _loaded(name="/etc/passwd")},
+        "parts.json": {"parts": [_loaded(name="planted/ioi"), _loaded(name="/etc/passwd")]},
+        "sibling.json": _loaded(name="halves/a_train.json"),
+        "model.json": {"model": "/etc"},
+        "model_above.json": {"model": "../../outside"},
+        "model_link.json": {"model": "models/linked/../../linked"},
+        "model_hub.json": {"model": "evil/evil"},
+        "model_list.json": {"model": ["models/good"]},
+    },
+    "malformed": {
+        "steps.json": {"model": "planted/ioi", "prompts": {**ASKED, "made": 5}},
+        "step.json": {"model": "planted/ioi", "prompts": {**ASKED, "made": ["load"]}},
+        "options.json": {"model": "planted/ioi", "prompts": {**ASKED, "made": [["load", 5]]}},
+        "prompts.json": {"model": "planted/ioi", "prompts": 5},
+        "listed.json": {"parts": 5},
+    },
+}
+"""Records of how a circuit was made, by the name of its file: of what lies elsewhere, and of what is no record."""
 
 
 # A request and its answer.
@@ -203,6 +251,22 @@ def prepare(root: Path, outside: Path) -> None:
     _pickles(root, outside)
     _models(root, outside)
     _damaged(root)
+    _records(root, outside)
+
+
+def _records(root: Path, outside: Path) -> None:
+    """Circuits whose records name what lies outside, and a behaviour whose other half is a link there."""
+    (root / "records").mkdir()
+    (root / "halves").mkdir()
+    for name, record in {**RECORDS["far"], **RECORDS["malformed"]}.items():
+        replace(small_circuit(), provenance={"method": "attribution_patching", **record}).save(root / "records" / name)
+    pairs = [
+        {"clean": f"{SECRET} {i}", "answers": [" is"], "patch": "the kings", "patch_answers": [" are"]}
+        for i in range(4)
+    ]
+    Behaviour("a", pairs).save(outside / "pairs.json")
+    Behaviour("a", pairs).save(root / "halves" / "a_train.json")
+    (root / "halves" / "a_test.json").symlink_to(outside / "pairs.json")
 
 
 def _links(root: Path, outside: Path) -> None:

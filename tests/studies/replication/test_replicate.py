@@ -1,13 +1,15 @@
 """Results made again from their records: a tiny model's circuit, report and edits, whole and in parts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import clew
 from clew.report import Report, Row
-from clew.studies.replication.replicate import Given, compared, replicate
+from clew.studies.replication.replicate import Given, compared, named_in, replicate
+from tests.apps.cli.toys import small_circuit
 from tests.models.tiny import model_of, relu_dictionary
 
 PAIRS = [("nurse", "king", "she", "he"), ("queen", "man", "she", "he"), ("woman", "king", "she", "he")]
@@ -124,6 +126,59 @@ def test_records_without_steps_are_found_by_their_hash(made, given):
     path.write_text(json.dumps(old))
     (again,) = replicate(path, given=given)
     assert again.agrees, again
+
+
+@pytest.mark.parametrize("steps", [True, False])
+def test_what_a_record_names_is_looked_for_here_and_then_beside_the_file(made, given, steps):
+    """By the steps in the record, and as files without any are guessed."""
+    path = saved_apart(made, steps)
+    Path("task.jsonl").rename("kept/task.jsonl")
+    (again,) = replicate(path, given=given)
+    assert again.agrees, again
+
+
+def test_what_is_here_comes_before_what_is_beside_the_file(made, given):
+    path = saved_apart(made)
+    Path("kept/task.jsonl").write_text("\n".join(Path("task.jsonl").read_text().splitlines()[::-1]))
+    assert replicate(path, given=given)[0].agrees
+
+
+def test_a_model_beside_the_file_is_opened_from_there(made, given, monkeypatch):
+    path, asked = saved_apart(made), []
+    Path("kept/tiny llama").mkdir()
+
+    def opened(name: str, **_: object) -> object:
+        asked.append(name)
+        return model_of()
+
+    monkeypatch.setattr(clew, "open", opened)
+    assert replicate(path, given=given)[0].agrees
+    assert asked == ["kept/tiny llama"]
+
+
+def saved_apart(made, steps: bool = True) -> Path:
+    """A circuit in a folder of its own."""
+    Path("kept").mkdir()
+    path = made[2].top(5).save("kept/circuit.json")
+    if not steps:
+        held = json.loads(path.read_text())
+        del held["provenance"]["prompts"]["made"]
+        path.write_text(json.dumps(held))
+    return path
+
+
+def test_a_file_that_a_method_was_given_is_left_alone_where_that_is_asked(tmp_path):
+    record = {"method": "bigram_subnetwork", "options": {"to": "masks.safetensors"}, "model": "tiny"}
+    path = replace(small_circuit(), provenance=record).save(tmp_path / "c.json")
+    (again,) = replicate(path, given=Given(writes=False))
+    assert "was given the file to=masks.safetensors" in again.refused[0]
+
+
+def test_a_record_that_is_none_is_an_error_that_names_its_file(tmp_path):
+    record = {"method": "attribution_patching", "prompts": {"made": [["load", 5]]}}
+    path = replace(small_circuit(), provenance=record).save(tmp_path / "c.json")
+    with pytest.raises(ValueError, match=r"c\.json is not a whole record of a run"):
+        named_in(path)
 
 
 def test_an_edit_is_computed_again(made, given):

@@ -1,4 +1,13 @@
 import json
+from dataclasses import replace
+
+import pytest
+
+from clew.apps._desk.asked import RunAsked
+from clew.apps._desk.plans.plan import plan_of
+from clew.apps._desk.refusals import NotAllowed
+from clew.apps._desk.runs import Teller
+from tests.apps.cli.toys import small_circuit
 
 
 def test_a_circuit_is_found_verified_indexed_and_explained(client, ended):
@@ -57,3 +66,33 @@ def test_numbers_that_are_none_are_refused(client):
     content = '{"verb": "find", "args": {"model": "tiny", "behaviour": "task.jsonl", "options": {"steps": NaN}}}'
     found = client.post("/api/runs", content=content, headers={"Content-Type": "application/json"})
     assert found.status_code == 400 and client.get("/api/runs").json() == []
+
+
+def test_what_a_record_names_is_looked_for_in_the_folder_and_then_beside_the_file(client, ended, root):
+    """Never outside, where there is a file of that name too."""
+    model = {"model": "tiny", "through": ["d.safetensors"]}
+    ended("find", **model, behaviour="task.jsonl", all_pairs=True, options={"steps": 2})
+    circuit = root / "kept" / "c.json"
+    circuit.parent.mkdir()
+    held = (root / "task.json").read_text().replace(str(root / "task.jsonl"), "task.jsonl")
+    circuit.write_text(held)
+    assert ended("replicate", path="kept/c.json")["state"] == "done"
+    (root / "task.jsonl").rename(root / "kept" / "task.jsonl")
+    again = ended("replicate", path="kept/c.json")
+    assert json.loads((root / again["result"]).read_text())["agrees"], again
+    circuit.write_text(held.replace("task.jsonl", "../../task.jsonl"))
+    (root.parent / "task.jsonl").write_text((root / "kept" / "task.jsonl").read_text())
+    refused = client.post("/api/runs", json={"verb": "replicate", "args": {"path": "kept/c.json"}})
+    assert refused.status_code == 403 and "is outside the folder" in refused.json()["error"]
+
+
+def test_a_record_that_changes_once_the_run_is_queued_opens_nothing_outside(desk, root):
+    """What a record names is looked at again where it is opened."""
+    steps = [["load", {"name": "task.jsonl"}]]
+    prompts = {"name": "a", "hash": "0", "part": "all", "metric": "logit_difference", "made": steps}
+    record, path = {"method": "attribution_patching", "model": "tiny", "prompts": prompts}, root / "c.json"
+    replace(small_circuit(), provenance=record).save(path)
+    _, plan = plan_of(desk.folder, desk.views, RunAsked("replicate", {"path": "c.json"}), False)
+    path.write_text(path.read_text().replace("task.jsonl", "/etc/hostname"))
+    with pytest.raises(NotAllowed, match="'/etc/hostname', which is outside the folder"):
+        plan.work(Teller(lambda done, said: None))
