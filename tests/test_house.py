@@ -206,6 +206,7 @@ NO_FILES = {
     "clew.apps.pages.frame",  # files that lie beside it
     "clew.apps._front",  # likewise
     "clew.models.costs",  # what the system says of the process
+    "clew.scale.who",  # likewise
     "clew.apps._desk.runs",  # likewise
     "clew.models.open",  # the first line of another library's error
 }

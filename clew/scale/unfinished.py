@@ -10,6 +10,8 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from clew.scale.who import runs
+
 SUFFIX = ".unfinished"
 
 _swept: set[Path] = set()
@@ -34,21 +36,9 @@ def sweep(folder: Path) -> None:
     theirs = re.compile(rf"\..*\.{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]{{8}}{re.escape(SUFFIX)}", re.DOTALL)
     for entry in list(os.scandir(folder)):
         found = theirs.fullmatch(entry.name)
-        if not found or _runs(int(found[1])):
+        if not found or runs(int(found[1])):
             continue
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path, ignore_errors=True)
         else:
             Path(entry.path).unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    if os.name != "posix":  # where this would be another question
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's
-        pass
-    return True

@@ -18,6 +18,8 @@ from clew.apps._desk.weights import check_weights
 from clew.apps.agent._shown import show
 from clew.circuits.verdicts import Verdict, Verdicts
 from clew.files import write_json
+from clew.scale.manifest import Manifest, key_of
+from clew.scale.map import map
 from clew.studies.replication._numbers import Number
 from clew.studies.replication._recorded import recorded
 from clew.studies.replication.replicate import Replication
@@ -56,6 +58,19 @@ def _(folder: Path) -> Path:
 @door("reports by dictionary", lambda path: report_of(Folder(path.parent), path.name)[:1])
 def _(folder: Path) -> Path:
     return write_json(folder / "r.json", {"resid.1": report().to_json()})
+
+
+def worked(folder: Path) -> Any:
+    """What a folder of work holds; what is damaged of it as an error, as long as it is not made again."""
+    manifest = Manifest(folder)
+    keys = [key_of(item) for item in ({"n": 1}, {"n": 2})]
+    return [manifest.counts(), list(manifest.results(keys)), manifest.aside()]
+
+
+@door("items that were worked on", worked, "scale/manifest")
+def _(folder: Path) -> Path:
+    map(lambda item: {"told": [item["n"], 0.5]}, [{"n": 1}, {"n": 2}], folder=folder / "w")
+    return folder / "w"
 
 
 @door("a run that was kept", runs._read, "apps/_desk/runs")

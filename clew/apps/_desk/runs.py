@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -25,6 +24,7 @@ from clew.apps._desk.folder import Folder
 from clew.apps._desk.refusals import NotHere, TooBusy
 from clew.files import entry, entry_or, read_json, write_json
 from clew.progress import NOTHING, Stopped
+from clew.scale.who import lives, me
 
 FORMAT, VERSION = "clew run", 1
 PLACE = (".clew", "runs")
@@ -275,7 +275,7 @@ class Runs:
             run.shown = replace(run.shown, **changes)
             self._told()
             asked = {"verb": run.asked.verb, "args": run.asked.args, "name": run.asked.name}
-            record = {"format": FORMAT, "version": VERSION, "by": _me(), "asked": asked, "shown": asdict(run.shown)}
+            record = {"format": FORMAT, "version": VERSION, "by": me(), "asked": asked, "shown": asdict(run.shown)}
             with suppress(
                 OSError
             ):  # a folder that cannot be written has runs all the same, as long as the studio is open
@@ -323,7 +323,7 @@ def _read(path: Path) -> Run:
     asked, shown = RunAsked(verb, args, name), _shown(entry(value, "shown", dict, origin=origin), origin)
     if shown.id != path.stem:
         raise ValueError(f"{path} holds another run, {shown.id}")
-    if shown.state not in OVER and not _lives(entry(value, "by", str, origin=origin)):
+    if shown.state not in OVER and not _runs_elsewhere(entry(value, "by", str, origin=origin)):
         shown = replace(shown, state="stopped", said="", left=None, error="the studio ended while it ran", resumes=True)
     return Run(shown.id, asked, None, shown)
 
@@ -336,22 +336,9 @@ def _shown(held: Any, origin: str) -> RunShown:
     return RunShown(**sure, **maybe, state=state)
 
 
-def _me() -> str:
-    return f"{socket.gethostname()} {os.getpid()}"
-
-
-def _lives(who: str) -> bool:
-    """Whether the studio that wrote a record is another one, which still runs."""
-    host, _, process = who.rpartition(" ")
-    if host != socket.gethostname() or who == _me() or not process.isdigit():
-        return host != socket.gethostname()
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's
-        pass
-    return True
+def _runs_elsewhere(who: str) -> bool:
+    """Whether the studio that wrote a record is another one than this, which still runs."""
+    return who != me() and lives(who)
 
 
 def _failed(error: str) -> dict[str, Any]:

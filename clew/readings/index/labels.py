@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +14,9 @@ from typing import Any
 
 from clew.files import parse_json, typed
 from clew.labels import Label, Labels
+from clew.scale.transaction import Schema, transaction
 from clew.sites import Site
 
-VERSION = 1
-SECONDS = 30
-"""How long to wait for another process that writes."""
 TABLES = """
 CREATE TABLE IF NOT EXISTS labels (
     id INTEGER PRIMARY KEY, address TEXT NOT NULL, text TEXT NOT NULL, kind TEXT NOT NULL, origin TEXT NOT NULL,
@@ -33,6 +31,7 @@ CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON labels BEGIN
 CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON labels BEGIN
     INSERT INTO words (words, rowid, text) VALUES ('delete', old.id, old.text); END;
 """
+SCHEMA = Schema("labels", 1, TABLES, wal=True)
 ORDER = "kind != 'person', created DESC, id"
 """What persons say first, then the newest first; of what was said at once, as it was given."""
 COLUMNS = "address, text, kind, scores, origin"
@@ -133,34 +132,8 @@ class LabelFile:
         with self._open() as file:
             return [_label(row, str(self.path)) for row in file.execute(question, values).fetchall()]
 
-    @contextmanager
-    def _open(self, *, writes: bool = False) -> Generator[sqlite3.Connection]:
-        """The file, in one transaction. Raises: ValueError naming it and what is wrong with it."""
-        file = None
-        try:
-            file = sqlite3.connect(self.path, timeout=SECONDS, isolation_level=None)
-            if writes:
-                file.execute("PRAGMA journal_mode=WAL")
-                file.executescript(f"BEGIN IMMEDIATE;{TABLES}COMMIT;")
-                file.execute(f"PRAGMA user_version={VERSION}")
-            elif (found := file.execute("PRAGMA user_version").fetchone()[0]) != VERSION:
-                raise ValueError(f"{self.path} holds labels of version {found}; this clew reads {VERSION}")
-            file.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-            yield file
-            file.execute("COMMIT")
-        except sqlite3.Error as error:
-            if "fts5" in str(error):
-                raise ValueError(
-                    "this Python's sqlite3 was built without FTS5, so labels cannot be searched; use another"
-                ) from error
-            if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise ValueError(
-                    f"another process has been writing {self.path} for {SECONDS} seconds; wait for it, or end it"
-                ) from error
-            raise ValueError(f"{self.path} is not a whole file of labels: {error}") from error
-        finally:
-            if file:
-                file.close()
+    def _open(self, *, writes: bool = False) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self.path, SCHEMA, writes=writes)
 
 
 def _add(file: sqlite3.Connection, rows: Sequence[tuple[str, ...]]) -> None:

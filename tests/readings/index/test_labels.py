@@ -10,6 +10,7 @@ import pytest
 from clew.labels import Label, Labels
 from clew.readings.index.labels import LabelFile
 from clew.report import Row
+from clew.scale.transaction import Schema
 
 RIVERS = Label("names of rivers and of lakes", "person", origin="Ada")
 PLURAL = Label("plural nouns, as in 'cats'", scores=(Row("detection", 0.8, 0.7, 0.9, examples=40),), origin="smollm2")
@@ -123,14 +124,14 @@ def _said(path: Path, words: str) -> None:
 def test_a_python_without_fts5_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from clew.readings.index import labels
 
-    monkeypatch.setattr(labels, "TABLES", "CREATE VIRTUAL TABLE words USING fts9 (text);".replace("fts9", "no_fts5"))
+    monkeypatch.setattr(labels, "SCHEMA", Schema("labels", 1, "CREATE VIRTUAL TABLE words USING no_fts5 (text);"))
     with pytest.raises(ValueError, match="built without FTS5"):
         file_of(tmp_path)
 
 
 def test_a_file_that_another_holds_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = file_of(tmp_path)
-    monkeypatch.setattr("clew.readings.index.labels.SECONDS", 0.1)
+    monkeypatch.setattr("clew.scale.transaction.SECONDS", 0.1)
     other = sqlite3.connect(file.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(ValueError, match=r"another process has been writing .*labels\.sqlite for 0\.1 seconds"):

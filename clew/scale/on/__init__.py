@@ -1,0 +1,1 @@
+"""Where workers run: a file for each way to start them."""
