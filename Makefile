@@ -23,7 +23,8 @@ web: .venv/stamp
 docs: .venv/stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-# Its gallery and its notebooks as they run in the bundled model; kept in build/, and in the site when it is next made.
+# Its gallery, kept in docs/gallery/ and committed, and its notebooks as they run in the bundled model, kept in build/ and in the site when it is
+# next made. About a quarter of an hour on two cores; less with one thread each: OMP_NUM_THREADS=1.
 gallery: .venv/stamp
 	$(BIN)/python docs/_site/gallery.py
 	$(BIN)/python docs/_site/notebooks.py

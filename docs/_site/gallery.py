@@ -1,54 +1,105 @@
 """The gallery: circuits as pages of one file, with a drawing and a sentence each.
 
-`make gallery` finds them in SmolLM2-135M, in some minutes, and keeps them in build/. A site that is built without it has the
-circuits of models that were written by hand, whose truth is known.
+`make gallery` finds them and keeps each with its report in docs/gallery/, which is committed: the site is made of these files
+and needs no model.
 """
 
 from __future__ import annotations
 
 import html
 import io
-import json
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
 ROOT = Path(__file__).parent.parent.parent
-GALLERY = ROOT / "build" / "gallery"
-OF = {
-    "real": "a pretrained model, SmolLM2-135M",
-    "by hand": "models whose weights were written by hand, so that the truth is known",
-}
+KEPT = ROOT / "docs" / "gallery"
+SITES = ("resid.7", "resid.11", "resid.15", "resid.19")
 PAGE = """# Gallery
 
-Circuits of {of}. Each is one file that opens without a network: hover, search, pin, filter by strength, look at the curve.
+Circuits to look at. Each is one file that opens without a network: hover, search, pin, filter by strength, look at the curve.
+The circuits themselves lie in `docs/gallery/`: `clew show docs/gallery/pronouns-names.json` makes such a page of one.
 
-<div class="gallery">
-{cards}
-</div>
+{parts}
 """
-REAL = {
-    "agreement/across_pp": "The number of the subject, past a nearer noun: features of four layers, with tested names.",
-    "greater_than": "From the year 1725 to the year 17.. comes a later one. Features of four layers.",
+PARTS = {
+    "In a pretrained model": """SmolLM2-135M, which has 30 layers. In the first five nodes are features, units of the pack's
+dictionaries after blocks 7, 11, 15 and 19, with names that were tested on text that they were not made from; in the last two
+they are heads and MLPs. Faithfulness is measured on prompts that the circuit was not found on.""",
+    "Written by hand": "Models whose weights were set by hand, so that the right circuit is known.",
 }
-SITES = ("resid.7", "resid.11", "resid.15", "resid.19")
-Found = tuple[str, str, Any, Any]
-"""A name, a sentence, a circuit and a report of it."""
+
+
+def features(behaviour: str) -> tuple[Any, Any]:
+    """The strongest units of the pack's dictionaries at four layers, wired and named, and the curve."""
+    import clew
+    from clew.dictionaries.packs import pack_labels
+    from clew.explain.top_tokens import top_tokens
+
+    model = clew.open("smollm2-135m")
+    view = model.through(*(sae for sae in clew.Dictionary.load("smollm2-135m") if str(sae.writes) in SITES))
+    task = clew.Behaviour.load(behaviour, model=model, n=24).filter(model)
+    scores = clew.find(view, task)
+    report = clew.verify(view, task, scores, by="curve", sizes=(10, 30, 100, 300), random=1)
+    circuit = clew.find(view, task, scores.top(40), by="edges", examples=8).strongest_edges(120)
+    return top_tokens(view, circuit, task.prompts()).explained(pack_labels("smollm2-135m", SITES)), report
+
+
+def components(behaviour: str) -> tuple[Any, Any]:
+    """The strongest edges between heads and MLPs, and the curve."""
+    import clew
+
+    model = clew.open("smollm2-135m")
+    task = clew.Behaviour.load(behaviour, model=model, n=16).filter(model)
+    found = clew.find(model, task, by="eap_ig_inputs")
+    report = clew.verify(model, task, found, by="curve", sizes=(30, 100, 300, 1000), random=1)
+    return found.strongest_edges(60).wired(), report
+
+
+def planted(name: str) -> tuple[Any, Any]:
+    """The strongest edges of a model that was written by hand, and the curve."""
+    import clew
+    from clew.data import planted
+
+    known = getattr(planted, name)(n=8)
+    found = clew.find(known.model, known.behaviour, by="eap_ig_inputs")
+    report = clew.verify(known.model, known.behaviour, found, by="curve", sizes=(3, 10, 30), random=1)
+    return found.strongest_edges(30).wired(), report
+
+
+Find = Callable[[str], tuple[Any, Any]]
+REAL, BY_HAND = "In a pretrained model", "Written by hand"
+CIRCUITS: list[tuple[str, Find, str, str, str]] = [
+    (REAL, features, "agreement/simple", "Singular or plural", "“The managers” → “are”: one unit a layer carries it."),
+    (REAL, features, "agreement/across_rc", "Across a relative clause", "“The manager who the pilots like” → “is”."),
+    (REAL, features, "pronouns/names", "He or she", "“My friend Martha was proud because” → “she”."),
+    (REAL, features, "greater_than", "Greater than", "“from the year 1725 to the year 17” → a later one."),
+    (REAL, features, "capitals", "A fact", "“The capital of Egypt” → “Cairo”: much of it the dictionaries leave out."),
+    (REAL, components, "induction", "Induction", "A list again and again: what followed before follows now."),
+    (REAL, components, "ioi/one_template", "Who gives to whom", "The name that was not said twice."),
+    (BY_HAND, planted, "induction", "Induction", "A head looks for what followed; another tells it where to look."),
+    (BY_HAND, planted, "ioi", "Who gives to whom", "The name that was not said twice."),
+]
+"""The part of the page, how it is found, of what, its title, and a sentence."""
 
 
 def gallery() -> dict[str, str]:
     """The gallery's files by their place in the site: the page that lists them, and each with its drawing."""
-    if not (GALLERY / "index.json").exists():
-        keep(planted(), "by hand")
-    index = json.loads((GALLERY / "index.json").read_text(encoding="utf-8"))
-    made = {
-        f"gallery/{p.name}": p.read_text(encoding="utf-8") for p in GALLERY.iterdir() if p.suffix in (".svg", ".html")
-    }
-    cards = "\n".join(_card(**entry) for entry in index["circuits"])
-    return {**made, "gallery.md": PAGE.format(of=OF[index["of"]], cards=cards)}
+    made = dict[str, str]()
+    for _, find, of, *_ in CIRCUITS:
+        made |= _shown(_name(find, of))
+    return {**made, "gallery.md": PAGE.format(parts="\n\n".join(_part(part, said) for part, said in PARTS.items()))}
+
+
+def _part(part: str, said: str) -> str:
+    cards = [_card(_name(find, of), *told) for of_part, find, of, *told in CIRCUITS if of_part == part]
+    return f'## {part}\n\n{said}\n\n<div class="gallery">\n' + "\n".join(cards) + "\n</div>"
+
+
+def _name(find: Find, of: str) -> str:
+    return of.replace("/", "-") + "-by-hand" * (find is planted)
 
 
 def _card(name: str, title: str, said: str) -> str:
@@ -58,61 +109,34 @@ def _card(name: str, title: str, said: str) -> str:
     )
 
 
-def keep(found: Iterator[Found], of: str) -> None:
-    """Write pages, drawings, and the list of them last."""
+def _shown(name: str) -> Iterator[tuple[str, str]]:
+    """The page of a circuit that is kept, and its drawing."""
+    import matplotlib
+
     from clew.apps.pages.circuit import page
-    from clew.files import write_text
+    from clew.circuits.circuit import Circuit
+    from clew.report import Report
 
     matplotlib.use("svg")
-    circuits = []
-    for name, said, circuit, report in found:
-        write_text(GALLERY / f"{name}.html", page(circuit, report))
-        drawing = io.StringIO()
-        circuit.plot(nodes=40, edges=60).figure.savefig(drawing, format="svg")
-        write_text(GALLERY / f"{name}.svg", drawing.getvalue())
-        circuits.append({"name": name, "title": str(circuit.details["title"]), "said": said})
-    write_text(GALLERY / "index.json", json.dumps({"of": of, "circuits": circuits}))
+    circuit, report = Circuit.load(KEPT / f"{name}.json"), Report.load(KEPT / f"{name}.report.json")
+    yield f"gallery/{name}.html", page(circuit, report)
+    drawing = io.StringIO()
+    circuit.plot(nodes=40, edges=60).figure.savefig(drawing, format="svg")
+    yield f"gallery/{name}.svg", drawing.getvalue()
 
 
-def planted() -> Iterator[Found]:
-    """Circuits of models that were written by hand."""
-    import clew
-    from clew.data.planted import induction, ioi
-
-    for make, said in (
-        (induction, "A head looks for what followed the last time; another tells it where to look."),
-        (ioi, "Who gives to whom: the name that was not said twice."),
-    ):
-        known = make(n=8)
-        found = clew.find(known.model, known.behaviour, by="eap_ig_inputs")
-        report = clew.verify(known.model, known.behaviour, found, by="curve", sizes=(3, 10, 30), random=1)
-        name = make.__name__
-        yield name, said, found.strongest_edges(30).wired().with_details(title=f"{name}, written by hand"), report
-
-
-def real() -> Iterator[Found]:
-    """Circuits of the bundled model."""
-    import clew
-    from clew.dictionaries.packs import pack_labels
-    from clew.explain.top_tokens import top_tokens
-
-    model = clew.open("smollm2-135m")
-    saes = [sae for sae in clew.Dictionary.load("smollm2-135m") if str(sae.writes) in SITES]
-    view, names = model.through(*saes), pack_labels("smollm2-135m", SITES)
-    for behaviour, said in REAL.items():
-        task = clew.Behaviour.load(behaviour, model=model, n=24).filter(model)
-        scores = clew.find(view, task)
-        report = clew.verify(view, task, scores, by="curve", sizes=(10, 30, 100, 300), random=1)
-        circuit = clew.find(view, task, scores.top(40), by="edges", examples=8)
-        circuit = top_tokens(view, circuit, task.prompts()).explained(names)
-        yield behaviour.replace("/", "-"), said, circuit.with_details(title=f"{behaviour} in SmolLM2-135M"), report
-    task = clew.Behaviour.load("ioi", model=model, n=16).filter(model)
-    edges = clew.find(model, task, by="eap_ig_inputs")
-    report = clew.verify(model, task, edges, by="curve", sizes=(30, 100, 300, 1000), random=1)
-    found = edges.strongest_edges(100).wired().with_details(title="ioi in SmolLM2-135M")
-    yield "ioi", "Who gives to whom. Heads, MLPs and the edges between them.", found, report
+def keep(find: Find, of: str, title: str) -> None:
+    """Find one, and write it with its report."""
+    began = time.monotonic()
+    circuit, report = find(of)
+    where = "a model written by hand" if find is planted else "SmolLM2-135M"
+    circuit.with_details(title=f"{title}, in {where}").save(KEPT / f"{_name(find, of)}.json")
+    report.save(KEPT / f"{_name(find, of)}.report.json")
+    print(f"{_name(find, of)}: {time.monotonic() - began:.0f} seconds", flush=True)
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    keep(real(), "real")
+    for _, find, of, title, _ in CIRCUITS:
+        if not sys.argv[1:] or _name(find, of) in sys.argv[1:]:
+            keep(find, of, title)

@@ -27,6 +27,8 @@ OUTSIDE = {
     "README.md": "index.md",
 }
 """Files of the repository that are pages of the site, and where."""
+WITH_ITS_INTERVAL = re.compile(r"(?<=\d) (?=± )|(?<=±) (?=\d)|(?<=\d,) (?=-?[\d.]+\])")
+"""The blanks inside `0.78 ± 0.02` and `[0.59, 1.32]`."""
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -41,8 +43,16 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """The text with links that hold in the site."""
-    return moved(markdown, page.file.src_uri)
+    """The text with links that hold in the site, and tables whose numbers stay in one piece."""
+    return whole_numbers(moved(markdown, page.file.src_uri))
+
+
+def whole_numbers(markdown: str) -> str:
+    """In tables, no line ends between a number and its interval's bounds."""
+    lines = markdown.split("\n")
+    return "\n".join(
+        WITH_ITS_INTERVAL.sub("\N{NO-BREAK SPACE}", line) if line.startswith("|") else line for line in lines
+    )
 
 
 def moved(markdown: str, page: str) -> str:

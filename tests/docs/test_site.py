@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 import clew
+from clew.report import Report
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "docs" / "_site"))
 
+import gallery  # noqa: E402
 import hooks  # noqa: E402
 import notebooks  # noqa: E402
 import reference  # noqa: E402
@@ -66,3 +68,29 @@ def test_a_docstring_is_read_as_it_is_written() -> None:
 )
 def test_a_link_between_files_becomes_one_between_pages(here: str, link: str, there: str) -> None:
     assert hooks.moved(link, here) == there
+
+
+def test_in_a_table_a_number_is_not_torn_from_its_interval() -> None:
+    table = "| fit | 0.78 ± 0.02 | 0.96 [-0.79, 1.45] |\n\n0.78 ± 0.02"
+    held = table.replace("0.78 ± 0.02 |", "0.78\xa0±\xa00.02 |").replace("[-0.79, ", "[-0.79,\xa0")
+    assert hooks.whole_numbers(table) == held
+
+
+def test_the_gallery_is_made_of_what_is_kept_without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clew, "open", None)
+    monkeypatch.setattr(clew, "find", None)
+    made = gallery.gallery()
+    cards = re.findall(r'<a href="([^"]+)"><img src="([^"]+)"', made["gallery.md"])
+    assert {name for card in cards for name in card} == made.keys() - {"gallery.md"}
+    assert all("<html" in made[page] and "<svg" in made[drawing] for page, drawing in cards)
+    assert {path.name for path in gallery.KEPT.iterdir()} == {
+        Path(page).with_suffix(end).name for page, _ in cards for end in (".json", ".report.json")
+    }
+
+
+def test_the_gallerys_circuits_of_a_pretrained_model_were_checked_and_beat_chance() -> None:
+    for part, find, of, *_ in gallery.CIRCUITS:
+        rows = Report.load(gallery.KEPT / f"{gallery._name(find, of)}.report.json").rows
+        best = {row.of: row.value for row in rows if row.measure == "faithfulness" and row.nodes == rows[-1].nodes}
+        (chance,) = (name for name in best if name.startswith("random"))
+        assert best[chance.removeprefix("random ")] > 0.5 > best[chance], part
