@@ -14,6 +14,8 @@ from clew.report import Report, Row
 from clew.tables import SHOWN, as_html, frame, more
 
 FORMAT, VERSION = "clew labels", 1
+ABOVE = "above "
+"""How a score begins that says how far a label is above a floor."""
 Kind = Literal["prose", "rule", "effects", "person", "token"]
 """A sentence that was written by a model, a rule that can be run, what a unit does to the next token, a person's words, or
 the token that a unit is."""
@@ -39,6 +41,18 @@ class Label:
             raise ValueError(f"a label is of kind {', '.join(get_args(Kind))}; {self.kind!r} is none of them")
         if not (self.text if self.kind == "token" else self.text.strip()):
             raise ValueError("a label has no text; say what the unit is about, or leave it without a label")
+
+    def above(self, measure: str) -> Row | None:
+        """How far it is above the highest of its floors by a measure; None where it has none, or no number above one.
+
+        >>> scores = Row("r", 0.6, 0.5, 0.7, "all"), Row("r", 0.4, 0.3, 0.5, "above shuffled")
+        >>> Label("rivers", "rule", scores).above("r").of
+        'above shuffled'
+        """
+        over = [
+            row for row in self.scores if row.measure == measure and row.of.startswith(ABOVE) and isfinite(row.value)
+        ]
+        return min(over, key=lambda row: row.value, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """The label as plain JSON."""
@@ -184,7 +198,7 @@ class Labels(Mapping[str, tuple[Label, ...]]):
 
 
 def _tested(label: Label) -> tuple[bool, int, int]:
-    floors = {row.of for row in label.scores if row.of.startswith("above ")}
+    floors = {row.of for row in label.scores if row.of.startswith(ABOVE)}
     return label.kind == "person", len(floors), max((row.examples for row in label.scores), default=0)
 
 
@@ -196,8 +210,8 @@ def _score(row: Row) -> str:
 def _tests(label: Label) -> str:
     """How far a label is above the highest floor of its last test, or what that says where it has no floor."""
     last = [row for row in label.scores if row.measure == label.scores[-1].measure and isfinite(row.value)]
-    above = [row for row in last if row.of.startswith("above ")]
-    row = min(above or last, key=lambda row: row.value, default=None)
+    row = label.above(last[-1].measure) if last else None
+    row = row or min(last, key=lambda row: row.value, default=None)
     return "" if row is None else f"{_score(row)}: {row.said('.2f')}"
 
 

@@ -2,6 +2,7 @@
 
 import json
 from inspect import unwrap
+from math import nan
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,19 @@ def test_what_nobody_said_is_no_key_and_the_rest_is_told_in_a_line() -> None:
         LABELS["resid.3/9"]
     assert "resid.3/9" not in LABELS and LABELS.get("resid.3/9") is None
     assert repr(LABELS) == "Labels(of 2 units at mlp.2, resid.3)"
+
+
+def test_a_label_is_held_against_the_highest_of_its_floors() -> None:
+    scores = [
+        ("r", "all", 0.6),
+        ("r", "above shuffled", 0.4),
+        ("r", "above random_unit", 0.2),
+        ("r", "above permuted", nan),
+    ]
+    label = Label("rivers", "rule", tuple(Row(measure, value, nan, nan, of) for measure, of, value in scores))
+    least = label.above("r")
+    assert least is not None and least.of == "above random_unit"
+    assert label.above("detection") is None
 
 
 def test_in_a_notebook_labels_stand_beside_who_said_them_and_how_they_were_tested() -> None:

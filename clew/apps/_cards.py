@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
 
 NAMELESS = {"label": "", "kind": "", "tested": ""}
@@ -87,10 +86,7 @@ def holds(label: Any) -> str:
     row = next((row for row in label.scores if row.measure == SHOWN and row.of == "all"), None)
     if row is None:
         return ""
-    above = [
-        over for over in label.scores if over.measure == SHOWN and over.of.startswith(ABOVE) and isfinite(over.value)
-    ]
-    least = min(above, key=lambda over: over.value, default=None)
+    least = label.above(SHOWN)
     said = ", no floor" if least is None else f", {least.value:+.2f} {least.of.replace('_', ' ')}"
     return f"r {row.value:.2f}{said}"
 

@@ -20,7 +20,7 @@ from clew.version import VERSION
 
 def about(desk: Desk) -> About:
     """All of it."""
-    views, installed = desk.views, packs()
+    views, installed = desk.views, _packs()
     there = [item for item in desk.items.every() if item.problem is None]
     models = {name: bundled.description for name, bundled in BUNDLED.items()}
     models |= dict.fromkeys(views.models, "allowed when the studio was started")
@@ -37,9 +37,15 @@ def about(desk: Desk) -> About:
         explainers=_listed("explain.explainers"),
         edits=_listed("edits"),
         edit_formats=list(EDIT_FORMATS),
-        verbs=verbs(),
+        verbs=_verbs(),
         limits=desk.limits,
     )
+
+
+@cache
+def _packs() -> set[str]:
+    """Those that were installed when it was first asked, as methods and measures are."""
+    return set(packs())
 
 
 @cache
@@ -62,6 +68,9 @@ def _measures() -> list[MeasureNamed]:
         for room in rooms("measures")
         for name, function in functions(room).items()
     ]
+
+
+_verbs = cache(verbs)
 
 
 def _first_line(function: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -55,29 +55,32 @@ class Items:
 
     def every(self) -> list[Item]:
         """All that there is, in the order of the paths."""
-        found, inside = list[Item](), list[Path]()
-        for path in self.folder.files():
-            if any(path.is_relative_to(one) for one in inside):
+        found, inside = list[Item](), None
+        for path in self.folder.files():  # a folder comes just before what it holds
+            if inside is not None and path.is_relative_to(inside):
                 continue
             item = self._of(path)
             if item is not None:
                 found.append(item)
-                inside += [path] * path.is_dir()
+                inside = path if path.is_dir() else None
         return found
 
     def of(self, kind: Kind) -> list[Item]:
         """Those of a kind that can be opened."""
-        return [item for item in self.every() if item.kind == kind and item.problem is None]
+        return of_kind(self.every(), kind)
 
     def one(self, path: Path) -> Item | None:
         """A single file or folder."""
         return self._of(path)
 
     def _of(self, path: Path) -> Item | None:
-        if stamp(path) is None or not (path.is_dir() or path.name.endswith(ENDINGS)):
-            return self._folder_of_weights(path) if path.is_dir() else None
-        if path.is_dir() and not all(map(self.folder.holds, path.rglob("*"))):
+        if not path.name.endswith(ENDINGS) and not path.is_dir():
             return None
+        if path.is_dir():
+            if stamp(path) is None:
+                return self._folder_of_weights(path)
+            if not all(map(self.folder.holds, path.rglob("*"))):
+                return None
         if (half := sibling(str(path))) is not None and not self.folder.holds(Path(half)):
             return None
         return self.kept.of(path, [path], lambda: _looked_at(path, self.folder.name(path)))
@@ -96,6 +99,11 @@ class Items:
         size, latest = sum(one.stat().st_size for one in weights), max(one.stat().st_mtime for one in weights)
         said = "a model in the layout of transformers" if kind == "model" else f"{len(weights)} files of dictionaries"
         return Item(self.folder.name(path), kind, path.name, said, size, latest, None)
+
+
+def of_kind(items: Iterable[Item], kind: Kind) -> list[Item]:
+    """Those of a kind that can be opened."""
+    return [item for item in items if item.kind == kind and item.problem is None]
 
 
 def _looked_at(path: Path, name: str) -> Item | None:

@@ -25,8 +25,9 @@ class Kept:
         if known is None or known[0] != stamps:
             known = (stamps, make())
         self._held[key] = known  # the latest last
-        for old in list(self._held)[: max(0, len(self._held) - self.most)]:
-            self._held.pop(old, None)
+        if len(self._held) > self.most:
+            for old in list(self._held)[: len(self._held) - self.most]:
+                self._held.pop(old, None)
         return known[1]
 
 

@@ -114,20 +114,20 @@ class Runs:
         asked, plan = self._plan(asked, False)
         id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         shown = RunShown(
-            id,
-            asked.verb,
-            plan.title,
-            "waiting",
-            0,
-            STEPS,
-            WAITING,
-            0.0,
-            None,
-            None,
-            None,
-            plan.command,
-            False,
-            time.time(),
+            id=id,
+            verb=asked.verb,
+            title=plan.title,
+            state="waiting",
+            done=0,
+            total=STEPS,
+            said=WAITING,
+            seconds=0.0,
+            left=None,
+            result=None,
+            error=None,
+            command=plan.command,
+            resumes=False,
+            started=time.time(),
         )
         return self._queued(Run(id, asked, plan, shown))
 

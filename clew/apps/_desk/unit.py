@@ -13,11 +13,11 @@ import torch
 
 from clew.apps._bundle import title
 from clew.apps._desk import names
-from clew.apps._desk.answers import BandShown, Bin, LabelShown, Near, Passage, Standing, UnitShown, Valued
+from clew.apps._desk.answers import BandShown, Bin, Item, LabelShown, Near, Passage, Standing, UnitShown, Valued
 from clew.apps._desk.asked import CircuitAsked, LabelAsked
 from clew.apps._desk.circuits import changed, circuit_of
 from clew.apps._desk.folder import Folder, tag_of
-from clew.apps._desk.items import Items
+from clew.apps._desk.items import Items, of_kind
 from clew.apps._desk.kept import Kept
 from clew.apps._desk.views import View
 from clew.labels import Label, Labels
@@ -41,12 +41,15 @@ class Units:
         site, number = names.site_and_unit(view, address)
         unit = f"{site}/{number}"
         why: dict[str, str] = {}
-        found = self._index(view, site, index)
+        there = self.items.every()
+        found = self._index(view, site, index, there)
         if found is None:
             why |= dict.fromkeys(("density", "histogram", "bands", "nearest"), NO_INDEX)
         held = Labels() if found is None else Labels(found.labels.all().units).about([unit])
-        circuits = self._circuits(view, site)
-        said = (held | names.of_pack(view, site).about([unit]) | self._said(view, site, unit, circuits)).get(unit, ())
+        circuits = self._circuits(view, site, there)
+        said = (held | names.of_pack(view, site).about([unit]) | self._said(view, site, unit, circuits, there)).get(
+            unit, ()
+        )
         raises, lowers = self._moved(view, site, unit, why)
         counted = (None, None, None, None) if found is None else _counted(found, site, number)
         return UnitShown(
@@ -96,10 +99,10 @@ class Units:
         hands = ([Valued(token, round(value, 4)) for token, value in hand] for hand in (raised, lowered))
         return next(hands), next(hands)
 
-    def _said(self, view: View, site: Site, unit: str, circuits: list[tuple[str, Any]]) -> Labels:
+    def _said(self, view: View, site: Site, unit: str, circuits: list[tuple[str, Any]], there: list[Item]) -> Labels:
         """What the folder's files of labels and its circuits say of a unit of this dictionary."""
         mine, found = view.model.fingerprints.get(str(site)), Labels()
-        for item in self.items.of("labels"):
+        for item in of_kind(there, "labels"):
             labels = self._opened(item.path, lambda path: Labels.load(path))
             if labels.dictionaries.get(str(site), mine) == mine:
                 found = found | Labels(labels.about([unit]).units)
@@ -107,18 +110,18 @@ class Units:
             found = found | Labels(circuit.labels.about([unit]).units)
         return found
 
-    def _circuits(self, view: View, site: Site) -> list[tuple[str, Any]]:
+    def _circuits(self, view: View, site: Site, there: list[Item]) -> list[tuple[str, Any]]:
         """The circuits of the folder that were found in this model and this dictionary, as far as they say."""
         mine, weights = view.model.fingerprints.get(str(site)), view.model.body.fingerprint
         found = list[tuple[str, Any]]()
-        for item in self.items.of("circuit"):
+        for item in of_kind(there, "circuit"):
             circuit = self._opened(item.path, lambda path: circuit_of(self.folder, self.folder.name(path)))
             made = circuit.provenance
             if made.get("dictionaries", {}).get(str(site)) == mine and made.get("weights", weights) == weights:
                 found.append((item.path, circuit))
         return found
 
-    def _index(self, view: View, site: Site, name: str | None) -> Any:
+    def _index(self, view: View, site: Site, name: str | None, there: list[Item]) -> Any:
         """The index that is named, or the first that holds the site's own dictionary."""
         from clew.readings.pushed import check_same
 
@@ -129,7 +132,7 @@ class Units:
                 raise ValueError(f"{site} is not in the index {name}, which is of {', '.join(map(str, index.sites))}")
             return index
         mine = view.model.fingerprints.get(str(site))
-        every = (self._open_index(item.path) for item in self.items.of("index"))
+        every = (self._open_index(item.path) for item in of_kind(there, "index"))
         return next((index for index in every if index.fingerprints.get(str(site)) == mine), None)
 
     def _open_index(self, name: str) -> Any:

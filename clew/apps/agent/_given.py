@@ -16,7 +16,11 @@ from clew.apps.agent._shown import NO_SPLIT
 from clew.evidence import digest
 
 View = Annotated[
-    ViewAsked, Field(description="The model and its units, as {model: smollm2-135m, through: [smollm2-135m]}.")
+    ViewAsked,
+    Field(
+        description="As {model: smollm2-135m, through: [smollm2-135m]}; through names packs or paths of dictionaries, layers "
+        "those at some layers, neurons sites."
+    ),
 ]
 Wait = Annotated[float, Field(description="Seconds to wait for the result; then `run` with the id gives it.")]
 Place = Annotated[str, Field(description="A path in the folder, as `items` lists them.")]

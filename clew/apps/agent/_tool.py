@@ -6,13 +6,16 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial, wraps
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from anyio import to_thread
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import ToolAnnotations
 from pydantic import ConfigDict, ValidationError
+
+from clew.apps.agent._schemas import of_answer, of_arguments
+from clew.apps.agent._waiting import WAITING, Waiting
 
 T = TypeVar("T")
 REFUSED = (ValueError, KeyError, OSError, ImportError, MemoryError)
@@ -36,7 +39,12 @@ class Strict(Tool):
             self.fn_metadata.validate_arguments(arguments)
         except ValidationError as error:
             raise ToolError(_wrong(error, list(self.parameters["properties"]))) from error
-        return await super().run(arguments, context, convert_result)
+        waiting = Waiting(context if context.protocol_version is not None else None)
+        WAITING.set(waiting)
+        try:
+            return await super().run(arguments, context, convert_result)
+        finally:
+            waiting.gone.set()
 
 
 def tool(function: Callable[..., Any], root: str, *, changes: bool = False, undoable: bool = True) -> Tool:
@@ -46,9 +54,8 @@ def tool(function: Callable[..., Any], root: str, *, changes: bool = False, undo
         nothing that was there.
     """
     hints = ToolAnnotations(
-        read_only_hint=not changes,
-        destructive_hint=changes and not undoable,
-        idempotent_hint=not changes,
+        read_only_hint=None if changes else True,
+        destructive_hint=not undoable if changes else None,
         open_world_hint=False,
     )
     said = inspect.cleandoc(function.__doc__ or "")
@@ -56,19 +63,9 @@ def tool(function: Callable[..., Any], root: str, *, changes: bool = False, undo
     model = made.fn_metadata.arg_model
     strict = type(model.__name__, (model,), {"model_config": ConfigDict(extra="forbid", arbitrary_types_allowed=True)})
     made.fn_metadata.arg_model = strict
-    made.parameters = _untitled(strict.model_json_schema(by_alias=True))
-    made.fn_metadata.output_schema = _untitled(made.fn_metadata.output_schema)
+    made.parameters = of_arguments(strict.model_json_schema(by_alias=True))
+    made.fn_metadata.output_schema = of_answer(made.fn_metadata.output_schema or {}, made.name)
     return made
-
-
-def _untitled(schema: Any) -> Any:
-    """A schema without the titles that only repeat the names, a quarter of what a model would have to read."""
-    if isinstance(schema, list):
-        return [_untitled(one) for one in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    held = cast("dict[str, Any]", schema)
-    return {name: _untitled(one) for name, one in held.items() if name != "title" or not isinstance(one, str)}
 
 
 def _refusing(function: Callable[..., T], root: str) -> Callable[..., Awaitable[T]]:

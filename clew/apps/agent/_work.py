@@ -12,6 +12,7 @@ from clew.apps._desk.desk import Desk
 from clew.apps._desk.runs import OVER
 from clew.apps.agent._answers import Grounds, Worked
 from clew.apps.agent._shown import NO_SPLIT, show
+from clew.apps.agent._waiting import WAITING
 
 LONGEST = 60.0
 """Seconds that an answer is waited for."""
@@ -28,15 +29,19 @@ def begin(
 
 
 def waited(desk: Desk, id: str, seconds: float) -> RunShown:
-    """A run, once it is over or the time is. Raises: NotHere; ValueError for a time that is too long to wait."""
+    """A run, once it is over, the time is, or whoever called has cancelled the call, which does not end the run.
+
+    Raises: NotHere; ValueError for a time that is too long to wait.
+    """
     if not 0 <= seconds <= LONGEST:
         raise ValueError(f"wait is {seconds}; give how many seconds to wait for the result, from 0 to {LONGEST:g}")
-    until = time.monotonic() + seconds
+    until, call = time.monotonic() + seconds, WAITING.get()
     while True:
         version, run = desk.runs.version, desk.runs.get(id)
         left = until - time.monotonic()
-        if run.state in OVER or left <= 0 or desk.runs.closed:
+        if run.state in OVER or left <= 0 or desk.runs.closed or call.gone.is_set():
             return run
+        call.hear(run)
         desk.runs.wait(version, min(left, 1.0))
 
 

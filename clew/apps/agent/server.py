@@ -37,8 +37,9 @@ REPLACES = {"label", "cancel"}
 """Of those the ones that change what is there; the others give their file a name that nothing has yet."""
 INSTRUCTIONS = (
     "clew finds, verifies, names and edits what causes a behaviour in a language model. Call capabilities first. Long "
-    "work answers with a run: ask `run` with its id, or `cancel` it. Every answer carries the evidence it rests on, the "
-    "split, for each number its interval and its floor or why it has none, and the command that repeats it. "
+    "work answers with a run: ask `run` with its id, or `cancel` it; to cancel the call ends the wait and not the run. Every "
+    "answer carries the evidence it rests on, the split, for each number its interval and its floor or why it has none, and "
+    "the command that repeats it. "
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from clew.apps._cards import strongest, table
+from clew.apps._starts import check_start
 from clew.apps.cli._evidence import named_texts
 from clew.apps.cli._groups import Asked, Machine, View, unfolded
 from clew.apps.cli._options import options_of
@@ -237,13 +237,6 @@ def _selection(name: str, rho: float) -> Callable[[Any, int], Any]:
 def _nodes(by: str, path: Path | None) -> Any:
     """The circuit to start from, checked against whether the method takes one."""
     from clew.circuits.circuit import Circuit
-    from clew.finder import load
 
-    parameter = inspect.signature(load("methods", by)).parameters.get("circuit")
-    if path is not None and parameter is None:
-        raise ValueError(f"the method {by} starts from nothing; leave --circuit {path} out")
-    if path is None and parameter is not None and parameter.default is parameter.empty:
-        raise ValueError(
-            f"the method {by} starts from a circuit; find one first, then give it as --circuit circuit.json"
-        )
+    check_start(by, path, "--circuit")
     return Circuit.load(path) if path else None

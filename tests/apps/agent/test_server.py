@@ -1,7 +1,9 @@
 """A client of the SDK, by tools alone: it finds, verifies, names and edits; what it gets wrong it is told."""
 
 import json
+import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +168,67 @@ def test_a_run_is_cancelled_and_not_twice(desk):
         assert over["run"]["state"] == "cancelled"
         assert "is cancelled already" in await call.refused("cancel", id=begun["run"]["id"])
         assert begun["run"]["id"] in {run["id"] for run in (await call("runs"))["runs"]}
+
+    talked(server_of(desk), session)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_whoever_asks_for_progress_is_told_how_far_the_run_is(desk, mode):
+    told: list[tuple[float, float | None, str | None]] = []
+
+    async def heard(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, total, message))
+
+    async def session(call: Caller) -> None:
+        asked = {**ASKED, "options": {"steps": 20}, "wait": 60}
+        answer = await call.client.call_tool("find", asked, progress_callback=heard)
+        assert answer.structured_content["done"]
+        await call("find", **asked)
+
+    talked(server_of(desk), session, mode)
+    far = [progress for progress, _, _ in told]
+    assert far == sorted(set(far)) and len(far) > 1, "each time further"
+    assert {total for _, total, _ in told} == {1000}
+    assert all("integrated gradients on task.jsonl in tiny: " in str(message) for _, _, message in told)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_a_call_that_is_cancelled_ends_its_wait_and_not_the_run(desk, mode, monkeypatch):
+    ended: list[float] = []
+    whole = desk.runs.wait
+
+    def wait(version: int, seconds: float) -> int:
+        ended.append(time.monotonic())
+        return whole(version, seconds)
+
+    monkeypatch.setattr(desk.runs, "wait", wait)
+
+    async def session(call: Caller) -> None:
+        with anyio.move_on_after(1.0):
+            await call.client.call_tool("find", {**ASKED, "options": {"steps": 10**6}, "wait": 60})
+        cancelled = time.monotonic()
+        await anyio.sleep(3.0)
+        assert ended[-1] - cancelled < 2.0, "nobody waits any more"
+        (run,) = (await call("runs"))["runs"]
+        assert run["state"] == "running"
+        await call("cancel", id=run["id"])
+
+    talked(server_of(desk), session, mode)
+
+
+def test_what_an_agent_pays_for_the_list_of_tools_is_bounded(desk):
+    """And yet each argument is typed and described, and what a schema leaves to another tool's is there."""
+
+    async def session(call: Caller) -> None:
+        listed = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in call.tools.values()]
+        assert len(json.dumps(listed)) < 45_000
+        for one in listed:
+            for name, argument in one["inputSchema"]["properties"].items():
+                assert argument.keys() & {"type", "$ref"}, (one["name"], name)
+        told = {one["name"]: json.dumps(one["outputSchema"]) for one in listed}
+        homes = {home for text in told.values() for home in re.findall(r"as `(\w+)` tells it", text)}
+        assert homes == {"run", "show"}
+        assert '"floor_is"' in told["show"] and '"nodes"' in told["show"] and '"state"' in told["run"]
 
     talked(server_of(desk), session)
 

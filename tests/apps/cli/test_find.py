@@ -86,7 +86,7 @@ def test_an_unknown_method_names_the_near_ones(capsys):
 
 def test_a_method_that_wires_a_circuit_asks_for_one(capsys):
     assert typed("find tiny agreement --by edges") == 1
-    assert "give it as --circuit" in capsys.readouterr().err
+    assert "give its path as --circuit" in capsys.readouterr().err
     assert typed("find tiny agreement --by attribution_patching --circuit c.json") == 1
     assert "leave --circuit c.json out" in capsys.readouterr().err
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from clew.apps._desk.asked import RunAsked
 from clew.apps._desk.plans.plan import HOW, MODEL, TASK, Work, line
 from clew.apps._desk.runs import Plan, Teller
+from clew.apps._starts import check_start
 from clew.finder import load
 from clew.progress import Stopped
 
@@ -32,7 +32,7 @@ def plan(work: Work) -> tuple[RunAsked, Plan]:
     method = load("methods", by)
     options, top = work.options(method), work.one("top", int, at_least=0)
     nodes = work.one("circuit", str)
-    _check_nodes(by, method, nodes)
+    check_start(by, nodes, "args.circuit")
     if nodes is not None:
         work.folder.file(nodes)
     tried, edges = work.one("tried", int, 20, at_least=0), work.one("edges", bool, False)
@@ -91,15 +91,6 @@ def _circuit(work: Work, name: str) -> Any:
     from clew.apps._desk.circuits import circuit_of
 
     return circuit_of(work.folder, name)
-
-
-def _check_nodes(by: str, method: Any, nodes: str | None) -> None:
-    """Raises: ValueError where a method does not start from a circuit, or cannot do without one."""
-    parameter = inspect.signature(method).parameters.get("circuit")
-    if nodes is not None and parameter is None:
-        raise ValueError(f"the method {by} starts from nothing; leave args.circuit out")
-    if nodes is None and parameter is not None and parameter.default is parameter.empty:
-        raise ValueError(f"the method {by} starts from a circuit; find one first, then give its path as args.circuit")
 
 
 def _names(work: Work, asked: Any) -> str | None:

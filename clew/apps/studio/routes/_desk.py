@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
@@ -31,8 +30,7 @@ def written(value: Any) -> Response:
 
 def as_json(value: Any) -> bytes:
     """A frozen value, or a list of them, in ASCII: a file may hold halves of letters, which UTF-8 cannot."""
-    plain = [asdict(one) for one in value] if isinstance(value, list) else asdict(value)
-    return json.dumps(plain, allow_nan=False, separators=(",", ":")).encode()
+    return json.dumps(value, default=vars, allow_nan=False, separators=(",", ":")).encode()
 
 
 def sent(content: bytes) -> Response:

@@ -60,13 +60,16 @@ def groups(desk: TheDesk, asked: GroupsAsked) -> Grouping:
 @router.get("/circuit/diff", response_model=CircuitsCompared)
 def diff(desk: TheDesk, a: str, b: str) -> Any:
     """Two circuits as one."""
-    return written(circuits.compared(desk.folder, a, b))
+    files = [file for name in (a, b) for file in circuits.beside(desk.folder.file(name))]
+    return sent(desk.kept.of(("diff", a, b), files, lambda: as_json(circuits.compared(desk.folder, a, b))))
 
 
 @router.get("/circuit/export", response_class=Response, responses=FILE)
 def export(desk: TheDesk, path: str, format: str = "json") -> Response:
     """A circuit for another tool: attribution_graph, graphml, json or subgraph."""
-    return download(*circuits.exported(desk.folder, path, format))
+    files = circuits.beside(desk.folder.file(path))
+    made = desk.kept.of(("export", path, format), files, lambda: circuits.exported(desk.folder, path, format))
+    return download(*made)
 
 
 @router.get("/report", response_model=ReportShown)

@@ -1,5 +1,6 @@
 import pytest
 
+from clew.apps._desk import circuits
 from clew.circuits.circuit import Circuit
 
 
@@ -60,6 +61,30 @@ def test_two_circuits_are_one_with_a_side_for_each_node(client, root):
 def test_circuits_are_exported(client, format):
     found = client.get("/api/circuit/export", params={"path": "c.json", "format": format})
     assert found.status_code == 200 and "attachment" in found.headers["content-disposition"]
+
+
+@pytest.mark.parametrize(
+    ("route", "asked", "made"),
+    [
+        ("circuit", {"path": "two.json"}, "shown"),
+        ("circuit/diff", {"a": "c.json", "b": "two.json"}, "compared"),
+        ("circuit/export", {"path": "two.json"}, "exported"),
+    ],
+)
+def test_what_is_asked_again_is_made_anew_where_a_file_has_changed_and_only_there(
+    client, root, monkeypatch, route, asked, made
+):
+    whole, times, make = Circuit.load(root / "c.json"), [], getattr(circuits, made)
+    whole.top(2).save(root / "two.json")
+    monkeypatch.setattr(circuits, made, lambda *given: times.append(given) or make(*given))
+
+    def ask() -> bytes:
+        return client.get(f"/api/{route}", params=asked).content
+
+    first = ask()
+    assert ask() == first and len(times) == 1
+    whole.top(1).save(root / "two.json")
+    assert ask() != first and len(times) == 2
 
 
 def test_typed_pairs_become_a_behaviour(client, ended):
