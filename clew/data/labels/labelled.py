@@ -209,7 +209,9 @@ class Labelled:
                 labels = [column for column in (rows[0][1] if rows else ()) if column != text]
             for column in (text, *labels):
                 if column not in columns:
-                    raise ValueError(f"{path} has no column {column!r}; {near(column, sorted(columns))}")
+                    said = f"{near(column, sorted(columns))}; " if columns else "it has no lines; "
+                    looks = f'a line looks like {{"{text}": "...", "label": "..."}}'
+                    raise ValueError(f"{path} has no column {column!r}; {said}{looks}")
             texts = tuple(entry(row, text, str, origin=place) for place, row in rows)
             for place, row in rows:  # a label may be left out, but then no other name stands there instead
                 check_whole(

@@ -100,11 +100,11 @@ def test_a_silent_edit_would_be_said_where_it_is_tried(capsys):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('["text", "tone"]', r"tones\.jsonl, line 1 is \['text', 'tone'\]; a line looks like"),
-        ('{"words": "a"}', "line 1 is {'words': 'a'}; a line looks like"),
+        ('["text", "tone"]', r"tones\.jsonl, line 1 is \['text', 'tone'\]; an object is due there"),
+        ('{"words": "a"}', "no column 'text'; known: words; a line looks like"),
         ("a line of text", "line 1 is not JSON"),
         ("[" * 99_999, "line 1 is not JSON that can be read .*nested too deep"),
-        ("", "is {}; a line looks like"),
+        ("", "no column 'text'; it has no lines; a line looks like"),
     ],
 )
 def test_a_file_that_holds_no_labelled_texts_is_named(tmp_path, line, said):
