@@ -24,7 +24,7 @@ docs: .venv/stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # Its gallery, kept in docs/gallery/ and committed, and its notebooks as they run in the bundled model, kept in build/ and in the site when it is
-# next made. About a quarter of an hour on two cores; less with one thread each: OMP_NUM_THREADS=1.
+# next made. About eleven minutes of one core; one circuit or notebook alone by its name behind the script.
 gallery: .venv/stamp
 	$(BIN)/python docs/_site/gallery.py
 	$(BIN)/python docs/_site/notebooks.py

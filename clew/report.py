@@ -50,17 +50,17 @@ class Row:
     """What `nodes` counts: nodes, or edges where edges are judged."""
 
     def interval(self, digits: str = ".3f") -> str:
-        """`[low, high]` for a table; empty where there is none.
+        """`[low, high]` for a table; empty where there is none. What is rounded to zero has no sign.
 
         >>> Row("faithfulness", 0.8, 0.75, 0.875).interval(".2f")
         '[0.75, 0.88]'
         """
         bounded = np.isfinite(self.low) and np.isfinite(self.high)
-        return f"[{self.low:{digits}}, {self.high:{digits}}]" if bounded else ""
+        return f"[{self.low:z{digits}}, {self.high:z{digits}}]" if bounded else ""
 
     def said(self, digits: str = ".3f") -> str:
         """The value and, where there is one, its interval: `0.80 [0.75, 0.88]`."""
-        return f"{self.value:{digits}} {self.interval(digits)}".rstrip()
+        return f"{self.value:z{digits}} {self.interval(digits)}".rstrip()
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +159,7 @@ class Report:
             size = "" if r.nodes is None else f"{r.nodes:>7} {r.unit}s"
             what = f"{r.measure} {r.of}".strip()
             interval = f"  {r.interval()}  n={r.examples}" if r.interval() else "  n=1, no interval" * (r.examples == 1)
-            lines.append(f"  {what:<{width}}{size}  {r.value:7.3f}{interval}")
+            lines.append(f"  {what:<{width}}{size}  {r.value:z7.3f}{interval}")
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     def to_json(self) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class Report:
 def _line(r: Row) -> list[str]:
     """A row of a report as cells."""
     size = "" if r.nodes is None else f"{r.nodes} {r.unit}s"
-    return [r.measure, r.of, size, f"{r.value:.3f}", r.interval(), str(r.examples or "")]
+    return [r.measure, r.of, size, f"{r.value:z.3f}", r.interval(), str(r.examples or "")]
 
 
 def _row(held: Mapping[str, Any], origin: str) -> Row:

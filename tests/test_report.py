@@ -25,6 +25,14 @@ def test_a_row_is_said_with_its_interval_and_a_single_example_without():
     assert Row("f", 0.8, float("nan"), float("nan")).said(".2f") == "0.80"
 
 
+def test_what_is_rounded_to_zero_has_no_sign():
+    row = Row("faithfulness", -0.0001, -0.0004, 0.004, "features", 3)
+    assert row.said(".2f") == "0.00 [0.00, 0.00]"
+    assert "-" not in str(Report("one", (row,))) + str(Report("two", (row, replace(row, nodes=9)))) + str(
+        Report("", (row,)).cells()
+    )
+
+
 def test_the_table_by_hand():
     lines = str(REPORT).split("\n")
     assert lines[0] == "agreement" and lines[-1] == "  mean ablation"

@@ -48,10 +48,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def whole_numbers(markdown: str) -> str:
-    """In tables, no line ends between a number and its interval's bounds."""
+    """In tables, also in those that a notebook showed, no line ends between a number and its interval's bounds."""
     lines = markdown.split("\n")
     return "\n".join(
-        WITH_ITS_INTERVAL.sub("\N{NO-BREAK SPACE}", line) if line.startswith("|") else line for line in lines
+        WITH_ITS_INTERVAL.sub("\N{NO-BREAK SPACE}", line) if line.startswith(("|", "<")) else line for line in lines
     )
 
 

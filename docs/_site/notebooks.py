@@ -17,6 +17,7 @@ import nbformat
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = ROOT / "docs" / "tutorials"
 RUN = ROOT / "build" / "tutorials"
+OF_PANDAS = '<table border="1" class="dataframe">'
 FRAME = re.compile(r'<iframe title="clew"[^>]*height:(\d+)px[^>]*srcdoc="([^"]*)"></iframe>')
 
 
@@ -61,9 +62,9 @@ def _shown(output: Any, name: str, files: dict[str, str | bytes]) -> Iterator[st
             f'src="{name}-{number}.html"></iframe></div>'
         )
     elif data.get("text/html"):
-        yield f'<div class="shown">{data["text/html"]}</div>'
+        yield f'<div class="shown">{data["text/html"].replace(OF_PANDAS, "<table>")}</div>'
     elif said := output.get("text") or data.get("text/plain"):
-        yield f"```text\n{said.rstrip()}\n```"
+        yield f"``` {{.text .said}}\n{said.rstrip()}\n```"
 
 
 def _bare(book: Any) -> Any:

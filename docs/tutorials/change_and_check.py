@@ -69,7 +69,7 @@ rewritten
 # %%
 changed = model.edited(rewritten)
 for who in (model, changed):
-    print(who.generate("The capital of France is", max_new_tokens=4))
+    print(who.generate("The capital of France is", max_new_tokens=2))
 
 # %% [markdown]
 # Did it hold, beside a random edit of the same size? A fact that comes with paraphrases and neighbours is asked those, too.

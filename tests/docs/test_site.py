@@ -4,6 +4,7 @@ import re
 import sys
 from pathlib import Path
 
+import pandas
 import pytest
 
 import clew
@@ -74,6 +75,14 @@ def test_in_a_table_a_number_is_not_torn_from_its_interval() -> None:
     table = "| fit | 0.78 ± 0.02 | 0.96 [-0.79, 1.45] |\n\n0.78 ± 0.02"
     held = table.replace("0.78 ± 0.02 |", "0.78\xa0±\xa00.02 |").replace("[-0.79, ", "[-0.79,\xa0")
     assert hooks.whole_numbers(table) == held
+    assert hooks.whole_numbers("<td>0.96 [0.79, 1.45]</td>") == "<td>0.96 [0.79,\xa01.45]</td>"
+
+
+def test_a_frame_of_pandas_and_what_was_printed_look_like_the_rest_of_the_site() -> None:
+    (table,) = notebooks._shown({"data": {"text/html": pandas.DataFrame({"fit": [1.0]})._repr_html_()}}, "first", {})
+    assert "<table>" in table and "border" not in table
+    (said,) = notebooks._shown({"text": "a long line\n"}, "first", {})
+    assert said == "``` {.text .said}\na long line\n```"
 
 
 def test_the_gallery_is_made_of_what_is_kept_without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ class EdgeTrial(Trial):
     def how(self) -> tuple[str, ...]:
         return (
             f"edges outside the circuit read the patch prompt; {self.said_prompts}; "
-            f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",
+            f"metric {self.whole.mean():z.3f} whole, {self.empty.mean():z.3f} empty",
         )
 
     def metric(self, keep: Bool[Tensor, "source reader"]) -> np.ndarray:

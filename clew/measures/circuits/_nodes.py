@@ -73,7 +73,7 @@ class NodeTrial(Trial):
         kind = self.kind if self.ablation.constants is None else "constant"
         return (
             f"{kind} ablation at {len(self.sites)} sites, {error}; {self.said_prompts}; "
-            f"metric {self.whole.mean():.3f} whole, {self.empty.mean():.3f} empty",
+            f"metric {self.whole.mean():z.3f} whole, {self.empty.mean():z.3f} empty",
             *([self.far] if self.far else []),
         )
 
