@@ -1,13 +1,13 @@
 """How large is the front end, how smoothly does it move, and what does a server between a person and a model cost?
 
-Run:  python bench/studio.py [size] [pan] [change] [clients] [--rounds 7]
+Run:  python bench/studio.py [size] [pan] [change] [reads] [clients] [--rounds 7]
       (each question by itself or all; 3 minutes on two cores; change needs SmolLM2-135M and its pack, pan Chromium)
 
 size: kilobytes of the bundles, gzipped. pan: frames a second while the drawing of 1,000 nodes and 10,000 edges is dragged for
 four seconds in headless Chromium that rasters in software, and when the page first painted. change: seconds of the route
 `/api/change`, over a socket, for a unit switched off: the next token alone over one plain forward, and eight tokens written
-before and after over two plain generations of the same prompt; medians in turn. clients: 50 at once on the read routes;
-then 20 changes at once, of which few may wait.
+before and after over two plain generations of the same prompt; medians in turn. reads: one client on each route that reads.
+clients: 50 at once on three of them; then 20 changes at once, of which few may wait.
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ def pan(_: argparse.Namespace) -> tuple[list[Any], str]:
 def served(folder: Path, limits: Any = USUAL) -> Iterator[httpx.Client]:
     """A studio on the folder, at a port of this machine."""
     desk = Desk.at(folder, limits=limits)
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # as `clew studio` listens
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(128)
     port = listening.getsockname()[1]
     server = uvicorn.Server(uvicorn.Config(app_of(desk, port=port), log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
@@ -220,13 +222,29 @@ def clients(_: argparse.Namespace) -> tuple[list[Any], str]:
     ], "429 says that many wait and to ask again."
 
 
+def reads(given: argparse.Namespace) -> tuple[list[Any], str]:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("c.json", "d.json"):
+            large().save(Path(folder) / name)
+        with served(Path(folder)) as client:
+            unit = f"/unit?view={seen(client)}&address={UNIT}"
+            pair = "/circuit/diff?a=c.json&b=d.json"
+            routes = ["/items", "/about", "/runs", "/circuit?path=c.json", pair, "/circuit/export?path=c.json", unit]
+            times = medians(
+                given.rounds, *[lambda route=route: client.get(route).raise_for_status() for route in routes]
+            )
+    return [[route.partition("?")[0], "ms", f"{ms:.1f}"] for route, ms in zip(routes, times, strict=True)], (
+        f"One client, after the first time; the circuits have {NODES:,} nodes and {EDGES:,} edges."
+    )
+
+
 def timed(ask: Callable[[], httpx.Response]) -> tuple[int, float]:
     """Status and milliseconds."""
     start = time.perf_counter()
     return ask().status_code, 1000 * (time.perf_counter() - start)
 
 
-QUESTIONS = {"size": size, "pan": pan, "change": change, "clients": clients}
+QUESTIONS = {"size": size, "pan": pan, "change": change, "reads": reads, "clients": clients}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -110,9 +110,8 @@ def matrix_of(module: nn.Module) -> tuple[Float[Tensor, "out in"], Float[Tensor,
         return weight.T if isinstance(module, Conv1D) else weight, None if bias is None else bias.detach()
     like = next(p for p in module.parameters() if p.is_floating_point())
     width = int(getattr(module, "in_features", 0) or like.shape[-1])
-    with torch.no_grad():
-        bias = module.forward(like.new_zeros(1, 1, width))[0, 0]
-        matrix = module.forward(torch.eye(width, dtype=like.dtype, device=like.device)[None])[0] - bias
+    bias = module.forward(like.new_zeros(1, 1, width))[0, 0].detach()
+    matrix = module.forward(torch.eye(width, dtype=like.dtype, device=like.device)[None])[0].detach() - bias
     return matrix.T, bias
 
 

@@ -14,7 +14,7 @@ from clew.changes import Scale, Update
 from clew.models import Model
 from clew.models.costs import counted
 from clew.models.selfcheck import selfcheck
-from clew.models.weights import logits_with
+from clew.models.weights import logits_with, matrix_of
 from clew.readings.store import record
 from clew.sites import Site, Weight
 from tests.models.test_run import settings
@@ -115,6 +115,19 @@ def test_an_interrupt_while_things_come_off_waits_until_all_are_off(name):
         assert settings(model) == before, n
         n += 1
     assert n > 50
+
+
+def test_an_interrupt_while_a_map_is_asked_for_its_matrix_leaves_gradients_as_they_were():
+    class Odd(torch.nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 3 * super().forward(x) + 1
+
+    odd, n = Odd(3, 2), 1
+    while interrupted(lambda: matrix_of(odd), n):
+        assert torch.is_grad_enabled(), n
+        n += 1
+    matrix, bias = matrix_of(odd)
+    assert n > 5 and bias is not None and not (matrix.requires_grad or bias.requires_grad)
 
 
 def timed_works(model: Model, folder: Path) -> dict[str, Callable[[], object]]:

@@ -19,6 +19,7 @@ from clew.apps._desk.circuits import changed, circuit_of
 from clew.apps._desk.folder import Folder, tag_of
 from clew.apps._desk.items import Items, of_kind
 from clew.apps._desk.kept import Kept
+from clew.apps._desk.refusals import TooBusy
 from clew.apps._desk.views import View
 from clew.labels import Label, Labels
 from clew.sites import Site
@@ -50,7 +51,8 @@ class Units:
         said = (held | names.of_pack(view, site).about([unit]) | self._said(view, site, unit, circuits, there)).get(
             unit, ()
         )
-        raises, lowers = self._moved(view, site, unit, why)
+        raises, lowers, lost = view.kept.of(("moved", unit), [], lambda: _moved(view, site, unit))
+        why |= dict.fromkeys(("raises", "lowers"), lost) if lost else {}
         counted = (None, None, None, None) if found is None else _counted(found, site, number)
         return UnitShown(
             unit,
@@ -77,27 +79,6 @@ class Units:
         tag = asked.tag or tag_of(self.folder.file(asked.path))
         changed(self.folder, asked.path, CircuitAsked(tag, {asked.address.partition("@")[0]: asked.text}))
         return names.shown(Label(asked.text or "-", "person"))
-
-    def _moved(
-        self, view: View, site: Site, unit: str, why: dict[str, str]
-    ) -> tuple[list[Valued] | None, list[Valued] | None]:
-        """The tokens that its direction raises and lowers in the last logits."""
-        from clew.explain.top_tokens import moved
-        from clew.readings.pushed import row_of
-
-        try:
-            with view.gate.turn(), torch.no_grad():
-                ((raised, lowered),) = moved(view.model, site, row_of(view.model, unit)[None], SHOWN)
-        except ValueError as error:  # a head has no direction of its own
-            why |= dict.fromkeys(("raises", "lowers"), str(error))
-            return None, None
-        if not raised:
-            why |= dict.fromkeys(
-                ("raises", "lowers"), f"nothing linear leads from {site} to the logits, or the unit writes nothing"
-            )
-            return None, None
-        hands = ([Valued(token, round(value, 4)) for token, value in hand] for hand in (raised, lowered))
-        return next(hands), next(hands)
 
     def _said(self, view: View, site: Site, unit: str, circuits: list[tuple[str, Any]], there: list[Item]) -> Labels:
         """What the folder's files of labels and its circuits say of a unit of this dictionary."""
@@ -147,6 +128,24 @@ class Units:
         """What a loader makes of a file or folder, kept until it changes."""
         path = self.folder.there(name)
         return self.kept.of(("opened", name), [path], lambda: load(path))
+
+
+def _moved(view: View, site: Site, unit: str) -> tuple[list[Valued] | None, list[Valued] | None, str]:
+    """The tokens that its direction raises and lowers in the last logits; or why they are not known."""
+    from clew.explain.top_tokens import moved
+    from clew.readings.pushed import row_of
+
+    try:
+        with view.gate.turn(), torch.no_grad():
+            ((raised, lowered),) = moved(view.model, site, row_of(view.model, unit)[None], SHOWN)
+    except TooBusy:
+        raise
+    except ValueError as error:  # a head has no direction of its own
+        return None, None, str(error)
+    if not raised:
+        return None, None, f"nothing linear leads from {site} to the logits, or the unit writes nothing"
+    hands = ([Valued(token, round(value, 4)) for token, value in hand] for hand in (raised, lowered))
+    return next(hands), next(hands), ""
 
 
 def _stands(circuits: list[tuple[str, Any]], unit: str) -> list[Standing]:

@@ -20,6 +20,7 @@ from typing import Any
 from clew.apps._desk.answers import Likely, Limits, SiteShown, ViewShown
 from clew.apps._desk.asked import ViewAsked
 from clew.apps._desk.folder import Folder, check_name
+from clew.apps._desk.kept import Kept
 from clew.apps._desk.refusals import NotAllowed, NotHere, TooBusy
 from clew.apps._desk.weights import check_weights
 from clew.apps._layers import at_layers
@@ -91,6 +92,8 @@ class View:
     used: list[float] = field(default_factory=lambda: [time.monotonic()])
     unchanged: dict[str, list[Likely]] = field(default_factory=dict[str, list[Likely]])
     """What may come next after the prompt on which changes were last looked at, by this model as it is."""
+    kept: Kept = field(default_factory=Kept)
+    """What was found of its units; it goes with the view."""
 
     @property
     def name(self) -> str:

@@ -94,7 +94,8 @@ def studio(
 def _bound(host: str, port: int) -> socket.socket:
     """A socket that listens there. Raises: ValueError where another program does."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    tcp = socket.IPPROTO_TCP  # said, because small answers are then sent at once
+    listening = socket.socket(family, socket.SOCK_STREAM, tcp)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))

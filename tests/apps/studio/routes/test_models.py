@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from clew.explain import top_tokens
 from tests.models.tiny import model_of
 
 
@@ -82,3 +83,15 @@ def test_an_edit_that_changes_nothing_is_refused_and_one_without_a_value_too(cli
     assert "needs a value" in said(kind="scale", address="resid.1/3")
     assert "there is no unit 99" in said(kind="zero", address="resid.1/99")
     assert "give its address" in said(kind="zero")
+
+
+def test_what_a_unit_moves_is_found_once_and_not_taken_for_nothing_while_many_wait(client, desk, view, monkeypatch):
+    asked = {"view": view, "address": "resid.1/3"}
+    gate, times, moved = desk.views.get(view).gate, [], top_tokens.moved
+    monkeypatch.setattr(top_tokens, "moved", lambda *given: times.append(given) or moved(*given))
+    monkeypatch.setattr(gate, "most", -1)
+    busy = client.get("/api/unit", params=asked)
+    assert busy.status_code == 429 and "ask again in a moment" in busy.json()["error"]
+    monkeypatch.setattr(gate, "most", 8)
+    first = client.get("/api/unit", params=asked).json()
+    assert client.get("/api/unit", params=asked).json() == first and len(first["raises"]) == 10 and len(times) == 1
