@@ -110,7 +110,7 @@ def _card(name: str, title: str, said: str) -> str:
 
 
 def _shown(name: str) -> Iterator[tuple[str, str]]:
-    """The page of a circuit that is kept, and its drawing."""
+    """The page of a circuit that is kept, and its drawing; of one of edges so few that it is no ladder of thirty layers."""
     import matplotlib
 
     from clew.apps.pages.circuit import page
@@ -120,8 +120,8 @@ def _shown(name: str) -> Iterator[tuple[str, str]]:
     matplotlib.use("svg")
     circuit, report = Circuit.load(KEPT / f"{name}.json"), Report.load(KEPT / f"{name}.report.json")
     yield f"gallery/{name}.html", page(circuit, report)
-    drawing = io.StringIO()
-    circuit.plot(nodes=40, edges=60).figure.savefig(drawing, format="svg")
+    drawing, few = io.StringIO(), circuit.strongest_edges(15).wired() if circuit.kind.by_edges else circuit
+    few.plot(nodes=40, edges=60).figure.savefig(drawing, format="svg")
     yield f"gallery/{name}.svg", drawing.getvalue()
 
 
