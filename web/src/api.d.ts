@@ -1064,6 +1064,8 @@ export interface components {
         MeasureNamed: {
             /** About */
             about: string;
+            /** Default */
+            default: boolean;
             /** Name */
             name: string;
             /** Of */
@@ -1082,6 +1084,10 @@ export interface components {
             name: string;
             /** Of */
             of: string;
+            /** Units */
+            units: string[];
+            /** Why */
+            why: string | null;
         };
         /**
          * Metric
@@ -1114,6 +1120,8 @@ export interface components {
             name: string;
             /** Pack */
             pack: boolean;
+            /** Sites */
+            sites: string[];
         };
         /**
          * Named
@@ -1390,15 +1398,19 @@ export interface components {
         };
         /**
          * Standing
-         * @description A circuit in which a unit stands.
+         * @description A circuit in which a unit stands, and what its file holds of the unit: from the prompts that it was found on.
          */
         Standing: {
+            /** Examples */
+            examples: string[];
             /** Path */
             path: string;
             /** Score */
             score: number;
             /** Title */
             title: string;
+            /** Tokens */
+            tokens: string[] | null;
         };
         /**
          * SupernodeAsked

@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { shown } from "./card/words";
 import { CircuitView } from "./circuit/CircuitView";
+import { memoryOf } from "./circuit/memory";
 import type { Bundle } from "./circuit/types";
 import "../../clew/apps/pages/frame.css";
 import "./page.css";
@@ -8,6 +9,7 @@ import "./page.css";
 // A circuit as one file: what it is, the view, and how it was made.
 
 const data = JSON.parse(document.getElementById("data")!.textContent!) as Bundle;
+const memory = memoryOf(data);
 
 function Page() {
   const { title, words, prompts, made, report, sides } = data;
@@ -29,7 +31,7 @@ function Page() {
         </div>
         <Thread />
       </header>
-      <main><CircuitView data={data} /></main>
+      <main><CircuitView data={data} memory={memory} /></main>
       <footer>
         <h2>How this was made</h2>
         <div id="made">{made.map((sentence) => <p key={sentence}>{sentence}</p>)}</div>

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from clew.apps._desk.answers import About, MeasureNamed, MethodNamed, ModelNamed, Named
 from clew.apps._desk.behaviours import available
 from clew.apps._desk.change import EDIT_FORMATS
 from clew.apps._desk.desk import Desk
+from clew.apps._desk.packed import sites_of_pack
+from clew.apps._desk.plans import verify
 from clew.apps._desk.plans.find import USUAL
 from clew.apps._desk.plans.plan import verbs
 from clew.apps._desk.views import planted
+from clew.circuits.ranked import NODES, ranked
 from clew.dictionaries.packs import packs
 from clew.finder import functions, rooms
 from clew.models.bundled import BUNDLED
@@ -30,7 +35,7 @@ def about(desk: Desk) -> About:
     return About(
         version=VERSION,
         folder=str(desk.folder.root),
-        models=[ModelNamed(name, said, name in installed) for name, said in models.items()],
+        models=[ModelNamed(name, said, name in installed, sites_of_pack(name)) for name, said in models.items()],
         behaviours=[Named(name, said) for name, said in behaviours.items()],
         methods=_methods(),
         measures=_measures(),
@@ -55,16 +60,25 @@ def _listed(room: str) -> list[Named]:
 
 @cache
 def _methods() -> list[MethodNamed]:
-    return [
-        MethodNamed(name, _first_line(function), function.__module__.split(".")[-2], name == USUAL)
-        for name, function in functions("methods").items()
-    ]
+    found = list[MethodNamed]()
+    for name, function in functions("methods").items():
+        room = function.__module__.split(".")[-2]
+        why = cannot_start(function)
+        found.append(MethodNamed(name, _first_line(function), room, name == USUAL, _seen_in(room, function), why))
+    return found
+
+
+def _seen_in(room: str, function: Callable[..., Any]) -> list[str]:
+    """The units that a method scores; edges are those of components, and a graph of one prompt is of features."""
+    of = ranked(function)
+    return ["features"] if room == "graphs" else [unit for unit in NODES if unit in of] or ["components"]
 
 
 @cache
 def _measures() -> list[MeasureNamed]:
+    usual = {*verify.USUAL.values(), ("measures.edits", verify.OF_EDITS)}
     return [
-        MeasureNamed(name, _first_line(function), room.rpartition(".")[2])
+        MeasureNamed(name, _first_line(function), room.rpartition(".")[2], (room, name) in usual)
         for room in rooms("measures")
         for name, function in functions(room).items()
     ]

@@ -48,6 +48,8 @@ class ModelNamed:
     about: str
     pack: bool
     """Whether dictionaries come with it, to be seen through under the model's own name."""
+    sites: list[str]
+    """Where those dictionaries are."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class MeasureNamed:
     about: str
     of: str
     """circuits, dictionaries, edits or models."""
+    default: bool
+    """Whether it is the one that is taken where none is named."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,10 @@ class MethodNamed:
     of: str
     """nodes, edges, graphs, masks, transfer or weights: what it scores."""
     default: bool
+    units: list[str]
+    """features, neurons, heads or components: in which a model may be seen for it."""
+    why: str | None
+    """Why it cannot start from a model and a behaviour alone, if it cannot."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +140,7 @@ class Item:
     through: str | None = None
     """The pack whose dictionaries it was found in, if it was one of a pack."""
     sites: list[str] = field(default_factory=list)
-    """Of a circuit's view, or an index."""
+    """Of a circuit's view, of an index, or of dictionaries."""
 
 
 @dataclass(frozen=True)
@@ -385,11 +393,15 @@ class Near:
 
 @dataclass(frozen=True)
 class Standing:
-    """A circuit in which a unit stands."""
+    """A circuit in which a unit stands, and what its file holds of the unit: from the prompts that it was found on."""
 
     path: str
     title: str
     score: float
+    tokens: list[str] | None
+    """On which it fires most; null where nothing was read."""
+    examples: list[str]
+    """Passages with the token on which it fires between « and »."""
 
 
 @dataclass(frozen=True)
@@ -480,7 +492,7 @@ class RunShown:
     """What is being done, in words."""
     seconds: float
     left: float | None
-    """Seconds that are left, about."""
+    """Seconds that are left, about; null as long as nothing can be said of them."""
     result: str | None
     """The path of what it made."""
     error: str | None

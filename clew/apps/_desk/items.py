@@ -98,7 +98,8 @@ class Items:
             return None
         size, latest = sum(one.stat().st_size for one in weights), max(one.stat().st_mtime for one in weights)
         said = "a model in the layout of transformers" if kind == "model" else f"{len(weights)} files of dictionaries"
-        return Item(self.folder.name(path), kind, path.name, said, size, latest, None)
+        sites = self.kept.of(("sites", path), weights, lambda: sites_of(weights)) if kind == "dictionary" else []
+        return Item(self.folder.name(path), kind, path.name, said, size, latest, None, sites=sites)
 
 
 def of_kind(items: Iterable[Item], kind: Kind) -> list[Item]:
@@ -183,7 +184,7 @@ def _circuit(path: Path, value: Any) -> Seen:
     by = circuit.provenance.get("method")
     found = f", found by {str(by).replace('_', ' ')}" if by else ""
     named = sum(bool(held) for held in circuit.labels.values())
-    names = f", {named} units named" if named else ""
+    names = f", {named} unit{'s' * (named != 1)} named" if named else ""
     said = f"{len(circuit)} nodes, {len(circuit.weight)} edges{found}{names}"
     return Seen("circuit", title(circuit), said, *_found_in(circuit.provenance), list(map(str, circuit.sites)))
 
@@ -300,6 +301,20 @@ def _is_paired(row: Mapping[str, Any]) -> bool:
     return any(column in row for column in PAIRED)
 
 
+def sites_of(dictionaries: Iterable[Path]) -> list[str]:
+    """Where these files of dictionaries write, by their headers; of one that does not say, nothing."""
+    from clew.tensors import read_header
+
+    found = list[str]()
+    for path in dictionaries:
+        try:
+            head = read_header(path)
+        except (OSError, *DAMAGE):
+            continue
+        found += [head["writes"]] if "writes" in head else []
+    return sorted(set(found))
+
+
 def _is_dictionary(path: Path) -> bool:
     from clew.tensors import read_header
 
@@ -317,9 +332,8 @@ def _tensors(path: Path) -> Seen | None:
 
     head = read_header(path)
     if "reads" in head:
-        return Seen(
-            "dictionary", path.name, f"a {head.get('kind', '')} dictionary at {head.get('writes', head['reads'])}"
-        )
+        site = head.get("writes", head["reads"])
+        return Seen("dictionary", path.name, f"a {head.get('kind', '')} dictionary at {site}", sites=[site])
     if "clew" not in head:
         return None
     stack = Stack.load(path)

@@ -35,6 +35,9 @@ KEPT = 200
 WAITING = "waiting for its turn"
 EVERY = 0.25
 """Seconds between two tellings."""
+PREPARED, PACE, AT_LEAST = 100, 50, 5.0
+"""The first steps prepare the work, and tell nothing of its pace: from so many on it is measured, over as many more and as
+many seconds at least."""
 OVER = ("done", "failed", "cancelled", "stopped")
 KINDS: dict[str, type] = {
     **dict.fromkeys(("id", "verb", "title", "said", "command"), str),
@@ -91,6 +94,17 @@ class Run:
     halt: str = ""
     """Why it is to end: the state that it gets, and a sentence."""
     since: float = field(default_factory=time.monotonic)
+    paced: tuple[int, float] | None = None
+    """The step and the second from which on its pace is measured."""
+
+    def left(self, done: int, seconds: float) -> float | None:
+        """Seconds that are left at the pace so far; None as long as there is none to go by."""
+        if self.paced is None and done >= PREPARED:
+            self.paced = (done, seconds)
+        first, begun = self.paced or (done, seconds)
+        if done - first < PACE or seconds - begun < AT_LEAST:
+            return None
+        return round((seconds - begun) * (STEPS - done) / (done - first), 1)
 
 
 class Runs:
@@ -263,8 +277,7 @@ class Runs:
         if run.halt:
             raise Halted(run.halt)
         if seconds - run.shown.seconds >= EVERY or said != run.shown.said:
-            left = round(seconds * (STEPS - done) / done, 1) if done else None
-            self._set(run, done=done, said=said, seconds=round(seconds, 2), left=left)
+            self._set(run, done=done, said=said, seconds=round(seconds, 2), left=run.left(done, seconds))
 
     # What is kept.
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from clew.apps._bundle import title
+from clew.apps._cards import known
 from clew.apps._desk import names
 from clew.apps._desk.answers import BandShown, Bin, Item, LabelShown, Near, Passage, Standing, UnitShown, Valued
 from clew.apps._desk.asked import CircuitAsked, LabelAsked
@@ -156,7 +157,8 @@ def _stands(circuits: list[tuple[str, Any]], unit: str) -> list[Standing]:
             node.score for node in circuit if node.address.partition("@")[0] == unit and math.isfinite(node.score)
         ]
         if scores:
-            found.append(Standing(path, title(circuit), sum(scores)))
+            told = known(circuit, unit, "examples") or []
+            found.append(Standing(path, title(circuit), sum(scores), known(circuit, unit, "top_tokens"), told))
     return sorted(found, key=lambda one: -abs(one.score))
 
 
@@ -178,12 +180,15 @@ def _counted(index: Any, site: Site, unit: int) -> tuple[float, list[Bin], list[
 
 
 def _bins(counts: list[int]) -> list[Bin]:
-    """Those that hold a firing; the outermost go on without end, and are as wide as their neighbours here."""
+    """From the first that holds a firing to the last; the outermost go on without end, and are as wide as their neighbours
+    here."""
     from clew.readings.index.summary import EDGES
 
     edges = EDGES.tolist()
     edges = [2 * edges[0], *edges[1:-1], 2 * edges[-1]]
-    return [Bin(low, high, int(n)) for (low, high), n in zip(pairwise(edges), counts, strict=True) if n]
+    bins = [Bin(low, high, int(n)) for (low, high), n in zip(pairwise(edges), counts, strict=True)]
+    filled = [i for i, one in enumerate(bins) if one.count]
+    return bins[filled[0] : filled[-1] + 1] if filled else []
 
 
 def _passage(context: Any) -> Passage:

@@ -9,7 +9,7 @@ from clew.apps._desk.asked import RunAsked
 from clew.apps._desk.desk import USUAL
 from clew.apps._desk.folder import Folder
 from clew.apps._desk.refusals import NotHere, TooBusy
-from clew.apps._desk.runs import Plan, Runs
+from clew.apps._desk.runs import Plan, Run, Runs
 from clew.progress import Stopped, until_stopped
 
 FIND = RunAsked("find", {"model": "tiny"})
@@ -132,3 +132,13 @@ def test_another_studio_lists_what_was_run_and_takes_up_what_was_stopped(tmp_pat
     (found,) = later.every()
     assert (found.state, found.error, found.resumes) == ("stopped", "the studio ended while it ran", True)
     assert over(later, later.resume(done.id).id).state == "done"
+
+
+def test_time_left_is_told_once_there_is_a_pace_to_go_by():
+    run = Run("a", FIND, None, None)  # type: ignore[arg-type]
+    assert run.left(50, 60.0) is None  # what takes a minute before the work begins says nothing of it
+    assert run.left(100, 65.0) is None
+    assert run.left(120, 75.0) is None  # too little of it is done
+    assert run.left(300, 85.0) == pytest.approx(20 * 700 / 200)
+    quick = Run("b", FIND, None, None)  # type: ignore[arg-type]
+    assert [quick.left(100, 0.1), quick.left(600, 1.0)] == [None, None]  # too few seconds

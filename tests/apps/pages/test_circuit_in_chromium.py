@@ -236,6 +236,55 @@ def test_the_circuit_is_saved_with_the_names_and_groups_that_were_given(opened, 
     assert told["modelId"] == "tiny" and [name for _, name in told["clerps"]] == ["plural nouns"]
 
 
+def named_and_grouped(tab: Any) -> None:
+    tab.locator("#card .rename").click()
+    tab.keyboard.type("plural nouns")
+    tab.keyboard.press("Enter")
+    for address in ("resid.1/13@0", "resid.1/15@2"):
+        node(tab, address).click(modifiers=["Shift"])
+    tab.locator(".selection input").fill("second")
+    tab.locator(".selection").get_by_role("button", name="Group").click()
+
+
+def test_names_and_groups_are_there_again_after_a_reload(opened):
+    tab = opened(page(many(8)), "#resid.1/13@0")
+    assert "are kept in this browser" in tab.locator(".kept").inner_text()
+    named_and_grouped(tab)
+    tab.reload()
+    tab.locator("#card .label", has_text="plural nouns").wait_for()
+    assert "second" in tab.locator("#groups").inner_text()
+    assert Circuit.load(save(tab, "JSON: the circuit")).labels.name("resid.1/13") == "plural nouns"
+    tab.evaluate("for (const key of Object.keys(localStorage)) localStorage.setItem(key, '[{')")
+    tab.reload()
+    tab.locator("#card .label", has_text="unit 13").wait_for()  # what is damaged is none
+    assert "are kept in this browser" in tab.locator(".kept").inner_text()
+
+
+NO_STORE = "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError'); }})"
+
+
+def test_where_nothing_is_kept_the_page_says_so_and_warns(opened, chromium, tmp_path):
+    (tmp_path / "page.html").write_text(page(many(8)))
+    tab = chromium.new_context(offline=True).new_page()
+    tab.add_init_script(NO_STORE)
+    tab.goto(f"{(tmp_path / 'page.html').as_uri()}#resid.1/13@0")
+    assert "are lost when it is closed" in tab.locator(".kept").inner_text()
+    warned = list[str]()
+    tab.on("dialog", lambda dialog: (warned.append(dialog.type), dialog.accept()))
+    named_and_grouped(tab)
+    tab.reload()
+    assert warned == ["beforeunload"]
+    tab.context.close()
+
+
+def test_the_largest_nodes_have_a_name_beside_them(opened):
+    said = opened(page(many(60))).locator("#graph text.name").all_text_contents()
+    strongest = sorted(many(60), key=lambda one: -abs(one.score))[:10]
+    units = [one.address.partition("@")[0] for one in strongest]
+    names = [f"“word{unit.partition('/')[2]}”" if unit.startswith("resid") else unit for unit in units]
+    assert names[0] in said and sum(name in said for name in names) >= 8
+
+
 def test_what_is_saved_as_svg_is_a_drawing_of_its_own(opened):
     tab = opened(page(many()))
     root = ElementTree.fromstring(save(tab, "SVG").read_text())

@@ -19,6 +19,7 @@ import clew
 from clew.apps._desk.desk import Desk
 from clew.apps.studio.app import app_of
 from clew.changes import Add
+from clew.explain.top_tokens import top_tokens
 from clew.sites import Site
 from clew.stack import Stack
 from tests.apps.cli.toys import small_circuit
@@ -110,7 +111,7 @@ def full(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     dictionary("resid.2", 76).save(folder / "sae.safetensors")
     view = model.through(*clew.Dictionary.load(folder / "sae.safetensors"))
     task = clew.Behaviour.load(str(folder / NUMBER), model=view)
-    circuit = clew.find(view, task, held_out=False).top(6)
+    circuit = top_tokens(view, clew.find(view, task, held_out=False).top(6), task.prompts())
     circuit.save(folder / "number.json")
     clew.verify(view, task, circuit, by="faithfulness", held_out=False).save(folder / "number.report.json")
     Stack((Add(Site.parse("resid.2"), vector=torch.ones(76).double()),), "a shift").save(folder / "shift.safetensors")

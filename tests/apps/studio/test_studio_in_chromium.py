@@ -1,9 +1,19 @@
 """The studio as a person meets it: in a real browser, over the real server, with a small model."""
 
 import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-from tests.apps.studio.conftest import MODEL, NUMBER
+import numpy as np
+
+from clew.circuits.circuit import Circuit
+from clew.labels import Labels
+from tests.apps.studio.conftest import KEY, KEYS, MODEL, NUMBER
+from tests.stage import ASKED as CAPITAL
+from tests.stage import CAPITALS, ORDINARY, dictionary
 
 NEURONS = f"model={MODEL}&units=neurons&sites=neuron.1"
 FEATURES = f"model={MODEL}&units=features&through=sae.safetensors"
@@ -45,28 +55,47 @@ def test_an_empty_folder_asks_a_first_question_whose_circuit_comes(visit, empty)
     assert len(json.loads(found[0].read_text())["nodes"]["unit"]) == 8
 
 
-def test_prompts_that_are_typed_are_a_question_too(visit, empty):
+def test_the_whole_thread_from_an_empty_folder_to_what_a_unit_does(visit, empty):
+    (empty / NUMBER).unlink()  # nothing but a model
     page = visit(empty).at()
     page.get_by_role("combobox", name="Model", exact=True).select_option(MODEL)
-    page.get_by_role("radio", name="Neurons").check()
+    page.get_by_role("radio", name="Heads").check()
     page.get_by_role("radio", name="Prompts of my own").check()
-    page.get_by_role("textbox", name="Prompt", exact=True).fill("The keys to the cabinet")
-    page.get_by_role("textbox", name="What it answers", exact=True).fill("are")
-    page.get_by_role("textbox", name="The same with one thing changed").fill("The key to the cabinet")
-    page.get_by_role("textbox", name="What it answers there").fill("is")
+    for name, text in zip(
+        ("Prompt", "What it answers", "The same with one thing changed", "What it answers there"),
+        (*KEYS, *KEY),
+        strict=True,
+    ):
+        page.get_by_role("textbox", name=name, exact=True).fill(text.strip())
     page.get_by_text("Method and size").click()
     page.get_by_role("checkbox", name="Also weigh the edges").uncheck()
+    assert page.get_by_role("textbox", name="Save as").input_value() == "the-keys-to-the-small-heads"
     page.get_by_role("button", name="Find the circuit").click()
-    page.wait_for_url("**#circuit?path=*")
+    page.wait_for_url("**#circuit?path=the-keys-to-the-small-heads.json")
+    page.locator("#graph .node[tabindex='0']").press("Enter")
+    page.get_by_role("button", name="Open the unit").click()
+    page.get_by_role("heading", level=1, name="head.3/0").wait_for()
+    page.get_by_role("link", name="Turn it off").click()
+    page.get_by_text("head 0 of layer 3").wait_for()
+    assert page.get_by_role("textbox", name="Prompt").input_value() == KEYS[0]  # that of the circuit
+    page.get_by_role("textbox", name="Tokens to write").fill("1")
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("list", name="before and after").wait_for()
+    before, after = (text.removeprefix(KEYS[0]) for text in page.locator(".written").all_inner_texts())
+    assert before == KEYS[1] and after != before
+    said = page.get_by_role("region", name="Before and after").inner_text()
+    assert "1 prompt, " in said
+    values = page.get_by_role("list", name="before and after").locator(".value b").all_inner_texts()
+    assert len(values) == 2 and values[0] != values[1]
 
 
 def test_the_folder_is_listed_by_kind_and_a_malformed_file_says_why(visit, folder):
-    page = visit(folder).at()
+    page = (one := visit(folder)).at()
     said = page.get_by_role("region", name="What is here").inner_text()
     for heading in ("Circuits", "Reports", "Edits", "Dictionaries", "Behaviours", "Models", "Cannot be read"):
         assert heading in said
     assert "cut.json is not JSON" in said
-    page = visit(folder).at("circuit?path=cut.json")
+    page = one.at("circuit?path=cut.json")
     assert "cut.json is not JSON" in page.get_by_role("alert").inner_text()
 
 
@@ -153,11 +182,11 @@ def test_the_whole_is_walked_by_keys_alone(visit, folder):
     assert page.evaluate("document.activeElement.textContent") == "Skip to what is shown"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
-    for key, view in zip("234567", ("Circuit", "Unit", "Prompt", "Change", "Verify", "Runs"), strict=True):
+    for key, view in zip("234567", ("number in", "Unit", "Prompt", "Change", "Verify", "Runs"), strict=True):
         page.keyboard.press(key)
         page.get_by_role("heading", level=1, name=view).wait_for()
         page.locator("h1:focus").wait_for()
-        assert page.title() == f"{view} – clew"
+        assert page.title() == f"{page.locator('h1').inner_text()} – clew"
     page.keyboard.press("g")
     page.keyboard.press("p")
     page.get_by_role("heading", level=1, name="Prompt").wait_for()
@@ -201,7 +230,7 @@ def test_a_name_that_is_given_in_the_circuit_is_saved_and_leads_to_the_unit(visi
     page.get_by_text("Saved in number.json").first.wait_for()
     labels = json.loads((folder / "number.json").read_text())["labels"]
     (address,) = (address for address, said in labels.items() if said[0]["text"] == "number of the subject")
-    page.get_by_role("button", name="All of this unit").click()
+    page.get_by_role("button", name="Open the unit").click()
     page.get_by_role("heading", level=1, name=address).wait_for()
     page.get_by_text("number of the subject").first.wait_for()
     page.get_by_role("link", name="number", exact=False).last.wait_for()
@@ -229,7 +258,7 @@ def test_a_circuit_that_was_written_meanwhile_is_not_overwritten(visit, folder):
 
 def test_a_circuit_is_verified_from_its_page_and_the_report_opens(visit, folder):
     page = visit(folder).at("circuit?path=number.json")
-    page.locator("summary", has_text="Verify").click()
+    page.get_by_role("main").get_by_role("link", name="Verify").click()
     page.get_by_role("button", name="Measure").click()
     page.get_by_role("link", name="Open number.faithfulness").click()
     page.get_by_role("heading", name="faithfulness").first.wait_for()
@@ -239,7 +268,7 @@ def test_a_circuit_is_verified_from_its_page_and_the_report_opens(visit, folder)
 def test_two_circuits_are_held_side_by_side(visit, folder):
     (folder / "other.json").write_text((folder / "number.json").read_text())
     page = visit(folder).at("circuit?path=number.json")
-    page.get_by_role("combobox", name="Held beside").select_option("other.json")
+    page.get_by_role("combobox", name="Compare with").select_option("other.json")
     page.wait_for_url("**with=other.json**")
     page.get_by_role("button", name="both", exact=True).wait_for()
 
@@ -278,3 +307,155 @@ def test_what_the_circuit_writes_too_late_is_not_written_into_another_view(visit
     page.get_by_role("heading", level=1, name="Runs").wait_for()
     page.evaluate("late.forEach((then) => then())")
     assert page.evaluate("location.hash") == "#runs"
+
+
+IN_SIGHT = """(element) => {
+  const { top, bottom } = element.getBoundingClientRect();
+  return top >= 0 && bottom <= innerHeight;
+}"""
+
+
+def test_the_run_that_a_question_begins_comes_into_sight(visit, folder):
+    studio = visit(folder, viewport={"width": 1000, "height": 700})
+    studio.page.route("**/api/runs/events", lambda route: None)  # no news of it: it waits
+    page = studio.at()
+    ask(page)
+    run = page.locator(".begun")
+    run.wait_for()
+    page.locator(".begun:focus").wait_for()
+    assert run.evaluate(IN_SIGHT)
+    assert run.get_by_role("progressbar").count() == run.get_by_role("button", name="Cancel").count() == 1
+
+
+def test_verify_has_one_door_and_it_takes_the_circuit_along(visit, full):
+    page = visit(full).at("circuit?path=number.json")
+    page.locator("#graph .node").first.wait_for()
+    page.get_by_role("navigation", name="Views").get_by_role("link", name="Verify").click()
+    page.get_by_role("heading", level=1, name="Verify").wait_for()
+    page.wait_for_function("document.querySelector('main form button.main:enabled')")
+    for name, value in (("What is measured", "number.json"), ("On", NUMBER), ("Model", MODEL)):
+        assert page.get_by_role("combobox", name=name, exact=True).input_value() == value
+    assert page.get_by_role("radio", name="Features").is_checked()
+
+
+def test_a_unit_without_an_index_shows_what_its_circuit_knows_and_an_index_can_be_made(visit, folder):
+    capitals = [f"{CAPITAL.format(land)} {city}" for land, city in CAPITALS.items()]
+    lines = [*ORDINARY, *capitals, f"{KEYS[0]} are old .", f"{KEY[0]} is old ."]
+    (folder / "text.txt").write_text("\n\n".join(lines))
+    (node, *_) = Circuit.load(folder / "number.json")
+    address = node.address.partition("@")[0]
+    page = visit(folder).at(f"unit?{FEATURES}&address={address}")
+    fires = page.get_by_role("region", name="When it fires")
+    fires.get_by_text("In the prompts of the circuit").wait_for()
+    assert "key" in fires.locator(".chip").first.inner_text()
+    assert "key" in fires.locator(".example mark").first.inner_text()
+    assert fires.get_by_role("combobox", name="Text to read").input_value() == "text.txt"
+    fires.get_by_role("button", name="Make an index").click()
+    fires.get_by_role("img", name="firings from").wait_for()
+    assert fires.locator(".histogram rect").count() >= 1
+    assert fires.locator(".example mark").count() >= 1
+    assert fires.get_by_role("button", name="Make an index").count() == 0
+    near = page.get_by_role("region", name="Nearest units").get_by_role("link")
+    near.first.click()
+    page.wait_for_url(lambda url: address not in url.replace("%2F", "/"))
+
+
+def test_a_method_that_does_not_suit_says_why_and_its_help_is_read_as_code(visit, folder):
+    dictionary("resid.1", 76).save(folder / "lower.safetensors")
+    page = visit(folder).at()
+    page.get_by_text("Method and size").click()
+    page.get_by_role("combobox", name="Model", exact=True).select_option(MODEL)
+    method = page.get_by_role("combobox", name="Method")
+    unfit = {option.inner_text() for option in method.locator("option:disabled").all()}
+    assert {"eap: of components only", "edges: starts from a circuit", "causal tracing: starts from facts"} <= unfit
+    assert page.locator(".hint code", has_text="steps").count() == 1
+    page.get_by_role("radio", name="Components").check()
+    method.select_option("eap")
+    page.get_by_role("radio", name="Features").check()
+    assert method.input_value() == ""  # what no longer suits is let go
+    for name in ("sae.safetensors", "lower.safetensors"):
+        page.get_by_role("checkbox", name=name).check()
+    page.get_by_text("There are dictionaries at layers 1, 2.").wait_for()
+
+
+def test_time_left_is_told_in_words(visit, empty):
+    known = {"id": "a", "verb": "find", "title": "a search", "state": "running", "said": "at it", "command": "clew"}
+    far = {"done": 300, "total": 1000, "seconds": 60.0, "left": 118.0, "started": 1.0, "resumes": False}
+    run = {**known, **far, "result": None, "error": None}
+    studio = visit(empty)
+    studio.page.route("**/api/runs", lambda route: route.fulfill(json=[run]))
+    studio.page.route("**/api/runs/events", lambda route: None)
+    page = studio.at("runs")
+    page.get_by_text("about 2 minutes left").wait_for()
+
+
+def test_a_result_gets_the_name_that_it_is_given(visit, empty):
+    page = visit(empty).at()
+    page.get_by_role("combobox", name="Model", exact=True).select_option(MODEL)
+    page.get_by_role("radio", name="Heads").check()
+    page.get_by_role("combobox", name="Behaviour").select_option(NUMBER)
+    assert page.get_by_role("textbox", name="Save as").input_value() == "number-small-heads"
+    page.get_by_role("textbox", name="Save as").fill("mine")
+    page.get_by_text("Kept as mine.json").wait_for()
+    page.get_by_role("button", name="Find the circuit").click()
+    page.wait_for_url("**#circuit?path=mine.json")
+    assert (empty / "mine.json").exists()
+
+
+def test_a_model_that_is_put_into_the_folder_is_offered_without_a_reload(visit, empty):
+    page = visit(empty).at()
+    shutil.copytree(empty / MODEL, empty / "another")
+    page.get_by_role("combobox", name="Model", exact=True).focus()
+    page.get_by_role("option", name="another", include_hidden=True).wait_for(state="attached")
+
+
+def test_a_circuit_is_drawn_before_it_is_known_what_else_is_here(visit, full):
+    studio = visit(full)
+    studio.page.route("**/api/about", lambda route: None)
+    studio.page.route("**/api/items", lambda route: None)
+    page = studio.at("circuit?path=number.json")
+    page.locator("#graph .node").first.wait_for()
+    page.get_by_role("heading", level=1, name="number in").wait_for()
+
+
+PICTURE = "<img src=x onerror=window.pwned=1>"
+"""What would run if a text of a file became a part of the page."""
+
+
+def hostile(folder: Path) -> str:
+    """A circuit of that name, titles, labels, tokens and prompts, a behaviour and a malformed file; the circuit's file."""
+    found = Circuit.load(folder / "number.json")
+    units = sorted({node.address.partition("@")[0] for node in found})
+    tables = {"top_tokens": {unit: [PICTURE] for unit in units}, "examples": {unit: [f"«{PICTURE}»"] for unit in units}}
+    prompts = {"example": {"clean": PICTURE, "patch": PICTURE, "answers": [PICTURE], "patch_answers": [PICTURE]}}
+    words = [PICTURE] * (1 + int(np.max(found.position)))
+    made = {**found.provenance, "prompts": prompts, "behaviour": PICTURE, "method": PICTURE}
+    more = found.with_details(title=PICTURE, metric=PICTURE, tokens=words, **tables)
+    replace(more, labels=Labels.of(dict.fromkeys(units, PICTURE)), provenance=made).save(folder / f"{PICTURE}.json")
+    shutil.copy(folder / NUMBER, folder / f"{PICTURE}.jsonl")
+    (folder / f"{PICTURE}.report.json").write_text('{"format": "clew report", ')
+    (folder / "text.txt").write_text(PICTURE)
+    return f"{PICTURE}.json"
+
+
+def test_what_files_hold_is_shown_as_text_and_never_run(visit, folder):
+    path = hostile(folder)
+    unit = Circuit.load(folder / path)[0].address.partition("@")[0]
+    one = visit(folder)
+    page = one.at()
+    edits = json.dumps([{"kind": "zero", "address": unit}])
+    for view, more in (
+        ("start", {}),
+        ("circuit", {"path": path}),
+        ("circuit", {"path": path, "with": "number.json"}),
+        ("unit", {"address": unit}),
+        ("change", {"edits": edits, "prompt": PICTURE}),
+        ("verify", {"claim": path}),
+    ):
+        one.at(f"{view}?{FEATURES}&{urlencode(more)}")
+        page.get_by_text(PICTURE).first.wait_for(state="attached")
+        if view == "circuit":
+            page.locator("#graph .node[tabindex='0']").press("Enter")
+            page.locator("#card .label", has_text=PICTURE).first.wait_for()
+        assert page.locator("img").count() == 0, view
+        assert page.evaluate("window.pwned === undefined"), view

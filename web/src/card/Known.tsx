@@ -37,7 +37,8 @@ export function Context({ example }: { example: Example }) {
     return <div class="example">{after === undefined ? String(example) : <>{before}<Hot text={here!} heat={40} />{after}</>}</div>;
   }
   const values = (example.values ?? []).map(Number), most = Math.max(...values, 1e-9);
-  return <div class="example">{example.tokens.map((token, k) => (values[k]! > 0 ? <Hot key={k} text={String(token)} heat={12 + 58 * (values[k]! / most)} /> : String(token)))}</div>;
+  const texts = example.tokens.map((token, k) => (k ? String(token) : String(token).trimStart()));
+  return <div class="example">{texts.map((text, k) => (values[k]! > 0 ? <Hot key={k} text={text} heat={12 + 58 * (values[k]! / most)} /> : text))}</div>;
 }
 
 const Hot = ({ text, heat }: { text: string; heat: number }) => <mark style={{ "--heat": `${Math.round(heat)}%` }}>{text}</mark>;

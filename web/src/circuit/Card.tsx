@@ -57,7 +57,7 @@ function Acts({ view, item }: { view: View; item: Item }) {
     <div class="acts" role="group" aria-label={`Actions on ${item.address}`}>
       <button type="button" aria-pressed={pinned} title="P" onClick={() => view.pin(item)}>{pinned ? "Pinned" : "Pin"}</button>
       <button type="button" aria-pressed={chosen} title="X" onClick={() => view.pick(item)}>{chosen ? "Selected" : "Select"}</button>
-      {view.on.unit && isUnit(item) && <button type="button" onClick={() => view.on.unit!(item.key)}>All of this unit</button>}
+      {view.on.unit && isUnit(item) && <button type="button" onClick={() => view.on.unit!(item.key)}>Open the unit</button>}
     </div>
   );
 }

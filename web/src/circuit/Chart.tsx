@@ -97,7 +97,7 @@ function Keys({ view, mine }: { view: View; mine: readonly Measured[] }) {
   return (
     <p class="keys">
       {scales(mine).holds(view.size.value) && <span><i class="here" />{`${plural(view.size.value, "node")}, as in the graph`}</span>}
-      {mine.some((r) => r.low !== null) && <span><i class="shade" />{`95 % interval over ${mine[0]!.examples} prompts`}</span>}
+      {mine.some((r) => r.low !== null) && <span><i class="shade" />{`95 % interval over ${plural(mine[0]!.examples ?? 0, "prompt")}`}</span>}
       {seriesOf(mine).some((of) => of.startsWith("random")) && <span><i class="dashed" />drawn at random</span>}
     </p>
   );

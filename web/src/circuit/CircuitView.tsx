@@ -5,6 +5,7 @@ import { Chart } from "./Chart";
 import { Groups, Selection } from "./Groups";
 import { press, visit } from "./keys";
 import { hash, parsed, written, type Link } from "./link";
+import type { Memory } from "./memory";
 import { Predicted } from "./Predicted";
 import { Stage } from "./Stage";
 import { Tools } from "./Tools";
@@ -16,9 +17,12 @@ import "./circuit.css";
 
 const NOTHING: On = {};
 
-/** A circuit to look at, and to name, group and judge; `link` keeps what is looked at, the page's address by default. */
-export function CircuitView({ data, on = NOTHING, link = hash }: { data: Bundle; on?: On; link?: Link }) {
-  const view = useMemo(() => createView(data, on), [data]);
+/**
+ * A circuit to look at, and to name, group and judge. `link` keeps what is looked at, the page's address by default;
+ * `memory` what a person names and groups, where no server does.
+ */
+export function CircuitView({ data, on = NOTHING, link = hash, memory }: { data: Bundle; on?: On; link?: Link; memory?: Memory }) {
+  const view = useMemo(() => createView(data, on, memory), [data]);
   useLink(view, link);
   useKeys(view);
   return (
@@ -35,12 +39,22 @@ export function CircuitView({ data, on = NOTHING, link = hash }: { data: Bundle;
           <Groups view={view} />
           <Chart view={view} />
           <Predicted view={view} />
+          {memory && <Kept memory={memory} />}
         </aside>
       </div>
       <p class="hidden" role="status">{view.said}</p>
     </div>
   );
 }
+
+/** What becomes of names and groups when the page is closed. */
+const Kept = ({ memory }: { memory: Memory }) => (
+  <p class="kept">
+    {memory.keeps.value
+      ? "Names and groups that you give are kept in this browser, for this circuit. “Save as” gives them as a file."
+      : "This browser keeps nothing for this page: names and groups that you give are lost when it is closed, unless you take them with “Save as”, “JSON: the circuit”."}
+  </p>
+);
 
 /** What the address says is shown, and what is shown is written there. */
 function useLink(view: View, link: Link) {
@@ -70,7 +84,7 @@ function useKeys(view: View) {
       const typing = (event.target as Element | null)?.matches?.("input, textarea, select");
       if (press(view, event) || (!typing && (walked(event) || judge(view, event, (address) => goOn(view, address))))) event.preventDefault();
     };
-    const leaves = (event: BeforeUnloadEvent) => view.judging?.saved.peek() === false && !view.on.verdicts && event.preventDefault();
+    const leaves = (event: BeforeUnloadEvent) => ((view.judging?.saved.peek() === false && !view.on.verdicts) || view.memory?.loses()) && event.preventDefault();
     addEventListener("keydown", down);
     addEventListener("beforeunload", leaves);
     return () => {

@@ -3,6 +3,7 @@ import { folded, isGoal, matches, onSide, read, type Edge, type Item } from "./g
 import { arrange, type Plan } from "./layout";
 import { createJudging } from "./judging";
 import type { ViewState } from "./link";
+import type { Memory } from "./memory";
 import type { Bundle, On, Side, Supernode } from "./types";
 
 // What is looked at, as signals: the circuit with a person's names and groups, what of it is shown, and where.
@@ -18,15 +19,17 @@ export type View = ReturnType<typeof createView>;
 const SHOWN = 80, DRAWN = 120;
 const NEAREST = 8;
 
-export function createView(data: Bundle, on: On) {
+export function createView(data: Bundle, on: On, memory?: Memory) {
   const counts = { nodes: data.circuit.nodes.score.length, edges: data.circuit.edges.weight.length };
   const swept = sweptMeasures(data);
   const usual = { size: Math.min(counts.nodes, SHOWN), edges: Math.min(counts.edges, DRAWN), measure: swept.includes("faithfulness") ? "faithfulness" : (swept[0] ?? "") };
 
   const judging = data.verdicts && createJudging(data.verdicts, on);
   const rulings = computed(() => new Map((judging?.units.value ?? []).map((unit) => [unit.address, unit.verdict ?? ""])));
-  const labels = signal<ReadonlyMap<string, string>>(new Map());
-  const groups = signal<Supernode[]>(data.circuit.supernodes ?? []);
+  const before = memory?.read();
+  const labels = signal<ReadonlyMap<string, string>>(new Map(before?.labels));
+  const groups = signal<Supernode[]>(before?.groups ?? data.circuit.supernodes ?? []);
+  const keep = () => memory?.write({ labels: [...labels.value], groups: groups.value });
   const fold = signal(false);
   const base = computed(() => read(data, labels.value, groups.value));
   const graph = computed(() => (fold.value && groups.value.length ? folded(base.value, groups.value) : base.value));
@@ -115,6 +118,7 @@ export function createView(data: Bundle, on: On) {
 
   const changed = (next: Supernode[]) => {
     groups.value = next;
+    keep();
     if (!next.length) fold.value = false;
     on.groups?.(next);
   };
@@ -143,6 +147,7 @@ export function createView(data: Bundle, on: On) {
       held.value = `supernode ${called}`;
     } else {
       labels.value = new Map(labels.value).set(item.key, given);
+      keep();
       on.label?.(item.key, given);
     }
   });
@@ -188,7 +193,7 @@ export function createView(data: Bundle, on: On) {
   };
 
   return {
-    data, on, judging, rulings, counts, usual, swept, labels, groups, base, graph, items, size, edges, query, measure, side, fold, held, over, pinned, selected, said, pins,
+    data, on, memory, judging, rulings, counts, usual, swept, labels, groups, base, graph, items, size, edges, query, measure, side, fold, held, over, pinned, selected, said, pins,
     visible, alive, possible, drawn, stage, plan, fit, moved, camera, hits, focus, ties, lit, state,
     found, resize, hold, go, bring, pin, pick, changed, group, ungroup, rename, restore, zoom, pan,
   };

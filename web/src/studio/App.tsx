@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { announced, about, connected, items, trouble, begin } from "./state";
-import { view, type ViewName } from "./route";
+import { params, view, type ViewName } from "./route";
 import { Bar } from "./Bar";
 import { Keys } from "./Keys";
 import { Waiting } from "./parts/Asked";
@@ -26,7 +26,7 @@ export function App() {
       </a>
       <Bar />
       <main id="main" tabIndex={-1}>
-        {trouble.value ? <Trouble /> : about.value && items.value ? <Page key={view.value} /> : <Waiting what="asking the studio what is here" />}
+        {trouble.value ? <Trouble /> : (about.value && items.value) || !listing(view.value) ? <Page key={view.value} /> : <Waiting what="asking the studio what is here" />}
       </main>
       <p class="hidden" role="status">
         {connected.value ? announced.value : "The studio does not answer; trying again."}
@@ -35,6 +35,9 @@ export function App() {
     </>
   );
 }
+
+/** Whether a view lists what is here, and so waits for that. */
+const listing = (name: ViewName): boolean => name === "start" || name === "verify" || (name === "circuit" && !params.value.path);
 
 function Trouble() {
   return (

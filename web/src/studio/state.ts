@@ -17,9 +17,16 @@ export const busy = computed(() => runs.value.filter((run) => run.state === "run
 
 const never = new AbortController().signal;
 
-export async function refreshItems(): Promise<void> {
-  items.value = await get<Item[]>("items", {}, never);
+/** What there is now, in the folder and to work with: each as soon as it is known. */
+export async function refresh(): Promise<void> {
+  await Promise.all([
+    get<Item[]>("items", {}, never).then((now) => (items.value = now)),
+    get<About>("about", {}, never).then((now) => (about.value = now)),
+  ]);
 }
+
+/** The same in passing: where it is not known, what was known stays. */
+export const glance = (): void => void refresh().catch(() => undefined);
 
 /** Of these kinds, those that can be read. */
 export function itemsOf(...kinds: string[]): Item[] {
@@ -28,8 +35,7 @@ export function itemsOf(...kinds: string[]): Item[] {
 
 export async function begin(): Promise<void> {
   try {
-    const [offered, , known] = await Promise.all([get<About>("about", {}, never), refreshItems(), get<Run[]>("runs", {}, never)]);
-    about.value = offered;
+    const [known] = await Promise.all([get<Run[]>("runs", {}, never), refresh()]);
     runs.value = known;
     trouble.value = "";
     follow();
@@ -44,7 +50,7 @@ export function met(run: Run): void {
   runs.value = before ? runs.peek().map((one) => (one === before ? run : one)) : [run, ...runs.peek()];
   if (before?.state === run.state || run.state === "running" || run.state === "waiting") return;
   announced.value = `${run.title}: ${run.state}`;
-  void refreshItems().catch(() => undefined);
+  glance();
 }
 
 const forget = (id: string): void => void (runs.value = runs.peek().filter((run) => run.id !== id));

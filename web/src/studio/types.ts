@@ -12,6 +12,7 @@ export type EditsShown = Answers["EditsShown"];
 export type Fires = Answers["Firings"];
 export type Interval = Answers["Interval"];
 export type Item = Answers["Item"];
+export type Method = Answers["MethodNamed"];
 export type Metric = Answers["Metric"];
 export type Near = Answers["Near"];
 export type Odds = Answers["Likely"];

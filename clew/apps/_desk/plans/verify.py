@@ -25,6 +25,8 @@ ARGS = {
 }
 OPTION = {"edits": "--edit", "dictionaries": "--dictionary"}
 USUAL = {"circuit": ("measures.circuits", "faithfulness"), "dictionaries": ("measures.dictionaries", "fit")}
+OF_EDITS = "steering_effect"
+"""The usual measure of edits, on a behaviour."""
 
 
 def plan(work: Work) -> tuple[RunAsked, Plan]:
@@ -91,7 +93,7 @@ def plan(work: Work) -> tuple[RunAsked, Plan]:
 
 
 def _usual_of_edits(work: Work) -> str:
-    return "steering_effect" if work.one("behaviour", str) else "locality"
+    return OF_EDITS if work.one("behaviour", str) else "locality"
 
 
 def _check_there(work: Work, claim: str, paths: list[str]) -> None:

@@ -15,7 +15,26 @@ def test_items_are_listed_by_what_they_are_and_a_malformed_one_says_why(client):
         "text.txt": "text",
     }
     assert found["bad.json"]["problem"].startswith("bad.json is not JSON")
-    assert found["c.json"]["about"] == "3 nodes, 0 edges, 1 units named"
+    assert found["c.json"]["about"] == "3 nodes, 0 edges, 1 unit named"
+    assert found["d.safetensors"]["sites"] == ["resid.1"]
+
+
+def test_what_can_be_chosen_says_where_it_fits(client, root):
+    (root / "more").mkdir()
+    for name in ("a", "b"):
+        (root / "more" / f"{name}.safetensors").write_bytes((root / "d.safetensors").read_bytes())
+    about = client.get("/api/about").json()
+    methods = {one["name"]: one for one in about["methods"]}
+    assert methods["eap"]["units"] == ["components"] and methods["discrete_codes"]["units"] == ["heads"]
+    usual = next(one for one in methods.values() if one["default"])
+    assert usual["why"] is None and len(usual["units"]) == 4
+    whys = {name: methods[name]["why"] for name in ("edges", "bigram_subnetwork", "query_key")}
+    assert list(whys.values()) == ["starts from a circuit", "starts from a text", "must be told layer and head"]
+    assert {one["name"] for one in about["measures"] if one["default"]} == {"faithfulness", "fit", "steering_effect"}
+    packed = next(one["sites"] for one in about["models"] if one["name"] == "smollm2-135m")
+    assert {"resid.0", "resid.29"} <= set(packed)
+    found = {item["path"]: item for item in client.get("/api/items").json()}
+    assert found["more"]["sites"] == ["resid.1"]
 
 
 def test_names_and_groups_are_saved_once_and_not_over_a_file_that_changed(client, root):

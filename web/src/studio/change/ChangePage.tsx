@@ -49,7 +49,7 @@ export function ChangePage() {
       <Title text="Change">Turn units off, scale or set them, or make the edits of files, and see what the model writes before and after.</Title>
       <Looking look={look} opening={opening} />
       <div class="halves">
-        <Stack edits={edits} onEdits={keep} view={opening.answer.value} />
+        <Stack edits={edits} onEdits={keep} look={look} view={opening.answer.value} />
         <form class="panel fields" onSubmit={submit} aria-label="What it is tried on">
           <Lines label="Prompt" required rows={2} value={typed.value} onValue={(value) => (typed.value = value)} />
           <div class="row">

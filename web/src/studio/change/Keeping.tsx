@@ -4,10 +4,10 @@ import { useAsking } from "../asking";
 import { Asked } from "../parts/Asked";
 import { Line } from "../parts/Field";
 import { Section } from "../parts/Section";
-import { RunCard } from "../runs/RunCard";
+import { Begun } from "../runs/Begun";
 import { startRun } from "../runs/start";
 import { asked, type Look, withView } from "../seen";
-import { about, refreshItems, runs } from "../state";
+import { about, glance } from "../state";
 import type { ChangeEdit, Item } from "../types";
 
 /** Save the edits together as a file, and have their effect measured. */
@@ -16,13 +16,12 @@ export function Keeping({ look, edits, behaviour }: { look: Look; edits: readonl
   const save = useAsking((signal) =>
     withView(look, signal, async ({ id }) => {
       const item = await send<Item>("POST", "change/save", {}, { view: id, edits, name: name.value.trim() }, signal);
-      void refreshItems();
+      glance();
       return { path: item.path, view: id };
     }),
   );
   const saved = save.answer.value;
   const verify = useAsking((signal) => startRun("verify", { ...asked(look), edits: [saved!.path], behaviour }, signal));
-  const run = runs.value.find(({ id }) => id === verify.answer.value?.id);
   const submit = (event: Event) => {
     event.preventDefault();
     void save.run();
@@ -41,7 +40,7 @@ export function Keeping({ look, edits, behaviour }: { look: Look; edits: readonl
       <Asked of={save} what="saving" />
       <Asked of={verify} what="starting" />
       {saved && <Saved path={saved.path} view={saved.view} behaviour={behaviour} />}
-      {run && <RunCard run={run} />}
+      <Begun id={verify.answer.value?.id} />
     </Section>
   );
 }
@@ -50,7 +49,7 @@ export function Keeping({ look, edits, behaviour }: { look: Look; edits: readonl
 function Saved({ path, view, behaviour }: { path: string; view: string; behaviour: string }) {
   return (
     <p class="soft">
-      Saved as {path}.{!behaviour && " Choose a behaviour above to verify it on."} Take it along as{" "}
+      Saved as {path}.{!behaviour && " Choose a behaviour above to verify it on."} Download it as{" "}
       {(about.value?.edit_formats ?? []).map((format, i) => (
         <span key={format}>
           {i > 0 && ", "}

@@ -1,4 +1,5 @@
 import { Intervals } from "../parts/Intervals";
+import { plural } from "../parts/words";
 import type { Outcome } from "./outcome";
 
 /** A behaviour's metric before and after, with intervals. */
@@ -8,7 +9,7 @@ export function Metrics({ of }: { of: Outcome["metrics"] }) {
       {of.map(({ name, before, after, n, split }) => (
         <div key={name}>
           <h3>
-            {name.replaceAll("_", " ")}, {n} prompts, {split}
+            {name.replaceAll("_", " ")}, {plural(n, "prompt")}, {split}
           </h3>
           <Intervals rows={[{ name: "before", ...before }, { name: "after", ...after }]} label={`${name} before and after`} />
         </div>

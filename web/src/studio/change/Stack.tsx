@@ -1,26 +1,31 @@
 import { useSignal } from "@preact/signals";
 import { Choice, Line } from "../parts/Field";
 import { Section } from "../parts/Section";
+import type { Look } from "../seen";
 import { itemsOf } from "../state";
 import type { ChangeEdit, View } from "../types";
+import { Called } from "./Called";
 import { KINDS, said } from "./edits";
 import { Held } from "./Held";
 
 interface Given {
   edits: readonly ChangeEdit[];
   onEdits: (edits: readonly ChangeEdit[]) => void;
+  /** How the model is looked at, and that as it is open; null as long as it is not. */
+  look: Look;
   view: View | null;
 }
 
 /** The edits in force, in their order, and a form for one more. */
-export function Stack({ edits, onEdits, view }: Given) {
+export function Stack({ edits, onEdits, look, view }: Given) {
   return (
     <Section title="What is changed">
       {edits.length === 0 && <p class="empty">Nothing yet: the model as it is.</p>}
       <ol class="stack">
         {edits.map((edit, i) => (
           <li key={i}>
-            <span class="mono">{said(edit)}</span>
+            <span class="mono">{said(edit)}</span>{" "}
+            {edit.address && view && <Called look={look} address={edit.address} />}
             <button type="button" class="quiet" aria-label={`Take out: ${said(edit)}`} onClick={() => onEdits(edits.filter((_, j) => j !== i))}>
               Take out
             </button>

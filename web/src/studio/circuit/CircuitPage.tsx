@@ -3,7 +3,7 @@ import { get } from "../api";
 import { useAsking } from "../asking";
 import { Asked, Wrong } from "../parts/Asked";
 import { Title } from "../parts/Title";
-import { href, params } from "../route";
+import { href, note, params } from "../route";
 import { items, itemsOf } from "../state";
 import type { Bundle } from "../../circuit/types";
 import { Shown } from "./Shown";
@@ -16,6 +16,11 @@ export function CircuitPage() {
   useEffect(() => {
     if (path && !item?.problem) void circuit.run(path, other);
   }, [path, other]);
+  const listed = itemsOf("circuit");
+  const only = listed.length === 1 ? listed[0]!.path : "";
+  useEffect(() => {
+    if (!path && only) note({ path: only });
+  }, [path, only]);
   const bundle = circuit.answer.value;
   if (!path || item?.problem) return <Choose path={path} problem={item?.problem} />;
   return (

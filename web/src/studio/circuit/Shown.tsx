@@ -1,12 +1,13 @@
-import { useMemo } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import { send } from "../api";
+import { carried, carry } from "../carried";
 import { Wrong } from "../parts/Asked";
 import { go } from "../route";
 import { asParams } from "../seen";
 import { CircuitView } from "../../circuit/CircuitView";
 import type { Bundle, On, Supernode } from "../../circuit/types";
 import { linkOf } from "./link";
-import { lookOf } from "./lookOf";
+import { behaviourOf, lookOf } from "./lookOf";
 import { Made, Prompts } from "./Made";
 import { useSaving } from "./saving";
 import { Tools } from "./Tools";
@@ -23,6 +24,11 @@ export function Shown({ bundle, path, other }: Given) {
   const look = lookOf(bundle.circuit);
   const link = useMemo(() => linkOf(path), [path]);
   const saving = useSaving(path, bundle.tag ?? "");
+  useEffect(() => {
+    carry("verify", { claim: path });
+    const change = carried("change");
+    carry("change", { ...change, prompt: change.prompt || (bundle.prompts[0]?.text ?? ""), behaviour: change.behaviour || behaviourOf(bundle.circuit.provenance) });
+  }, [path]);
   const unit = (address: string) => go("unit", { ...asParams(look), address: address.split("@")[0]! });
   const autogroup = async () => (await send<{ supernodes: Supernode[] }>("POST", "circuit/groups", {}, { path }, new AbortController().signal)).supernodes;
   const on: On = other ? { unit } : { unit, autogroup, label: saving.labels, groups: saving.groups, verdicts: saving.verdicts };

@@ -1,13 +1,13 @@
 import { link } from "../api";
 import { useAsking } from "../asking";
+import { carried } from "../carried";
 import { Asked } from "../parts/Asked";
 import { Choice } from "../parts/Field";
 import { href, note } from "../route";
-import { RunCard } from "../runs/RunCard";
+import { Begun } from "../runs/Begun";
 import { startRun } from "../runs/start";
 import { asked, asParams, type Look } from "../seen";
 import { itemsOf, runs } from "../state";
-import { Measure } from "../verify/Measure";
 import type { Bundle } from "../../circuit/types";
 import { behaviourOf } from "./lookOf";
 
@@ -22,28 +22,27 @@ interface Given {
   look: Look;
 }
 
-/** What can be done with a circuit: compare, verify, wire, name, change its units, take it along. */
+/** What can be done with a circuit: compare, verify, wire, name, change its units, download it. */
 export function Tools({ bundle, path, other, look }: Given) {
   const behaviour = behaviourOf(bundle.circuit.provenance);
   const others = itemsOf("circuit").filter((one) => one.path !== path);
   return (
     <div class="tools-of">
       {others.length > 0 && (
-        <Choice label="Held beside" none="No other" value={other} onValue={(value) => note({ with: value })} options={others.map((one) => ({ value: one.path, text: one.title || one.path }))} />
+        <Choice label="Compare with" none="No other circuit" value={other} onValue={(value) => note({ with: value })} options={others.map((one) => ({ value: one.path, text: one.title || one.path }))} />
       )}
-      <a class="button" href={href("change", { ...asParams(look), behaviour })}>
+      <a class="button" href={href("change", { ...carried("change"), ...asParams(look), behaviour })}>
         Change its units
       </a>
       {!other && (
         <>
-          <details>
-            <summary class="button">Verify</summary>
-            <Measure claim={path} look={look} behaviour={behaviour} />
-          </details>
+          <a class="button" href={href("verify", { claim: path })}>
+            Verify
+          </a>
           {bundle.circuit.edges.weight.length === 0 && behaviour && <Wiring path={path} look={look} behaviour={behaviour} />}
           <Naming path={path} look={look} />
           <details>
-            <summary class="button">Take along</summary>
+            <summary class="button">Download</summary>
             <ul class="list">
               {FORMATS.map(([format, what]) => (
                 <li key={format}>
@@ -70,7 +69,7 @@ function Wiring({ path, look, behaviour }: { path: string; look: Look; behaviour
         Weigh its edges
       </button>
       <Asked of={wire} what="starting" />
-      {run && <RunCard run={run} />}
+      <Begun id={wire.answer.value?.id} />
     </>
   );
 }
@@ -79,14 +78,13 @@ function Wiring({ path, look, behaviour }: { path: string; look: Look; behaviour
 function Naming({ path, look }: { path: string; look: Look }) {
   const indexes = itemsOf("index");
   const name = useAsking((signal, index: string) => startRun("explain", { ...asked(look), index, circuit: path }, signal));
-  const run = runs.value.find(({ id }) => id === name.answer.value?.id);
   if (!indexes.length) return null;
   return (
     <details>
       <summary class="button">Name its units</summary>
       <Choice label="From the index" none="Choose an index" value="" onValue={(index) => void name.run(index)} options={indexes.map((one) => ({ value: one.path }))} />
       <Asked of={name} what="starting" />
-      {run && <RunCard run={run} />}
+      <Begun id={name.answer.value?.id} />
     </details>
   );
 }

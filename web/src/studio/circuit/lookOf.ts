@@ -29,8 +29,8 @@ function offered(names: readonly string[], said: string): string {
   return names.find((name) => name === said) ?? names.find((name) => last(name) === last(said)) ?? "";
 }
 
-/** The model, by the name that it is offered under here. */
-function modelOf(provenance: Record<string, unknown>): string {
+/** The model that a record names, by the name that it is offered under here. */
+export function modelOf(provenance: Record<string, unknown>): string {
   const said = provenance.model;
   const name = typeof said === "object" && said !== null && "name" in said ? String(said.name) : String(said ?? "");
   return offered((about.value?.models ?? []).map((one) => one.name), name) || name;

@@ -1,6 +1,7 @@
 import { Choice, Line, type Option, Pick } from "../parts/Field";
 import type { Look, Units } from "../seen";
-import { about, itemsOf } from "../state";
+import { about, glance, itemsOf } from "../state";
+import { inRanges, layersOf } from "./layers";
 import { hasPack, usual } from "./usual";
 
 export interface Given {
@@ -35,9 +36,9 @@ export function LookFields({ look, onLook }: Given) {
 
 function ModelField({ look, onLook }: Given) {
   const own = new Set(itemsOf("model").map(({ path }) => path));
-  const names = [...new Set([...(about.value?.models ?? []).map(({ name }) => name), ...own, ...(look.model ? [look.model] : [])])];
+  const names = [...new Set([...own, ...(about.value?.models ?? []).map(({ name }) => name), ...(look.model ? [look.model] : [])])];
   const options = names.map((value): Option => ({ value, text: withPack(value), group: own.has(value) ? "In the folder" : "Offered" }));
-  return <Choice label="Model" value={look.model} none="Choose a model" options={options} onValue={(model) => onLook(usual(model))} />;
+  return <Choice label="Model" value={look.model} none="Choose a model" options={options} onFocus={glance} onValue={(model) => onLook(usual(model))} />;
 }
 
 const withPack = (name: string): string => (hasPack(name) ? `${name}, with dictionaries` : name);
@@ -46,6 +47,7 @@ function Dictionaries({ look, onLook }: Given) {
   const pack = hasPack(look.model) ? [look.model] : [];
   const paths = [...new Set([...pack, ...itemsOf("dictionary").map(({ path }) => path), ...look.through])];
   if (!paths.length) return <p class="hint">There are no dictionaries for this model here. Put some into the folder, or look at neurons or heads.</p>;
+  const there = layersOf(look);
   const toggle = (path: string, on: boolean) => onLook({ ...look, through: on ? [...look.through, path] : look.through.filter((one) => one !== path) });
   return (
     <>
@@ -58,10 +60,20 @@ function Dictionaries({ look, onLook }: Given) {
           </label>
         ))}
       </fieldset>
-      <Line
-        label="At layers" hint="Such as 3 4 5; all where it is left empty. Time grows with their number." value={look.layers.join(" ")}
-        onValue={(text) => onLook({ ...look, layers: words(text).map(Number).filter(Number.isInteger) })}
-      />
+      {there.length === 1 ? (
+        <p class="hint">There are dictionaries at layer {there[0]} alone.</p>
+      ) : (
+        <Line
+          label="At layers" hint={layersHint(there)} value={look.layers.join(" ")}
+          onValue={(text) => onLook({ ...look, layers: words(text).map(Number).filter(Number.isInteger) })}
+        />
+      )}
     </>
   );
+}
+
+/** Which layers there are to choose from. */
+function layersHint(there: readonly number[]): string {
+  const known = there.length ? `There are dictionaries at layers ${inRanges(there)}. ` : "";
+  return `${known}Numbers, such as ${(there.length ? there : [3, 4, 5]).slice(0, 3).join(" ")}; all where it is left empty. Time grows with their number.`;
 }

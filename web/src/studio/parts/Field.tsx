@@ -1,5 +1,5 @@
-import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
+import { Prose } from "./Prose";
 
 interface Named {
   label: string;
@@ -54,22 +54,23 @@ export interface Option {
   value: string;
   text?: string;
   group?: string;
+  disabled?: boolean;
 }
 
 /** One of several. */
-export function Choice({ label, hint, value, onValue, options, none }: Typed & { options: readonly Option[]; none?: string }) {
+export function Choice({ label, hint, value, onValue, options, none, onFocus }: Typed & { options: readonly Option[]; none?: string; onFocus?: () => void }) {
   const id = useId();
   const groups = [...new Set(options.map((option) => option.group ?? ""))];
   const listed = (group: string) =>
-    options.filter((option) => (option.group ?? "") === group).map(({ value: one, text }) => (
-      <option key={one} value={one} selected={one === value}>
+    options.filter((option) => (option.group ?? "") === group).map(({ value: one, text, disabled }) => (
+      <option key={one} value={one} selected={one === value} disabled={disabled}>
         {text ?? one}
       </option>
     ));
   return (
     <div class="field">
       <label for={id}>{label}</label>
-      <select id={id} value={value} aria-describedby={hint ? `${id}-hint` : undefined} onChange={(event) => onValue(event.currentTarget.value)}>
+      <select id={id} value={value} aria-describedby={hint ? `${id}-hint` : undefined} onFocus={onFocus} onChange={(event) => onValue(event.currentTarget.value)}>
         {none !== undefined && (
           <option value="" selected={value === ""}>
             {none}
@@ -98,10 +99,10 @@ export function Pick({ label, value, onValue, options }: Typed & { options: read
   );
 }
 
-function Hint({ id, hint }: { id: string; hint?: ComponentChildren }) {
+function Hint({ id, hint }: { id: string; hint: string | undefined }) {
   return hint ? (
     <p class="hint" id={`${id}-hint`}>
-      {hint}
+      <Prose text={hint} />
     </p>
   ) : null;
 }

@@ -1,6 +1,6 @@
 // Tokens, numbers and times as people read them.
 
-export { shown } from "../../card/words";
+export { plural, shown } from "../../card/words";
 
 /** A number in three figures. */
 export function brief(value: number | null | undefined): string {
@@ -22,4 +22,13 @@ const UNITS = [
 export function span(seconds: number): string {
   for (const [long, name] of UNITS) if (seconds >= 1.5 * long) return `${Math.round(seconds / long)} ${name}`;
   return `${Math.round(seconds)} s`;
+}
+
+/** A stretch of time that nobody knows exactly: a few seconds, about 40 seconds, about 2 minutes. */
+export function roughly(seconds: number): string {
+  if (seconds < 8) return "a few seconds";
+  if (seconds < 50) return `about ${Math.ceil(seconds / 10) * 10} seconds`;
+  if (seconds < 90) return "about a minute";
+  if (seconds < 50 * 60) return `about ${Math.round(seconds / 60)} minutes`;
+  return seconds < 90 * 60 ? "about an hour" : `about ${Math.round(seconds / 3600)} hours`;
 }

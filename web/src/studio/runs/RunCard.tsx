@@ -3,7 +3,7 @@ import { send } from "../api";
 import { useAsking } from "../asking";
 import { Asked } from "../parts/Asked";
 import { Command } from "../parts/Command";
-import { span } from "../parts/words";
+import { roughly, span } from "../parts/words";
 import { href } from "../route";
 import { items, met } from "../state";
 import type { Run } from "../types";
@@ -60,7 +60,7 @@ export function RunCard({ run, children }: { run: Run; children?: ComponentChild
 function Far({ run }: { run: Run }) {
   const known = run.total > 0;
   const share = known ? run.done / run.total : undefined;
-  const left = run.left === null ? "" : `, about ${span(run.left)} left`;
+  const left = run.left === null ? "" : `, ${roughly(run.left)} left`;
   return (
     <>
       <progress max={1} value={share} aria-label={`How far ${run.title} is`} />

@@ -5,7 +5,7 @@ import { Asked } from "../parts/Asked";
 import { Lines } from "../parts/Field";
 import { Heat } from "../parts/Heat";
 import { Section } from "../parts/Section";
-import { brief, shown } from "../parts/words";
+import { brief, plural, shown } from "../parts/words";
 import { type Look, withView } from "../seen";
 import type { Fires as Answer } from "../types";
 
@@ -38,7 +38,7 @@ function Shown({ of: { tokens, values, fires } }: { of: Answer }) {
     <div aria-live="polite">
       <Heat tokens={tokens} values={values.map((value, i) => (fires[i] ? value : 0))} label="The text, shaded where the unit fires" />
       <p class="soft">
-        Fires at {order.length} of {tokens.length} tokens.
+        Fires at {order.length} of {plural(tokens.length, "token")}.
       </p>
       {order.length > 0 && (
         <table class="numbers">

@@ -4,17 +4,19 @@ import type { Unit } from "../types";
 const HEIGHT = 90;
 const WIDTH = 420;
 const BOTTOM = 18;
+const WIDEST = 40;
 
 /** How often a unit fires how strongly: a bar for each bin, counts on a scale of logarithms. */
 export function Histogram({ bins }: { bins: NonNullable<Unit["histogram"]> }) {
   if (!bins.length) return null;
   const most = Math.log1p(Math.max(...bins.map(({ count }) => count)));
-  const step = WIDTH / bins.length;
+  const step = Math.min(WIDEST, WIDTH / bins.length);
+  const end = step * bins.length;
   const total = bins.reduce((sum, { count }) => sum + count, 0);
   const first = bins[0]!;
   const last = bins[bins.length - 1]!;
   return (
-    <figure class="plot">
+    <figure class="plot histogram">
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`${total.toLocaleString("en")} firings from ${brief(first.low)} to ${brief(last.high)}`}>
         {bins.map(({ low, high, count }, i) => {
           const height = ((HEIGHT - BOTTOM) * Math.log1p(count)) / (most || 1);
@@ -27,10 +29,11 @@ export function Histogram({ bins }: { bins: NonNullable<Unit["histogram"]> }) {
         <text class="tick" x="0" y={HEIGHT - 4}>
           {brief(first.low)}
         </text>
-        <text class="tick" x={WIDTH} y={HEIGHT - 4} text-anchor="end">
+        <text class="tick" x={Math.max(end, 70)} y={HEIGHT - 4} text-anchor="end">
           {brief(last.high)}
         </text>
       </svg>
+      <figcaption class="soft">How strongly it fires, from left to right, and how often: on a scale of logarithms.</figcaption>
     </figure>
   );
 }

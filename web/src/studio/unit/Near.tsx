@@ -5,14 +5,18 @@ import type { Near as One, Unit } from "../types";
 
 const WAYS: Record<string, string> = { decoder: "They write alike", cofiring: "They fire together" };
 
+/** Below this two units have nothing to do with each other. */
+const LEAST = 0.01;
+
 /** Units that are like this one. */
 export function Near({ unit }: { unit: Unit }) {
-  if (!unit.nearest?.length) return null;
-  const ways = [...new Set(unit.nearest.map(({ by }) => by))];
+  const near = (unit.nearest ?? []).filter(({ alike }) => alike >= LEAST);
+  const ways = [...new Set(near.map(({ by }) => by))];
+  if (!near.length) return null;
   return (
     <Section title="Nearest units">
       {ways.map((way) => (
-        <Way key={way} title={WAYS[way] ?? way} units={unit.nearest!.filter(({ by }) => by === way)} />
+        <Way key={way} title={WAYS[way] ?? way} units={near.filter(({ by }) => by === way)} />
       ))}
     </Section>
   );
@@ -26,7 +30,7 @@ function Way({ title, units }: { title: string; units: readonly One[] }) {
         {units.map(({ address, alike, label }) => (
           <li key={address}>
             <a href={href("unit", { ...params.value, address })}>{label || <span class="mono">{address}</span>}</a>
-            {label && <span class="mono soft"> {address}</span>} <span class="soft">{brief(alike)}</span>
+            {label && <span class="mono soft"> {address}</span>} <span class="soft">{alike.toFixed(2)}</span>
           </li>
         ))}
       </ul>

@@ -2,6 +2,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get } from "../api";
 import { useAsking } from "../asking";
+import { carried } from "../carried";
 import { asText } from "../change/edits";
 import { Looking, useLook } from "../look/Looking";
 import { Asked } from "../parts/Asked";
@@ -34,6 +35,7 @@ export function UnitPage() {
     else note({ address: typed.value.trim() });
   };
   const known = unit.answer.value;
+  const indexes = itemsOf("index");
   const sites = opening.answer.value?.sites ?? [];
   return (
     <>
@@ -44,10 +46,9 @@ export function UnitPage() {
           label="Address" mono required placeholder={`${sites[0]?.site ?? "resid.3"}/17`} value={typed.value} onValue={(value) => (typed.value = value)}
           list={sites.map(({ site }) => `${site}/0`)}
         />
-        <Choice
-          label="Index" none="The first that holds it" value={index} onValue={(value) => note({ index: value })}
-          options={itemsOf("index").map(({ path }) => ({ value: path }))}
-        />
+        {indexes.length > 0 && (
+          <Choice label="Index" none="The first that holds it" value={index} onValue={(value) => note({ index: value })} options={indexes.map(({ path }) => ({ value: path }))} />
+        )}
         <button type="submit" class="main" disabled={!look.model}>
           Show
         </button>
@@ -55,11 +56,11 @@ export function UnitPage() {
       <Asked of={unit} what={`reading ${address}`} />
       {known && (
         <div class="halves" key={known.address}>
-          <Known unit={known} />
+          <Known unit={known} look={look} again={() => void unit.run(address, index)} />
           <div>
             <Naming unit={known} index={index} saved={() => void unit.run(address, index)} />
             <p class="row">
-              <a class="button" href={href("change", { ...asParams(look), edits: asText([{ kind: "zero", address: known.address }]) })}>
+              <a class="button" href={href("change", { ...carried("change"), ...asParams(look), edits: asText([{ kind: "zero", address: known.address }]) })}>
                 Turn it off
               </a>
             </p>

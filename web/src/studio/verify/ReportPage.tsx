@@ -7,7 +7,7 @@ import { Facts } from "../parts/Facts";
 import { Intervals } from "../parts/Intervals";
 import { Section } from "../parts/Section";
 import { Title } from "../parts/Title";
-import { brief, span } from "../parts/words";
+import { brief, plural, span } from "../parts/words";
 import type { Report, Row } from "../types";
 
 /** A report: its numbers drawn and as a table, what a reader must know of them, and how they were got. */
@@ -87,7 +87,7 @@ function Lines({ rows }: { rows: readonly Row[] }) {
 }
 
 const words = (name: string): string => name.replaceAll("_", " ");
-const size = (row: Row): string => (row.nodes === null ? "" : `${row.nodes} ${row.unit}s`);
+const size = (row: Row): string => (row.nodes === null ? "" : plural(row.nodes, row.unit));
 
 const HEAD = ["Measure", "Of", "Size", "Value", "95 % interval", "Examples"];
 

@@ -8,7 +8,9 @@ import { Measure } from "./Measure";
 
 /** Reports and comparisons; without one that is chosen, those there are, and a form that measures. */
 export function VerifyPage() {
-  const { path = "" } = params.value;
+  const { path = "", claim = "" } = params.value;
+  const circuits = itemsOf("circuit");
+  const only = circuits.length === 1 ? circuits[0]!.path : "";
   const item = items.value?.find((one) => one.path === path);
   if (item?.kind === "comparison" && !item.problem) return <ComparisonPage path={path} key={path} />;
   if (path && !item?.problem) return <ReportPage path={path} key={path} />;
@@ -17,8 +19,8 @@ export function VerifyPage() {
       <Title text={item ? item.path : "Verify"}>How much of a behaviour a circuit explains, and what an edit changes and costs.</Title>
       <Wrong said={item?.problem} />
       <div class="halves">
+        <Measure claim={claim || only} />
         <Listed />
-        <Measure />
       </div>
     </>
   );
