@@ -454,6 +454,8 @@ def test_what_files_hold_is_shown_as_text_and_never_run(visit, folder):
     ):
         one.at(f"{view}?{FEATURES}&{urlencode(more)}")
         page.get_by_text(PICTURE).first.wait_for(state="attached")
+        if "with" in more:
+            page.get_by_role("button", name="both", exact=True).wait_for()
         if view == "circuit":
             page.locator("#graph .node[tabindex='0']").press("Enter")
             page.locator("#card .label", has_text=PICTURE).first.wait_for()

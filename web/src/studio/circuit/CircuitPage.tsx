@@ -10,17 +10,17 @@ import { Shown } from "./Shown";
 
 /** A circuit, or two held side by side; without one that is chosen, those there are. */
 export function CircuitPage() {
-  const { path = "", with: other = "" } = params.value;
+  const listed = itemsOf("circuit");
+  const only = listed.length === 1 ? listed[0]!.path : "";
+  const { path = only, with: other = "" } = params.value;
   const item = items.value?.find((one) => one.path === path);
   const circuit = useAsking((signal, a: string, b: string) => (b ? get<Bundle>("circuit/diff", { a, b }, signal) : get<Bundle>("circuit", { path: a }, signal)));
   useEffect(() => {
     if (path && !item?.problem) void circuit.run(path, other);
   }, [path, other]);
-  const listed = itemsOf("circuit");
-  const only = listed.length === 1 ? listed[0]!.path : "";
   useEffect(() => {
-    if (!path && only) note({ path: only });
-  }, [path, only]);
+    if (only && !params.peek().path) note({ path: only });
+  }, [only]);
   const bundle = circuit.answer.value;
   if (!path || item?.problem) return <Choose path={path} problem={item?.problem} />;
   return (
