@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -87,6 +87,8 @@ class Items:
 
     def _folder_of_weights(self, path: Path) -> Item | None:
         """A folder with a transformers model or with dictionaries, told by its names alone."""
+        from clew.apps._desk.packed import sites_of
+
         weights = [*path.glob("*.safetensors")]
         if not weights or not all(map(self.folder.holds, weights)):
             return None
@@ -299,20 +301,6 @@ def _pairs(path: Path) -> Seen | None:
 
 def _is_paired(row: Mapping[str, Any]) -> bool:
     return any(column in row for column in PAIRED)
-
-
-def sites_of(dictionaries: Iterable[Path]) -> list[str]:
-    """Where these files of dictionaries write, by their headers; of one that does not say, nothing."""
-    from clew.tensors import read_header
-
-    found = list[str]()
-    for path in dictionaries:
-        try:
-            head = read_header(path)
-        except (OSError, *DAMAGE):
-            continue
-        found += [head["writes"]] if "writes" in head else []
-    return sorted(set(found))
 
 
 def _is_dictionary(path: Path) -> bool:

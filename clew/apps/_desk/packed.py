@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
-from clew.apps._desk.items import sites_of
 from clew.dictionaries.packs import pack_labels, packs
+from clew.files import DAMAGE
 from clew.labels import Labels
+from clew.tensors import read_header
 
 
 @cache
@@ -19,3 +22,15 @@ def labels_of(name: str, site: str) -> Labels:
 def sites_of_pack(name: str) -> list[str]:
     """Where the dictionaries of a pack are; nowhere where there is no such pack."""
     return sites_of(path for folder in packs().get(name, []) for path in sorted(folder.glob("*.safetensors")))
+
+
+def sites_of(dictionaries: Iterable[Path]) -> list[str]:
+    """Where these files of dictionaries write, by their headers; of one that does not say, nothing."""
+    found = list[str]()
+    for path in dictionaries:
+        try:
+            head = read_header(path)
+        except (OSError, *DAMAGE):
+            continue
+        found += [head["writes"]] if "writes" in head else []
+    return sorted(set(found))

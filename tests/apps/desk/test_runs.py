@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from clew.apps._desk.answers import RunShown
 from clew.apps._desk.asked import RunAsked
 from clew.apps._desk.desk import USUAL
 from clew.apps._desk.folder import Folder
@@ -135,10 +136,11 @@ def test_another_studio_lists_what_was_run_and_takes_up_what_was_stopped(tmp_pat
 
 
 def test_time_left_is_told_once_there_is_a_pace_to_go_by():
-    run = Run("a", FIND, None, None)  # type: ignore[arg-type]
+    shown = RunShown("a", "find", "a toy", "running", 0, 1000, "", 0.0, None, None, None, "clew toy", False, 0.0)
+    run = Run("a", FIND, None, shown)
     assert run.left(50, 60.0) is None  # what takes a minute before the work begins says nothing of it
     assert run.left(100, 65.0) is None
     assert run.left(120, 75.0) is None  # too little of it is done
     assert run.left(300, 85.0) == pytest.approx(20 * 700 / 200)
-    quick = Run("b", FIND, None, None)  # type: ignore[arg-type]
+    quick = Run("a", FIND, None, shown)
     assert [quick.left(100, 0.1), quick.left(600, 1.0)] == [None, None]  # too few seconds
