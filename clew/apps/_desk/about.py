@@ -16,6 +16,7 @@ from clew.apps._desk.plans import verify
 from clew.apps._desk.plans.find import USUAL
 from clew.apps._desk.plans.plan import verbs
 from clew.apps._desk.views import planted
+from clew.apps._starts import cannot_start
 from clew.circuits.ranked import NODES, ranked
 from clew.dictionaries.packs import packs
 from clew.finder import functions, rooms
