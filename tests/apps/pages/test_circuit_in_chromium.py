@@ -119,6 +119,15 @@ def test_the_chart_says_which_sizes_were_measured_and_what_its_lines_are(opened)
         assert "4 nodes, as in the graph" in said and "95 % interval over 8 prompts" in said and "at random" in said
 
 
+def test_a_curve_over_edges_speaks_of_edges_and_not_of_the_graphs_nodes(opened):
+    of = {"features": "edges", "random": "random edges"}
+    rows = [replace(row, of=of[row.of], unit="edge") for row in curve().rows if row.nodes]
+    tab = opened(page(small_circuit(), Report("curve", tuple(rows))))
+    assert tab.get_by_role("img", name="Faithfulness by number of edges").locator("line.here").count() == 0
+    said = tab.locator("#numbers").text_content()
+    assert "Faithfulness of 100 edges 1.00" in said and "node" not in said
+
+
 def test_what_was_predicted_stands_against_what_the_model_did(opened):
     points = [["resid.1/11@1", 1.0, 0.9], ["resid.1/13@0", -0.5, -0.4], ["mlp.0/12@2", None, 0.1]]
     tried = {"r": 0.99, "slope": 0.9, "nodes": 3, "points": points}

@@ -37,6 +37,9 @@ export function Chart({ view }: { view: View }) {
 
 const interval = (r: Row) => (r.low === null || r.high === null ? "" : ` [${hundredths(r.low)}, ${hundredths(r.high)}]`);
 const kindOf = (of: string) => (of.startsWith("random") ? "random" : of);
+const unitOf = (mine: readonly Measured[]) => mine[0]!.unit;
+/** The size of the graph, where that is what is measured by: of edges it draws the strongest few. */
+const sizeOf = (view: View, mine: readonly Measured[]) => (unitOf(mine) === "node" ? view.size.value : NaN);
 const seriesOf = (mine: readonly Measured[]) => [...new Set(mine.map((r) => r.of))].sort((a, b) => Number(b.startsWith("random")) - Number(a.startsWith("random")));
 
 function scales(mine: readonly Measured[]) {
@@ -53,18 +56,19 @@ function scales(mine: readonly Measured[]) {
 }
 
 function Curves({ view, measure, mine }: { view: View; measure: string; mine: readonly Measured[] }) {
-  const scale = scales(mine), series = seriesOf(mine), here = view.size.value;
+  const scale = scales(mine), series = seriesOf(mine), unit = unitOf(mine), here = sizeOf(view, mine);
   const powers = Array.from({ length: 8 }, (_, p) => 10 ** p).filter((n) => Math.log(n) >= scale.lowest - 1e-9 && Math.log(n) <= scale.highest + 1e-9);
   const lines: Line[] = series.map((of) => ({ of, points: mine.filter((r) => r.of === of).sort((a, b) => a.nodes - b.nodes).map((r) => [scale.x(r.nodes), scale.y(r.value)]) }));
-  const spots = labelled(lines.filter((line) => line.of), { left: PAD.left, right: W - PAD.right, bottom: H - PAD.bottom, avoid: scale.x(here) });
+  const spots = labelled(lines.filter((line) => line.of), { left: PAD.left, right: W - PAD.right, bottom: H - PAD.bottom, avoid: Number.isNaN(here) ? -W : scale.x(here) });
   return (
-    <svg id="chart" viewBox={`0 0 ${W} ${H}`} role="img" aria-label={`${capital(measure)} by number of nodes`} onClick={(e) => {
+    <svg id="chart" viewBox={`0 0 ${W} ${H}`} role="img" aria-label={`${capital(measure)} by number of ${unit}s`} onClick={(e) => {
+      if (unit !== "node") return;
       const frame = e.currentTarget.getBoundingClientRect();
       view.resize(scale.size((e.clientX - frame.left) / frame.width));
     }}>
       {[0, 0.5, 1].map((v) => <g key={v}><line class="grid" x1={PAD.left} x2={W - PAD.right} y1={scale.y(v)} y2={scale.y(v)} /><text class="tick" x={PAD.left - 7} y={scale.y(v) + 3.5} text-anchor="end">{v}</text></g>)}
       {powers.map((n) => <g key={n}><line class="grid" x1={scale.x(n)} x2={scale.x(n)} y1={H - PAD.bottom} y2={H - PAD.bottom + 4} /><text class="tick" x={scale.x(n)} y={H - PAD.bottom + 16} text-anchor="middle">{n >= 1e6 ? `${n / 1e6}M` : n >= 1000 ? `${n / 1000}k` : n}</text></g>)}
-      <text class="tick" x={(PAD.left + W - PAD.right) / 2} y={H - 3} text-anchor="middle">nodes</text>
+      <text class="tick" x={(PAD.left + W - PAD.right) / 2} y={H - 3} text-anchor="middle">{`${unit}s`}</text>
       {scale.holds(here) && <line class="here" x1={scale.x(here)} x2={scale.x(here)} y1={PAD.top - 4} y2={H - PAD.bottom} />}
       {series.map((of) => <Series key={of} of={of} alone={series.length === 1} rows={mine.filter((r) => r.of === of)} scale={scale} spot={spots.get(of)} measure={measure} />)}
     </svg>
@@ -79,7 +83,7 @@ function Series({ of, alone, rows, scale, spot, measure }: { of: string; alone: 
     <g class={`series ${kind === "random" ? kind : ""}`} style={{ "--series": `var(--${colour})` }}>
       <polygon points={[...edge("high"), ...edge("low").reverse()].join(" ")} />
       <path d={rows.map((r, k) => `${k ? "L" : "M"}${scale.x(r.nodes).toFixed(1)} ${scale.y(r.value).toFixed(1)}`).join("")} />
-      {rows.map((r) => <circle key={r.nodes} cx={scale.x(r.nodes)} cy={scale.y(r.value)} r={2.4}><title>{`${of || measure}, ${r.nodes} nodes: ${hundredths(r.value)}${interval(r)}, ${r.examples} examples`}</title></circle>)}
+      {rows.map((r) => <circle key={r.nodes} cx={scale.x(r.nodes)} cy={scale.y(r.value)} r={2.4}><title>{`${of || measure}, ${plural(r.nodes, r.unit)}: ${hundredths(r.value)}${interval(r)}, ${r.examples} examples`}</title></circle>)}
       {spot && <text x={spot.x} y={spot.y} text-anchor="middle">{of}</text>}
     </g>
   );
@@ -87,16 +91,17 @@ function Series({ of, alone, rows, scale, spot, measure }: { of: string; alone: 
 
 /** What was measured at the size of the graph, or else at the sizes next to it. */
 function Here({ view, measure, mine }: { view: View; measure: string; mine: readonly Measured[] }) {
-  const own = mine.filter((r) => r.of === "features" || seriesOf(mine).length === 1).sort((a, b) => a.nodes - b.nodes), size = view.size.value;
-  const exact = own.filter((r) => r.nodes === size), near = exact.length ? exact : [own.filter((r) => r.nodes < size).at(-1), own.find((r) => r.nodes > size)];
-  return <>{near.map((r) => r && <p key={r.nodes}>{`${capital(measure)} of ${plural(r.nodes, "node")} `}<b>{hundredths(r.value)}</b>{interval(r)}</p>)}</>;
+  const found = seriesOf(mine).filter((of) => kindOf(of) !== "random"), of = found.includes("features") || found.length !== 1 ? "features" : found[0];
+  const own = mine.filter((r) => r.of === of).sort((a, b) => a.nodes - b.nodes), size = sizeOf(view, mine);
+  const exact = own.filter((r) => r.nodes === size), near = exact.length ? exact : Number.isNaN(size) ? [own.at(-1)] : [own.filter((r) => r.nodes < size).at(-1), own.find((r) => r.nodes > size)];
+  return <>{near.map((r) => r && <p key={r.nodes}>{`${capital(measure)} of ${plural(r.nodes, r.unit)} `}<b>{hundredths(r.value)}</b>{interval(r)}</p>)}</>;
 }
 
 /** What lines and shades of the chart mean. */
 function Keys({ view, mine }: { view: View; mine: readonly Measured[] }) {
   return (
     <p class="keys">
-      {scales(mine).holds(view.size.value) && <span><i class="here" />{`${plural(view.size.value, "node")}, as in the graph`}</span>}
+      {scales(mine).holds(sizeOf(view, mine)) && <span><i class="here" />{`${plural(view.size.value, "node")}, as in the graph`}</span>}
       {mine.some((r) => r.low !== null) && <span><i class="shade" />{`95 % interval over ${plural(mine[0]!.examples ?? 0, "prompt")}`}</span>}
       {seriesOf(mine).some((of) => of.startsWith("random")) && <span><i class="dashed" />drawn at random</span>}
     </p>

@@ -58,6 +58,8 @@ export interface Row {
   of: string;
   nodes: number | null;
   examples: number | null;
+  /** What `nodes` counts: nodes, or edges. */
+  unit: string;
 }
 
 export interface Report {
