@@ -6,6 +6,7 @@ import pytest
 
 from clew.scale.manifest import Manifest
 from clew.scale.map import map
+from clew.scale.work import Task
 from tests.scale import toys
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("ray")]
@@ -36,12 +37,12 @@ def test_why_actors_cannot_start_is_said(cluster):
         map(toys.with_held, [1], start=toys.broken, on="ray", workers=1)
 
 
-def test_without_the_extra_it_says_which(monkeypatch):
+def test_without_the_extra_it_says_which(monkeypatch, tmp_path):
+    task, found = Task(toys.twice, None, Manifest(tmp_path)), importlib.import_module("clew.scale.on.ray")
+
     def missing(name):
         raise ImportError("No module named 'ray'")
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    from clew.scale.on.ray import ray
-
     with pytest.raises(ImportError, match=r"pip install 'clew\[ray\]'"):
-        ray(None, None, lambda: None)
+        found.ray(task, None, lambda: None)
