@@ -219,6 +219,27 @@ def test_nothing_is_wider_than_a_phone(visit, folder):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
 
 
+def test_a_first_question_stands_over_what_there_is_on_a_phone(visit, empty):
+    page = visit(empty, viewport={"width": 390, "height": 844}).at()
+    asked, held = (page.get_by_role("region", name=name).bounding_box() for name in ("A question", "What is here"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert asked["y"] + asked["height"] <= held["y"] and held["width"] > 300
+
+
+def test_the_clock_of_a_run_goes_on_while_it_tells_nothing(visit, empty):
+    page = (one := visit(empty)).page
+    texts = dict.fromkeys(("result", "error", "left"))
+    times = {"done": 0, "total": 1000, "seconds": 3.0, "started": 1.0}
+    run = {"id": "a", "verb": "find", "title": "A search", "said": "opening the model", "command": "", "resumes": False}
+    page.route("**/api/runs", lambda route: route.fulfill(json=[{**run, **texts, **times, "state": "running"}]))
+    page.route("**/api/runs/events", lambda route: route.fulfill(content_type="text/event-stream", body=": quiet\n\n"))
+    page.clock.install()
+    one.at("runs")
+    page.get_by_text("0 %, 3 s so far").wait_for()
+    page.clock.run_for(30_000)
+    page.get_by_text("0 %, 33 s so far").wait_for()
+
+
 def test_a_name_that_is_given_in_the_circuit_is_saved_and_leads_to_the_unit(visit, folder):
     page = visit(folder).at("circuit?path=number.json")
     node = page.locator("#graph .node[tabindex='0']")

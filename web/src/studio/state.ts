@@ -36,7 +36,7 @@ export function itemsOf(...kinds: string[]): Item[] {
 export async function begin(): Promise<void> {
   try {
     const [known] = await Promise.all([get<Run[]>("runs", {}, never), refresh()]);
-    runs.value = known;
+    runs.value = known.map(heard);
     trouble.value = "";
     follow();
   } catch (error) {
@@ -44,8 +44,19 @@ export async function begin(): Promise<void> {
   }
 }
 
+const times = new WeakMap<Run, number>();
+
+function heard(run: Run): Run {
+  times.set(run, performance.now());
+  return run;
+}
+
+/** When a run was told of like this, in milliseconds of the page. */
+export const heardAt = (run: Run): number => times.get(run) ?? performance.now();
+
 /** A run as it is now, in place of what was known of it; what it made is in the folder then. */
 export function met(run: Run): void {
+  heard(run);
   const before = runs.peek().find((one) => one.id === run.id);
   runs.value = before ? runs.peek().map((one) => (one === before ? run : one)) : [run, ...runs.peek()];
   if (before?.state === run.state || run.state === "running" || run.state === "waiting") return;

@@ -8,6 +8,7 @@ import { href } from "../route";
 import { items, met } from "../state";
 import type { Run } from "../types";
 import { pageOf } from "./pages";
+import { usePassed } from "./passed";
 
 const WORDS: Record<Run["state"], string> = {
   waiting: "waits for its turn", running: "at work", done: "done", failed: "failed", cancelled: "cancelled", stopped: "stopped",
@@ -60,13 +61,14 @@ export function RunCard({ run, children }: { run: Run; children?: ComponentChild
 function Far({ run }: { run: Run }) {
   const known = run.total > 0;
   const share = known ? run.done / run.total : undefined;
-  const left = run.left === null ? "" : `, ${roughly(run.left)} left`;
+  const passed = usePassed(run);
+  const left = run.left === null ? "" : `, ${roughly(Math.max(0, run.left - passed))} left`;
   return (
     <>
       <progress max={1} value={share} aria-label={`How far ${run.title} is`} />
       <p class="soft">
         {known ? `${Math.round(100 * share!)} %, ` : ""}
-        {span(run.seconds)} so far{left}
+        {span(run.seconds + passed)} so far{left}
         {run.said && ` · ${run.said}`}
       </p>
     </>
