@@ -42,6 +42,9 @@ WHERE = {"prompt": Where("prompt"), "response": Where("response"), "last": Where
 """Positions by a word."""
 
 
+ON_PATCH = " on the patch prompts"
+
+
 class _Gone(Exception):
     """Nobody reads any more."""
 
@@ -101,7 +104,8 @@ def _make(view: View, edited: Any, folder: Folder, asked: ChangeAsked, tell: Cal
             _write(side, model, asked, tell)
     if asked.behaviour is not None:
         with view.gate.turn():
-            tell(_metric(view.model, edited, folder, asked.behaviour))
+            for metric in _metrics(view.model, edited, folder, asked.behaviour):
+                tell(metric)
     tell(Done(round(time.monotonic() - started, 3)))
 
 
@@ -146,20 +150,23 @@ class _Stream:
         """Nothing is left to tell but half a letter, at most."""
 
 
-def _metric(before: Any, after: Any, folder: Folder, name: str) -> Metric:
-    """The metric on held-out prompts that the unedited model gets right."""
+def _metrics(before: Any, after: Any, folder: Folder, name: str) -> Iterator[Metric]:
+    """The metric on held-out pairs that the unedited model gets right: on their clean prompts, and with the same answers on
+    their patch prompts, where alone a unit may matter that is silent on the clean ones."""
     task, split = half_of(behaviour_of(folder, name, before, n=PAIRS).filter(before))
-    sides = [_measured(model, task) for model in (before, after)]
-    metric = str(task.card().get("metric") or "metric")
-    return Metric(metric, *(_interval(values) for values in sides), n=len(task), split=split)
+    metric = str(task.provenance["metric"])
+    paired = task.pairs[0].patch is not None and not task.needs.reference
+    for prompts, of in (("clean", ""), ("patch", ON_PATCH))[: 1 + paired]:
+        sides = [_measured(model, task, prompts) for model in (before, after)]
+        yield Metric(metric + of, *(_interval(values) for values in sides), n=len(task), split=split)
 
 
-def _measured(model: Any, task: Any) -> Any:
+def _measured(model: Any, task: Any, prompts: str) -> Any:
     """The metric of each example."""
     values = np.zeros(len(task))
     for batch in task.batches(model):
         with torch.no_grad():
-            trace = model.run(batch.clean, read=task.needs.reads, logits=task.needs.logits)
+            trace = model.run(getattr(batch, prompts), read=task.needs.reads, logits=task.needs.logits)
             values[list(batch.index)] = task.measured(trace, batch).float().cpu().numpy()
     return values
 

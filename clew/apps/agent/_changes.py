@@ -34,9 +34,10 @@ def changed(desk: Desk, view: View, asked: ChangeAsked, command: str) -> Changed
     wrote = [(line.side, line.text) for line in lines if isinstance(line, Wrote)]
     metrics = [line for line in lines if isinstance(line, Metric)]
     likely = [Number(f"p of {one.token!r} next, after", one.p, None, None, 1, None, NO_METRIC) for one in after.after]
+    floors, floor_is = _floors(desk, view, asked) if metrics else ({}, "")
     return Changed(
         Grounds(*_evidence(desk, view, asked), command),
-        numbers=[n for metric in metrics for n in _numbers(metric, *_floor(desk, view, asked))] + likely,
+        numbers=[n for metric in metrics for n in _numbers(metric, floors.get(metric.name), floor_is)] + likely,
         before="".join(text for side, text in wrote if side == "before"),
         after="".join(text for side, text in wrote if side == "after"),
         next_before={one.token: one.p for one in after.before},
@@ -60,15 +61,16 @@ def _numbers(metric: Metric, floor: float | None, floor_is: str) -> list[Number]
     ]
 
 
-def _floor(desk: Desk, view: View, asked: ChangeAsked) -> tuple[float | None, str]:
-    """The mean metric after the same change at random units, and what that is."""
+def _floors(desk: Desk, view: View, asked: ChangeAsked) -> tuple[dict[str, float], str]:
+    """The mean of each metric after the same change at random units, and what that is."""
     drawn = [_elsewhere(view, asked.edits, seed) for seed in range(DRAWS)]
     if any(edits is None for edits in drawn):
-        return None, NO_UNITS
+        return {}, NO_UNITS
     lines = [_lines(desk, view, replace(asked, edits=edits or [], tokens=0)) for edits in drawn]
-    values = [line.after.value for some in lines for line in some if isinstance(line, Metric)]
-    known = [value for value in values if value is not None]
-    return (float(np.mean(known)) if known else None), RANDOM
+    after: dict[str, list[float]] = {}
+    for line in (line for some in lines for line in some if isinstance(line, Metric)):
+        after.setdefault(line.name, []).extend([] if line.after.value is None else [line.after.value])
+    return {name: float(np.mean(values)) for name, values in after.items() if values}, RANDOM
 
 
 def _elsewhere(view: View, edits: Sequence[EditAsked], seed: int) -> list[EditAsked] | None:

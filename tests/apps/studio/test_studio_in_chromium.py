@@ -80,12 +80,14 @@ def test_the_whole_thread_from_an_empty_folder_to_what_a_unit_does(visit, empty)
     assert page.get_by_role("textbox", name="Prompt").input_value() == KEYS[0]  # that of the circuit
     page.get_by_role("textbox", name="Tokens to write").fill("1")
     page.get_by_role("button", name="Compare").click()
-    page.get_by_role("list", name="before and after").wait_for()
+    page.get_by_role("list", name="logit difference before and after").wait_for()
     before, after = (text.removeprefix(KEYS[0]) for text in page.locator(".written").all_inner_texts())
     assert before == KEYS[1] and after != before
+    page.get_by_role("button", name="The patch prompt").click()
+    assert page.get_by_role("textbox", name="Prompt").input_value() == KEY[0]
     said = page.get_by_role("region", name="Before and after").inner_text()
     assert "1 prompt, " in said
-    values = page.get_by_role("list", name="before and after").locator(".value b").all_inner_texts()
+    values = page.get_by_role("list", name="logit difference before and after").locator(".value b").all_inner_texts()
     assert len(values) == 2 and values[0] != values[1]
 
 
@@ -139,10 +141,12 @@ def test_a_unit_off_changes_what_the_model_writes(visit, folder):
     page.get_by_role("textbox", name="Tokens to write").fill("1")
     page.get_by_role("combobox", name="Also measure").select_option(NUMBER)
     page.get_by_role("button", name="Compare").click()
-    page.get_by_role("list", name="before and after").wait_for()
+    page.get_by_role("list", name="logit difference before and after").wait_for()
     before, after = (text.removeprefix(ASKED).strip() for text in page.locator(".written").all_inner_texts())
     assert before == "Paris"
     assert after != "Paris"
+    measured = page.get_by_role("region", name="Before and after").get_by_role("heading", level=3).all_inner_texts()
+    assert [" on the patch prompts, " in heading for heading in measured if "held-out" in heading] == [False, True]
     page.get_by_role("textbox", name="Name").fill("no-france")
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Saved as no-france.safetensors").wait_for()

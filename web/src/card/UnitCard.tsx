@@ -42,7 +42,7 @@ export function Effect({ score, error }: { score: number; error?: number | null 
     <div class={`effect ${signOf(score)}`}>
       <b>{signed(score)}</b>
       {error !== null && error !== undefined && <span title="standard error over examples">± {sized(error)}</span>}
-      <span>{score < 0 ? "opposes the behaviour" : "supports the behaviour"}</span>
+      <span title="what changing it, to its value on the patch prompt or to none, does to the behaviour; a unit may support it by firing or by being silent">{score < 0 ? "opposes the behaviour" : "supports the behaviour"}</span>
     </div>
   );
 }

@@ -28,6 +28,7 @@ export function Legend({ view }: { view: View }) {
       {has("group") && <Entry icon={<Icon shape="group" of="neutral" />}>supernode</Entry>}
       {view.judging && <><Entry icon={<Ring of="keep" />}>kept</Entry><Entry icon={<Ring of="drop" />}>dropped</Entry></>}
       <span>larger and darker: stronger</span>
+      {!data.sides && data.prompts.length > 1 && <span>supports: changed to what it is on the patch prompt it weakens the behaviour, be it that it fires on the clean one or is silent there</span>}
       {graph.ranked.some((item) => item.tokens?.length) && <span>“word”: what it fires on most</span>}
     </figcaption>
   );

@@ -21,7 +21,7 @@ const TOKENS = "20";
 /** Change units, or make the edits of files, and see what the model writes before and after. */
 export function ChangePage() {
   const { look, opening } = useLook();
-  const { edits: kept, file, prompt = "", behaviour = "", tokens = TOKENS } = params.value;
+  const { edits: kept, file, prompt = "", clean = "", patch = "", behaviour = "", tokens = TOKENS } = params.value;
   const edits = editsIn(kept);
   const typed = useSignal(prompt);
   const outcome = useSignal<Outcome | null>(null);
@@ -51,7 +51,19 @@ export function ChangePage() {
       <div class="halves">
         <Stack edits={edits} onEdits={keep} look={look} view={opening.answer.value} />
         <form class="panel fields" onSubmit={submit} aria-label="What it is tried on">
-          <Lines label="Prompt" required rows={2} value={typed.value} onValue={(value) => (typed.value = value)} />
+          <Lines
+            label="Prompt" required rows={2} value={typed.value} onValue={(value) => (typed.value = value)}
+            hint={patch && "Try both prompts of the circuit: a unit that is silent on one may decide the other."}
+          />
+          {patch && (
+            <p class="row">
+              {[["The clean prompt", clean], ["The patch prompt", patch]].map(([name = "", text = ""]) => (
+                <button type="button" key={name} aria-pressed={typed.value === text} onClick={() => (typed.value = text)}>
+                  {name}
+                </button>
+              ))}
+            </p>
+          )}
           <div class="row">
             <Line label="Tokens to write" inputMode="decimal" value={tokens} onValue={(value) => note({ tokens: value })} />
             <Behaviour label="Also measure" none="No behaviour" value={behaviour} onValue={(value) => note({ behaviour: value })} />

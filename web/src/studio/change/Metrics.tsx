@@ -11,7 +11,7 @@ export function Metrics({ of }: { of: Outcome["metrics"] }) {
           <h3>
             {name.replaceAll("_", " ")}, {plural(n, "prompt")}, {split}
           </h3>
-          <Intervals rows={[{ name: "before", ...before }, { name: "after", ...after }]} label={`${name} before and after`} />
+          <Intervals rows={[{ name: "before", ...before }, { name: "after", ...after }]} label={`${name.replaceAll("_", " ")} before and after`} />
         </div>
       ))}
     </>

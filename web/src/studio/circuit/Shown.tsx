@@ -27,7 +27,8 @@ export function Shown({ bundle, path, other }: Given) {
   useEffect(() => {
     carry("verify", { claim: path });
     const change = carried("change");
-    carry("change", { ...change, prompt: change.prompt || (bundle.prompts[0]?.text ?? ""), behaviour: change.behaviour || behaviourOf(bundle.circuit.provenance) });
+    const [clean = "", patch = ""] = bundle.prompts.map(({ text }) => text);
+    carry("change", { ...change, clean, patch, prompt: change.prompt || clean, behaviour: change.behaviour || behaviourOf(bundle.circuit.provenance) });
   }, [path]);
   const unit = (address: string) => go("unit", { ...asParams(look), address: address.split("@")[0]! });
   const autogroup = async () => (await send<{ supernodes: Supernode[] }>("POST", "circuit/groups", {}, { path }, new AbortController().signal)).supernodes;
