@@ -11,6 +11,7 @@ import numpy as np
 
 from clew.circuits.circuit import Circuit
 from clew.labels import Labels
+from clew.report import Report, Row
 from tests.apps.studio.conftest import KEY, KEYS, MODEL, NUMBER
 from tests.stage import ASKED as CAPITAL
 from tests.stage import CAPITALS, ORDINARY, dictionary
@@ -242,6 +243,19 @@ def test_the_clock_of_a_run_goes_on_while_it_tells_nothing(visit, empty):
     page.get_by_text("0 %, 3 s so far").wait_for()
     page.clock.run_for(30_000)
     page.get_by_text("0 %, 33 s so far").wait_for()
+
+
+def test_shares_of_a_report_stand_on_one_scale_from_0_to_1_and_say_what_they_mean(visit, empty):
+    rows = (Row("faithfulness", 0.855, 0.8, 0.9), Row("completeness", 0.125, 0.1, 0.15), Row("norm", 40.0, 30.0, 50.0))
+    Report("a circuit", rows, ()).save(empty / "r.json")
+    page = visit(empty).at("verify?path=r.json")
+    lists = {name: page.get_by_role("list", name=name, exact=True) for name in ("faithfulness", "completeness", "norm")}
+    spots = {name: found.locator("circle").bounding_box()["x"] for name, found in lists.items()}
+    assert spots["completeness"] < spots["faithfulness"]
+    ends = {name: found.locator(".ends text").all_text_contents() for name, found in lists.items()}
+    assert ends == {"faithfulness": ["0", "1"], "completeness": ["0", "1"], "norm": ["0", "50"]}
+    said = page.get_by_role("region", name="What was measured").inner_text()
+    assert "1 is the whole model" in said and "0 is ideal" in said
 
 
 def test_a_name_that_is_given_in_the_circuit_is_saved_and_leads_to_the_unit(visit, folder):

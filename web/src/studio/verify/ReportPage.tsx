@@ -4,7 +4,7 @@ import { useAsking } from "../asking";
 import { Asked } from "../parts/Asked";
 import { Curve } from "../parts/Curve";
 import { Facts } from "../parts/Facts";
-import { Intervals } from "../parts/Intervals";
+import { Intervals, type Scale, scaleOf } from "../parts/Intervals";
 import { Section } from "../parts/Section";
 import { Title } from "../parts/Title";
 import { brief, plural, span } from "../parts/words";
@@ -71,14 +71,34 @@ function Curves({ rows }: { rows: readonly Row[] }) {
   );
 }
 
-/** Numbers of their own: a line with its interval for each, those of a measure on one scale. */
+/** What shares of the whole model's behaviour say. */
+const MEANS: Record<string, string> = {
+  faithfulness: "the behaviour that the circuit alone has: 1 is the whole model, 0 is nothing",
+  completeness: "the behaviour that is left without the circuit: 0 is ideal",
+};
+
+/** How far over its ends a measure may be and still be drawn from 0 to 1. */
+const OVER = 0.5;
+
+/** From 0 to 1, or a little more where they are a little more; null for what is not measured in shares. */
+function shares(rows: readonly Row[]): Scale | null {
+  const [least, most] = scaleOf(rows) ?? [0, Infinity];
+  return least >= -OVER && most <= 1 + OVER ? [least, Math.max(1, most)] : null;
+}
+
+/** Numbers of their own: a line with its interval for each; all shares on one scale, anything else on that of its measure. */
 function Lines({ rows }: { rows: readonly Row[] }) {
+  const found = measures(rows);
+  const shared = shares(found.flatMap(([, some]) => (shares(some) ? some : [])));
   return (
     <Section title="What was measured">
-      {measures(rows).map(([measure, some]) => (
+      {found.map(([measure, some]) => (
         <div key={measure}>
-          <h3>{words(measure)}</h3>
-          <Intervals label={words(measure)} rows={some.map((row) => ({ ...row, name: [row.of, size(row)].filter(Boolean).join(", ") || words(measure) }))} />
+          <h3>
+            {words(measure)}
+            {MEANS[measure] && `, ${MEANS[measure]}`}
+          </h3>
+          <Intervals label={words(measure)} scale={shares(some) ? shared : scaleOf(some)} rows={some.map((row) => ({ ...row, name: [row.of, size(row)].filter(Boolean).join(", ") || words(measure) }))} />
         </div>
       ))}
       <Numbers rows={rows} label="What was measured" />
