@@ -214,7 +214,8 @@ def _report(path: Path, value: Any) -> Seen:
 
     report = Report.from_json(value, str(path))
     first = next((f"{row.measure} {row.of} {row.said('.2f')}".replace("  ", " ") for row in report.rows), "no rows")
-    return Seen("report", report.title, f"{len(report.rows)} numbers; {first}")
+    warned = "; what is noted there is to be read with them" if report.notes else ""
+    return Seen("report", report.title, f"{len(report.rows)} numbers; {first}{warned}")
 
 
 def _labels(path: Path, value: Any) -> Seen:

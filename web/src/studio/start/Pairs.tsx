@@ -39,6 +39,7 @@ export function Pairs({ pairs, onPairs }: { pairs: readonly Typed[]; onPairs: (p
       <button type="button" onClick={() => onPairs([...pairs, BLANK])}>
         Add a pair
       </button>
+      <p class="soft">From two pairs on, half of them find the circuit and the other half judge it. Ten tell more than two; one alone is judged on itself.</p>
     </>
   );
 }
