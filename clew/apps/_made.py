@@ -75,7 +75,7 @@ def _behaviour(record: Mapping[str, Any]) -> str:
     told = f" Before that: {prompts['note']}" if prompts.get("note") else ""
     return (
         f"The behaviour is {name_of(record['behaviour'])}, measured by the {metric}. The circuit was found on "
-        f"{prompts.get('pairs')} prompt pairs{others}.{told}"
+        f"{prompts.get('pairs')} prompt pair{'s' * (prompts.get('pairs') != 1)}{others}.{told}"
     )
 
 

@@ -122,6 +122,11 @@ def test_nodes_have_names_in_words():
     assert names == ["error of mlp.0", "feature 11 of resid.1", "feature 12 of mlp.0", "feature 13 of resid.1"]
 
 
+def test_a_circuit_of_one_pair_says_so():
+    said = " ".join(bundle(recorded(prompts={"part": "all", "pairs": 1, "metric": "logit_difference"}))["made"])
+    assert "found on 1 prompt pair." in said
+
+
 def test_how_it_was_made_is_said_in_sentences():
     said = bundle(recorded())["made"]
     text = " ".join(said)

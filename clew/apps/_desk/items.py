@@ -31,6 +31,8 @@ OURS: dict[str, Kind] = {
 PAIRED = ("clean", "clean_prefix", "prompt", "sentence_good", "corrupted", "clean_prompt")
 """Columns by which a table is taken for pairs of prompts."""
 TEXTS = (".txt", ".md")
+NAMED = 4
+"""Sites of an index that are told."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,10 @@ def _check_unpacked(path: Path) -> None:
                 raise ValueError(f"{path} is of more than {LARGEST >> 20} MiB when it is unpacked; no label file is")
 
 
+def _many(n: int, word: str) -> str:
+    return f"{n} {word}{'s' * (n != 1)}"
+
+
 def _circuit(path: Path, value: Any) -> Seen:
     from clew.circuits.circuit import Circuit
 
@@ -186,8 +192,8 @@ def _circuit(path: Path, value: Any) -> Seen:
     by = circuit.provenance.get("method")
     found = f", found by {str(by).replace('_', ' ')}" if by else ""
     named = sum(bool(held) for held in circuit.labels.values())
-    names = f", {named} unit{'s' * (named != 1)} named" if named else ""
-    said = f"{len(circuit)} nodes, {len(circuit.weight)} edges{found}{names}"
+    names = f", {_many(named, 'unit')} named" if named else ""
+    said = f"{_many(len(circuit), 'node')}, {_many(len(circuit.weight), 'edge')}{found}{names}"
     return Seen("circuit", title(circuit), said, *_found_in(circuit.provenance), list(map(str, circuit.sites)))
 
 
@@ -215,18 +221,15 @@ def _report(path: Path, value: Any) -> Seen:
     report = Report.from_json(value, str(path))
     first = next((f"{row.measure} {row.of} {row.said('.2f')}".replace("  ", " ") for row in report.rows), "no rows")
     warned = "; what is noted there is to be read with them" if report.notes else ""
-    return Seen("report", report.title, f"{len(report.rows)} numbers; {first}{warned}")
+    return Seen("report", report.title, f"{_many(len(report.rows), 'number')}; {first}{warned}")
 
 
 def _labels(path: Path, value: Any) -> Seen:
     from clew.labels import Labels
 
     labels = Labels.from_json(value, str(path))
-    return Seen(
-        "labels",
-        path.name,
-        f"names of {len(labels)} units at {len({unit.partition('/')[0] for unit in labels})} sites",
-    )
+    sites = len({unit.partition("/")[0] for unit in labels})
+    return Seen("labels", path.name, f"names of {_many(len(labels), 'unit')} at {_many(sites, 'site')}")
 
 
 def _verdicts(path: Path, value: Any) -> Seen:
@@ -240,14 +243,14 @@ def _comparison(path: Path, value: Any) -> Seen:
 
     cells = Results.at(path).cells.values()
     searches = sorted({cell.search for cell in cells})
-    return Seen("comparison", path.name, f"{len(cells)} cells; {', '.join(searches[:5])}")
+    return Seen("comparison", path.name, f"{_many(len(cells), 'cell')}; {', '.join(searches[:5])}")
 
 
 def _behaviour(path: Path, value: Any) -> Seen:
     from clew.data.behaviours.behaviour import Behaviour
 
     task = Behaviour.load(path)
-    return Seen("behaviour", task.name, task.description or f"{len(task)} pairs of prompts")
+    return Seen("behaviour", task.name, task.description or f"{_many(len(task), 'pair')} of prompts")
 
 
 def _replication(path: Path, value: Any) -> Seen:
@@ -345,5 +348,6 @@ def _index(path: Path) -> Seen | None:
     if not isinstance(value, dict) or value.get("format") != "clew index":
         return None
     index = Index.load(path)
-    sites = ", ".join(map(str, index.sites[:4]))
+    more = len(index.sites) - NAMED
+    sites = ", ".join(map(str, index.sites[:NAMED])) + f" and {more} more" * (more > 0)
     return Seen("index", path.name, f"{index.about['positions']:,} positions of {index.about['model']} at {sites}")

@@ -207,7 +207,8 @@ class Runs:
     def _queued(self, run: Run) -> RunShown:
         with self._change:
             if len(self._line) >= self.limits.runs:
-                raise TooBusy(f"{self.limits.runs} runs wait already; cancel one, or wait until one is done")
+                wait = "1 run waits" if self.limits.runs == 1 else f"{self.limits.runs} runs wait"
+                raise TooBusy(f"{wait} already; cancel one, or wait until one is done")
             self._runs[run.id] = run
             self._line.append(run)
             self._forget()

@@ -95,4 +95,4 @@ def _evidence(desk: Desk, view: View, asked: ChangeAsked) -> tuple[str, str, str
         return digest(asked.prompt), "the prompt", "none: one prompt is no evidence of more than itself"
     with view.gate.turn():
         task: Any = behaviour_of(desk.folder, asked.behaviour, view.model, n=PAIRS).filter(view.model).test
-    return task.hash, f"{len(task)} prompt pairs of {asked.behaviour}", HALVES["test"]
+    return task.hash, f"{len(task)} prompt pair{'s' * (len(task) != 1)} of {asked.behaviour}", HALVES["test"]

@@ -187,7 +187,11 @@ def _evidence(records: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]
     for made in records:
         if "prompts" in made:
             asked = made["prompts"]
-            yield asked["hash"], f"{asked['pairs']} prompt pairs of {asked['name']}", HALVES[asked["part"]]
+            yield (
+                asked["hash"],
+                f"{asked['pairs']} prompt pair{'s' * (asked['pairs'] != 1)} of {asked['name']}",
+                HALVES[asked["part"]],
+            )
         elif "evidence_hash" in made:
             yield made["evidence_hash"], str(made["evidence"]), HALVES["all"]
         elif isinstance(made.get("text"), Mapping):

@@ -103,7 +103,7 @@ class Trial(ABC):
     def said_prompts(self) -> str:
         """How many, in words."""
         n, asked = self.prompts, len(self.asked)
-        return f"{n} prompts" if n == asked else f"{n} prompts ({asked} with copies, which count as one in intervals)"
+        return f"{n} prompt{'s' * (n != 1)}" + f" ({asked} with copies, which count as one in intervals)" * (n != asked)
 
     def by_prompt(self, values: np.ndarray) -> np.ndarray:
         """[prompt] the mean of values, [example], over the copies of each prompt: what tests may count."""

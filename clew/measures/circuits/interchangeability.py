@@ -103,7 +103,9 @@ def interchangeability(
         rows.append(Row("kept", kept_share(moved, lost), low, high, of, sum(map(len, some)), n))
     if np.isnan(rows[0].value):
         raise ValueError("ablating all members leaves the metric as it is, so there is nothing to keep; choose others")
-    notes = [f"values of other {donors}, {repeats} resamplings; ablation to {swaps.contrast.baseline}; {n} prompts"]
+    notes = [
+        f"values of other {donors}, {repeats} resamplings; ablation to {swaps.contrast.baseline}; {n} prompt{'s' * (n != 1)}"
+    ]
     others = any((place == place[group[0]]).sum() > len(group) for group in chosen)
     rng = np.random.default_rng(seed)
     null = [kept_share(*damage(_shuffled(chosen, place, rng), 1 + i)) for i in range(draws if others else 0)]

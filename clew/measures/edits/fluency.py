@@ -61,8 +61,9 @@ def fluency(
         written["random"] = [_written(other, model, texts, length) for other in others]
     rows = [row for of, some in written.items() for row in _rows(of, some, texts, seed)]
     receipts = [f"edited: {receipt}" for receipt in written["edited"][0].receipts]
+    many = f"{len(texts)} prompt{'s' * (len(texts) != 1)}"
     notes = (
-        f"{len(texts)} prompts continued by at most {length} tokens, greedily; intervals over prompts",
+        f"{many} continued by at most {length} tokens, greedily; intervals over prompts",
         note,
         *receipts,
     )

@@ -79,7 +79,8 @@ def steering_effect(
     rows = [row(what, column, "unedited") for what, column in found[0][0.0].items()]
     rows += _rows(found[:1], "", row)
     rows += _rows(found[1:], "random, ", row) if twins else []
-    notes = (f"{len(used)} {on} prompts, intervals over them; strengths multiply the stack's own scale", note)
+    tried = f"{len(used)} {on} prompt{'s' * (len(used) != 1)}"
+    notes = (f"{tried}, intervals over them; strengths multiply the stack's own scale", note)
     return Report(f"{behaviour.name} under {stack.name or 'a stack'}: {model.name}", tuple(rows), notes)
 
 

@@ -110,7 +110,7 @@ def test_as_many_wait_as_may(tmp_path):
     first = runs.start(FIND)
     assert toy.begun.wait(10)
     second = runs.start(FIND)
-    with pytest.raises(TooBusy, match="1 runs wait already"):
+    with pytest.raises(TooBusy, match="1 run waits already"):
         runs.start(FIND)
     assert runs.cancel(second.id).state == "cancelled"
     toy.on.set()

@@ -2,6 +2,9 @@ import pytest
 
 from clew.apps._desk import circuits
 from clew.circuits.circuit import Circuit
+from clew.report import Report, Row
+from tests.models.tiny import model_of, relu_dictionary
+from tests.readings.index.planted import indexed
 
 
 def test_items_are_listed_by_what_they_are_and_a_malformed_one_says_why(client):
@@ -17,6 +20,23 @@ def test_items_are_listed_by_what_they_are_and_a_malformed_one_says_why(client):
     assert found["bad.json"]["problem"].startswith("bad.json is not JSON")
     assert found["c.json"]["about"] == "3 nodes, 0 edges, 1 unit named"
     assert found["d.safetensors"]["sites"] == ["resid.1"]
+
+
+def test_an_index_says_of_how_many_more_sites_it_is(client, root):
+    sites = [relu_dictionary(model_of(), site) for site in ("embed", "resid.0", "resid.1", "mlp.0", "mlp.1")]
+    indexed(root / "five", *sites)
+    indexed(root / "two", *sites[:2])
+    about = {item["path"]: item["about"] for item in client.get("/api/items").json()}
+    assert about["five"].endswith(" and 1 more") and about["five"].count(", ") == 3
+    assert "more" not in about["two"]
+
+
+def test_one_of_a_thing_is_told_as_one(client, root):
+    (root / "task.jsonl").write_text((root / "task.jsonl").read_text().splitlines()[0])
+    Report("one", (Row("faithfulness", 0.5, 0.4, 0.6),), ()).save(root / "r.json")
+    about = {item["path"]: item["about"] for item in client.get("/api/items").json()}
+    assert about["task.jsonl"] == "1 pair of prompts"
+    assert about["r.json"].startswith("1 number;")
 
 
 def test_what_can_be_chosen_says_where_it_fits(client, root):
