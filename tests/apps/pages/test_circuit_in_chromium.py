@@ -286,6 +286,23 @@ def test_where_nothing_is_kept_the_page_says_so_and_warns(opened, chromium, tmp_
     tab.context.close()
 
 
+def test_names_of_supernodes_touch_no_other_and_lie_inside_the_drawing(opened):
+    nodes = [node.address for node in many(60)]
+    groups = [
+        Supernode(f"resid.1: what is said of the keys {i}", tuple(nodes[4 * i : 4 * i + 4]), None, None)
+        for i in range(15)
+    ]
+    tab = opened(page(replace(many(60), supernodes=tuple(groups))))
+    sheet = tab.locator("#graph").bounding_box()
+    boxes = [name.bounding_box() for name in tab.locator(".groupnames text").all()]
+    assert len(boxes) >= 4
+    for i, one in enumerate(boxes):
+        assert sheet["x"] <= one["x"] and one["x"] + one["width"] <= sheet["x"] + sheet["width"]
+        for other in boxes[:i]:
+            beside = one["x"] >= other["x"] + other["width"] or other["x"] >= one["x"] + one["width"]
+            assert beside or abs(one["y"] - other["y"]) >= 0.8 * one["height"]
+
+
 def test_the_largest_nodes_have_a_name_beside_them(opened):
     said = opened(page(many(60))).locator("#graph text.name").all_text_contents()
     strongest = sorted(many(60), key=lambda one: -abs(one.score))[:10]

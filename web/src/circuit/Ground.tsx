@@ -1,3 +1,4 @@
+import { clip } from "../card/words";
 import type { Graph } from "./graph";
 import type { Plan } from "./layout";
 import type { Supernode } from "./types";
@@ -22,8 +23,28 @@ export function bands(graph: Graph, plan: Plan): Plan["rows"] {
   return plan.rows.filter((row) => layers.indexOf(layerOf(graph, row.site)) % 2 === 0);
 }
 
-/** Where the name of a supernode stands: over its topmost member. */
-export function nameSpot(plan: Plan, group: Supernode): { x: number; y: number } | null {
+/** Letters of a supernode's name; one that finds no room is tried again shorter. */
+const LENGTHS = [30, 16, 8];
+
+/** The names of supernodes inside the drawing, where they touch no other of them. Args: size: of the letters. */
+export function groupNames(plan: Plan, groups: readonly Supernode[], size: number): { text: string; x: number; y: number }[] {
+  const taken: { text: string; x: number; y: number; half: number }[] = [];
+  for (const group of groups) {
+    const spot = nameSpot(plan, group);
+    const places = spot ? LENGTHS.map((most) => placed(plan, clip(group.name, most), spot, size)) : [];
+    const free = places.find((one) => !taken.some((t) => Math.abs(t.x - one.x) < t.half + one.half && Math.abs(t.y - one.y) < 1.2 * size));
+    if (free) taken.push(free);
+  }
+  return taken;
+}
+
+function placed(plan: Plan, text: string, { x, y }: { x: number; y: number }, size: number) {
+  const half = 0.31 * size * text.length + 2;
+  return { text, x: Math.max(plan.left + half, Math.min(plan.width - 6 - half, x)), y, half };
+}
+
+/** Where the name of a supernode would stand: over its topmost member. */
+function nameSpot(plan: Plan, group: Supernode): { x: number; y: number } | null {
   const spots = spotsOf(plan, group), top = spots.at(-1);
   return spots.length > 1 && top ? { x: top.x, y: top.y - 18 } : null;
 }

@@ -1,9 +1,8 @@
 import { useComputed, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { clip } from "../card/words";
 import { Axis } from "./Axis";
 import { Edges } from "./Edges";
-import { Ground, nameSpot } from "./Ground";
+import { Ground, groupNames } from "./Ground";
 import { Legend } from "./Legend";
 import { Lit } from "./Lit";
 import { Goal, Nodes } from "./Nodes";
@@ -62,10 +61,9 @@ function Drawing({ view, frame }: { view: View; frame: Record<string, string | n
           <Nodes graph={graph} plan={plan} verdicts={view.rulings.value} />
           <g aria-hidden="true">{placed.value.map((name) => <text key={name.item.i} class="name" x={name.x} y={name.y} text-anchor={name.anchor} font-size={size.value}>{name.text}</text>)}</g>
         </g>
-        <g class="groupnames" aria-hidden="true">{view.groups.value.map((group) => {
-          const spot = nameSpot(plan, group);
-          return spot && <text key={group.name} class="name own" x={spot.x} y={spot.y} text-anchor="middle" font-size={size.value}>{clip(group.name, 30)}</text>;
-        })}</g>
+        <g class="groupnames" aria-hidden="true">{groupNames(plan, view.groups.value, size.value).map(({ text, x, y }, i) => (
+          <text key={i} class="name own" x={x} y={y} text-anchor="middle" font-size={size.value}>{text}</text>
+        ))}</g>
         <Goal graph={graph} plan={plan} />
       </svg>
       <svg {...frame} class="sheet lit" aria-hidden="true"><Lit view={view} named={placed.value} size={size.value} /></svg>

@@ -1,6 +1,6 @@
 import { clip, shown } from "../card/words";
 import { colourOf, type Edge } from "./graph";
-import { bands, hull, nameSpot } from "./Ground";
+import { bands, groupNames, hull } from "./Ground";
 import { curve, goalWidth, inkOf, radiusOf, widthOf } from "./layout";
 import { names } from "./names";
 import { box, outline } from "./shapes";
@@ -67,10 +67,7 @@ export function drawing(view: View): Drawn {
     if (view.pinned.value.includes(item.address)) path(outline("circle", 2.6), { x: x + r * 0.75 + 1, y: y - r * 0.75 - 1, fill: colour("ring") });
   }
   for (const name of names(graph, plan, LETTERS, view.pins.value)) if (dim(name.item) === 1) text(name.text, name.x, name.y, { anchor: name.anchor });
-  for (const group of view.groups.value) {
-    const spot = nameSpot(plan, group);
-    if (spot) text(clip(group.name, 30), spot.x, spot.y, { fill: colour("ink"), weight: 600, anchor: "middle" });
-  }
+  for (const { text: name, x, y } of groupNames(plan, view.groups.value, LETTERS)) text(name, x, y, { fill: colour("ink"), weight: 600, anchor: "middle" });
   for (const row of plan.rows) text(graph.sites[row.site]!, 16, (row.top + row.bottom) / 2 + 4, { fill: colour("faint"), mono: true });
   plan.lanes.slice(0, graph.words.length).forEach((lane, c) => text(clip(shown(graph.words[c]!).trim(), Math.max(3, Math.floor((lane.width - 6) / 7))), lane.x + lane.width / 2, plan.height + 25,
     { fill: colour("ink"), weight: 500, anchor: "middle" }));
