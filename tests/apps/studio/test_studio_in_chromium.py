@@ -146,6 +146,9 @@ def test_a_unit_off_changes_what_the_model_writes(visit, folder):
     before, after = (text.removeprefix(ASKED).strip() for text in page.locator(".written").all_inner_texts())
     assert before == "Paris"
     assert after != "Paris"
+    page.get_by_role(
+        "heading", level=3, name="on the patch prompts"
+    ).last.wait_for()  # each comes as soon as it is known
     measured = page.get_by_role("region", name="Before and after").get_by_role("heading", level=3).all_inner_texts()
     assert [" on the patch prompts, " in heading for heading in measured if "held-out" in heading] == [False, True]
     page.get_by_role("textbox", name="Name").fill("no-france")
