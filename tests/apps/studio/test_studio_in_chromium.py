@@ -84,6 +84,7 @@ def test_the_whole_thread_from_an_empty_folder_to_what_a_unit_does(visit, empty)
     page.get_by_role("list", name="logit difference before and after").wait_for()
     before, after = (text.removeprefix(KEYS[0]) for text in page.locator(".written").all_inner_texts())
     assert before == KEYS[1] and after != before
+    assert page.locator("datalist option").first.get_attribute("value") == "head.3/0"  # the units of the circuit
     page.get_by_role("button", name="The patch prompt").click()
     assert page.get_by_role("textbox", name="Prompt").input_value() == KEY[0]
     said = page.get_by_role("region", name="Before and after").inner_text()

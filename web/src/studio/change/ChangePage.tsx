@@ -21,7 +21,7 @@ const TOKENS = "20";
 /** Change units, or make the edits of files, and see what the model writes before and after. */
 export function ChangePage() {
   const { look, opening } = useLook();
-  const { edits: kept, file, prompt = "", clean = "", patch = "", behaviour = "", tokens = TOKENS } = params.value;
+  const { edits: kept, file, prompt = "", clean = "", patch = "", offered = "", behaviour = "", tokens = TOKENS } = params.value;
   const edits = editsIn(kept);
   const typed = useSignal(prompt);
   const outcome = useSignal<Outcome | null>(null);
@@ -49,7 +49,7 @@ export function ChangePage() {
       <Title text="Change">Turn units off, scale or set them, or make the edits of files, and see what the model writes before and after.</Title>
       <Looking look={look} opening={opening} />
       <div class="halves">
-        <Stack edits={edits} onEdits={keep} look={look} view={opening.answer.value} />
+        <Stack edits={edits} onEdits={keep} look={look} view={opening.answer.value} offered={offered.split(",").filter(Boolean)} />
         <form class="panel fields" onSubmit={submit} aria-label="What it is tried on">
           <Lines
             label="Prompt" required rows={2} value={typed.value} onValue={(value) => (typed.value = value)}

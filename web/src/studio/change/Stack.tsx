@@ -14,10 +14,12 @@ interface Given {
   /** How the model is looked at, and that as it is open; null as long as it is not. */
   look: Look;
   view: View | null;
+  /** Units of a circuit, the strongest first. */
+  offered: string[];
 }
 
 /** The edits in force, in their order, and a form for one more. */
-export function Stack({ edits, onEdits, look, view }: Given) {
+export function Stack({ edits, onEdits, look, view, offered }: Given) {
   return (
     <Section title="What is changed">
       {edits.length === 0 && <p class="empty">Nothing yet: the model as it is.</p>}
@@ -33,14 +35,14 @@ export function Stack({ edits, onEdits, look, view }: Given) {
           </li>
         ))}
       </ol>
-      <One view={view} add={(edit) => onEdits([...edits, edit])} />
+      <One view={view} offered={offered} add={(edit) => onEdits([...edits, edit])} />
     </Section>
   );
 }
 
 const PLACES = [{ value: "", text: "everywhere" }, { value: "prompt", text: "the prompt" }, { value: "response", text: "what is written" }, { value: "last", text: "the last token" }];
 
-function One({ view, add }: { view: View | null; add: (edit: ChangeEdit) => void }) {
+function One({ view, offered, add }: Pick<Given, "view" | "offered"> & { add: (edit: ChangeEdit) => void }) {
   const kind = useSignal<ChangeEdit["kind"]>("zero");
   const address = useSignal("");
   const value = useSignal("1");
@@ -68,7 +70,10 @@ function One({ view, add }: { view: View | null; add: (edit: ChangeEdit) => void
       {ofFile ? (
         <Choice label="File" value={path.value} none={files.length ? "Choose a file" : "The folder has no edits"} onValue={(next) => (path.value = next)} options={files} />
       ) : (
-        <Line label="Unit" mono placeholder={`${view?.sites[0]?.site ?? "resid.3"}/17`} value={address.value} onValue={(next) => (address.value = next)} />
+        <Line
+          label="Unit" mono placeholder={`${view?.sites[0]?.site ?? "resid.3"}/17`} value={address.value} onValue={(next) => (address.value = next)}
+          {...(offered.length > 0 && { list: offered, hint: "Those of the circuit are offered, the strongest first." })}
+        />
       )}
       {known[2] && <Line label={known[2]} inputMode="decimal" value={value.value} onValue={(next) => (value.value = next)} />}
       {!ofFile && <Choice label="At" value={where.value} onValue={(next) => (where.value = next)} options={PLACES} />}

@@ -5,7 +5,7 @@ import { Wrong } from "../parts/Asked";
 import { go } from "../route";
 import { asParams } from "../seen";
 import { CircuitView } from "../../circuit/CircuitView";
-import type { Bundle, On, Supernode } from "../../circuit/types";
+import type { Bundle, CircuitFile, On, Supernode } from "../../circuit/types";
 import { linkOf } from "./link";
 import { behaviourOf, lookOf } from "./lookOf";
 import { Made, Prompts } from "./Made";
@@ -19,6 +19,15 @@ interface Given {
   other: string;
 }
 
+const OFFERED = 30;
+
+/** The addresses of its strongest units, without positions. */
+function strongest({ sites, nodes }: CircuitFile): string[] {
+  const size = (i: number) => Math.abs(nodes.score[i] ?? 0);
+  const ranked = nodes.unit.map((_, i) => i).filter((i) => nodes.unit[i]! >= 0).sort((i, j) => size(j) - size(i));
+  return [...new Set(ranked.map((i) => `${sites[nodes.site[i]!]!.site}/${nodes.unit[i]!}`))].slice(0, OFFERED);
+}
+
 /** The view of a circuit, whose changes are saved, and what else can be done with it. */
 export function Shown({ bundle, path, other }: Given) {
   const look = lookOf(bundle.circuit);
@@ -28,7 +37,7 @@ export function Shown({ bundle, path, other }: Given) {
     carry("verify", { claim: path });
     const change = carried("change");
     const [clean = "", patch = ""] = bundle.prompts.map(({ text }) => text);
-    carry("change", { ...change, clean, patch, prompt: change.prompt || clean, behaviour: change.behaviour || behaviourOf(bundle.circuit.provenance) });
+    carry("change", { ...change, clean, patch, offered: strongest(bundle.circuit).join(","), prompt: change.prompt || clean, behaviour: change.behaviour || behaviourOf(bundle.circuit.provenance) });
   }, [path]);
   const unit = (address: string) => go("unit", { ...asParams(look), address: address.split("@")[0]! });
   const autogroup = async () => (await send<{ supernodes: Supernode[] }>("POST", "circuit/groups", {}, { path }, new AbortController().signal)).supernodes;
