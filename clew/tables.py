@@ -13,6 +13,15 @@ NUMBER = re.compile(r"[+–-]?\d[\d.,]*(e[+-]?\d+)?%?( \[.*\])?|nan|")
 """A cell that holds a number, with its interval if it has one, or nothing."""
 
 
+def many(n: int, thing: str) -> str:
+    """So many of a thing, in words.
+
+    >>> many(1, "prompt"), many(3, "prompt")
+    ('1 prompt', '3 prompts')
+    """
+    return f"{n} {thing}{'s' * (n != 1)}"
+
+
 def frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Any:
     """A pandas DataFrame of rows. Raises: ImportError naming the extra where pandas is not installed."""
     try:

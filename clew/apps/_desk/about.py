@@ -11,6 +11,7 @@ from clew.apps._desk.answers import About, MeasureNamed, MethodNamed, ModelNamed
 from clew.apps._desk.behaviours import available
 from clew.apps._desk.change import EDIT_FORMATS
 from clew.apps._desk.desk import Desk
+from clew.apps._desk.items import of_kind
 from clew.apps._desk.packed import sites_of_pack
 from clew.apps._desk.plans import verify
 from clew.apps._desk.plans.find import USUAL
@@ -27,12 +28,12 @@ from clew.version import VERSION
 def about(desk: Desk) -> About:
     """All of it."""
     views, installed = desk.views, _packs()
-    there = [item for item in desk.items.every() if item.problem is None]
+    there = desk.items.every()
     models = {name: bundled.description for name, bundled in BUNDLED.items()}
     models |= dict.fromkeys(views.models, "allowed when the studio was started")
-    models |= {item.path: item.about for item in there if item.kind == "model"}
+    models |= {item.path: item.about for item in of_kind(there, "model")}
     models |= dict.fromkeys(planted(), "written by hand; its circuit is known")
-    behaviours = available() | {item.path: item.about for item in there if item.kind == "behaviour"}
+    behaviours = available() | {item.path: item.about for item in of_kind(there, "behaviour")}
     return About(
         version=VERSION,
         folder=str(desk.folder.root),

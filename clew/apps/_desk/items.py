@@ -15,6 +15,7 @@ from clew.apps._desk.kept import Kept, stamp
 from clew.apps._facts import name_of
 from clew.data.behaviours.files import sibling
 from clew.files import DAMAGE, read_any_json
+from clew.tables import many
 
 ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".safetensors", ".gguf", ".json.gz", ".txt", ".md")
 """Of files that are looked at."""
@@ -181,10 +182,6 @@ def _check_unpacked(path: Path) -> None:
                 raise ValueError(f"{path} is of more than {LARGEST >> 20} MiB when it is unpacked; no label file is")
 
 
-def _many(n: int, word: str) -> str:
-    return f"{n} {word}{'s' * (n != 1)}"
-
-
 def _circuit(path: Path, value: Any) -> Seen:
     from clew.circuits.circuit import Circuit
 
@@ -192,8 +189,8 @@ def _circuit(path: Path, value: Any) -> Seen:
     by = circuit.provenance.get("method")
     found = f", found by {str(by).replace('_', ' ')}" if by else ""
     named = sum(bool(held) for held in circuit.labels.values())
-    names = f", {_many(named, 'unit')} named" if named else ""
-    said = f"{_many(len(circuit), 'node')}, {_many(len(circuit.weight), 'edge')}{found}{names}"
+    names = f", {many(named, 'unit')} named" if named else ""
+    said = f"{many(len(circuit), 'node')}, {many(len(circuit.weight), 'edge')}{found}{names}"
     return Seen("circuit", title(circuit), said, *_found_in(circuit.provenance), list(map(str, circuit.sites)))
 
 
@@ -221,7 +218,7 @@ def _report(path: Path, value: Any) -> Seen:
     report = Report.from_json(value, str(path))
     first = next((f"{row.measure} {row.of} {row.said('.2f')}".replace("  ", " ") for row in report.rows), "no rows")
     warned = "; what is noted there is to be read with them" if report.notes else ""
-    return Seen("report", report.title, f"{_many(len(report.rows), 'number')}; {first}{warned}")
+    return Seen("report", report.title, f"{many(len(report.rows), 'number')}; {first}{warned}")
 
 
 def _labels(path: Path, value: Any) -> Seen:
@@ -229,7 +226,7 @@ def _labels(path: Path, value: Any) -> Seen:
 
     labels = Labels.from_json(value, str(path))
     sites = len({unit.partition("/")[0] for unit in labels})
-    return Seen("labels", path.name, f"names of {_many(len(labels), 'unit')} at {_many(sites, 'site')}")
+    return Seen("labels", path.name, f"names of {many(len(labels), 'unit')} at {many(sites, 'site')}")
 
 
 def _verdicts(path: Path, value: Any) -> Seen:
@@ -243,14 +240,14 @@ def _comparison(path: Path, value: Any) -> Seen:
 
     cells = Results.at(path).cells.values()
     searches = sorted({cell.search for cell in cells})
-    return Seen("comparison", path.name, f"{_many(len(cells), 'cell')}; {', '.join(searches[:5])}")
+    return Seen("comparison", path.name, f"{many(len(cells), 'cell')}; {', '.join(searches[:5])}")
 
 
 def _behaviour(path: Path, value: Any) -> Seen:
     from clew.data.behaviours.behaviour import Behaviour
 
     task = Behaviour.load(path)
-    return Seen("behaviour", task.name, task.description or f"{_many(len(task), 'pair')} of prompts")
+    return Seen("behaviour", task.name, task.description or f"{many(len(task), 'pair')} of prompts")
 
 
 def _replication(path: Path, value: Any) -> Seen:
@@ -330,7 +327,7 @@ def _tensors(path: Path) -> Seen | None:
         return None
     stack = Stack.load(path)
     first = f": {stack[0]}" if len(stack) else ""
-    said = f"{len(stack)} edit{'s' * (len(stack) != 1)}{first}"
+    said = f"{many(len(stack), 'edit')}{first}"
     return Seen("edits", stack.name or path.stem, said, *_found_in(stack.provenance))
 
 

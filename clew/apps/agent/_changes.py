@@ -18,6 +18,7 @@ from clew.apps.agent._answers import Changed, Grounds, Number
 from clew.apps.agent._shown import HALVES
 from clew.evidence import digest
 from clew.sites import Site
+from clew.tables import many
 
 DRAWS = 3
 """Changes at random units, whose mean is the floor."""
@@ -95,4 +96,4 @@ def _evidence(desk: Desk, view: View, asked: ChangeAsked) -> tuple[str, str, str
         return digest(asked.prompt), "the prompt", "none: one prompt is no evidence of more than itself"
     with view.gate.turn():
         task: Any = behaviour_of(desk.folder, asked.behaviour, view.model, n=PAIRS).filter(view.model).test
-    return task.hash, f"{len(task)} prompt pair{'s' * (len(task) != 1)} of {asked.behaviour}", HALVES["test"]
+    return task.hash, f"{many(len(task), 'prompt pair')} of {asked.behaviour}", HALVES["test"]

@@ -16,6 +16,7 @@ from clew.apps.agent._answers import EdgeTold, Grounds, NodeTold, Number, Shown
 from clew.circuits.circuit import OUTPUT, Circuit
 from clew.files import jsonable
 from clew.labels import Label
+from clew.tables import many
 
 SHOWN = 30
 """Nodes, edges or names that are told."""
@@ -189,7 +190,7 @@ def _evidence(records: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]
             asked = made["prompts"]
             yield (
                 asked["hash"],
-                f"{asked['pairs']} prompt pair{'s' * (asked['pairs'] != 1)} of {asked['name']}",
+                f"{many(asked['pairs'], 'prompt pair')} of {asked['name']}",
                 HALVES[asked["part"]],
             )
         elif "evidence_hash" in made:

@@ -14,6 +14,7 @@ from clew.circuits.circuit import Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.progress import Tell
 from clew.report import Row, bootstrap, members_of
+from clew.tables import many
 
 T = TypeVar("T")
 
@@ -103,7 +104,7 @@ class Trial(ABC):
     def said_prompts(self) -> str:
         """How many, in words."""
         n, asked = self.prompts, len(self.asked)
-        return f"{n} prompt{'s' * (n != 1)}" + f" ({asked} with copies, which count as one in intervals)" * (n != asked)
+        return many(n, "prompt") + f" ({asked} with copies, which count as one in intervals)" * (n != asked)
 
     def by_prompt(self, values: np.ndarray) -> np.ndarray:
         """[prompt] the mean of values, [example], over the copies of each prompt: what tests may count."""

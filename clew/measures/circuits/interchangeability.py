@@ -34,6 +34,7 @@ from clew.measures.circuits._swaps import Swaps, kept_share
 from clew.models import Model
 from clew.readings.contrast import Baseline
 from clew.report import Report, Row, bootstrap
+from clew.tables import many
 
 Donors = Literal["members", "examples"]
 Groups = list[np.ndarray]
@@ -104,7 +105,7 @@ def interchangeability(
     if np.isnan(rows[0].value):
         raise ValueError("ablating all members leaves the metric as it is, so there is nothing to keep; choose others")
     notes = [
-        f"values of other {donors}, {repeats} resamplings; ablation to {swaps.contrast.baseline}; {n} prompt{'s' * (n != 1)}"
+        f"values of other {donors}, {repeats} resamplings; ablation to {swaps.contrast.baseline}; {many(n, 'prompt')}"
     ]
     others = any((place == place[group[0]]).sum() > len(group) for group in chosen)
     rng = np.random.default_rng(seed)

@@ -16,6 +16,7 @@ from clew.models import Model, Receipt
 from clew.models.likelihood import likelihoods
 from clew.report import Report, Row, bootstrap
 from clew.stack import Stack
+from clew.tables import many
 
 
 def fluency(
@@ -61,9 +62,8 @@ def fluency(
         written["random"] = [_written(other, model, texts, length) for other in others]
     rows = [row for of, some in written.items() for row in _rows(of, some, texts, seed)]
     receipts = [f"edited: {receipt}" for receipt in written["edited"][0].receipts]
-    many = f"{len(texts)} prompt{'s' * (len(texts) != 1)}"
     notes = (
-        f"{many} continued by at most {length} tokens, greedily; intervals over prompts",
+        f"{many(len(texts), 'prompt')} continued by at most {length} tokens, greedily; intervals over prompts",
         note,
         *receipts,
     )

@@ -21,6 +21,7 @@ from clew.models import EditDidNotFire, Model
 from clew.models.likelihood import meeting, unmet
 from clew.report import Report, Row
 from clew.stack import Stack
+from clew.tables import many
 
 
 def steering_effect(
@@ -79,8 +80,7 @@ def steering_effect(
     rows = [row(what, column, "unedited") for what, column in found[0][0.0].items()]
     rows += _rows(found[:1], "", row)
     rows += _rows(found[1:], "random, ", row) if twins else []
-    tried = f"{len(used)} {on} prompt{'s' * (len(used) != 1)}"
-    notes = (f"{tried}, intervals over them; strengths multiply the stack's own scale", note)
+    notes = (f"{many(len(used), f'{on} prompt')}, intervals over them; strengths multiply the stack's own scale", note)
     return Report(f"{behaviour.name} under {stack.name or 'a stack'}: {model.name}", tuple(rows), notes)
 
 

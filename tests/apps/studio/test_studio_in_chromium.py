@@ -324,11 +324,16 @@ SLOW = """addEventListener("hashchange", (event) => {
 """The browser tells of a step late, as on a busy machine: after what is looked at was due to be written into the address."""
 
 
-def test_a_step_to_another_view_is_not_undone_by_what_the_circuit_still_writes(visit, full):
-    studio = visit(full)
-    studio.page.add_init_script(SLOW)
+def held(studio, script):
+    """The page of a circuit under a script, just when a node was held, which is still to be written into the address."""
+    studio.page.add_init_script(script)
     page = studio.at("circuit?path=number.json")
     page.locator("#graph .node[tabindex='0']").press("Enter")
+    return page
+
+
+def test_a_step_to_another_view_is_not_undone_by_what_the_circuit_still_writes(visit, full):
+    page = held(visit(full), SLOW)
     page.evaluate("location.hash = '#runs'")
     page.get_by_role("heading", level=1, name="Runs").wait_for(timeout=5000)
     assert page.evaluate("location.hash") == "#runs"
@@ -341,10 +346,7 @@ window.setTimeout = (then, wait, ...more) => (wait === 250 ? late.push(then) : r
 
 
 def test_what_the_circuit_writes_too_late_is_not_written_into_another_view(visit, full):
-    studio = visit(full)
-    studio.page.add_init_script(LATE)
-    page = studio.at("circuit?path=number.json")
-    page.locator("#graph .node[tabindex='0']").press("Enter")
+    page = held(visit(full), LATE)
     page.wait_for_function("late.length > 0")
     page.evaluate("location.hash = '#runs'")
     page.get_by_role("heading", level=1, name="Runs").wait_for()

@@ -4,6 +4,7 @@ import { useAsking } from "../asking";
 import { Asked } from "../parts/Asked";
 import { Line } from "../parts/Field";
 import { Section } from "../parts/Section";
+import { words } from "../parts/words";
 import { Begun } from "../runs/Begun";
 import { startRun } from "../runs/start";
 import { asked, type Look, withView } from "../seen";
@@ -54,7 +55,7 @@ function Saved({ path, view, behaviour }: { path: string; view: string; behaviou
         <span key={format}>
           {i > 0 && ", "}
           <a href={link("edits/export", { path, format, view })} download>
-            {format.replaceAll("_", " ")}
+            {words(format)}
           </a>
         </span>
       ))}

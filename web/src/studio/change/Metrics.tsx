@@ -1,5 +1,5 @@
 import { Intervals } from "../parts/Intervals";
-import { plural } from "../parts/words";
+import { plural, words } from "../parts/words";
 import type { Outcome } from "./outcome";
 
 /** A behaviour's metric before and after, with intervals. */
@@ -9,9 +9,9 @@ export function Metrics({ of }: { of: Outcome["metrics"] }) {
       {of.map(({ name, before, after, n, split }) => (
         <div key={name}>
           <h3>
-            {name.replaceAll("_", " ")}, {plural(n, "prompt")}, {split}
+            {words(name)}, {plural(n, "prompt")}, {split}
           </h3>
-          <Intervals rows={[{ name: "before", ...before }, { name: "after", ...after }]} label={`${name.replaceAll("_", " ")} before and after`} />
+          <Intervals rows={[{ name: "before", ...before }, { name: "after", ...after }]} label={`${words(name)} before and after`} />
         </div>
       ))}
     </>

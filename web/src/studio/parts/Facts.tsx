@@ -1,3 +1,5 @@
+import { words } from "./words";
+
 /** A record as names and texts, one below the other. */
 export function Facts({ of }: { of: unknown }) {
   const facts = flat(of);
@@ -5,7 +7,7 @@ export function Facts({ of }: { of: unknown }) {
     <dl class="facts">
       {facts.map(([name, text], i) => (
         <div key={i}>
-          <dt>{name.replaceAll("_", " ")}</dt>
+          <dt>{words(name)}</dt>
           <dd>{text}</dd>
         </div>
       ))}

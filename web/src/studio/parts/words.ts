@@ -2,6 +2,9 @@
 
 export { plural, shown } from "../../card/words";
 
+/** A name of the server's as people read it. */
+export const words = (name: string): string => name.replaceAll("_", " ");
+
 /** A number in three figures. */
 export function brief(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";

@@ -1,9 +1,8 @@
 import { Choice, type Option } from "../parts/Field";
+import { words } from "../parts/words";
 import type { Units } from "../seen";
 import { about } from "../state";
 import type { Method as Known } from "../types";
-
-const words = (name: string): string => name.replaceAll("_", " ");
 
 /** Why a method cannot be used on a model that is seen in these units; empty where it can. */
 export function unfit({ units: suits, why }: Known, units: Units): string {

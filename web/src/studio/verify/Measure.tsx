@@ -9,6 +9,7 @@ import { usual } from "../look/usual";
 import { Asked } from "../parts/Asked";
 import { Choice } from "../parts/Field";
 import { Section } from "../parts/Section";
+import { words } from "../parts/words";
 import { note } from "../route";
 import { Begun } from "../runs/Begun";
 import { startRun } from "../runs/start";
@@ -63,8 +64,8 @@ export function Measure({ claim }: { claim: string }) {
         <Behaviour label="On" value={behaviour.value} onValue={(value) => (behaviour.value = value)} />
         <LookFields look={look.value} onLook={(next) => (look.value = next)} />
         <Choice
-          label="Measure" none={`Usual: ${measures.find((one) => one.default)?.name.replaceAll("_", " ") ?? ""}`} value={by.value} onValue={(value) => (by.value = value)} hint={measures.find(({ name }) => name === by.value)?.about}
-          options={measures.map(({ name }) => ({ value: name, text: name.replaceAll("_", " ") }))}
+          label="Measure" none={`Usual: ${words(measures.find((one) => one.default)?.name ?? "")}`} value={by.value} onValue={(value) => (by.value = value)} hint={measures.find(({ name }) => name === by.value)?.about}
+          options={measures.map(({ name }) => ({ value: name, text: words(name) }))}
         />
         <button type="submit" class="main" disabled={!claim || !behaviour.value || !look.value.model}>
           Measure

@@ -7,7 +7,7 @@ import { Facts } from "../parts/Facts";
 import { Intervals, type Scale, scaleOf } from "../parts/Intervals";
 import { Section } from "../parts/Section";
 import { Title } from "../parts/Title";
-import { brief, plural, span } from "../parts/words";
+import { brief, plural, span, words } from "../parts/words";
 import type { Report, Row } from "../types";
 
 /** A report: its numbers drawn and as a table, what a reader must know of them, and how they were got. */
@@ -105,8 +105,6 @@ function Lines({ rows }: { rows: readonly Row[] }) {
     </Section>
   );
 }
-
-const words = (name: string): string => name.replaceAll("_", " ");
 const size = (row: Row): string => (row.nodes === null ? "" : plural(row.nodes, row.unit));
 
 const HEAD = ["Measure", "Of", "Size", "Value", "95 % interval", "Examples"];
