@@ -38,7 +38,7 @@ def small() -> tuple[float, float, float, float, int]:
 
     def ours() -> None:
         wiring = Wiring(contrast, batch, lambda *_: known.grads, tokens=1000)
-        wiring.seat(list(rows.values()))
+        wiring.seat(rows)
         for site, some in rows.items():
             for chunk, leaf, grad, positions in wiring.pull_back(site, some):
                 wiring.all_weights(leaf, grad, some[chunk], positions)
@@ -61,7 +61,7 @@ def small() -> tuple[float, float, float, float, int]:
                         left = (g * delta.error).sum(-1, keepdim=True)
                         torch.cat([view.dictionaries[leaf].pull(g) * delta.code, left], -1)
 
-    known.seat(list(rows.values()))
+    known.seat(rows)
     read = {site: list(dict.fromkeys(leaf for _, leaf, _, _ in known.pull_back(site, r))) for site, r in rows.items()}
     edge_rows = sum(len(r) * len(read[site]) for site, r in rows.items())
     mine, one_by_one = seconds(ours, plain)

@@ -1,13 +1,14 @@
 """How large is the front end, how smoothly does it move, and what does a server between a person and a model cost?
 
-Run:  python bench/studio.py [size] [pan] [change] [reads] [clients] [--rounds 7]
+Run:  python bench/studio.py [size] [pan] [map] [change] [reads] [clients] [--rounds 7]
       (each question by itself or all; 3 minutes on two cores; change needs SmolLM2-135M and its pack, pan Chromium)
 
 size: kilobytes of the bundles, gzipped. pan: frames a second while the drawing of 1,000 nodes and 10,000 edges is dragged for
-four seconds in headless Chromium that rasters in software, and when the page first painted. change: seconds of the route
-`/api/change`, over a socket, for a unit switched off: the next token alone over one plain forward, and eight tokens written
-before and after over two plain generations of the same prompt; medians in turn. reads: one client on each route that reads.
-clients: 50 at once on three of them; then 20 changes at once, of which few may wait.
+four seconds in headless Chromium that rasters in software, and when the page first painted. map: the same of an atlas of
+3,000 behaviours, and the kilobytes of one of 1,000. change: seconds of the route `/api/change`, over a socket, for a unit
+switched off: the next token alone over one plain forward, and eight tokens written before and after over two plain
+generations of the same prompt; medians in turn. reads: one client on each route that reads. clients: 50 at once on three of
+them; then 20 changes at once, of which few may wait.
 """
 
 from __future__ import annotations
@@ -38,19 +39,22 @@ import clew
 from bench._log import log
 from clew.apps._desk.desk import USUAL, Desk
 from clew.apps._front import built
+from clew.apps.pages.atlas import atlas_page
 from clew.apps.pages.circuit import page
 from clew.apps.studio.app import app_of
 from clew.circuits.circuit import OUTPUT, Circuit
 from clew.sites import Site
+from tests.apps.atlases import atlas
 
 NODES, EDGES, LAYERS, POSITIONS = 1000, 10_000, 12, 16
+BEHAVIOURS = 3000
 PROMPT, UNIT, WRITTEN = "The keys to the cabinet", "resid.11/954", 8
 CLIENTS, EACH, CHANGES = 50, 6, 20
 
 
 def size(_: argparse.Namespace) -> tuple[list[Any], str]:
     rows = []
-    for name in ("page", "studio"):
+    for name in ("page", "atlas", "studio"):
         sizes = [len(gzip.compress(built(f"{name}.{end}").encode(), 9)) / 1000 for end in ("js", "css")]
         rows.append([f"{name}, script and style", "kB gzipped", f"{sum(sizes):.1f}"])
     return rows, "The limit is 100 kB each."
@@ -78,21 +82,22 @@ STOP = "() => { cancelAnimationFrame(window.going); return window.ticks; }"
 PAINTED = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? -1"
 
 
-def pan(_: argparse.Namespace) -> tuple[list[Any], str]:
+def dragged(text: str, link: str, drawn: str, stage: str) -> tuple[np.ndarray, float]:
+    """Milliseconds of each frame while what is drawn on the stage is dragged, and when the page first painted."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
         file = Path(folder) / "page.html"
-        file.write_text(page(large()))
+        file.write_text(text)
         chromium = play.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
         tab = chromium.new_page(viewport={"width": 1400, "height": 900})
-        tab.goto(f"{file.as_uri()}#n={NODES}&e={EDGES}")
-        tab.wait_for_selector(".node")
+        tab.goto(f"{file.as_uri()}{link}")
+        tab.wait_for_selector(drawn)
         painted = tab.evaluate(PAINTED)
         tab.wait_for_timeout(4000)
-        box = tab.locator(".stage").bounding_box()
+        box = tab.locator(stage).bounding_box()
         assert box is not None
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         tab.mouse.move(x, y)
@@ -108,11 +113,29 @@ def pan(_: argparse.Namespace) -> tuple[list[Any], str]:
             tab.mouse.move(x + 250 * np.sin(k / 15), y + 120 * np.sin(k / 23))
         gaps = np.diff(tab.evaluate(STOP))
         chromium.close()
+    return gaps, painted
+
+
+def smoothness(what: str, gaps: np.ndarray, painted: float) -> list[list[str]]:
     return [
-        [f"panning {NODES:,} nodes, {EDGES:,} edges", "frames a second", f"{1000 / gaps.mean():.1f}"],
+        [what, "frames a second", f"{1000 / gaps.mean():.1f}"],
         ["", "ms a frame, 95th percentile", f"{np.percentile(gaps, 95):.0f}"],
         ["first paint of that page", "ms", f"{painted:.0f}"],
-    ], ""
+    ]
+
+
+def pan(_: argparse.Namespace) -> tuple[list[Any], str]:
+    told = dragged(page(large()), f"#n={NODES}&e={EDGES}", ".node", ".stage")
+    return smoothness(f"panning {NODES:,} nodes, {EDGES:,} edges", *told), ""
+
+
+def moved(_: argparse.Namespace) -> tuple[list[Any], str]:
+    told = dragged(atlas_page(atlas(BEHAVIOURS)), "", ".behaviours tbody", "canvas")
+    kilobytes = len(atlas_page(atlas(1000, letters=600)).encode()) / 1000
+    return [
+        *smoothness(f"moving the map of {BEHAVIOURS:,} behaviours", *told),
+        ["page of an atlas of 1,000 behaviours, contexts of 300 letters", "kB", f"{kilobytes:.0f}"],
+    ], "The limits are 60 frames a second and 5,000 kB."
 
 
 @contextmanager
@@ -244,7 +267,7 @@ def timed(ask: Callable[[], httpx.Response]) -> tuple[int, float]:
     return ask().status_code, 1000 * (time.perf_counter() - start)
 
 
-QUESTIONS = {"size": size, "pan": pan, "change": change, "reads": reads, "clients": clients}
+QUESTIONS = {"size": size, "pan": pan, "map": moved, "change": change, "reads": reads, "clients": clients}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -158,6 +158,20 @@ class ActivationEdit(Edit):
         """Map `x`, [..., picked units], to a tensor that broadcasts to the same shape."""
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Through(ActivationEdit):
+    """A change through a dictionary that works on what fires there, and needs no code of all units."""
+
+    basis: Basis = field(default="code", kw_only=True)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        raise TypeError(f"the {type(self).__name__.lower()} at {self.at} is made through a dictionary, by `rewritten`")
+
+    @abstractmethod
+    def rewritten(self, dictionary: Any, read: Tensor, value: Tensor) -> Tensor:
+        """What shall flow. Args: read: what the dictionary reads, value: what flows, [batch, seq, d]."""
+
+
 @dataclass(frozen=True)
 class Steer(Value):
     """How a direction that was found is added: where, how often, and at which length."""

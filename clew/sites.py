@@ -26,9 +26,13 @@ PARTS: dict[str, str] = {
     "pattern": "attention probabilities, [head, query, key]",
     "head": "each head's mix of values, before the output projection",
     "attn": "what the attention adds to the stream",
+    "mixer_in": "what a mixer (state space, recurrence, convolution: whatever mixes positions but an attention) reads",
+    "mixer": "what such a mixer adds to the stream",
     "mlp_in": "what the MLP reads, after its norm",
+    "router": "weights of the experts of a mixture, 0 for those that are not chosen",
+    "expert": "what each expert gives, times its weight, all side by side; they add up to what the chosen ones put out",
     "neuron": "MLP hidden units, before the output projection",
-    "mlp_out": "what the MLP's output projection gives; `mlp`, but for a norm that may follow it (Gemma 2 and 3)",
+    "mlp_out": "what the MLP's output projection gives; `mlp`, but for a norm or a factor that may follow it",
     "mlp": "what the MLP adds to the stream",
     "resid": "the stream after the block",
     "final": "the stream after the last norm, as the unembedding reads it",
@@ -37,7 +41,7 @@ PARTS: dict[str, str] = {
 
 WHOLE_MODEL = ("embed", "final")
 
-READERS = {"q": "head", "k": "head", "v": "head", "mlp_in": "mlp"}
+READERS = {"attn_in": "attn", "q": "head", "k": "head", "v": "head", "mixer_in": "mixer", "mlp_in": "mlp"}
 """Parts that read the stream, and the part of the same layer that writes what they let in."""
 
 

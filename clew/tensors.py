@@ -56,7 +56,11 @@ def open_tensors(path: str | Path) -> Generator[Tensors]:
     """A safetensors file, mapped into memory. Raises: ValueError naming one that is none, or is not whole."""
     try:
         read_header(path)
-        with cast("Any", safetensors).safe_open(path, framework="pt") as file:
+        opened = cast("Any", safetensors).safe_open(path, framework="pt")
+    except (SafetensorError, OSError, RuntimeError) as error:  # the last where another process has just taken it away
+        raise _broken(path, error) from error
+    try:
+        with opened as file:
             yield file
     except (SafetensorError, OSError) as error:
         raise _broken(path, error) from error

@@ -26,8 +26,7 @@ from clew.progress import Stopped, Tell
 from clew.provenance import MetAgain, leaked, prompts_used, provenance
 from clew.readings.asking.asks import Asks
 from clew.readings.budget import within_budget
-from clew.readings.index.labels import LabelFile
-from clew.readings.index.resumed import Resumed
+from clew.readings.index.resumed import Keeps, Resumed
 from clew.readings.labelling import Labelling
 from clew.readings.pushed import check_same
 from clew.readings.unseen import Unseen
@@ -214,7 +213,7 @@ def explain(
     model: Model | None = None,
     asks: Asks | None = None,
     windows: int | None = None,
-    to: LabelFile | None = None,
+    to: Keeps | None = None,
     progress: Tell | None = None,
     **options: Any,
 ) -> Labels:

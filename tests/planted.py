@@ -10,7 +10,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel
 
 from clew import Behaviour, Model, Pair
 from clew.data.behaviours.metrics import Metric, answer_logit, logit_difference
-from clew.dictionaries import JumpReLU, ReLU, TopK
+from clew.dictionaries import AbsTopK, Gated, JumpReLU, ReLU, TopK
 from clew.models.body import Body
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -90,7 +90,9 @@ def random_dictionary(
         "W_dec": 0.3 * draw(units, d),
         "b_dec": 0.1 * draw(d),
     }
-    more = {JumpReLU: {"threshold": 0.3 * draw(units).abs()}, TopK: {"k": 5}}.get(kind, {})
+    more = {JumpReLU: {"threshold": 0.3 * draw(units).abs()}, TopK: {"k": 5}, AbsTopK: {"k": 5}}.get(kind, {})
+    if kind is Gated:
+        more = {"b_gate": tensors.pop("b_enc"), **{name: 0.1 * draw(units) for name in ("b_mag", "r_mag")}}
     return kind(site, writes, **tensors, centred=writes is None, **more)
 
 

@@ -60,7 +60,7 @@ CASES: dict[str, tuple[Callable, str]] = {
     "one site where several are read": (lambda: MODEL.run(torch.ones(1, 3, dtype=torch.long), read="resid.0"), r"run takes a list as read=; 'resid.0' was given; give a list, read=\['resid.0'\]"),
     "a folder for dictionaries": (lambda: MODEL.through("folder"), r"through takes a Dictionary as dictionaries=; 'folder' was given; clew.Dictionary.load\(path\) opens"),
     "a list of dictionaries": (lambda: MODEL.through([random_dictionary("resid.0", 32)]), "through takes a Dictionary as dictionaries=; a list was given"),
-    "no model": (lambda: clew.open(None), r"open_model takes a str or a path or a PreTrainedModel as name=; None was given; give a bundled name \(smollm2-135m"),
+    "no model": (lambda: clew.open(None), r"open_model takes a str or a path or a Module as name=; None was given; give a bundled name \(smollm2-135m"),
     "a number for a dtype": (lambda: clew.open(MODEL.body.module, dtype=16), "takes a dtype or a str as dtype=; 16 was given"),
     "a dtype that is none": (lambda: clew.open(MODEL.body.module, dtype="int8"), r"'int8' is not a dtype that clew runs in; use one of float32, float16, bfloat16, float64"),
     "a device that is none": (lambda: clew.open(MODEL.body.module, device="gpu"), "'gpu' is not a device; use cpu, cuda, a certain one such as cuda:1, or mps"),

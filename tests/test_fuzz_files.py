@@ -31,7 +31,7 @@ from typing import Any
 import pytest
 
 from clew import finder, report
-from tests.fuzz import folders  # noqa: F401  its doors
+from tests.fuzz import atlases, folders  # noqa: F401  their doors
 from tests.fuzz.doors import DOORS, Door, Numbers, plain
 from tests.fuzz.mutations import BYTES, Change, changed
 
@@ -224,8 +224,9 @@ READERS = {
 HOUSE = Path(__file__).parent.parent / "clew"
 INNER = {"files", "tensors", "archives", "dictionaries/formats/_tensors"}
 """What the readers themselves are made of."""
-REPLIES = {"readings/asking/_sending", "apps/cli/serve"}
-"""What reads no file but what servers say, which tests/readings/asking/test_endpoint.py garbles, and what is typed."""
+REPLIES = {"readings/asking/_sending", "apps/cli/serve", "apps/cli/_trial"}
+"""What reads no file but what servers say, which tests/readings/asking/test_endpoint.py garbles, what is typed, and what a
+child process of ours says."""
 
 
 def test_every_file_of_clew_that_reads_is_behind_a_door() -> None:

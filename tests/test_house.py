@@ -208,6 +208,8 @@ NO_FILES = {
     "clew.models.costs",  # what the system says of the process
     "clew.scale.who",  # likewise
     "clew.apps._desk.runs",  # likewise
+    "clew.apps.cli.plan",  # what it says of the machine
+    "clew.apps.cli._trial",  # what a child has said
     "clew.models.open",  # the first line of another library's error
 }
 """Modules that parse something else than a file of the user's."""

@@ -14,6 +14,8 @@ WHOLE = {
     "data/planted": "data/planted/test_planted.py",
     "methods/edges": "methods/test_edge_searches.py",
     "methods/nodes": "methods/test_node_methods.py",
+    "studies/atlas/clusters": "studies/atlas/test_clusters.py",
+    "studies/atlas/vectors": "studies/atlas/test_vectors.py",
     "edits/steering": "edits/steering/test_directions.py",
     "edits/unlearning": "edits/test_fine_tuning_edits.py",
 }

@@ -1,9 +1,6 @@
 """On real pretrained models, fetched once from the package index and cached."""
 
-from collections.abc import Iterator
-
 import pytest
-import torch
 
 import clew
 from clew.changes import Scale
@@ -11,13 +8,6 @@ from clew.models.selfcheck import selfcheck
 from clew.sites import Site
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture(autouse=True)
-def all_threads() -> Iterator[None]:
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

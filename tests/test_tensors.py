@@ -164,3 +164,14 @@ def test_what_cannot_be_mapped_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"a.safetensors is not a whole safetensors file"):
         map_tensors(path)
+
+
+def test_a_file_that_is_taken_away_while_it_is_opened_is_not_whole(tmp_path: Path, monkeypatch) -> None:
+    path = write_tensors(tmp_path / "a.safetensors", {"x": torch.zeros(2)}, {})
+
+    def gone(*_: object, **__: object) -> None:
+        raise RuntimeError("unable to open file in read-only mode")  # as torch says, which maps it
+
+    monkeypatch.setattr(safetensors, "safe_open", gone)
+    with pytest.raises(ValueError, match=r"a\.safetensors"), open_tensors(path):
+        pass

@@ -1,6 +1,6 @@
 import { defineConfig } from "vite";
 
-// Two bundles out of one source: `page` for the one-file page of a circuit, `studio` for the server. Each is one classic
+// Bundles out of one source: `page` for the one-file page of a circuit, `atlas` for that of an atlas, `studio` for the server. Each is one classic
 // script and one style sheet, so that a page can hold them inline under a content-security policy of hashes.
 export default defineConfig(({ mode }) => ({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },

@@ -27,12 +27,19 @@ class Card:
     """None where a file does not say."""
     parallel: bool
     """Attention and MLP of a block read the same stream."""
+    blocks: tuple[str, ...] = ()
+    """What writes into the stream in each block, in order, as in `mixer mlp`; nothing where it is heads and an MLP in all."""
 
     def __post_init__(self) -> None:
         counts = self.n_layers, self.n_heads, self.n_kv_heads
-        if any(type(n) is not int or n < 1 for n in counts):
+        least = 0 if self.blocks else 1
+        if any(type(n) is not int or n < least for n in counts):
             raise ValueError(f"a component graph has layers, heads and key-value heads, from 1 on, not {counts}")
-        if self.n_heads % self.n_kv_heads:
+        if self.blocks and not (len(self.blocks) == self.n_layers and all(type(b) is str for b in self.blocks)):
+            raise ValueError(
+                f"blocks={self.blocks!r} of a component graph: give what writes in each of {self.n_layers}"
+            )
+        if self.n_kv_heads and self.n_heads % self.n_kv_heads:
             raise ValueError(f"{self.n_heads} query heads cannot share {self.n_kv_heads} key-value heads evenly")
         if self.d_model is not None and (type(self.d_model) is not int or self.d_model < 1):
             raise ValueError(f"d_model={self.d_model!r} of a component graph: give how wide the stream is, or None")
@@ -130,15 +137,20 @@ class Kind:
         """Read what `dataclasses.asdict` gave. Raises: ValueError for anything else."""
         check_whole(value, [f.name for f in fields(cls)], origin)
         card, prompt = (entry_or(value, name, dict, None, origin=origin) for name in ("components", "prompt"))
-        if card is not None:
-            check_whole(card, [f.name for f in fields(Card)], f"{origin}.components")
         return cls(
             entry(value, "of", str, origin=origin, among=get_args(Of)),
             entry(value, "in_metric_units", bool, origin=origin),
             entry_or(value, "length", int, None, origin=origin, at_least=1),
-            None if card is None else Card(**card),
+            None if card is None else _card(card, f"{origin}.components"),
             None if prompt is None else Prompt.from_json(prompt, f"{origin}.prompt"),
         )
+
+
+def _card(held: dict[str, Any], origin: str) -> Card:
+    named: dict[str, Any] = {"blocks": [], **held}  # which files from before there were such models do not say
+    check_whole(named, [f.name for f in fields(Card)], origin)
+    named["blocks"] = tuple(entries(named, "blocks", str, origin=origin))
+    return Card(**named)
 
 
 def _logit(held: Any, origin: str) -> Logit:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from clew.dictionaries import hub, loading
@@ -239,6 +239,10 @@ class Learned(Dictionary):
         """x (centred or not) through the encoder matrix, with its bias."""
         x = (x - self.b_dec) if self.centred else x
         return x @ self.W_enc if self.b_enc is None else x @ self.W_enc + self.b_enc
+
+    def slope(self, unit: Int[Tensor, " some"]) -> Float[Tensor, " some"]:
+        """How fast the codes of these units grow with their pre-activations where they fire: 1, or what a type says."""
+        return torch.ones_like(self.W_dec[unit, 0])
 
     def decode(self, code: Float[Tensor, "*batch code"]) -> Float[Tensor, "*batch d_out"]:
         return code @ self.W_dec + self.b_dec

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from clew.dictionaries.dictionary import Learned
@@ -45,3 +45,6 @@ class Gated(Learned):
         z = self.preactivation(x)
         magnitude = (z * self.r_mag.exp() + self.b_mag).relu()
         return torch.where(z + self.b_gate > 0, magnitude, torch.zeros_like(magnitude))
+
+    def slope(self, unit: Int[Tensor, " some"]) -> Float[Tensor, " some"]:
+        return self.r_mag[unit].exp()

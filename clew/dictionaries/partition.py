@@ -29,8 +29,8 @@ class Partition(Identity):
 
     @property
     def unit(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """A head, or where the parts are of another site, a component."""
-        return "head" if self.reads.part == "head" else "component"
+        """A head, an expert, or where the parts are of another site, a component."""
+        return self.reads.part if self.reads.part in ("head", "expert") else "component"
 
     @property
     def n_units(self) -> int:

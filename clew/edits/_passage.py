@@ -135,7 +135,12 @@ def nearest(
 
 def passage_of(model: Model, layer: int) -> Passage:
     """From the MLP of a layer into the stream. Raises: ValueError for a norm that is not a plain RMS norm."""
-    norm = model.body.norm_after("down", layer)
+    norm, factor = model.body.after("down", layer)
+    if factor != 1:
+        raise ValueError(
+            f"the MLP of layer {layer} of {model.name} is multiplied by {factor:g} as it joins the stream, whose way back is "
+            "not known here"
+        )
     if norm is None:
         return STRAIGHT
     gain, shift, centres, eps = parts(model, norm)

@@ -180,11 +180,9 @@ def moved(model: Model, site: Site, rows: Float[Tensor, "unit d"], n: int) -> li
     if site.part not in (*STREAM, *PROJECTED):
         return [([], []) for _ in rows]
     if name := PROJECTED.get(site.part):
-        matrix, norm = (
-            model.body.linear(Weight(f"{name}.{site.layer}")).matrix(),
-            model.body.norm_after(name, site.layer or 0),
-        )
-        rows = rows.to(matrix) @ matrix.T
+        matrix = model.body.linear(Weight(f"{name}.{site.layer}")).matrix()
+        norm, factor = model.body.after(name, site.layer or 0)
+        rows = rows.to(matrix) @ matrix.T * factor
         rows = rows if norm is None else rows * norm(torch.ones_like(rows[:1]))
     readout = Readout.of(model)
     still = readout.lens(torch.zeros_like(rows[:1]))  # what a bias or a shift of the norm raises, whatever is written

@@ -109,9 +109,8 @@ class MaskedNodes(Masked):
             if not dictionary.exact:
                 other = there[site].error.repeat(samples, 1, 1)
                 edits.append(Mix(site, value=other, weight=weight[..., -1:], basis="error"))
-        trace = self.model.run(
-            prompts.clean.repeat(samples, 1), read=needs(self.metric).reads, edits=edits, grad=True, logits=1
-        )
+        needed, tokens = needs(self.metric), prompts.clean.repeat(samples, 1)
+        trace = self.model.run(tokens, read=needed.reads, edits=edits, grad=True, logits=needed.last)
         return minus(self.metric, trace, prompts, samples)
 
     def circuit(self, score: Float[Tensor, " item"]) -> Circuit:
@@ -172,8 +171,9 @@ class MaskedEdges(Masked):
         return tables
 
     def losses(self, batch: int, mask: Float[Tensor, "sample item"]) -> Float[Tensor, "sample example"]:
-        prompts, reads = self.prompts[batch], needs(self.metric).reads
-        trace = self.paths[batch].run(prompts.clean, self.table(mask), read=reads, grad=True)
+        prompts, needed = self.prompts[batch], needs(self.metric)
+        how = {"read": needed.reads, "grad": True, "logits": needed.last}
+        trace = self.paths[batch].run(prompts.clean, self.table(mask), **how)
         return minus(self.metric, trace, prompts, len(mask))
 
     def circuit(self, score: Float[Tensor, " item"]) -> Circuit:

@@ -7,8 +7,9 @@ Only names and layouts, no code path: the transformers module runs unmodified. W
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from transformers import PreTrainedModel
 
 from clew import finder
 from clew.models.fields import ignored_fields, undeclared_fields, unknown_fields
+from clew.models.layout import NO_PATTERN, Layout, Map, Part
 from clew.near import near
 
 log = logging.getLogger("clew")
@@ -33,13 +35,13 @@ class Architecture:
 
     classes: tuple[str, ...]
     """Names of the transformers classes that this record describes."""
-    tiny: Callable[[], PreTrainedModel]
+    tiny: Callable[[], PreTrainedModel] | None = None
     """A small random model of the family, for the tests."""
     blocks: str = "model.layers"
     norm: str = "model.norm"
     unembed: str = "lm_head"
     attn_norm: str | Callable[[Any], str] = "input_layernorm"
-    """The norm between the stream and the attention; from the config where it depends on it."""
+    """The norm between the stream and the attention; from the config where it depends on it, empty where there is none."""
     attn: str = "self_attn"
     """The attention module of a block."""
     attn_write: str = ""
@@ -53,7 +55,7 @@ class Architecture:
     """Where attention probabilities are seen: `interface` of transformers, the path of a module that
     receives them, or empty where neither exists."""
     mlp_norm: str | Callable[[Any], str] = "post_attention_layernorm"
-    """The norm between the stream and the MLP."""
+    """The norm between the stream and the MLP; empty where there is none."""
     mlp: str = "mlp"
     """The module whose input is what the MLP reads."""
     mlp_write: str = ""
@@ -74,29 +76,94 @@ class Architecture:
     refuses: Mapping[str, str] = field(default_factory=dict)
     """Config fields that mark a model which transformers runs wrongly, and why."""
 
+    def layout(self, module: PreTrainedModel) -> Layout:
+        """Where the sites of a model of this family are: every block is built the same way."""
+        config, n = module.config, len(list(module.get_submodule(self.blocks).children()))
+        attn_norm, mlp_norm = (p if isinstance(p, str) else p(config) for p in (self.attn_norm, self.mlp_norm))
+        fused = {} if self.columns is None else {part: tuple(c.tolist()) for part, c in self.columns(config).items()}
+        paths = (self.qkv,) * 3 if isinstance(self.qkv, str) else self.qkv
+        attention = Part(
+            "attn",
+            self.attn_write or self.attn,
+            self.attn,
+            attn_norm,
+            projection=self.output,
+            norm_out=_norm(self.attn_write, self.attn, self.output),
+            maps={part: Map(path, fused.get(part)) for part, path in zip("qkv", paths, strict=True)},
+            pattern=self.pattern,
+            heads=self.heads(config),
+            missing={} if self.pattern else {"pattern": NO_PATTERN},
+        )
+        after = 0 if self.parallel(config) else 1
+        mlp = Part(
+            "mlp",
+            self.mlp_write or self.mlp,
+            self.mlp,
+            mlp_norm,
+            after,
+            projection=self.down,
+            norm_out=_norm(self.mlp_write, self.mlp, self.down),
+        )
+        return Layout(self.blocks, self.norm, self.unembed, ((attention, mlp),) * n)
+
+
+def _norm(write: str, reads: str, projection: str) -> str:
+    """The norm that gives a write, where neither the part nor its output projection does."""
+    return "" if write in ("", reads, projection) else write
+
 
 def architecture_of(module: PreTrainedModel) -> Architecture:
-    """The record of a model: the file of `architectures/` that bears its config's `model_type`, or an entry point.
+    """The record of a model; see `known`."""
+    return known(type(module).__name__, module.config)
+
+
+def known(name: str, config: Any) -> Architecture:
+    """The record of a class of models: the file of `architectures/` that bears its config's `model_type`, or an entry point.
 
     Raises: ValueError for a family without a record, or a config field that changes the computation
     in a way the record does not know, naming the family or the fields.
     """
-    name, family = type(module).__name__, module.config.model_type
-    if family.replace("-", "_") not in (families := finder.names(ROOM)):
-        raise ValueError(
-            f"{name} is of the family {family!r}, which has no architecture record; {near(family, families)} "
-            "To add one, write one file in clew/models/architectures or an entry point of 'clew.models.architectures' "
-            "(docs/extend.md shows how)"
-        )
+    family = config.model_type
+    if not is_written(config):
+        raise ValueError(without_record(name, config))
     record = record_of(family)
     if name not in record.classes:
         raise ValueError(f"{name} is no language model that clew can run; of {family!r} it runs {record.classes}")
-    _check_fields(module, record)
+    _check_fields(name, config, record)
     return record
 
 
-def _check_fields(module: PreTrainedModel, record: Architecture) -> None:
-    name, config = type(module).__name__, module.config
+def is_written(config: Any) -> bool:
+    """Whether somebody wrote a record for the family of a config."""
+    return config.model_type.replace("-", "_") in finder.names(ROOM)
+
+
+def without_record(name: str, config: Any, why: str = "") -> str:
+    """That the family of a class has no record (and why none could be inferred), and how to add one."""
+    family = config.model_type
+    found = f", and none could be inferred: {why}." if why else f"; {near(family, finder.names(ROOM))}"
+    return (
+        f"{name} is of the family {family!r}, which has no architecture record{found} "
+        "To add one, write one file in clew/models/architectures or an entry point of 'clew.models.architectures' "
+        "(docs/extend.md shows how)"
+    )
+
+
+def check_ignored(
+    name: str, config: Any, understands: Collection[str] = (), always: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Raises: ValueError for a field about the numbers that transformers does not read in this family.
+
+    Args: understands, always: as in a record.
+    """
+    if ignored := ignored_fields(config, understands, always):
+        raise ValueError(
+            f"the config of this {name} sets {_listed(ignored)}, which transformers does not read in this family, so what "
+            "it computes may not be what the model's makers meant; if it changes nothing, take it out of the config"
+        )
+
+
+def _check_fields(name: str, config: Any, record: Architecture) -> None:
     for key, why in record.refuses.items():
         if getattr(config, key, None) is not None:
             raise ValueError(f"the config of this {name} sets {key}={getattr(config, key)!r}: {why}")
@@ -105,12 +172,7 @@ def _check_fields(module: PreTrainedModel, record: Architecture) -> None:
             f"the config of this {name} sets {_listed(strange)}, which changes the computation in a way that clew does "
             "not know; after checking what it does to the sites, add the field to `understands` of the record"
         )
-    ignored = ignored_fields(config, record.understands, record.always)
-    if ignored:
-        raise ValueError(
-            f"the config of this {name} sets {_listed(ignored)}, which transformers does not read in this family, so what "
-            "it computes may not be what the model's makers meant; if it changes nothing, take it out of the config"
-        )
+    check_ignored(name, config, record.understands, record.always)
     if others := undeclared_fields(config, record.understands):
         log.info("the config of this %s also sets %s, which nobody reads", name, _listed(others))
 

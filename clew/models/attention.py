@@ -8,10 +8,10 @@ of Vaswani et al. 2017 with the scale, mask and soft cap that the model passes t
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,9 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from clew.models.state import Held
 
-Look = Callable[[Tensor, Tensor, Tensor | None, float], None]
+Look = Callable[[Tensor, Tensor, Tensor, float], None]
 """Called with queries [batch, head, seq, d_head] and keys (one per key-value head) as they are multiplied, that is
-rotated and normed; the mask, if there is one; and the factor on their product."""
+rotated and normed; which keys each query sees, as a mask with four dimensions; and the factor on their product."""
 
 OURS = "clew_"
 """What the names of the implementations begin with that go through `_attend`."""
@@ -70,7 +70,8 @@ def show_patterns(held: Held, module: PreTrainedModel) -> None:
     if own.startswith(OURS):
         return
     AttentionInterface.register(OURS + own, _attend)
-    AttentionMaskInterface.register(OURS + own, ALL_MASK_ATTENTION_FUNCTIONS[own])
+    if own in ALL_MASK_ATTENTION_FUNCTIONS:  # else transformers makes no mask for it, and none for this name either
+        AttentionMaskInterface.register(OURS + own, ALL_MASK_ATTENTION_FUNCTIONS[own])
     held.setting(module.config, "_attn_implementation", OURS + own)
 
 
@@ -79,7 +80,7 @@ def _attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Tensor | None,
+    mask: Any,
     scaling: float | None = None,
     **rest: Any,
 ) -> tuple[Tensor, Tensor | None]:
@@ -88,7 +89,7 @@ def _attend(
     attend = ALL_ATTENTION_FUNCTIONS.get_interface(own, eager)
     factor = query.shape[-1] ** -0.5 if scaling is None else scaling
     for see in _lookers.get(module, ()):
-        see(query, key, mask, factor)
+        see(query, key, _seen(module, query, key, mask, rest), factor)
     groups = query.shape[1] // key.shape[1]
     if module in _apart:
         copies = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
@@ -102,14 +103,42 @@ def _attend(
     if module not in _watchers:
         return out, None
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    pattern = new = _pattern(query, key, mask, factor, rest.get("softcap"))
+    pattern = new = _pattern(query, key, _seen(module, query, key, mask, rest), factor, rest.get("softcap"))
     for visit in _watchers[module]:
         new = visit(new)
-    mixed = (new @ value).transpose(1, 2)
+    mixed = (new @ value if new.requires_grad else cast("Tensor", _MixedBy.apply(new, value, False))).transpose(1, 2)
     # Where no edit changed the pattern, the value is that of the model's own attention, bit for bit; the gradient
     # goes through the pattern.
     moved = (new != pattern).any(-1).transpose(1, 2).unsqueeze(-1)
     return torch.where(moved, mixed, out.detach() + (mixed - mixed.detach()) if mixed.requires_grad else out), None
+
+
+class _MixedBy(torch.autograd.Function):
+    """pattern @ value of a pattern that is held still, or (`back`) its transpose.
+
+    A plain product makes a copy of the pattern for each of many gradients that go back at once; here they lie side by side
+    in one product.
+    """
+
+    @staticmethod
+    def forward(pattern: Tensor, value: Tensor, back: bool) -> Tensor:
+        return (pattern.mT if back else pattern) @ value
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0])
+        ctx.back = inputs[2]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return None, cast("Tensor", _MixedBy.apply(ctx.saved_tensors[0], grad, not ctx.back)), None
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[Any, ...], pattern: Tensor, value: Tensor, back: bool) -> tuple[Tensor, int]:
+        assert dims[0] is None, "a held pattern is one for all gradients"
+        side = value.movedim(dims[1], -2)
+        mixed = cast("Tensor", _MixedBy.apply(pattern, side.flatten(-2), back))
+        return mixed.unflatten(-1, side.shape[-2:]), mixed.ndim - 1
 
 
 @contextmanager
@@ -123,13 +152,31 @@ def _ungrouped(module: nn.Module) -> Iterator[None]:
         vars(module)["num_key_value_groups"] = own
 
 
-def _pattern(query: Tensor, key: Tensor, mask: Tensor | None, scaling: float, softcap: float | None) -> Tensor:
+def _seen(module: nn.Module, query: Tensor, key: Tensor, mask: Any, rest: Mapping[str, Any]) -> Tensor:
+    """Which keys each query sees, [batch, head, query, key] or 1 for the first two: as the mask says, or without one.
+
+    Implementations with flash attention's contract know by themselves that attention is causal, get the window as an
+    argument, and as mask at most which keys [batch, key] are no padding. Raises: ValueError for a mask of another kind.
+    """
+    if isinstance(mask, Tensor) and mask.ndim == 4:
+        return mask
+    if mask is not None and not (isinstance(mask, Tensor) and mask.ndim == 2):
+        raise ValueError(
+            f"the attention is given a {type(mask).__name__} as its mask, from which no pattern can be made"
+        )
+    queries, keys = query.shape[-2], key.shape[-2]
+    back = torch.arange(keys - queries, keys, device=query.device)[:, None] - torch.arange(keys, device=query.device)
+    causal, window = rest.get("is_causal"), rest.get("sliding_window")
+    causal = getattr(module, "is_causal", True) if causal is None else causal
+    seen = (back >= 0) if causal else torch.ones_like(back, dtype=torch.bool)
+    seen = seen if window is None else seen & (back.abs() < window)
+    return seen[None, None] if mask is None else seen & mask[:, None, None, -keys:].bool()
+
+
+def _pattern(query: Tensor, key: Tensor, mask: Tensor, scaling: float, softcap: float | None) -> Tensor:
     scores = query @ key.transpose(-1, -2) * scaling
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
-    if mask is None:
-        queries, keys = scores.shape[-2:]
-        mask = torch.ones(queries, keys, dtype=torch.bool, device=scores.device).tril(keys - queries)
     if mask.dtype == torch.bool:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     else:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +16,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from clew.changes import Update
 from clew.evidence import Prompt
-from clew.models.architecture import Architecture, architecture_of
 from clew.models.fingerprint import fingerprint, stamp
+from clew.models.inference.kept import known_layout
+from clew.models.layout import Kind, Layout, Part
+from clew.models.offloaded import held, runs_on
 from clew.models.state import Held, in_state, lock_of
 from clew.models.taps import Tap, taps_of
 from clew.models.tokens import left_padded, rows_of
@@ -25,37 +29,67 @@ from clew.sites import PARTS, Site, Weight
 
 NEEDS = {
     "attn": "writes",
+    "mixer": "writes",
     "mlp": "writes",
     "head": "heads",
     "neuron": "neurons",
     "pattern": "pattern",
+    "expert": "experts",
     "final": "final",
 }
 """The promise of selfcheck on which the meaning of a part rests."""
 
 
-class Body:
-    """The module, its tokenizer, its record, and where its sites are."""
+class After(NamedTuple):
+    """What stands between an output projection and the stream."""
 
-    def __init__(self, module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str) -> None:
+    norm: nn.Module | None
+    """As in Gemma 2 and 3."""
+    factor: float
+    """As in Granite."""
+
+    @property
+    def nothing(self) -> bool:
+        return self.norm is None and self.factor == 1
+
+
+class Body:
+    """The module, its tokenizer, its layout, and where its sites are."""
+
+    def __init__(
+        self,
+        module: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase | None,
+        name: str,
+        layout: Layout | None = None,
+    ) -> None:
         self.module = module
         self.name = name
         self._tokenizer = tokenizer
-        self.record: Architecture = architecture_of(module)
+        self._hashed: tuple[str, str] | None = None
         try:
-            self.taps: dict[Site, Tap] = taps_of(module, self.record)
+            self.layout: Layout = layout or known_layout(module, lambda: f"{self.fingerprint}-{self.config_hash}")
+            self.taps: dict[Site, Tap] = taps_of(module, self.layout)
         except AttributeError as error:
             family = module.config.model_type
             raise ValueError(f"this {family!r} model is not built as its architecture record says: {error}") from error
-        self.blocks: list[nn.Module] = list(module.get_submodule(self.record.blocks).children())
-        self.unembed: nn.Module = module.get_submodule(self.record.unembed)
+        self.blocks: list[nn.Module] = list(module.get_submodule(self.layout.blocks).children())
+        self.unembed: nn.Module = module.get_submodule(self.layout.unembed)
         self.n_layers = len(self.blocks)
-        self.n_heads, self.n_kv_heads = self.record.heads(module.config)
-        self.parallel = bool(self.record.parallel(module.config))
+        parts = [part for block in self.layout.parts for part in block]
+        self.missing: dict[Site, str] = {
+            Site(name, layer): why
+            for layer, block in enumerate(self.layout.parts)
+            for part in block
+            for name, why in part.missing.items()
+        }
+        """Sites that are not found, though others of their kind have them, and why."""
+        heads = Counter(part.heads for part in parts if part.heads[0])
+        self.n_heads, self.n_kv_heads = heads.most_common(1)[0][0] if heads else (0, 0)
+        self.parallel = all(part.after == 0 for part in parts if part.kind == "mlp")
         self.refused: dict[str, str] = {}
-        """What selfcheck found not to hold: a name and the reason in words."""
-        self._looked: tuple[dict[Site, int], bool] | None = None
-        self._hashed: tuple[str, str] | None = None
+        """What selfcheck found not to hold: a promise, or a promise and an address (`pattern pattern.3`), and why."""
+        self._looked: tuple[dict[Site, int], bool, int] | None = None
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -66,7 +100,7 @@ class Body:
 
     @property
     def device(self) -> torch.device:
-        return next(self.module.parameters()).device
+        return runs_on(self.module)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -76,20 +110,22 @@ class Body:
         """The site of that address. Raises: ValueError saying which sites this model has."""
         site = Site.parse(address)
         if site in self.taps:
-            self.require("exact")
-            self.require(NEEDS.get(site.part, "exact"))
+            for promise in ("exact", NEEDS.get(site.part, "exact")):
+                self.require(promise, site)
             return site
+        if site in self.missing:
+            raise ValueError(f"{self.name} has no site {str(site)!r}: {self.missing[site]}")
         parts = sorted({s.part for s in self.taps}, key=list(PARTS).index)
         if site.part not in parts:
             raise ValueError(f"{self.name} has no site {str(site)!r}; {near(site.part, parts)}")
-        raise ValueError(
-            f"{str(site)!r} is not a site of {self.name} ({self.n_layers} layers: "
-            f"{site.part}.0 to {site.part}.{self.n_layers - 1})"
-        )
+        layers = [s.layer for s in self.taps if s.part == site.part]
+        all_of_them = len(layers) == self.n_layers
+        said = f"{site.part}.0 to {site.part}.{self.n_layers - 1}" if all_of_them else f"{site.part} in {layers}"
+        raise ValueError(f"{str(site)!r} is not a site of {self.name} ({self.n_layers} layers: {said})")
 
     def linear(self, address: Weight | str) -> Linear:
         """The linear map at an address. Raises: ValueError naming the near addresses."""
-        self.require("weights")
+        self.require("weights", address)
         return linear_of(self, address)
 
     def weights(self, *parts: str) -> list[Weight]:
@@ -101,21 +137,40 @@ class Body:
 
         Raises: EditDidNotFire for an update that changes no bit; ValueError for one that does not fit.
         """
-        self.require("weights")
-        twin = Body(updated(self, updates), self._tokenizer, self.name)
+        for at in (None, *(update.at for update in updates)):
+            self.require("weights", at)
+        twin = Body(updated(self, updates), self._tokenizer, self.name, self.layout)
         twin.refused = dict(self.refused)
         return twin
 
     @property
+    def final_norm(self) -> nn.Module:
+        """The norm before the unembedding. Raises: ValueError where something else stands there."""
+        if not self.layout.norm:
+            raise ValueError(
+                f"what the unembedding of {self.name} reads is not one norm of the stream, so the stream cannot be read as "
+                "logits; the site final holds what it does read"
+            )
+        return self.module.get_submodule(self.layout.norm)
+
+    @property
     def unembedding(self) -> Tensor:
-        """The matrix of the unembedding as the module holds it, [vocab, d_model]; not a copy."""
+        """The matrix of the unembedding as the module holds it, [vocab, d_model]; not a copy.
+
+        Raises: ValueError for a layer that holds none, as quantised ones may.
+        """
+        weight = getattr(self.unembed, "weight", None)
+        if not isinstance(weight, Tensor):
+            kind = type(self.unembed).__name__
+            raise ValueError(f"the unembedding of {self.name}, a {kind}, holds no matrix; open the model unquantised")
         with lock_of(self.module):
-            return self.unembed.get_parameter("weight").detach()
+            return held(self.unembed, "weight", weight).detach()
 
     @property
     def vocabulary(self) -> int:
         """How many tokens the model has logits of."""
-        return len(self.unembedding)
+        weight = getattr(self.unembed, "weight", None)
+        return len(weight) if isinstance(weight, Tensor) and weight.is_floating_point() else self._seen[2]
 
     @property
     def context(self) -> int | None:
@@ -128,29 +183,47 @@ class Body:
         made_for = stretched.get("original_max_position_embeddings", longest)
         return max(longest, int(made_for * stretched.get("factor", 1)))
 
-    def norm_before(self, part: str, layer: int) -> nn.Module:
-        """The norm between the stream and what the attention ("attn") or the MLP ("mlp") of a block reads."""
-        path = self.record.mlp_norm if part == "mlp" else self.record.attn_norm
-        return self.blocks[layer].get_submodule(path if isinstance(path, str) else path(self.module.config))
+    def part(self, kind: Kind, layer: int) -> Part:
+        """A part of a block. Raises: ValueError where the block has none of that kind."""
+        found = self.layout.part(kind, layer)
+        if found is None:
+            has = ", ".join(part.kind for part in self.layout.parts[layer])
+            raise ValueError(f"block {layer} of {self.name} has no {kind}; it has {has}")
+        return found
 
-    def norm_after(self, part: str, layer: int) -> nn.Module | None:
-        """The norm between an output projection ("out" or "down") and the stream, as Gemma 2 and 3 have one."""
-        record = self.record
-        path, inside = {
-            "out": (record.attn_write, (record.attn, record.output)),
-            "down": (record.mlp_write, (record.mlp, record.down)),
-        }[part]
-        return None if not path or path in inside else self.blocks[layer].get_submodule(path)
+    def norm_before(self, kind: Kind, layer: int) -> nn.Module:
+        """The norm between the stream and what a part of a block reads; the identity where there is none."""
+        path = self.part(kind, layer).norm
+        return self.blocks[layer].get_submodule(path) if path else nn.Identity()
+
+    def after(self, map: str, layer: int) -> After:
+        """What stands between an output projection ("out" or "down") and the stream.
+
+        Raises: ValueError for a part that has none, or where something else stands there.
+        """
+        part = self.part("attn" if map == "out" else "mlp", layer)
+        self.require("passage", f"{part.kind}.{layer}")
+        return After(self.blocks[layer].get_submodule(part.norm_out) if part.norm_out else None, part.factor)
 
     @cached_property
-    def attentions(self) -> list[nn.Module]:
+    def attentions(self) -> dict[int, nn.Module]:
         """The module of each block that calls the attention: the owner of its output projection."""
-        return [block.get_submodule(self.record.output.rpartition(".")[0]) for block in self.blocks]
+        parts = {layer: self.layout.part("attn", layer) for layer in range(self.n_layers)}
+        return {
+            layer: self.blocks[layer].get_submodule(part.caller)
+            for layer, part in parts.items()
+            if part is not None and part.caller
+        }
 
-    def require(self, promise: str) -> None:
-        """Raises: ValueError when selfcheck found that this promise does not hold for the model."""
-        if promise in self.refused:
-            raise ValueError(f"{self.name}: {self.refused[promise]} (`clew check` shows what was measured)")
+    def require(self, promise: str, address: Site | Weight | str | None = None) -> None:
+        """Raises: ValueError when selfcheck found that this promise does not hold for the model, or at this address."""
+        if why := self.refused.get(promise, self.refused.get(f"{promise} {address}")):
+            raise ValueError(f"{self.name}: {why} (`clew check` shows what was measured)")
+
+    def holds(self, site: Site) -> bool:
+        """Whether the model has this site and it is what it promises."""
+        needs = ("exact", NEEDS.get(site.part, "exact"))
+        return site in self.taps and not any({p, f"{p} {site}"} & self.refused.keys() for p in needs)
 
     @property
     def widths(self) -> dict[Site, int]:
@@ -163,8 +236,8 @@ class Body:
         return self._seen[1]
 
     @property
-    def _seen(self) -> tuple[dict[Site, int], bool]:
-        """Widths, and whether blocks return tuples, read off a run on one token, made once.
+    def _seen(self) -> tuple[dict[Site, int], bool, int]:
+        """Widths, whether blocks return tuples, and the number of logits, read off a run on one token, made once.
 
         No `cached_property`: that has a lock of its own, and a thread that runs the module may wait for it.
         """
@@ -172,7 +245,7 @@ class Body:
             self._looked = in_state(self.module, self._look)
         return self._looked
 
-    def _look(self, held: Held) -> tuple[dict[Site, int], bool]:
+    def _look(self, held: Held) -> tuple[dict[Site, int], bool, int]:
         widths: dict[Site, int] = {}
         tuples: list[bool] = []
         for site, tap in self.taps.items():
@@ -180,8 +253,9 @@ class Body:
                 tap.attach(held, partial(_measure, widths, site), 1)
         held.hook(self.blocks[0], lambda module, args, output: tuples.append(isinstance(output, tuple)))
         with torch.no_grad():
-            self.module(input_ids=torch.zeros(1, 1, dtype=torch.long, device=self.device), use_cache=False)
-        return widths, tuples[0]
+            one = torch.zeros(1, 1, dtype=torch.long, device=self.device)
+            logits = self.module(input_ids=one, use_cache=False).logits
+        return widths, tuples[0], logits.shape[-1]
 
     def mask_arguments(self, real: Tensor) -> dict[str, Tensor]:
         """What a padded batch needs: a mask, and positions that count real tokens only. Nothing without padding."""

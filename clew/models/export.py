@@ -116,7 +116,7 @@ def _writer(model: Model, module: Any, edit: ActivationEdit) -> Linear:
         part = WRITERS[edit.at.part]
         linear = linear_of(model.body, Weight(part if edit.at.layer is None else f"{part}.{edit.at.layer}"), module)
         if _norm_between(model, edit):
-            why = f"a norm comes between {linear.weight} and {edit.at}"
+            why = f"a norm or a factor comes between {linear.weight} and {edit.at}"
         elif getattr(linear.owner, "bias", None) is None:
             why = f"{linear.weight} of this model has no bias to hold it"
         else:
@@ -128,16 +128,15 @@ def _writer(model: Model, module: Any, edit: ActivationEdit) -> Linear:
 
 
 def _norm_between(model: Model, edit: ActivationEdit) -> bool:
-    """Whether a norm stands between the map's output and the site."""
-    record = model.body.record
-    if edit.at.part == "attn":
-        return record.attn_write not in ("", record.output)
-    return edit.at.part in ("mlp", "resid") and record.mlp_write not in ("", record.down)
+    """Whether something stands between the map's output and the site."""
+    if edit.at.part not in ("attn", "mlp", "resid"):
+        return False
+    return not model.body.after("out" if edit.at.part == "attn" else "down", edit.at.layer or 0).nothing
 
 
 def _untied(model: Model, module: Any) -> list[str]:
     """Say in the config of the twin that the unembedding has weights of its own, where an update gave it some."""
-    unembed, embedding = module.get_submodule(model.body.record.unembed), module.get_input_embeddings()
+    unembed, embedding = module.get_submodule(model.body.layout.unembed), module.get_input_embeddings()
     if not getattr(module.config, "tie_word_embeddings", False) or unembed.weight is embedding.weight:
         return []
     module.config = copy.deepcopy(module.config)

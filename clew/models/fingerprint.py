@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+
+from clew.models import offloaded
 
 CHUNK = 1 << 24
 """Bytes that are hashed as one; the hash of a tensor is made of those of its chunks, whoever hashes them."""
@@ -20,7 +24,7 @@ def fingerprint(module: nn.Module) -> str:
 
     Tensors that share their memory are hashed once. Costs a pass over the weights, on as many threads as there are cores.
     """
-    held = tensors_of(module)
+    held = {name: offloaded.held(module, name, t) for name, t in tensors_of(module).items()}
     apart = {_place(t): t for t in held.values()}
     chunks = {place: _bytes(t).split(CHUNK) for place, t in apart.items()}
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -33,8 +37,23 @@ def fingerprint(module: nn.Module) -> str:
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """The state dict, without whatever else some layers keep there."""
-    return {name: t.detach() for name, t in module.state_dict().items() if isinstance(t, Tensor)}
+    """The state dict in plain tensors: quantised ones are made of several, and layers may keep some in a tuple."""
+    return {name: t for key, value in module.state_dict().items() for name, t in plain(key, value)}
+
+
+def plain(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+    """What holds the numbers of a tensor: itself, or its parts; nothing for what is no tensor."""
+    if isinstance(value, tuple | list):
+        for i, one in enumerate(cast("Sequence[Any]", value)):
+            yield from plain(f"{name}.{i}", one)
+    elif isinstance(value, Tensor) and hasattr(value, "__tensor_flatten__"):
+        for part in cast("Any", value).__tensor_flatten__()[0]:
+            yield from plain(f"{name}.{part}", getattr(value, part))
+    elif isinstance(value, Tensor) and value.is_quantized:
+        yield f"{name}.int", value.int_repr()
+        yield f"{name}.float", value.dequantize()
+    elif isinstance(value, Tensor):
+        yield name, value.detach()
 
 
 def _place(t: Tensor) -> tuple[object, ...]:
@@ -52,7 +71,15 @@ def _digest(some: Tensor) -> bytes:
 
 def versions(module: nn.Module) -> tuple[tuple[int, int], ...]:
     """Where each tensor lies and how often torch has changed it in place: changes with whatever an optimiser does."""
-    return tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors_of(module).values())
+    stored = (t for _, value in _stored(module) for _, t in plain("", value))
+    return tuple((t.data_ptr(), 0 if t.is_inference() else t._version) for t in stored)
+
+
+def _stored(module: nn.Module) -> Iterator[tuple[str, Tensor | None]]:
+    """Of the state dict what the modules hold; some layers make the rest when they are asked, each time anew."""
+    for m in module.modules():
+        yield from m._parameters.items()
+        yield from ((name, t) for name, t in m._buffers.items() if name not in m._non_persistent_buffers_set)
 
 
 def stamp(module: nn.Module) -> str:
@@ -63,6 +90,8 @@ def stamp(module: nn.Module) -> str:
     """
     digest = hashlib.sha256(repr(versions(module)).encode())
     for t in tensors_of(module).values():
+        if t.is_meta:
+            continue  # on disk, where nothing of ours writes
         flat = t.reshape(-1)
         digest.update(_bytes(flat[:: max(1, len(flat) // LOOKED_AT)].contiguous()).cpu().numpy().data)
     return digest.hexdigest()

@@ -27,6 +27,15 @@ def held_sites(body: Body) -> set[Site]:
 
     Raises: ValueError for a model whose patterns, or whose writes, cannot be seen.
     """
+    if not body.layout.adds_up:
+        raise ValueError(f"{body.name} cannot be run frozen: its stream goes through a norm in every block")
+    unheld = [
+        f"{p.kind}.{i}" for i, block in enumerate(body.layout.parts) for p in block if p.kind == "mixer" or p.gated
+    ]
+    if unheld:
+        raise ValueError(
+            f"{body.name} cannot be run frozen: {unheld[0]} is no linear map of its input under a held pattern"
+        )
     held = {s for s in body.taps if s.part in ("pattern", "mlp")}
     if {s.layer for s in held if s.part == "pattern"} != set(range(body.n_layers)):
         raise ValueError(
@@ -38,7 +47,8 @@ def held_sites(body: Body) -> set[Site]:
 def hold_norms(held: Held, body: Body, also: Iterable[nn.Module] = ()) -> None:
     """Hold the scale of every norm on the stream, and of these: the gradient sees a fixed linear map."""
     norms = [m for block in body.blocks for m in block.children() if "norm" in type(m).__name__.lower()]
-    for norm in {*norms, *also, body.taps[Site("final")].module}:
+    norms += [body.norm_before(part.kind, i) for i, parts in enumerate(body.layout.parts) for part in parts]
+    for norm in {*norms, *also, body.final_norm}:
         held.hook(norm, _hold)
 
 

@@ -25,6 +25,7 @@ from clew.models.run import Visitors, check_receipts, forward
 from clew.models.state import Held, in_state
 from clew.models.tokens import check_ids, check_lengths, listed
 from clew.models.trace import Receipt, Trace, receipts_frame
+from clew.scale.shared import Shared
 from clew.sites import Site
 from clew.tables import SHOWN, as_texts, more
 
@@ -70,6 +71,8 @@ class Model:
     """In force at every run, in the order they were made; the updates of weights among them are in `body` already."""
     bare: Body | None = field(default=None, repr=False)
     """The body without any update, where there are some."""
+    shared: Shared | None = field(default=None, repr=False)
+    """What was computed with this model and may be asked again; see `sharing`."""
 
     # What it is.
 
@@ -102,13 +105,13 @@ class Model:
 
     @property
     def units(self) -> str:
-        """What the units of this view are called: features, neurons, heads, components; units where they are mixed."""
+        """What the units of this view are called: features, neurons, heads, experts, components; units where mixed."""
         kinds = {dictionary.unit for dictionary in self.dictionaries.values()}
         return f"{'component' if kinds == {'head', 'component'} else kinds.pop() if len(kinds) == 1 else 'unit'}s"
 
     def sites(self, *parts: str) -> list[Site]:
-        """All sites of these parts (of every part without arguments), in forward order."""
-        return [s for s in self.body.taps if not parts or s.part in parts]
+        """All sites of these parts (of every part without arguments) that hold what they promise, in forward order."""
+        return [s for s in self.body.taps if (not parts or s.part in parts) and self.body.holds(s)]
 
     def __repr__(self) -> str:
         basis = "neurons" if self.view is None else f"{len(self.view)} dictionaries"
@@ -173,15 +176,44 @@ class Model:
 
     def heads(self) -> Model:
         """The same model seen in attention heads: each head's mix of values is one unit."""
-        sites = self.sites("head")
-        d_head = self.body.widths[sites[0]] // self.body.n_heads
-        return self.through(*(Partition(s, (d_head,) * self.body.n_heads) for s in sites))
+        sites = self.sites("head") or [self.body.site("head.0")]
+        n = self.body.n_heads
+        return self.through(*(Partition(s, (self.body.widths[s] // n,) * n) for s in sites))
+
+    def experts(self) -> Model:
+        """The same model seen in experts: what each one that is chosen gives, times its weight, is one unit."""
+        sites = self.sites("expert") or [self.body.site("expert.0")]
+        width = self.body.widths[Site("embed")]
+        return self.through(*(Partition(s, (width,) * (self.body.widths[s] // width)) for s in sites))
 
     def components(self) -> Model:
-        """The same model seen in what writes into its stream: the embedding, every head, every MLP; a unit each."""
-        heads = self.heads().dictionaries.values()
-        whole = [Partition(s, (self.body.widths[s],)) for s in self.sites("embed", "mlp")]
-        return self.through(*heads, *whole)
+        """The same model seen in what writes into its stream: the embedding, every head, every MLP; a unit each.
+
+        A state space, and an attention without heads that could be told apart, is one unit.
+        """
+        sites, width, n = [self.body.site("embed")], self.body.widths, self.body.n_heads
+        for layer, parts in enumerate(self.body.layout.parts):
+            heads = Site("head", layer)
+            sites += [
+                self.body.site(heads if p.kind == "attn" and p.projection else Site(p.kind, layer)) for p in parts
+            ]
+        return self.through(*(Partition(s, (width[s] // n,) * n if s.part == "head" else (width[s],)) for s in sites))
+
+    def sharing(self, gib: float = 1.0) -> Model:
+        """The same model, which keeps in memory what the steps of a whole circuit have in common.
+
+        The clean and the other run of a behaviour with the gradients there serve `find`, with and without positions, and
+        `edges`; the ends of a trial (the model as it is, and with everything ablated) serve every measure of the circuit.
+        They are kept by all that they depend on, weights and edits among them, so what has changed is computed anew. Views
+        and edited models that are made from this one share with it.
+
+        Args: gib: the memory that may be taken; what was not used for longest makes room.
+
+        >>> view = view.sharing()
+        >>> circuit = clew.find(view, task, held_out=False)
+        >>> wired = clew.find(view, task, circuit, by="edges", held_out=False)  # by the same gradients
+        """
+        return replace(self, shared=Shared(round(gib * 2**30)))
 
     def edited(self, *edits: Edit | Iterable[Edit]) -> Model:
         """The same model with these edits in force at every run and every generated token.
@@ -226,6 +258,7 @@ class Model:
             raise ValueError(f"{strange[0]} is no edit of what flows; put it on by model.edited(...) and run that")
         for edit in checked:
             site = self.body.site(edit.at)
+            self.body.require("edits", site)
             if edit.gate:
                 self._check_gate(edit)
             if edit.basis != "value" and site not in self.dictionaries:
@@ -305,7 +338,8 @@ class Model:
             tokens: token ids [batch, seq], or prompts as `tokens` takes them.
             real: which tokens are not padding (left padding); all of them by default.
             read: sites whose values the trace shall hold. With every site read, the logits are
-                bit-identical to those of the bare module.
+                bit-identical to those of the bare module at rest: in eval mode, its weights not requiring gradients,
+                for torch chooses some products by that.
             edits: in force beside those of the model, after them at a site that both edit.
             grad: tie what was read to the logits, for `trace.gradients`.
             leaves: make every site of the view a leaf, so that gradients are local to the segment

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from torch import nn
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from clew.doors import door
 from clew.files import cache_folder
+from clew.models.architecture import is_written, known
 from clew.models.body import Body
 from clew.models.bundled import BUNDLED, bundled_folder, convert_gguf
+from clew.models.fingerprint import plain
 from clew.models.model import Model
+from clew.models.offloaded import held, is_offloaded, runs_on
 from clew.models.selfcheck import known_refusals
 from clew.scale.once import once
 
@@ -35,7 +50,7 @@ DTYPES = {
 
 @door(name=f"give a bundled name ({', '.join(BUNDLED)}), a hub id, a folder, a GGUF file, or a module you hold")
 def open_model(
-    name: str | Path | PreTrainedModel,
+    name: str | Path | nn.Module,
     *,
     dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
@@ -45,19 +60,21 @@ def open_model(
 
     Args:
         name: a bundled name (`smollm2-135m`, `gemma3-270m`), a hub id, a folder, a GGUF file, or a
-            `PreTrainedModel` you hold (then also pass its `tokenizer`).
+            `PreTrainedModel` you hold (then also pass its `tokenizer`). One that is compiled, that DataParallel wraps or in
+            which PEFT has put adapters is opened as the model inside, which runs as it is, uncompiled.
         dtype: of the weights, such as torch.bfloat16 or "bf16"; float32 for bundled and GGUF models, else as saved.
         device: where to put it ("cpu", "cuda", "cuda:1", "mps"); where it is, or the CPU, by default.
 
     Raises: ValueError naming what was given and what can be opened.
     """
     dtype, device = _dtype(dtype), _device(device)
+    name = _unwrapped(name) if isinstance(name, nn.Module) else name
     if isinstance(name, PreTrainedModel):
         module, label = name, name.config.name_or_path or type(name).__name__
-        here = next(module.parameters())
-        if dtype not in (None, here.dtype) or (device is not None and device.type != here.device.type):
+        of, here = next(module.parameters()).dtype, runs_on(module)
+        if dtype not in (None, of) or (device is not None and device.type != here.type):
             raise ValueError(
-                f"the module you hold is {here.dtype} on {here.device}, and clew does not change it; call module.to(...) "
+                f"the module you hold is {of} on {here}, and clew does not change it; call module.to(...) "
                 "yourself, or open it by name"
             )
     else:
@@ -65,14 +82,51 @@ def open_model(
         folder = _folder(label)
         module, tokenizer = _load(folder, label, dtype, tokenizer)
         module = module if device is None else module.to(device)  # pyright: ignore[reportArgumentType]
-    bad = next((n for n, p in module.named_parameters() if not bool(torch.isfinite(p).all())), None)
+    kept = ((n, t) for n, p in module.named_parameters() for _, t in plain(n, held(module, n, p)))
+    bad = next((name for name, t in kept if not bool(torch.isfinite(t).all())), None)
     if bad is not None:
         raise ValueError(
             f"the weights of {label} hold values that are not finite numbers (NaN or inf), first in {bad!r}"
         )
     body = Body(module, tokenizer, label)
     body.refused.update(known_refusals(body))
+    if body.refused:
+        log.warning("of %s clew refuses %s (`clew check` says why)", label, _counted(body.refused))
+    if is_offloaded(module):
+        body.refused["weights"] = (
+            "some of its weights are offloaded (accelerate's device_map), so none can be changed or taken out; open it whole"
+        )
     return Model(body)
+
+
+def _counted(refused: Iterable[str]) -> str:
+    """Promises, and of each the first address and how many more."""
+    groups = [(promise, list(some)) for promise, some in groupby(refused, key=lambda name: name.partition(" ")[0])]
+    return ", ".join(some[0] + f" and {len(some) - 1} more" * (len(some) > 1) for _, some in groups)
+
+
+def _unwrapped(given: nn.Module) -> PreTrainedModel:
+    """The transformers model itself. Raises: ValueError for a module that is none and holds none in a way that is known."""
+    adapters: dict[str, Any] = getattr(given, "peft_config", None) or {}
+    if any(getattr(adapter, "is_prompt_learning", False) for adapter in adapters.values()):
+        raise ValueError(
+            f"this {type(given).__name__} puts prompts of its own before each input, which the model inside knows nothing "
+            "of; clew opens models with adapters in their weights (LoRA and the like)"
+        )
+    inside = given
+    while not isinstance(inside, PreTrainedModel):
+        if hasattr(inside, "get_base_model"):
+            inside = cast("Any", inside).get_base_model()
+        elif isinstance(inside, nn.parallel.DataParallel | nn.parallel.DistributedDataParallel):
+            inside = inside.module
+        elif "_orig_mod" in inside._modules:
+            inside = inside.get_submodule("_orig_mod")
+        else:
+            raise ValueError(
+                f"a {type(inside).__name__} is no transformers model (PreTrainedModel) that clew could open; if it wraps "
+                "one, pass that"
+            )
+    return inside
 
 
 def _dtype(given: torch.dtype | str | None) -> torch.dtype | None:
@@ -112,6 +166,11 @@ def _folder(name: str) -> str:
             raise ValueError(f"there is no file {path}")
         return str(_converted(path))
     if path.is_dir():
+        if (path / "adapter_config.json").exists() and not (path / "config.json").exists():
+            raise ValueError(
+                f"{path} holds an adapter (PEFT) and no model: put it into the model that it was made for, with "
+                f"peft.PeftModel.from_pretrained(module, {str(path)!r}), and give clew.open what that returns"
+            )
         if not (path / "config.json").exists():
             raise ValueError(f"{path} is no transformers folder: it has no config.json")
         return str(path)
@@ -135,11 +194,26 @@ def _converted(path: Path) -> Path:
     return once(cache_folder("models") / f"{path.stem}-{digest}", partial(convert_gguf, path), f"converting {path}")
 
 
+def _class_of(config: PreTrainedConfig, name: str) -> str:
+    """The class that would be opened. Raises: ValueError for what is no causal language model, before any weight is read."""
+    kinds = cast("Mapping[type, type]", MODEL_FOR_CAUSAL_LM_MAPPING)
+    kind = kinds[type(config)].__name__ if type(config) in kinds else None
+    if kind is None or (not is_written(config) and kind not in (config.architectures or [kind])):
+        said = " or ".join(config.architectures or [type(config).__name__])
+        raise ValueError(
+            f"{name} is a {said} ({config.model_type}), and clew opens causal language models (decoders) alone"
+        )
+    return kind
+
+
 def _load(
     folder: str, name: str, dtype: torch.dtype | None, tokenizer: PreTrainedTokenizerBase | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        kind = _class_of(config, name)
+        if is_written(config):  # else it takes the weights to infer a record
+            known(kind, config)
         module, loaded = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
             folder, config=config, dtype=dtype or "auto", output_loading_info=True, trust_remote_code=False
         )
@@ -164,7 +238,8 @@ def _load(
     if loaded["missing_keys"]:
         raise ValueError(
             f"{name} lacks {len(loaded['missing_keys'])} tensors that its config asks for, first "
-            f"{min(loaded['missing_keys'])!r}; transformers would make them up at random"
+            f"{min(loaded['missing_keys'])!r}; transformers would make them up at random (it says that it is a "
+            f"{' or '.join(config.architectures or ['model without a name'])})"
         )
     try:
         return module, tokenizer or AutoTokenizer.from_pretrained(folder, trust_remote_code=False)

@@ -5,7 +5,7 @@ Hooks, stubs and settings live inside `forward` and are gone when it returns, al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clew.changes import ActivationEdit, Gate
+from clew.changes import ActivationEdit, Gate, Through
 from clew.dictionaries.dictionary import Dictionary
 from clew.models import attention
 from clew.models.body import Body
@@ -68,15 +68,26 @@ class Visitors:
         return sorted(self.read | self._by_site.keys() | self._needed | self._held)
 
     def enter(self, held: Held) -> None:
-        """Put the visitors at their sites, and have gradients noted if they need them."""
+        """Put the visitors at their sites, and have gradients noted if they need them.
+
+        Raises: ValueError for gradients where the model has none.
+        """
+        if self.grad or self.leaves:
+            self.body.require("gradients")
         held.grad(self.grad or self.leaves)
-        if any(s.part == "pattern" for s in self.sites) and self.body.record.pattern == "interface":
+        if any(self.body.taps[site].side == "pattern" for site in self.sites):
             attention.show_patterns(held, self.body.module)
         for site in self.sites:
             self.body.taps[site].attach(held, partial(self.visit, site), len(self.trace.tokens))
 
     def visit(self, site: Site, x: Tensor) -> Tensor:
-        """Edit, hold, make a leaf, record; return what flows on."""
+        """Edit, hold, make a leaf, record; return what flows on.
+
+        Where the blocks of a model lie on several devices, all this is done on the one where its tokens are.
+        """
+        return self._visited(site, x.to(self.trace.tokens.device)).to(x.device)
+
+    def _visited(self, site: Site, x: Tensor) -> Tensor:
         if site in self._by_site:
             x = self._edited(site, x, self._by_site[site])
         if site in self._held:
@@ -115,11 +126,15 @@ class Visitors:
             receipt.fired += int(mask.sum())
             masks.append(mask[:, None, :, None] if site.part == "pattern" else mask[..., None])
         given = [(r.edit, m) for r, m in zip(receipts, masks, strict=True)]
-        for in_units, group in groupby(given, key=lambda pair: pair[0].basis != "value"):
+        for in_units, group in groupby(given, key=lambda pair: _in_units(pair[0])):
             if in_units:
                 x = self._edited_in_units(site, x, list(group))
-            else:
-                for edit, mask in group:
+                continue
+            for edit, mask in group:
+                if isinstance(edit, Through):
+                    dictionary = self.dictionaries[site]
+                    x = torch.where(mask, edit.rewritten(dictionary, self._read(dictionary, x), x), x)
+                else:
                     x = _apply(edit, x, mask, edit.units)
         if x is not before:
             moved = (x != before).flatten(2).any(-1) if site.part != "pattern" else (x != before).any(-1).any(1)
@@ -143,7 +158,10 @@ class Visitors:
 
     def _code(self, dictionary: Dictionary, y: Tensor) -> Tensor:
         """The code of the dictionary that writes the site where `y` is."""
-        return dictionary.encode(as_read(self._reading[dictionary.reads] if dictionary.spans_sites else y, dictionary))
+        return dictionary.encode(self._read(dictionary, y))
+
+    def _read(self, dictionary: Dictionary, y: Tensor) -> Tensor:
+        return as_read(self._reading[dictionary.reads] if dictionary.spans_sites else y, dictionary)
 
     def _edited_in_units(self, site: Site, y: Tensor, coded: list[tuple[ActivationEdit, Tensor]]) -> Tensor:
         """Edits in the basis of one dictionary share one encoding: y + write(new code - code) + (new error - error)."""
@@ -160,6 +178,11 @@ class Visitors:
                     left = _apply(edit, left, mask, edit.units)
             delta = delta + (left - error)
         return y + delta.to(y.dtype)
+
+
+def _in_units(edit: ActivationEdit) -> bool:
+    """Whether an edit is of a code or an error; those side by side share one."""
+    return edit.basis != "value" and not isinstance(edit, Through)
 
 
 def _apply(edit: ActivationEdit, x: Tensor, mask: Tensor, coordinates: tuple[int, ...] | None) -> Tensor:
@@ -202,7 +225,7 @@ def forward(
         if record or base is not None:
             trace.versions = versions(body.module)
         if base is not None:
-            _resume(held, body, base, _first_block(visitors.sites), trace)
+            _resume(held, body, base, first_block(visitors.sites), trace)
         if visitors.frozen:  # before the taps, which then see what the held norms hand on
             hold_norms(held, body)
         if (
@@ -235,14 +258,14 @@ def check_receipts(trace: Trace, *, stopped: bool = False) -> None:
         )
 
 
-def _first_block(sites: Sequence[Site]) -> int:
-    """The first block that must really run: the output of a block can be had without running it."""
+def first_block(sites: Iterable[Site]) -> int:
+    """The first block that must really run where these sites are visited: the output of a block can be had without it."""
     needs = [0 if s.part == "embed" else (s.layer or 0) + (s.part == "resid") for s in sites if s.part != "final"]
     return min(needs, default=0)
 
 
 def _resume(held: Held, body: Body, base: Trace, first: int, trace: Trace) -> None:
-    """Blocks below `first` hand on what `base` recorded, copied along the batch, instead of running."""
+    """The block below `first` hands on what `base` recorded, copied along the batch; those below it do not run either."""
     if first and first - 1 not in base.blocks:
         raise ValueError("to resume, `base` must be a trace of a run with record=True")
     batch = trace.tokens.shape[0]
@@ -254,13 +277,13 @@ def _resume(held: Held, body: Body, base: Trace, first: int, trace: Trace) -> No
     for mine, recorded in ((trace.tokens, base.tokens), (trace.real, base.real)):
         if not torch.equal(mine, recorded.repeat(copies, 1)):
             raise ValueError("the prompts are not those of `base`, or not whole copies of it one after the other")
-    mine, recorded = ([r.edit for r in t.receipts if _first_block([r.edit.at]) < first] for t in (trace, base))
+    mine, recorded = ([r.edit for r in t.receipts if first_block([r.edit.at]) < first] for t in (trace, base))
     if base.module is not body.module or mine != recorded:
         raise ValueError("`base` was recorded with another model, or with other edits below the block to resume from")
     if first and base.versions != trace.versions:
         raise ValueError("the weights have changed since `base` was recorded; record it again")
-    for layer, block in enumerate(body.blocks[:first]):
-        held.put(block, "forward", _stub(base.blocks[layer], copies, body.block_returns_tuple))
+    for block in body.blocks[:first]:
+        held.put(block, "forward", _stub(base.blocks[first - 1], copies, body.block_returns_tuple))
 
 
 def _stub(output: Tensor, copies: int, as_tuple: bool) -> Callable[..., Any]:
@@ -272,7 +295,8 @@ def _stub(output: Tensor, copies: int, as_tuple: bool) -> Callable[..., Any]:
 
 
 def _last(keep: int, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return args[0][:, -keep:], *args[1:]
+    """The last positions, side by side in memory: of rows that lie apart torch makes a product for each prompt."""
+    return args[0][:, -keep:].contiguous(), *args[1:]
 
 
 def _record(held: Held, body: Body, trace: Trace) -> None:

@@ -47,11 +47,17 @@ class Held:
         self._undo: list[Callable[[], object]] = [partial(torch.set_grad_enabled, torch.is_grad_enabled())]
 
     def rest(self, module: nn.Module) -> None:
-        """No dropout, and no weight that requires grad."""
-        training = [m for m in module.modules() if m.training]
+        """No dropout, no weight that requires grad, nothing compiled."""
+        modules = list(module.modules())
+        training = [m for m in modules if m.training]
         learning = [p for p in module.parameters() if p.requires_grad]
         self._undo.append(partial(_wake, training, learning))
         module.eval()
+        for m in modules:  # what torch has compiled heeds no hook that is put on it later
+            if m._compiled_call_impl is not None:
+                self.put(m, "_compiled_call_impl", None)
+            if "_orig_mod" in m._modules:
+                self.put(m, "forward", m._orig_mod)
         for p in learning:
             p.requires_grad_(False)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from clew.models import attention
-from clew.models.architecture import Architecture
+from clew.models import attention, experts
+from clew.models.layout import Layout, Part
 from clew.models.state import Held
 from clew.sites import Site
 
@@ -25,15 +26,21 @@ class Tap:
 
     module: nn.Module
     side: str
-    """`in`, `out`, or `pattern`: inside the attention interface of the module."""
+    """`in`, `out`, `pattern`: inside the attention interface of the module, or `expert` and `router`: beside its experts."""
     columns: Tensor | None = None
     """Columns of a fused projection that make up the site."""
+    factor: float = 1.0
+    """What the module's output is multiplied by after it; the site is the product."""
 
     def attach(self, held: Held, visit: Visit, batch: int) -> None:
         """Hook the module so that every call goes through `visit`, for as long as `held` holds."""
         through = partial(self._through, visit, batch)
         if self.side == "pattern":
             attention.watch(held, self.module, visit)
+        elif self.side == "expert":
+            experts.visit_experts(held, self.module, visit, batch)
+        elif self.side == "router":
+            experts.visit_router(held, self.module, visit, batch)
         elif self.side == "in":
             held.hook(self.module, partial(_before, through), before=True, kwargs=True)
         else:
@@ -41,11 +48,20 @@ class Tap:
 
     def _through(self, visit: Visit, batch: int, x: Tensor) -> Tensor:
         seen = x.unflatten(0, (batch, -1)) if x.ndim == 2 else x  # OPT flattens batch and sequence
+        seen = seen[:, 0] if seen.ndim == 4 and seen.shape[1] == 1 and self.side != "pattern" else seen  # as one head
         part = seen if self.columns is None else seen[..., self.columns.to(x.device)]
-        new = visit(part)
+        new = visit(part) if self.factor == 1 else _scaled(part, self.factor, visit)
         if self.columns is not None:
             new = seen.index_copy(-1, self.columns.to(x.device), new)
         return new.reshape(x.shape)
+
+
+def _scaled(x: Tensor, factor: float, visit: Visit) -> Tensor:
+    """What flows on where `factor` times it was visited: as it was, to the bit, where nothing changed there."""
+    seen = x * factor
+    new = visit(seen)
+    back = new / factor
+    return torch.where(new == seen, back + (x - back).detach(), back)
 
 
 def _before(through: Visit, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
@@ -58,31 +74,38 @@ def _after(through: Visit, module: nn.Module, args: tuple[Any, ...], output: Any
     return (through(output[0]), *output[1:]) if isinstance(output, tuple) else through(output)
 
 
-def taps_of(module: PreTrainedModel, record: Architecture) -> dict[Site, Tap]:
+def taps_of(module: PreTrainedModel, layout: Layout) -> dict[Site, Tap]:
     """Every site of the model, in forward order."""
-    blocks = list(module.get_submodule(record.blocks).children())
-    taps = {Site("embed"): Tap(blocks[0], "in"), Site("final"): Tap(module.get_submodule(record.norm), "out")}
-    fused = None if record.columns is None else record.columns(module.config)
-    for layer, block in enumerate(blocks):
-        at: dict[str, tuple[str, str]] = {
-            "attn_in": (record.attn, "in"),
-            "head": (record.output, "in"),
-            "attn": (record.attn_write or record.attn, "out"),
-            "mlp_in": (record.mlp, "in"),
-            "neuron": (record.down, "in"),
-            "mlp_out": (record.down, "out"),
-            "mlp": (record.mlp_write or record.mlp, "out"),
-            "resid": ("", "out"),
-        }
-        for part, (path, side) in at.items():
-            taps[Site(part, layer)] = Tap(block.get_submodule(path), side)
-        for i, part in enumerate("qkv"):
-            path = record.qkv if isinstance(record.qkv, str) else record.qkv[i]
-            columns = None if fused is None else fused[part]
-            taps[Site(part, layer)] = Tap(block.get_submodule(path), "out", columns)
-        if record.pattern == "interface":
-            owner = block.get_submodule(record.output.rpartition(".")[0])
-            taps[Site("pattern", layer)] = Tap(owner, "pattern")
-        elif record.pattern:
-            taps[Site("pattern", layer)] = Tap(block.get_submodule(record.pattern), "out")
+    blocks = list(module.get_submodule(layout.blocks).children())
+    end = (
+        Tap(module.get_submodule(layout.norm), "out")
+        if layout.norm
+        else Tap(module.get_submodule(layout.unembed), "in")
+    )
+    taps = {Site("embed"): Tap(blocks[0], "in"), Site("final"): end}
+    for layer, (block, parts) in enumerate(zip(blocks, layout.parts, strict=True)):
+        taps[Site("resid", layer)] = Tap(block, "out")
+        for part in parts:
+            taps |= {Site(name, layer): tap for name, tap in _taps_of_part(block, part)}
     return dict(sorted(taps.items(), key=lambda item: item[0].order))
+
+
+def _taps_of_part(block: nn.Module, part: Part) -> Iterator[tuple[str, Tap]]:
+    """The sites of one part, by what they are called."""
+    yield part.kind, Tap(block.get_submodule(part.write), "out", factor=part.factor)
+    if part.reads:
+        yield f"{part.kind}_in", Tap(block.get_submodule(part.reads), "in")
+    if part.projection:
+        projection = block.get_submodule(part.projection)
+        yield "head" if part.kind == "attn" else "neuron", Tap(projection, "in")
+        if part.kind == "mlp":
+            yield "mlp_out", Tap(projection, "out")
+    if part.experts:
+        for name in ("router", "expert"):
+            yield name, Tap(block.get_submodule(part.experts), name)
+    for name, map in part.maps.items():
+        yield name, Tap(block.get_submodule(map.path), "out", map.rows)
+    if part.pattern == "interface":
+        yield "pattern", Tap(block.get_submodule(part.caller), "pattern")
+    elif part.pattern:
+        yield "pattern", Tap(block.get_submodule(part.pattern), "out")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from clew.changes import Update
+from clew.models.layout import Layout, Map
 from clew.models.state import lock_of, state
 from clew.models.trace import EditDidNotFire
 from clew.near import near
@@ -29,7 +30,7 @@ class Holder(Protocol):
 
     module: Any
     name: str
-    record: Any
+    layout: Layout
     n_layers: int
 
     def linear(self, address: Weight | str) -> Linear: ...
@@ -108,7 +109,7 @@ def matrix_of(module: nn.Module) -> tuple[Float[Tensor, "out in"], Float[Tensor,
     if type(module).forward in (nn.Linear.forward, Conv1D.forward):
         weight, bias = module.get_parameter("weight").detach(), getattr(module, "bias", None)
         return weight.T if isinstance(module, Conv1D) else weight, None if bias is None else bias.detach()
-    like = next(p for p in module.parameters() if p.is_floating_point())
+    like = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(1))
     width = int(getattr(module, "in_features", 0) or like.shape[-1])
     bias = module.forward(like.new_zeros(1, 1, width))[0, 0].detach()
     matrix = module.forward(torch.eye(width, dtype=like.dtype, device=like.device)[None])[0].detach() - bias
@@ -136,17 +137,24 @@ def linear_of(body: Holder, address: Weight | str, module: nn.Module | None = No
         return Linear(weight, f"{weight.name}.weight", owner, held, None, None)
     if layer is not None and layer >= body.n_layers:
         raise ValueError(f"{weight.name!r} is no weight of {body.name} ({body.n_layers} layers, counted from 0)")
-    record, rows = body.record, None
-    if layer is None:
-        path = record.unembed
-    else:
-        inside = {"out": record.output, "down": record.down}.get(part)
-        if inside is None:
-            inside = record.qkv if isinstance(record.qkv, str) else record.qkv["qkv".index(part)]
-            rows = None if record.columns is None else record.columns(body.module.config)[part]
-        path = f"{record.blocks}.{layer}.{inside}"
+    found = Map(body.layout.unembed) if layer is None else _map_of(body.layout, part, layer)
+    if found is None:
+        near_by = near(weight.name, [str(w) for w in weights_of(body)])
+        raise ValueError(f"block {layer} of {body.name} has no linear map {weight.name!r}; {near_by}")
+    path = found.path if layer is None else f"{body.layout.blocks}.{layer}.{found.path}"
     reads, writes = (None if p is None else Site(p, layer) for p in ENDS[part])
-    return Linear(weight, f"{path}.weight", held.get_submodule(path), held, reads, writes, rows)
+    return Linear(weight, f"{path}.weight", held.get_submodule(path), held, reads, writes, found.rows)
+
+
+def _map_of(layout: Layout, name: str, layer: int) -> Map | None:
+    """Where the linear map of a block is; None where it has none."""
+    part = layout.part("mlp" if name == "down" else "attn", layer)
+    if part is None:
+        return None
+    if name in ("out", "down"):
+        return Map(part.projection) if part.projection else None
+    found = part.maps.get(name)
+    return None if found is None or found.latent else found
 
 
 def weights_of(body: Holder, *parts: str) -> list[Weight]:
@@ -154,7 +162,10 @@ def weights_of(body: Holder, *parts: str) -> list[Weight]:
     if unknown := [p for p in parts if p not in MAPS]:
         raise ValueError(f"{unknown[0]!r} is no kind of weight; {near(unknown[0], MAPS)}")
     wanted = [p for p in MAPS if p in parts or not parts]
-    blocks = [Weight(f"{p}.{layer}") for layer in range(body.n_layers) for p in wanted if p != "unembed"]
+    inside = [p for p in wanted if p != "unembed"]
+    blocks = [
+        Weight(f"{p}.{layer}") for layer in range(body.n_layers) for p in inside if _map_of(body.layout, p, layer)
+    ]
     return blocks + [Weight("unembed")] * ("unembed" in wanted)
 
 

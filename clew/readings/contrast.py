@@ -7,7 +7,7 @@ measures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -19,9 +19,12 @@ from torch import Tensor
 from clew.circuits.circuit import ANYWHERE, Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.dictionaries import Dictionary
+from clew.dictionaries.sparse import Sparse, encode, is_wide, write
 from clew.models import Model, Trace
 from clew.models.graph.components import Components
+from clew.models.standing import changes, standing
 from clew.models.tokens import in_words
+from clew.models.trace import as_read
 from clew.progress import Loops, Tell
 from clew.readings.means import Means
 from clew.scale.budget import at_once
@@ -41,6 +44,15 @@ class State:
     def value(self, dictionary: Dictionary) -> Float[Tensor, "... seq d_out"]:
         """What flows at the site in this state."""
         return dictionary.decode(self.code) + self.error
+
+
+@dataclass(frozen=True)
+class Fires:
+    """The same of a site with a wide dictionary; tokens of `code` are those of the batch, row by row."""
+
+    code: Sparse
+    """[token, unit]"""
+    error: Float[Tensor, "batch seq d_out"]
 
 
 def batch_tokens(model: Model) -> int:
@@ -108,6 +120,15 @@ def state(trace: Trace, site: Site) -> State:
     return State(code.to(wide), error.to(wide))
 
 
+def fires(trace: Trace, site: Site) -> Fires:
+    """The state of one site in a trace through a wide dictionary, in which no [token, unit] stands."""
+    dictionary = trace.dictionaries[site]
+    assert is_wide(dictionary)
+    code = encode(dictionary, as_read(trace[dictionary.reads].detach(), dictionary).flatten(0, 1))
+    value = as_read(trace[site].detach(), dictionary)
+    return Fires(code, value - (write(dictionary, code) + dictionary.b_dec).view_as(value))
+
+
 def resampled(batch: Batch, seed: int) -> Int[Tensor, "batch seq"]:
     """Each prompt replaced by another pair's (its patch prompt where there is one), by a cyclic shift.
 
@@ -140,6 +161,12 @@ def _other_than(clean: Int[Tensor, " seq"], place: int, shift: int, batch: Batch
 def zero_state(like: State) -> State:
     """Nothing active and nothing unexplained."""
     return State(torch.zeros_like(like.code), torch.zeros_like(like.error))
+
+
+def nothing_fires(like: Fires) -> Fires:
+    """The same where the dictionary is wide."""
+    code = like.code
+    return Fires(Sparse(code.key[:0], code.value[:0], code.rows, code.units), torch.zeros_like(like.error))
 
 
 def found_with(circuit: Circuit) -> Baseline | None:
@@ -184,7 +211,16 @@ class Contrast:
         self.model, self.behaviour, self.seed, self.loops = model, behaviour, seed, Loops(progress)
         self.sites = read_sites(model)
         self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
-        self._mean = mean_states(model, behaviour, of="clean") if self.baseline == "mean" else None
+        self.mean = mean_states(model, behaviour, of="clean") if self.baseline == "mean" else None
+
+    @cached_property
+    def key(self) -> tuple[Hashable, ...]:
+        """What the states of a pair, and gradients there, depend on beside it: the model, the metric, the other state."""
+        alone = self.baseline in ("patch", "zero")
+        whole = (self.seed, self.behaviour.aligned, self.behaviour.hash) if not alone else ()
+        metric = self.behaviour.metric
+        units = self.baseline in ("mean", "zero")
+        return (standing(self.model, units=units), metric, *changes(metric), self.baseline, *whole)
 
     def keeps_positions(self, positions: bool | None) -> bool:
         """Whether nodes are told apart by position: only where a position means the same in every prompt.
@@ -210,9 +246,9 @@ class Contrast:
         """The run whose states are the other states; None for zero and mean, which need no run."""
         if self.baseline == "patch":
             assert batch.patch is not None
-            return self.model.run(batch.patch, read=self.sites, logits=1)
+            return self.model.run(batch.patch, read=self.sites, logits=0)
         if self.baseline == "resample":
-            return self.model.run(resampled(batch, self.seed), read=self.sites, logits=1)
+            return self.model.run(resampled(batch, self.seed), read=self.sites, logits=0)
         return None
 
     def embeddings(self, batch: Batch, other: Trace | None) -> Float[Tensor, "batch seq d_model"]:
@@ -231,30 +267,81 @@ class Contrast:
         here = state(clean, site)
         if other is not None:
             return here, state(other, site)
-        if self._mean is None:
+        if self.mean is None:
             return here, zero_state(here)
-        mean = self._mean(site, clean.tokens)
+        mean = self.mean(site, clean.tokens)
         return here, State(mean.code.expand_as(here.code), mean.error.expand_as(here.error))
 
+    def fires(self, clean: Trace, other: Trace | None, site: Site) -> tuple[Fires, Fires]:
+        """The same of a site with a wide dictionary, where the other state is no mean."""
+        here = fires(clean, site)
+        return here, nothing_fires(here) if other is None else fires(other, site)
 
-def mean_states(
-    model: Model, behaviour: Behaviour, *, of: Literal["clean", "patch"]
-) -> Callable[[Site, Int[Tensor, "row seq"]], State]:
-    """The mean state of every site over all prompts, at each place of theirs: see `Means`.
+    def picked(
+        self, clean: Trace, other: Trace | None, site: Site, unit: Int[Tensor, " picked"]
+    ) -> tuple[Sparse, State, State]:
+        """Of a site with a wide dictionary what fires on the clean prompts, and both states at some of its units."""
+        shape = (*clean.tokens.shape, len(unit))
+        if self.mean is None:
+            here, there = self.fires(clean, other, site)
+            code, error = there.code.columns(unit).view(shape), there.error
+        else:
+            here, places = fires(clean, site), self.mean.means.places(clean.tokens)
+            code = self.mean.by_place(site, clean.tokens).columns(unit)[places]
+            error = self.mean.error(site, clean.tokens).expand_as(here.error)
+        return here.code, State(here.code.columns(unit).view(shape), here.error), State(code, error)
 
-    Args: of: the prompts; clean ones where there are no others.
-    Returns: called with a site and prompts, the state there: code [rows, seq, code], error [rows, seq, d_out].
-    """
+    def end(self, clean: Trace, other: Trace | None, site: Site) -> Float[Tensor, "batch seq d_out"]:
+        """The value of a site in its other state."""
+        if other is not None:
+            return other[site]
+        value = clean[site].detach()
+        dictionary = clean.dictionaries[site]
+        if self.mean is not None:
+            return self.mean.value(site, clean.tokens).expand_as(value)
+        if is_wide(dictionary):
+            return dictionary.b_dec.expand_as(value)
+        return self.states(clean, None, site)[1].value(dictionary)
 
-    def held() -> Iterator[tuple[Tensor, dict[tuple[Site, str], Tensor]]]:
+
+class MeanStates:
+    """The mean state of every site over prompts, at each place of theirs: see `Means`."""
+
+    def __init__(self, dictionaries: Mapping[Site, Dictionary], means: Means[tuple[Site, str]]) -> None:
+        self.dictionaries, self.means = dictionaries, means
+
+    def __call__(self, site: Site, tokens: Int[Tensor, "row seq"]) -> State:
+        """The state at a site and at some prompts: code [rows, seq, code], error [rows, seq, d_out]."""
+        return State(self.means.at((site, "code"), tokens), self.error(site, tokens))
+
+    def error(self, site: Site, tokens: Int[Tensor, "row seq"]) -> Float[Tensor, "rows seq d_out"]:
+        """The error in that state."""
+        return self.means.at((site, "error"), tokens)
+
+    def by_place(self, site: Site, tokens: Int[Tensor, "row seq"]) -> Sparse:
+        """What is not 0 of the code of a wide dictionary at each place of such prompts, [place, unit]."""
+        return self.means.by_place((site, "code"), tokens)
+
+    def value(self, site: Site, tokens: Int[Tensor, "row seq"]) -> Float[Tensor, "rows seq d_out"]:
+        """What flows in that state."""
+        dictionary = self.dictionaries[site]
+        if not is_wide(dictionary):
+            return self(site, tokens).value(dictionary)
+        decoded = write(dictionary, self.by_place(site, tokens)) + dictionary.b_dec
+        return decoded[self.means.places(tokens)] + self.error(site, tokens)
+
+
+def mean_states(model: Model, behaviour: Behaviour, *, of: Literal["clean", "patch"]) -> MeanStates:
+    """The mean state of every site over all prompts. Args: of: the prompts; clean ones where there are no others."""
+
+    def held() -> Iterator[tuple[Tensor, dict[tuple[Site, str], Tensor | Sparse]]]:
         for batch in behaviour.batches(model, tokens=batch_tokens(model)):
             tokens = batch.clean if of == "clean" or batch.patch is None else batch.patch
             trace = model.run(tokens, read=read_sites(model), logits=0)
-            states = ((site, state(trace, site)) for site in model.dictionaries)
+            states = ((site, (fires if is_wide(d) else state)(trace, site)) for site, d in model.dictionaries.items())
             yield (
                 tokens,
                 {key: x for site, s in states for key, x in (((site, "code"), s.code), ((site, "error"), s.error))},
             )
 
-    means = Means.of(model, behaviour, held())
-    return lambda site, tokens: State(means.at((site, "code"), tokens), means.at((site, "error"), tokens))
+    return MeanStates(model.dictionaries, Means.of(model, behaviour, held()))

@@ -58,8 +58,8 @@ def reads(model: Model, head: Head, side: Side) -> Product:
 
 def moves(model: Model, head: Head) -> Product:
     """W_OV of a head."""
-    left = output(model, head)
-    norm = model.body.norm_after("out", head[0])
+    norm, factor = model.body.after("out", head[0])
+    left = output(model, head) * factor
     if norm is not None:
         left = left * gain_of(model, norm)[0][:, None]
     if gain_of(model, model.body.norm_before("attn", head[0]))[1]:

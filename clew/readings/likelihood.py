@@ -19,6 +19,12 @@ def next_tokens(batch: WindowBatch) -> Int[Tensor, " token"]:
     return batch.ids[:, 1:][_predicted(batch)]
 
 
+def places(batch: WindowBatch) -> Int[Tensor, "token 2"]:
+    """Of each of the next tokens, which row of the batch it is in, and where in its window it stands, from 0."""
+    row, column = _predicted(batch).nonzero(as_tuple=True)
+    return torch.stack([row, column + 1 - (~batch.real).sum(1)[row]], dim=1)
+
+
 def documents(batch: WindowBatch) -> Int[Tensor, " token"]:
     """The document of each of the next tokens."""
     return batch.document[:, None].expand_as(batch.ids)[:, 1:][_predicted(batch)]

@@ -9,16 +9,17 @@ over all positions is nothing that ever flows at a word.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from clew.data.behaviours.behaviour import Behaviour
+from clew.dictionaries.sparse import Sparse
 from clew.models import Model
 
-FIRST, SPECIAL, OTHER = range(3)
+FIRST, SPECIAL, OTHER = KINDS = range(3)
 K = TypeVar("K", bound=Hashable)
 
 
@@ -26,40 +27,67 @@ class Means(Generic[K]):
     """Means of values [row, seq, ...] of some prompts, at each of their places."""
 
     def __init__(
-        self, prompts: Iterable[tuple[Tensor, Mapping[K, Tensor]]], *, aligned: bool, special: Sequence[int] = ()
+        self,
+        prompts: Iterable[tuple[Tensor, Mapping[K, Tensor | Sparse]]],
+        *,
+        aligned: bool,
+        special: Sequence[int] = (),
     ) -> None:
-        """Args: prompts: batches of token ids [row, seq], with what is to be averaged of each. special: ids of a kind."""
+        """Args:
+        prompts: batches of token ids [row, seq], with what is to be averaged of each: values, or wide codes, [token, unit].
+        special: ids of a kind.
+        """
         self.aligned, self.special = aligned, torch.tensor(special, dtype=torch.long)
-        sums, counts = dict[tuple[int, K], Tensor](), dict[int, Tensor]()
+        sums, counts = dict[tuple[int, K], Any](), dict[int, Tensor]()
         for tokens, values in prompts:
-            table, places = self._table(tokens), self._places(tokens)
-            counts[table] = counts.get(table, 0) + places.sum((0, 1))
+            table, places, n = self._table(tokens), self.places(tokens), self.n_places(tokens)
+            counts[table] = counts.get(table, 0) + torch.bincount(places.flatten(), minlength=n)
             for what, value in values.items():
-                new = _summed(places, value)
+                new = self._summed(places, n, value)
                 sums[table, what] = sums[table, what] + new if (table, what) in sums else new
         self._means = {(table, what): _mean(total, counts[table]) for (table, what), total in sums.items()}
 
     @classmethod
-    def of(cls, model: Model, behaviour: Behaviour, prompts: Iterable[tuple[Tensor, Mapping[K, Tensor]]]) -> Means[K]:
+    def of(
+        cls, model: Model, behaviour: Behaviour, prompts: Iterable[tuple[Tensor, Mapping[K, Tensor | Sparse]]]
+    ) -> Means[K]:
         """Means over prompts of a behaviour, whose special tokens are those of the model's tokenizer."""
         return cls(prompts, aligned=behaviour.aligned, special=_special_ids(model))
 
     def at(self, what: K, tokens: Int[Tensor, "row seq"]) -> Float[Tensor, "rows seq ..."]:
         """The mean at every place of some prompts; a single row where all of them have the same places."""
-        means = self._means[self._table(tokens), what]
-        return means[None] if self.aligned else means[self._places(tokens).argmax(-1)]
+        means = self.by_place(what, tokens)
+        means = means.dense() if isinstance(means, Sparse) else means
+        return means[None] if self.aligned else means[self.places(tokens)]
+
+    def by_place(self, what: K, tokens: Int[Tensor, "row seq"]) -> Any:
+        """The mean at each place that such prompts have: [place, ...], or what is not 0 in it of wide codes."""
+        return self._means[self._table(tokens), what]
 
     def _table(self, tokens: Tensor) -> int:
         """Places of prompts of two lengths are the same ones only where they are kinds of tokens."""
         return tokens.shape[1] if self.aligned else 0
 
-    def _places(self, tokens: Tensor) -> Int[Tensor, "row seq place"]:
-        """One-hot, at which place each token stands."""
+    def n_places(self, tokens: Int[Tensor, "row seq"]) -> int:
+        """How many places such prompts have."""
+        return tokens.shape[1] if self.aligned else len(KINDS)
+
+    def places(self, tokens: Int[Tensor, "row seq"]) -> Int[Tensor, "row seq"]:
+        """At which place each token stands."""
         if self.aligned:
-            return torch.eye(tokens.shape[1], dtype=torch.long, device=tokens.device).repeat(len(tokens), 1, 1)
+            return torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         place = torch.where(torch.isin(tokens, self.special.to(tokens.device)), SPECIAL, OTHER)
         place[:, 0] = FIRST
-        return torch.nn.functional.one_hot(place, 3)
+        return place
+
+    def _summed(self, places: Tensor, n: int, values: Tensor | Sparse) -> Tensor | Sparse:
+        if isinstance(values, Sparse):
+            return values.grouped(places.flatten(), n)
+        wide = torch.promote_types(values.dtype, torch.float32)
+        if self.aligned:
+            return values.sum(0, dtype=wide)
+        one = torch.nn.functional.one_hot(places, n).to(wide)
+        return torch.einsum("rsp,rs...->p...", one, values.to(wide))
 
 
 def _special_ids(model: Model) -> list[int]:
@@ -69,12 +97,13 @@ def _special_ids(model: Model) -> list[int]:
         return []
 
 
-def _summed(places: Tensor, values: Float[Tensor, "row seq ..."]) -> Float[Tensor, "place ..."]:
-    wide = torch.promote_types(values.dtype, torch.float32)
-    return torch.einsum("rsp,rs...->p...", places.to(wide), values.to(wide))
-
-
-def _mean(total: Float[Tensor, "place ..."], count: Int[Tensor, " place"]) -> Float[Tensor, "place ..."]:
+def _mean(total: Any, count: Int[Tensor, " place"]) -> Any:
     """A place at which no prompt had a token takes the mean over all places."""
+    if isinstance(total, Sparse):
+        mean = total.with_value(total.value / count[total.row])
+        for place in (count == 0).nonzero()[:, 0]:
+            every = total.grouped(place.expand_as(count), total.rows)
+            mean = mean + every.with_value(every.value / count.sum())
+        return mean
     each = count.to(total).view(-1, *[1] * (total.ndim - 1))
     return torch.where(each > 0, total / each.clamp_min(1), total.sum(0) / count.sum())

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from clew.models.model import Model
 from clew.readings.norms import parts_of
-from clew.sites import Site, Weight
+from clew.sites import Weight
 
 LOGITS, PART = 2**26, 2**14
 """At most so many logits at once when ranks are counted (256 MiB in float32); rows of W_U in float64 at once."""
@@ -46,7 +46,7 @@ class Readout:
         linear = model.body.linear(Weight("unembed"))
         wide = torch.promote_types(model.body.dtype, torch.float32)
         unembed, bias = linear.matrix().to(wide), linear.bias
-        gain, shift, centres, eps = parts_of(model.body.taps[Site("final")].module, unembed[0].to(model.body.dtype))
+        gain, shift, centres, eps = parts_of(model.body.final_norm, unembed[0].to(model.body.dtype))
         return cls(
             gain.to(wide),
             shift.to(wide),

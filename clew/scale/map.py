@@ -42,6 +42,15 @@ class Mapped:
     def __len__(self) -> int:
         return len(self.results)
 
+    def whole(self, what: str, then: str = "") -> Mapped:
+        """Itself. Raises: RuntimeError where items were set aside, with the first traceback and what to do `then`."""
+        if self.aside:
+            raise RuntimeError(
+                f"{len(self.aside)} parts of the {what} failed as often as they were tried, the first with\n"
+                f"{self.aside[0].error}{then and chr(10)}{then}"
+            )
+        return self
+
 
 def map(
     do: Callable[..., Any],

@@ -23,6 +23,12 @@ Circuits to look at. Each is one file that opens without a network: hover, searc
 The circuits themselves lie in `docs/gallery/`: `clew show docs/gallery/pronouns-names.json` makes such a page of one.
 
 {parts}
+
+## Found without a person
+
+[The behaviours that an atlas of SmolLM2-135M found in a text](gallery/atlas.html), eleven hundred and fifty of them: a map,
+a search, a card for each, the contexts of novels alone. [How it was made](atlas.md); `clew show docs/gallery/atlas`
+makes such a page of it.
 """
 PARTS = {
     "In a pretrained model": """SmolLM2-135M, which has 30 layers. In the first five nodes are features, units of the pack's
@@ -87,9 +93,13 @@ CIRCUITS: list[tuple[str, Find, str, str, str]] = [
 
 def gallery() -> dict[str, str]:
     """The gallery's files by their place in the site: the page that lists them, and each with its drawing."""
+    from clew.apps.pages.atlas import atlas_page
+    from clew.studies.atlas.atlas import Atlas
+
     made = dict[str, str]()
     for _, find, of, *_ in CIRCUITS:
         made |= _shown(_name(find, of))
+    made["gallery/atlas.html"] = atlas_page(Atlas.load(KEPT / "atlas"))
     return {**made, "gallery.md": PAGE.format(parts="\n\n".join(_part(part, said) for part, said in PARTS.items()))}
 
 

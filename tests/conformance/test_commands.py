@@ -2,13 +2,13 @@
 
 import inspect
 from collections import Counter
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 
 import pytest
 
 from clew import finder
 from clew.apps.cli import commands
-from clew.apps.cli._options import fields_of, typed
+from clew.apps.cli._options import fields_of, group_of, typed
 from clew.values import options
 
 
@@ -20,8 +20,8 @@ def test_it_explains_itself(name):
     parameters = [
         p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD
     ]
-    groups = [p.annotation for p in parameters if is_dataclass(p.annotation)]
-    single = [p.name for p in parameters if not is_dataclass(p.annotation)]
+    groups = [group for p in parameters if (group := group_of(p.annotation)) is not None]
+    single = [p.name for p in parameters if group_of(p.annotation) is None]
     silent = [option for option in single if option != "json" and f"\n{option}\n" not in doc]
     silent += [field for group in groups for field in unsaid(group)]
     assert not silent, f"clew {name} --help does not say what {', '.join(silent)} is"
@@ -30,7 +30,7 @@ def test_it_explains_itself(name):
 
 def unsaid(group: type) -> set[str]:
     """The fields of a group of options that have no sentence under them."""
-    classes = [kind for kind in group.__mro__ if is_dataclass(kind)]
+    classes = [kind for kind in group.__mro__ if group_of(kind) is not None]
     said = {field for kind in classes for field, words in fields_of(kind).items() if words}
     return {field.name for field in fields(group)} - said - {"json"}
 
@@ -39,7 +39,7 @@ def unsaid(group: type) -> set[str]:
 def test_no_option_is_there_twice(name):
     parameters = list(inspect.signature(commands([name])[name], eval_str=True).parameters.values())
     counted = Counter(option for p in parameters for option in typed([p]) - {p.name})
-    counted.update(p.name for p in parameters if not is_dataclass(p.annotation))
+    counted.update(p.name for p in parameters if group_of(p.annotation) is None)
     assert [option for option, times in counted.items() if times > 1] == []
 
 
@@ -55,5 +55,5 @@ ROOMS = [
 def test_no_option_of_a_file_is_called_as_a_group_of_the_command(name, room):
     """It could not be typed: what is typed is a group's fields, and the group itself comes to the command by its name."""
     parameters = inspect.signature(commands([name])[name], eval_str=True).parameters.values()
-    groups = {p.name for p in parameters if is_dataclass(p.annotation)}
+    groups = {p.name for p in parameters if group_of(p.annotation) is not None}
     assert [file for file in finder.names(room) if groups & set(options(finder.load(room, file)))] == []

@@ -1,6 +1,7 @@
 """Every method, whoever wrote it: the room's shape, the same twice, nothing left behind, and the planted truth on top."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import cache
@@ -13,6 +14,7 @@ from clew import finder
 from clew.circuits.circuit import Circuit
 from clew.circuits.ranked import EDGES, ranked
 from clew.data.behaviours.behaviour import Behaviour
+from clew.data.behaviours.metrics import logit_difference, reading
 from clew.data.planted import induction
 from clew.data.planted._compile import Planted
 from clew.measures.circuits.recovery import recovery
@@ -137,3 +139,20 @@ def test_what_takes_a_run_for_every_part_tells_how_far_it_is():
     assert {"integrated_gradients", "exact_patching", "edges", "exact_edge_patching", "acdc"} <= {
         name for name in METHODS if "progress" in takes(name)
     }
+
+
+@reading(logits=2)
+def at_two_positions(trace, batch):
+    """The usual metric, of a run that holds what it was told to hold."""
+    assert trace.logits.shape[1] == 2
+    return logit_difference(trace, batch)
+
+
+@pytest.mark.parametrize("name", ["acdc", "edge_pruning", "path_patching", "optimal_ablation", "eap", "hard_concrete"])
+def test_a_metric_has_the_positions_of_logits_that_it_reads(name, monkeypatch):
+    """One method for each kind of run."""
+    _, want = found(name)
+    one = replace(planted(), behaviour=task().with_metric(at_two_positions))
+    monkeypatch.setattr(sys.modules[__name__], "planted", lambda: one)
+    _, made = found(name)
+    assert np.allclose(made.score, want.score) and np.allclose(made.weight, want.weight)

@@ -9,6 +9,7 @@ import pytest
 
 import clew
 from clew.report import Report
+from clew.studies.atlas.atlas import Atlas
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "docs" / "_site"))
@@ -90,11 +91,23 @@ def test_the_gallery_is_made_of_what_is_kept_without_a_model(monkeypatch: pytest
     monkeypatch.setattr(clew, "find", None)
     made = gallery.gallery()
     cards = re.findall(r'<a href="([^"]+)"><img src="([^"]+)"', made["gallery.md"])
-    assert {name for card in cards for name in card} == made.keys() - {"gallery.md"}
+    assert {name for card in cards for name in card} == made.keys() - {"gallery.md", "gallery/atlas.html"}
     assert all("<html" in made[page] and "<svg" in made[drawing] for page, drawing in cards)
-    assert {path.name for path in gallery.KEPT.iterdir()} == {
+    assert {path.name for path in gallery.KEPT.iterdir() if path.is_file()} == {
         Path(page).with_suffix(end).name for page, _ in cards for end in (".json", ".report.json")
     }
+
+
+def test_the_gallerys_atlas_is_small_and_shows_contexts_of_the_novels_alone() -> None:
+    atlas = Atlas.load(gallery.KEPT / "atlas")
+    assert (gallery.KEPT / "atlas" / "atlas.json").stat().st_size < 5e6
+    assert {atlas.sources[e.source] for one in atlas for e in one.examples} == {"Standard Ebooks"}
+    report = atlas.report()
+    own, random = (
+        next(r for r in report.rows if r.measure == "completeness" and r.of == of)
+        for of in ("resample", "random, resample")
+    )
+    assert own.high < random.low  # without its circuits the model loses more than without random ones
 
 
 def test_the_gallerys_circuits_of_a_pretrained_model_were_checked_and_beat_chance() -> None:

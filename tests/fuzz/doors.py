@@ -41,7 +41,9 @@ from clew.data.text.windows import cut
 from clew.dictionaries import AbsTopK, BatchTopK, Crosscoder, Dictionary, Gated, JumpReLU, ReLU, TopK
 from clew.labels import Label, Labels
 from clew.methods.weights.bigram_subnetwork import load_masks, matrices, save_masks
+from clew.models import layout as layouts
 from clew.models import selfcheck
+from clew.models.inference import kept as inferred
 from clew.models.selfcheck import Finding, SelfCheck
 from clew.readings import moments
 from clew.readings.asking import kept
@@ -54,6 +56,7 @@ from clew.readings.store import Store, record
 from clew.report import Report, Row
 from clew.sites import Where
 from clew.studies.comparison.results import Cell, Results
+from clew.studies.explaining import spread
 from clew.training.loop.batches import Batch
 from clew.training.loop.checkpoint import RunFolder
 from clew.training.loop.fit import Fit
@@ -790,6 +793,23 @@ def windows() -> Any:
 def _(folder: Path) -> Path:
     found = (Finding("a", "what is promised", True, 0.0), Finding("b", "more", False, 0.5, "what is refused"))
     return write_json(folder / "a.json", SelfCheck("gpt2", "0123", found).to_json())
+
+
+@door("an inferred record", lambda path: dataclasses.asdict(inferred._read(path)), "models/inference/kept")
+def _(folder: Path) -> Path:
+    maps = {name: layouts.Map("h.qkv", columns) for name, columns in (("q", (0, 1)), ("v", (4, 5)), ("k", None))}
+    attention = layouts.Part(
+        "attn", "h", "h", projection="h.o", maps=maps, heads=(2, 1), missing={"pattern": "not seen"}
+    )
+    mixer = layouts.Part("mixer", "c", factor=0.5)
+    layout = layouts.Layout("h", "norm", "lm_head", ((attention, layouts.Part("mlp", "m", after=1)), (mixer,)))
+    return write_json(folder / "a.json", {"format": inferred.FORMAT, **dataclasses.asdict(layout)})
+
+
+@door("units under way", lambda path: sorted(spread._known(path).items()), "studies/explaining/spread")
+def _(folder: Path) -> Path:
+    rows = [["explained ab", "", "resid.1/3", [{"side": 1}]], ["labelled ab", "cd", "resid.1/3", []]]
+    return write_json(folder / "a.json", {"format": spread.FORMAT, "rows": rows})
 
 
 @door("a kept answer", lambda path: kept._read(path, path.stem).to_json(), "readings/asking/kept")

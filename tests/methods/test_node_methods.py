@@ -1,12 +1,18 @@
 """Node methods against each other: equalities that theory promises."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from clew import Model, find
+from clew import Behaviour, Model, Scale, Trace, find, verify
 from clew.circuits.circuit import ERROR, Circuit
+from clew.data.behaviours.behaviour import Batch
+from clew.data.behaviours.metrics import reading
 from clew.dictionaries import ReLU
+from clew.methods.edges import edges as edging
 from clew.methods.nodes.attribution_patching import attribution_patching
 from clew.methods.nodes.exact_patching import exact_patching
 from clew.methods.nodes.integrated_gradients import integrated_gradients
@@ -158,3 +164,110 @@ def test_neurons_and_heads_go_the_same_way() -> None:
         if node.site.layer == 1:
             found[node.position, node.unit] = node.score
     assert torch.allclose(found, by_hand, atol=1e-12)
+
+
+class Counted:
+    """How often the last block of a model has run."""
+
+    def __init__(self, model: Model) -> None:
+        self.runs = 0
+        model.body.blocks[-1].register_forward_hook(self._count)
+
+    def _count(self, *_: object) -> None:
+        self.runs += 1
+
+    def of(self, work: Callable[[], object]) -> int:
+        """The runs of some work."""
+        before = self.runs
+        work()
+        return self.runs - before
+
+
+@pytest.mark.parametrize(
+    ("by", "baseline"),
+    [
+        ("attribution_patching", "zero"),
+        ("integrated_gradients", "mean"),
+        ("integrated_gradients_inputs", "resample"),
+    ],
+)
+def test_what_is_shared_is_what_would_be_computed(by: str, baseline: str) -> None:
+    plain, behaviour = view(), random_behaviour(n=5)
+    shared = plain.sharing()
+    options = {"by": by, "baseline": baseline, "held_out": False}
+    for positions in (True, False):
+        one, other = (find(m, behaviour, **options, positions=positions) for m in (plain, shared))
+        assert np.allclose(one.score, other.score, rtol=1e-9, atol=0) and one.keys() == other.keys()
+    few = one.top(20)
+    for examples in (None, 4):
+        one, other = (find(m, behaviour, few, by="edges", examples=examples, held_out=False) for m in (plain, shared))
+        assert len(one.weight) and np.allclose(one.weight, other.weight, rtol=1e-9, atol=0)
+        assert (one.source == other.source).all() and (one.target == other.target).all()
+
+
+def test_gradients_are_had_once_by_all_who_share() -> None:
+    model, behaviour = view().sharing(), random_behaviour(n=6)
+    counted, found = Counted(model), list[Circuit]()
+    first = counted.of(lambda: found.append(find(model, behaviour, held_out=False)))
+    assert first > 3
+    assert not counted.of(lambda: find(model, behaviour, held_out=False, positions=False))
+    assert counted.of(lambda: find(model, behaviour, found[0].top(9), by="edges", examples=4, held_out=False)) == 1
+    lens = model.through(*[random_dictionary(str(s), 32, units=16) for s in model.dictionaries])
+    assert not counted.of(lambda: find(lens, behaviour, held_out=False))
+
+
+def test_nothing_is_shared_that_has_changed() -> None:
+    model, behaviour = view().sharing(), random_behaviour(n=6)
+    counted = Counted(model)
+
+    def found(model: Model = model, behaviour: Behaviour = behaviour, **options: Any) -> Circuit:
+        return find(model, behaviour, by="attribution_patching", held_out=False, **options)
+
+    before = found()
+    with torch.no_grad():
+        model.body.module.get_output_embeddings().weight.mul_(2)
+    assert counted.of(found) and np.allclose(found().score, 2 * before.score)
+    edit = Scale("mlp.0", factor=0.5)
+    for changed in (
+        lambda: found(model.edited(edit)),
+        lambda: found(behaviour=behaviour.with_metric("answer_logit")),
+        lambda: found(behaviour=random_behaviour(n=6, seed=1)),
+        lambda: found(baseline="zero"),
+        lambda: found(model.through(random_dictionary("resid.0", 32))),
+    ):
+        assert counted.of(changed) and not counted.of(changed)
+    dictionary = next(iter(model.dictionaries.values()))
+    dictionary.b_dec += 1  # type: ignore[operator]
+    assert counted.of(lambda: found(baseline="zero")) and not counted.of(found)
+
+
+def test_a_metric_of_several_positions_has_them_in_every_run() -> None:
+    @reading(logits=3)
+    def spread(trace: Trace, batch: Batch) -> torch.Tensor:
+        assert trace.logits is not None and trace.logits.shape[1] == 3
+        return trace.logits[:, :, 7].sum(-1)
+
+    model, behaviour = view(), random_behaviour().with_metric(spread)
+    for method in (integrated_gradients, integrated_gradients_inputs, exact_patching):
+        assert len(method(model, behaviour))
+    verify(model, behaviour, attribution_patching(model, behaviour).top(5), held_out=False)
+
+
+@pytest.mark.parametrize("positions", [True, False])
+def test_edges_in_several_copies_are_those_in_one(positions: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, behaviour = view(), random_behaviour(n=4)
+    circuit, found = attribution_patching(model, behaviour, positions=positions).top(40), list[Circuit]()
+    for copies in (1, 3):
+        monkeypatch.setattr(edging, "copies_for", lambda *_, copies=copies: copies)
+        found.append(edging.edges(model, behaviour, circuit))
+    one, several = found
+    assert (one.source == several.source).all() and (one.target == several.target).all()
+    assert np.allclose(one.weight, several.weight, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize(("turns", "tokens"), [([1], 8), ([7, 3, 30], 8), ([60] * 5, 2), ([12, 9], 200), ([], 8)])
+def test_rows_never_cost_more_than_a_backward_pass_each(turns: list[int], tokens: int) -> None:
+    copies = edging.copies_for(turns, tokens, 1024, 32)
+    passes = sum((copies > 1) + -(-turn // copies) for turn in turns)
+    assert passes * (32 + copies * tokens) <= sum(turns) * (32 + tokens)
+    assert copies == 1 or copies * tokens <= 1024

@@ -81,7 +81,7 @@ def test_every_edge_of_every_row() -> None:
         k.removeprefix("corrected/par/pair/edges_T0.15/raw/"): v for k, v in oracle().items() if "edges_T0.15" in k
     }
     every = {target: (wiring.effect(Site.parse(target)).abs() > 0.15).nonzero() for target in ORACLE_SITES[1:]}
-    wiring.seat(list(every.values()))
+    wiring.seat({Site.parse(target): rows for target, rows in every.items()})
     for target, rows in every.items():
         found: dict[Site, Tensor] = {}
         for chunk, leaf, grad, positions in wiring.pull_back(Site.parse(target), rows):

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import flash_attention_mask
 
 from clew.changes import Scale, Set
 from clew.models import EditDidNotFire
+from clew.models.attention import _MixedBy
 from clew.sites import Site, Where
 from tests.models.tiny import model_of, prompts
 
@@ -47,6 +50,58 @@ def test_a_sliding_window_is_in_the_pattern():
     assert seen.amax() == 5 and (seen[0, 0] == torch.tensor([1, 2, 3, 4, 5, 5, 5, 5, 5])).all()
 
 
+def flash(module, query, key, value, mask, scaling=None, sliding_window=None, **rest):
+    """The contract of flash attention: causal by itself, the window as an argument, of the mask only which keys are real."""
+    kept, length = query.shape[1] // key.shape[1], query.shape[2]
+    key, value = key.repeat_interleave(kept, 1), value.repeat_interleave(kept, 1)
+    real = torch.ones(len(query), length, dtype=torch.bool) if mask is None else mask.bool()
+    back = torch.arange(length)[:, None] - torch.arange(length)
+    seen = (back >= 0) & (back < (sliding_window or length)) & real[:, None, None]
+    pattern = (query @ key.mT * scaling).masked_fill(~seen, -torch.inf).softmax(-1)
+    out = (pattern.masked_fill(~real[:, None, :, None], 0) @ value).transpose(1, 2)  # no row is computed for padding
+    return out, None
+
+
+@pytest.fixture
+def flash_model(monkeypatch):
+    monkeypatch.setitem(AttentionInterface._global_mapping, "toy_flash", flash)
+    monkeypatch.setitem(AttentionMaskInterface._global_mapping, "toy_flash", flash_attention_mask)
+    model = model_of("mistral")
+    model.body.module.config._attn_implementation = "toy_flash"
+    return model
+
+
+@pytest.mark.parametrize("padding", [0, 3])
+def test_an_implementation_that_is_given_no_mask_shows_the_pattern_it_computes(flash_model, padding):
+    """Beyond a window of 5, and behind padding on the left."""
+    tokens = prompts(seq=12)
+    real = torch.arange(12).expand(2, 12) >= padding
+    asked = [Site("pattern", 1), Site("v", 1), Site("head", 1)]
+    trace = flash_model.run(tokens, real=real, read=asked)
+    pattern, v = trace["pattern.1"], trace["v.1"].unflatten(-1, (2, -1)).repeat_interleave(2, dim=2)
+    mixed = torch.einsum("bhqk,bkhd->bqhd", pattern, v).flatten(2)
+    assert torch.allclose(mixed[real], trace["head.1"][real], atol=1e-5)
+    other = model_of("mistral").run(tokens, real=real, read=asked)
+    assert torch.allclose(pattern[:, :, padding:], other["pattern.1"][:, :, padding:], atol=1e-5)
+    assert torch.equal(trace.logits, flash_model.run(tokens, real=real).logits)
+
+
+def test_an_implementation_for_which_transformers_makes_no_mask_shows_its_pattern_too(flash_model, monkeypatch):
+    monkeypatch.delitem(AttentionMaskInterface._global_mapping, "toy_flash")
+    one = flash_model.run(prompts(seq=12), read=["pattern.0"])["pattern.0"]
+    assert torch.allclose(one, model_of("mistral").run(prompts(seq=12), read=["pattern.0"])["pattern.0"], atol=1e-5)
+
+
+def test_a_mask_of_a_kind_that_is_not_known_gives_no_pattern(flash_model, monkeypatch):
+    monkeypatch.setitem(AttentionMaskInterface._global_mapping, "toy_flash", lambda **given: "a block mask")
+    monkeypatch.setitem(
+        AttentionInterface._global_mapping, "toy_flash", lambda *given, **more: flash(*given[:4], None, **more)
+    )
+    assert flash_model.run(prompts()).logits is not None
+    with pytest.raises(ValueError, match="is given a str as its mask, from which no pattern can be made"):
+        flash_model.run(prompts(), read=["pattern.0"])
+
+
 def test_the_attention_setting_comes_back_also_after_an_error():
     model = model_of("llama")
     config = model.body.module.config
@@ -67,3 +122,19 @@ def test_the_gradient_through_a_pattern_is_that_of_a_finite_difference():
     step[0, 2, 6, 1] = 1e-5
     up, down = (model.run(prompts(), edits=[Set(P, value=value + s)]).logits[:, -1, 5].sum() for s in (step, -step))
     assert grad[0, 2, 6, 1].item() == pytest.approx((up - down).item() / 2e-5, rel=1e-5)
+
+
+def test_many_gradients_go_back_through_one_pattern_that_is_held():
+    """As they do through a plain product, which would copy the pattern for each."""
+    pattern, value = (torch.randn(2, 3, 5, n, generator=torch.manual_seed(n), dtype=torch.float64) for n in (5, 4))
+    seeds = torch.randn(6, 2, 3, 5, 4, generator=torch.manual_seed(0), dtype=torch.float64)
+    value.requires_grad_()
+    held = _MixedBy.apply(pattern, value, False)
+    assert torch.equal(held, pattern @ value)
+    together = [
+        torch.autograd.grad(out, value, seeds, is_grads_batched=True, retain_graph=True)[0]
+        for out in (held, pattern @ value)
+    ]
+    assert torch.allclose(*together, atol=1e-12)
+    (once,) = torch.autograd.grad(held, value, seeds[1], create_graph=True)
+    assert torch.allclose(once, together[0][1], atol=1e-12)

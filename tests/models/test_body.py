@@ -6,6 +6,7 @@ import torch
 from clew.changes import Update
 from clew.models.body import NEEDS, Body
 from clew.sites import PARTS, Site
+from tests.models.kinds import kind
 from tests.models.tiny import FAMILIES, model_of, module_of, prompts, word_tokenizer
 
 
@@ -18,11 +19,25 @@ def test_an_address_of_a_site_is_the_site_and_a_wrong_one_says_what_there_is():
     assert body.site("resid.1") == body.site(Site("resid", 1)) == Site("resid", 1)
     with pytest.raises(ValueError, match=r"'resid\.3' is not a site of tiny llama \(3 layers: resid\.0 to resid\.2\)"):
         body.site("resid.3")
-    with pytest.raises(ValueError, match=r"tiny falcon has no site 'pattern\.0'; did you mean"):
+    with pytest.raises(ValueError, match=r"tiny falcon has no site 'pattern\.0': no probabilities are seen"):
         body_of("falcon").site("pattern.0")
 
 
-@pytest.mark.parametrize("part", [part for part in PARTS if part in NEEDS])
+def test_a_site_that_was_not_found_says_why():
+    body = kind("low-rank keys").body
+    with pytest.raises(
+        ValueError, match=r"has no site 'k\.1': the keys of model\.layers\.1 come from no one linear map"
+    ):
+        body.site("k.1")
+    with pytest.raises(ValueError, match=r"has no site 'neuron\.1': .* as in a mixture of experts"):
+        body.site("neuron.1")
+    with pytest.raises(ValueError, match=r"block 1 of low-rank keys has no linear map 'down\.1'"):
+        body.linear("down.1")
+    with pytest.raises(ValueError, match=r"'mixer\.1' is not a site of convolutions \(3 layers: mixer in \[0, 2\]\)"):
+        kind("convolutions").body.site("mixer.1")
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part in NEEDS and part not in ("mixer", "expert")])
 def test_a_site_whose_promise_does_not_hold_is_refused_in_the_words_of_the_check(part):
     body = body_of()
     site = part if part == "final" else f"{part}.1"
@@ -75,12 +90,12 @@ def test_norms_stand_before_and_in_some_families_after_attention_and_mlp():
     body = body_of()
     assert type(body.norm_before("attn", 1)) is type(llama.input_layernorm)
     assert body.norm_before("mlp", 1) is body.blocks[1].post_attention_layernorm
-    assert body.norm_after("out", 1) is body.norm_after("down", 1) is None
+    assert body.after("out", 1).nothing and body.after("down", 1).nothing
     other = body_of("gemma2")
     assert other.norm_before("mlp", 1) is other.blocks[1].pre_feedforward_layernorm
-    assert other.norm_after("out", 1) is other.blocks[1].post_attention_layernorm
-    assert other.norm_after("down", 1) is other.blocks[1].post_feedforward_layernorm
-    assert type(other.norm_after("down", 1)) is type(gemma.post_feedforward_layernorm)
+    assert other.after("out", 1).norm is other.blocks[1].post_attention_layernorm
+    assert other.after("down", 1).norm is other.blocks[1].post_feedforward_layernorm
+    assert type(other.after("down", 1).norm) is type(gemma.post_feedforward_layernorm)
 
 
 def test_a_padded_batch_gets_a_mask_and_positions_that_count_from_the_first_real_token():

@@ -219,7 +219,7 @@ def test_queries_and_keys_of_zero_attend_evenly():
 def test_values_of_zero_leave_the_bias_of_the_output_projection(family):
     model = model_of(family)
     trace = model.run(prompts(), read=["head.1", "attn.1"], edits=[Set(Site("v", 1), value=0.0)])
-    projection = model.body.blocks[1].get_submodule(model.body.record.output)
+    projection = model.body.blocks[1].get_submodule(model.body.part("attn", 1).projection)
     bias = 0.0 if getattr(projection, "bias", None) is None else projection.bias
     assert trace["head.1"].abs().max() == 0 and torch.equal(trace["attn.1"], torch.zeros(2, 7, 32) + bias)
 

@@ -102,7 +102,7 @@ def test_an_edit_that_no_weight_can_hold_is_refused_and_nothing_is_written(edit,
 def test_a_model_without_a_bias_or_with_a_norm_in_between_says_so(tmp_path):
     with pytest.raises(ValueError, match=r"down\.1 of this model has no bias"):
         save_pretrained(tiny_model("llama").edited(Add(S("resid.1"), vector=shift())), tmp_path / "m")
-    with pytest.raises(ValueError, match=r"a norm comes between down\.1 and mlp\.1"):
+    with pytest.raises(ValueError, match=r"a norm or a factor comes between down\.1 and mlp\.1"):
         save_pretrained(tiny_model("gemma2").edited(Add(S("mlp.1"), vector=shift())), tmp_path / "m")
 
 

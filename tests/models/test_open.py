@@ -1,14 +1,17 @@
 """Opening: what can be opened opens; all else is refused in words."""
 
 import json
+import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertLMHeadModel
+from transformers import BertConfig, BertLMHeadModel, LlamaConfig, OPTConfig, OPTForCausalLM, T5Config
 
 from clew.models import open_model
-from tests.models.tiny import model_of, module_of, prompts, word_tokenizer
+from clew.models.fingerprint import fingerprint
+from tests.models.tiny import model_of, module_of, prompts, sharp, word_tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -153,3 +156,162 @@ def test_what_selfcheck_finds_broken_is_refused_later_by_name():
 def test_a_planted_model_says_where_it_is():
     with pytest.raises(ValueError, match=r"comes with its behaviour and its circuit: clew.data.planted.ioi\(\).model"):
         open_model("planted/ioi")
+
+
+class Wrapper(torch.nn.Module):
+    """As PEFT's: the model in whose layers the adapters are, and what they are."""
+
+    def __init__(self, module, **adapter):
+        super().__init__()
+        self.inside, self.peft_config = module, {"default": SimpleNamespace(**adapter)}
+
+    def get_base_model(self):
+        return self.inside
+
+
+def compiled(module):
+    return torch.compile(module, backend="eager")
+
+
+@pytest.mark.parametrize("wrap", [compiled, torch.nn.DataParallel, Wrapper, lambda m: compiled(Wrapper(m))])
+def test_what_wraps_a_model_is_opened_as_the_model_inside(wrap):
+    module = module_of("llama")
+    model = open_model(wrap(module))
+    assert model.body.module is module and model.body.refused == {}
+
+
+def test_a_module_that_is_compiled_runs_uncompiled_while_it_is_read_and_is_compiled_again_afterwards():
+    calls = []
+
+    def backend(graph, inputs):
+        calls.append(1)
+        return graph.forward
+
+    module = module_of("llama")
+    module.compile(backend=backend)
+    module.model.layers[1] = torch.compile(module.model.layers[1], backend=backend)
+    model = open_model(module)
+    assert {key.partition(" ")[0] for key in model.body.refused} <= {
+        "weights"
+    }  # of the layer whose names are not its own
+    plain = model_of("llama").run(prompts(), read=["neuron.1"])
+    trace = model.run(prompts(), read=["neuron.1"])
+    assert torch.equal(trace.logits, plain.logits) and torch.equal(trace["neuron.1"], plain["neuron.1"])
+    assert not calls and module._compiled_call_impl is not None
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (torch.nn.Linear(2, 2), "a Linear is no transformers model"),
+        (Wrapper(torch.nn.Linear(2, 2)), "a Linear is no transformers model"),
+        (Wrapper(module_of("llama"), is_prompt_learning=True), "puts prompts of its own before each input"),
+    ],
+)
+def test_a_module_that_is_no_transformers_model_is_refused_in_words(module, words):
+    with pytest.raises(ValueError, match=words):
+        open_model(module)
+
+
+def test_a_folder_with_an_adapter_says_what_to_do_with_it(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"holds an adapter \(PEFT\) and no model: .*give clew.open what that returns"):
+        open_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            T5Config(architectures=["T5ForConditionalGeneration"]),
+            "is a T5ForConditionalGeneration \\(t5\\), and clew opens causal",
+        ),
+        (BertConfig(architectures=["BertModel"]), r"is a BertModel \(bert\), and clew opens causal"),
+        (LlamaConfig(residual_multiplier=0.2), "sets residual_multiplier=0.2"),
+    ],
+)
+def test_a_folder_of_another_kind_is_refused_before_its_weights_are_read(tmp_path, monkeypatch, config, words):
+    monkeypatch.setattr("clew.models.open.AutoModelForCausalLM.from_pretrained", lambda *_, **__: pytest.fail("read"))
+    config.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=words) as refused:
+        open_model(tmp_path)
+    assert len(str(refused.value)) < 600
+
+
+def quantised(module):
+    """Linear layers with weights of 8 bits, of torch's own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.ao.quantization.quantize_dynamic(module, {torch.nn.Linear}, dtype=torch.qint8)
+
+
+def test_quantised_layers_open_with_their_sites_and_refuse_what_needs_their_weights():
+    module, other = quantised(module_of("llama")), quantised(module_of("llama"))
+    model = open_model(module)
+    lost = {
+        key.partition(" ")[0] for key in model.body.refused
+    }  # a batch shares one scale, so that rows depend on each other
+    assert {"weights", "gradients"} <= lost <= {"weights", "gradients", "padding", "cache"}
+    with torch.no_grad():
+        bare = module(input_ids=prompts(), use_cache=False).logits
+    trace = model.run(prompts(), read=model.sites(), record=True)
+    assert torch.equal(trace.logits, bare) and len(model.sites()) == len(model.body.taps)
+    assert torch.equal(model.run(prompts(), base=trace, read=["resid.1"]).logits, bare)
+    with pytest.raises(ValueError, match=r"not what its address says.*down\.1"):
+        model.body.linear("down.1")
+    with pytest.raises(ValueError, match="Gradients get lost in a layer of this model, so they are not taken"):
+        model.run(prompts(), read=["resid.0"], grad=True)
+    with pytest.raises(ValueError, match="holds no matrix; open the model unquantised"):
+        _ = model.body.unembedding
+    again = fingerprint(other)
+    assert model.body.fingerprint == again
+    other.lm_head = quantised(torch.nn.Sequential(torch.nn.Linear(32, 97, bias=False)))[0]
+    assert fingerprint(other) != again
+
+
+class Parts(torch.Tensor):
+    """A tensor of two others, as torchao's are: no memory of its own."""
+
+    @staticmethod
+    def __new__(cls, whole, scale):
+        return torch.Tensor._make_wrapper_subclass(cls, whole.shape, dtype=scale.dtype)
+
+    def __init__(self, whole, scale):
+        self.whole, self.scale = whole, scale
+
+    def __tensor_flatten__(self):
+        return ["whole", "scale"], None
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.detach.default:
+            return cls(args[0].whole, args[0].scale)
+        plain = [a.whole.to(a.scale.dtype) * a.scale if isinstance(a, cls) else a for a in args]
+        if func in (torch.ops.aten.isfinite.default, torch.ops.aten.clone.default):
+            raise NotImplementedError(f"{func} of it")
+        return func(*plain, **(kwargs or {}))
+
+
+def test_a_model_whose_weights_are_tensors_of_parts_opens():
+    module = module_of("llama")
+    for layer in module.model.layers:
+        weight = layer.mlp.down_proj.weight.detach()
+        scale = weight.abs().amax(1, keepdim=True) / 127
+        whole = (weight / scale).round().to(torch.int8)
+        layer.mlp.down_proj.weight = torch.nn.Parameter(Parts(whole, scale), requires_grad=False)
+    model = open_model(module)
+    assert set(model.body.refused) == {f"weights down.{i}" for i in range(3)}
+    first = model.body.fingerprint
+    assert torch.equal(model.run(prompts(), read=model.sites()).logits, model.run(prompts()).logits)
+    module.model.layers[1].mlp.down_proj.weight.whole[0, 0] += 1
+    assert model.body.fingerprint != first
+
+
+def test_a_projected_embedding_refuses_what_reads_the_unembedding_alone():
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2, "ffn_dim": 48, "vocab_size": 97}
+    model = open_model(sharp(OPTForCausalLM(OPTConfig(**shape, word_embed_proj_dim=16, max_position_embeddings=64))))
+    assert set(model.body.refused) == {"final final"}
+    with pytest.raises(ValueError, match="The site final is not what the unembedding reads"):
+        model.run(prompts(), read=["final"])
+    assert model.run(prompts(), read=model.sites()).logits is not None

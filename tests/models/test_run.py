@@ -34,7 +34,7 @@ def test_a_run_leaves_nothing_behind(family):
     model = model_of(family)
     module = model.body.module.train()
     next(module.parameters()).requires_grad_(False)  # a mixed setting must come back as it was
-    module.get_submodule(model.body.record.blocks)[1].eval()
+    module.get_submodule(model.body.layout.blocks)[1].eval()
     before = settings(model)
     base = model.run(prompts(), read=model.sites(), record=True, grad=True)
     model.run(prompts(), base=base, edits=[Scale(Site("attn", 1), factor=0.5)], logits=1)
@@ -152,6 +152,15 @@ def test_a_base_that_does_not_fit_is_refused():
         model.run(prompts(seed=1), edits=[edit], base=base)
     with pytest.raises(ValueError, match="not those of `base`"):
         model.run(prompts().repeat_interleave(2, 0), edits=[edit], base=base)
+
+
+def test_the_last_positions_reach_the_unembedding_side_by_side():
+    """Rows apart from each other torch multiplies one prompt at a time, which takes longer than all blocks together."""
+    model, seen = model_of("gpt2"), list[torch.Tensor]()
+    hook = model.body.unembed.register_forward_hook(lambda module, args, output: seen.append(args[0]))
+    model.run(prompts(), logits=1)
+    hook.remove()
+    assert seen[-1].shape[:2] == (2, 1) and seen[-1].is_contiguous()
 
 
 def test_keep_gives_the_last_logits():

@@ -3,11 +3,16 @@
 import pytest
 import torch
 import transformers
-from transformers import PreTrainedModel
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
+from clew.changes import Scale, Update
+from clew.models import Model, open_model
 from clew.models.body import Body
 from clew.models.selfcheck import SelfCheck, cached_selfcheck, known_refusals, selfcheck
-from tests.models.tiny import FAMILIES, model_of, module_of, record, sharp
+from tests.models.kinds import KINDS, kind_of
+from tests.models.tiny import FAMILIES, model_of, module_of, prompts, record, sharp
 
 WIDE = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 3, "vocab_size": 97}
 LLAMA = WIDE | {"num_key_value_heads": 2, "intermediate_size": 48, "max_position_embeddings": 64}
@@ -66,6 +71,12 @@ def test_every_variant_keeps_every_promise(name):
     assert broken(selfcheck(Body(build(*VARIANTS[name]), None, name))) == []
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_every_other_kind_keeps_every_promise_but_the_cache_of_state_spaces(name):
+    check = selfcheck(Body(kind_of(name, torch.float32), None, name))
+    assert [f.name for f in check.findings if not f.holds] == (["cache"] if name == "state spaces" else [])
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_logits_are_bit_identical_with_every_site_read(family):
     model = model_of(family)
@@ -115,11 +126,143 @@ def test_a_stream_with_something_else_in_it_refuses_what_is_written_there():
     layer = module.model.layers[1]
     layer.register_forward_hook(lambda m, args, output: 1.5 * output)
     body = Body(module, None, "odd")
-    body.refused.update({f.name: f.refused for f in selfcheck(body).findings if not f.holds})
-    assert set(body.refused) == {"writes"}
-    with pytest.raises(ValueError, match="not what joins the stream"):
-        body.site("mlp.0")
-    assert str(body.site("resid.0")) == "resid.0"
+    body.refused.update(refusals(body))
+    assert set(body.refused) == {"writes attn.1", "writes mlp.1"}
+    with pytest.raises(
+        ValueError, match=r"not what joins the stream.*: mlp\.1 \(off by .*Leave it out, all that is not named"
+    ):
+        body.site("mlp.1")
+    assert str(body.site("mlp.0")) == "mlp.0" and str(body.site("resid.1")) == "resid.1"
+    model = Model(body)
+    assert model.heads().run(prompts(), read=model.sites()).logits is not None
+    with pytest.raises(ValueError, match=r"mlp\.1"):
+        model.components()
+
+
+def refusals(body: Body) -> dict[str, str]:
+    return {name: why for finding in selfcheck(body).findings for name, why in finding.refusals.items()}
+
+
+def attending(monkeypatch, attend, mask=None, **options) -> PreTrainedModel:
+    """A tiny Mistral with an attention of its own, and the masks that transformers makes for it, if any."""
+    name = attend.__name__
+    monkeypatch.setitem(AttentionInterface._global_mapping, name, attend)
+    if mask is not None:
+        monkeypatch.setitem(AttentionMaskInterface._global_mapping, name, mask)
+    module = build("Mistral", LLAMA | {"sliding_window": None, "head_dim": 8} | options)
+    module.config._attn_implementation = name
+    return module
+
+
+def test_a_site_that_cannot_be_read_is_refused_and_the_rest_of_the_model_opens(tmp_path, monkeypatch):
+    """GPT-2's reordered attention is none of transformers' interface, and gives way to it while patterns are shown."""
+    monkeypatch.setenv("CLEW_CACHE", str(tmp_path))
+    module = build("GPT2LMHead", GPT2 | {"reorder_and_upcast_attn": True})
+    module.set_attn_implementation("eager")
+    model = open_model(module)
+    assert set(model.body.refused) == {f"exact pattern.{i}" for i in range(3)}
+    with pytest.raises(ValueError, match=r"Reading this site changes what the model computes: pattern\.1 \(off by"):
+        model.run(prompts(), read=["pattern.1"])
+    read = model.run(prompts(), read=model.sites())
+    assert {s.part for s in model.sites()} == {s.part for s in model.body.taps} - {"pattern"}
+    assert torch.equal(read.logits, module(prompts(), use_cache=False).logits)
+    assert model.components().run(prompts()).logits is not None
+    (line,) = [line for line in selfcheck(model.body).lines if line.startswith("REFUSED")]
+    assert "\n         pattern.2: off by" in line
+
+
+def test_a_pattern_is_refused_in_the_layer_where_it_is_wrong(monkeypatch):
+    def bent(module, query, *rest, **more):
+        out, _ = sdpa_attention_forward(module, query, *rest, **more)
+        return out * (1.1 if module.layer_idx == 1 else 1.0), None
+
+    assert set(refusals(Body(attending(monkeypatch, bent, sdpa_mask), None, "odd"))) == {"pattern pattern.1"}
+
+
+def test_a_check_that_fails_refuses_in_words(monkeypatch):
+    """As under flex attention, whose mask is no tensor."""
+
+    def blind(module, query, key, value, mask, **rest):
+        return sdpa_attention_forward(module, query, key, value, None, is_causal=True, **rest)
+
+    body = Body(attending(monkeypatch, blind, lambda **given: "a block mask"), None, "odd")
+    refused = {name: why for name, why in refusals(body).items() if name != "padding"}
+    assert set(refused) == {f"exact pattern.{i}" for i in range(3)}
+    assert "(ValueError: the attention is given a str as its mask, from which no pattern" in refused["exact pattern.1"]
+
+
+@pytest.mark.parametrize("window", [12, 100])
+def test_prompts_exceed_the_windows(monkeypatch, window):
+    """An attention that forgets its window is found out, behind it."""
+
+    def wide(module, *given, sliding_window=None, **rest):
+        return sdpa_attention_forward(module, *given, **rest)
+
+    module = attending(monkeypatch, wide, sliding_window=window, max_position_embeddings=128)
+    assert "pattern pattern.0" in refusals(Body(module, None, "odd"))
+
+
+class Rounded(torch.nn.Linear):
+    """Rounds what comes in, as layers with 8-bit activations do: no matrix says what it does."""
+
+    def forward(self, x):
+        return super().forward((x * 4).round() / 4)
+
+
+def test_a_weight_that_is_no_matrix_is_refused_alone():
+    module = module_of("llama")
+    module.model.layers[1].mlp.down_proj.__class__ = Rounded
+    model = Model(Body(module, None, "odd"))
+    model.body.refused.update(refusals(model.body))
+    assert set(model.body.refused) == {"weights down.1", "gradients"}
+    with pytest.raises(ValueError, match=r"not what its address says.*: down\.1 \(off by"):
+        model.body.linear("down.1")
+    change = 0.1 * torch.ones_like(module.model.layers[2].mlp.down_proj.weight)
+    assert model.edited([Update("down.2", left=change)]).run(prompts()).logits is not None
+    with pytest.raises(ValueError, match=r"down\.1"):
+        model.edited([Update("down.1", left=change)])
+
+
+def test_a_site_where_nothing_passes_is_refused_alone():
+    """As in a block that calls a projection without its module."""
+    module = module_of("llama")
+    mlp = module.model.layers[2].mlp
+    mlp.forward = lambda x: torch.nn.functional.linear(
+        mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x), mlp.down_proj.weight
+    )
+    refused = refusals(Body(module, None, "odd"))
+    assert set(refused) == {"exact neuron.2", "exact mlp_out.2", "weights down.2"}
+    assert "neuron.2 (nothing passes there)" in refused["exact neuron.2"]
+
+
+def test_edits_that_do_not_reach_the_logits_are_refused_where_they_are():
+    """As in a block that calls a projection twice and goes on with what its hooks have not seen."""
+    module = module_of("llama")
+    mlp = module.model.layers[2].mlp
+
+    def twice(x):
+        hidden = mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x)
+        mlp.down_proj(hidden)
+        return mlp.down_proj.forward(hidden)
+
+    mlp.forward = twice
+    model = Model(Body(module, None, "odd"))
+    model.body.refused.update(refusals(model.body))
+    assert set(model.body.refused) == {"edits neuron.2", "edits mlp_out.2"}
+    assert model.run(prompts(), read=["neuron.2"], edits=[Scale("neuron.1", factor=0.0)]).logits is not None
+    with pytest.raises(ValueError, match=r"do not reach the logits as they should: neuron\.2"):
+        model.run(prompts(), edits=[Scale("neuron.2", factor=0.0)])
+
+
+def test_a_vocabulary_of_three_is_enough():
+    assert refusals(Body(build("Llama", LLAMA | {"vocab_size": 3}), None, "small")) == {}
+
+
+def test_what_does_not_run_is_refused_in_words():
+    module = module_of("llama")
+    module.model.layers[1].register_forward_pre_hook(lambda m, args: 1 / 0)
+    with pytest.raises(ValueError, match=r"odd does not run on random tokens \(ZeroDivisionError: division by zero\)"):
+        selfcheck(Body(module, None, "odd"))
 
 
 def test_a_pattern_that_sees_the_future_is_refused():
@@ -176,7 +319,7 @@ def test_what_hooks_of_others_break_is_not_kept_for_the_weights(tmp_path, monkey
     monkeypatch.setenv("CLEW_CACHE", str(tmp_path))
     module = module_of("llama")
     hook = module.model.layers[1].register_forward_hook(lambda m, args, output: 1.5 * output)
-    assert set(known_refusals(Body(module, None, "odd"))) == {"writes"}
+    assert set(known_refusals(Body(module, None, "odd"))) == {"writes attn.1", "writes mlp.1"}
     hook.remove()
     assert known_refusals(Body(module, None, "plain")) == {}
 

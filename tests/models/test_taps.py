@@ -58,6 +58,29 @@ def test_of_a_fused_projection_only_its_columns_are_seen_and_changed():
     assert torch.equal(made, 2 * X + torch.tensor([10.0, 0.0, 10.0]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_factor_after_a_module_is_part_of_its_site_and_costs_no_bit_where_nothing_changes(dtype):
+    x, seen = torch.randn(2, 9, 33, generator=torch.Generator().manual_seed(0)).to(dtype), list[Tensor]()
+    tap = Tap(Doubled(), "out", factor=0.22)
+    made = passed(tap, lambda y: seen.append(y) or torch.cat([y[:, :4], y[:, 4:] + 1], 1), x, batch=2)
+    assert torch.equal(seen[0], 2 * x * 0.22) and torch.equal(made[:, :4], 2 * x[:, :4])
+    torch.testing.assert_close(made[:, 4:] * 0.22, seen[0][:, 4:] + 1)
+
+
+def test_a_gradient_at_a_site_with_a_factor_is_that_of_the_product():
+    seen = list[Tensor]()
+    x = X.clone().requires_grad_()
+    made = passed(Tap(Doubled(), "out", factor=0.5), lambda y: seen.append(y.view_as(y)) or seen[0].clone(), x)
+    at_site, at_input = torch.autograd.grad(made.square().sum(), [seen[0], x])
+    assert torch.equal(at_site, 2 * made / 0.5) and torch.equal(at_input, 2 * made * 2)
+
+
+def test_of_an_output_with_an_axis_of_one_head_the_positions_are_seen():
+    seen = list[Tensor]()
+    made = passed(Tap(Doubled(), "out"), lambda x: seen.append(x) or x + 10, X[:, None])
+    assert torch.equal(seen[0], 2 * X) and torch.equal(made, 2 * X[:, None] + 10)
+
+
 def test_rows_that_a_family_lays_in_a_line_are_seen_by_prompt():
     seen = list[Tensor]()
     flat = torch.arange(12.0).reshape(4, 3)
@@ -89,9 +112,9 @@ def test_a_pattern_is_looked_for_in_the_module_that_calls_the_attention():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_layer_of_every_family_has_the_same_parts_in_forward_order(family):
     module = module_of(family)
-    taps = taps_of(module, record(family))
+    taps = taps_of(module, record(family).layout(module))
     layers = len(module.get_submodule(record(family).blocks))
-    parts = [part for part in PARTS if part not in ("embed", "final")]
+    parts = [part for part in PARTS if part not in ("embed", "final", "mixer_in", "mixer", "router", "expert")]
     parts = [part for part in parts if part != "pattern" or record(family).pattern]
     assert set(taps) == {Site("embed"), Site("final")} | {Site(part, i) for part in parts for i in range(layers)}
     first, *_, last = taps

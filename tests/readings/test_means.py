@@ -8,6 +8,7 @@ import torch
 import clew
 from clew.data.behaviours.behaviour import Behaviour
 from clew.data.behaviours.pairs import Pair
+from clew.dictionaries.sparse import Sparse
 from clew.readings.contrast import mean_states
 from clew.readings.means import Means
 from clew.sites import Site
@@ -63,3 +64,21 @@ def test_a_model_without_a_tokenizer_has_no_special_tokens() -> None:
     pairs = tuple(Pair((1, i, 3), (1, i + 1, 4), (5,), (6,)) for i in range(4, 8))
     states = mean_states(model.neurons("mlp.0"), Behaviour("ids", pairs), of="clean")
     assert states(Site("mlp", 0), torch.tensor([[1, 2, 3]])).code.shape[:2] == (1, 3)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_means_of_what_fires_are_those_of_all_units(aligned: bool) -> None:
+    """No prompt has a special token, so their place takes the mean over all."""
+    draw = torch.Generator().manual_seed(0)
+    tokens = [torch.randint(0, 5, (2, 3), generator=draw) for _ in range(2)]
+    codes = [torch.randn(2, 3, 6, generator=draw).relu() for _ in tokens]
+    keys = [code.flatten().nonzero()[:, 0] for code in codes]
+    sparse = [Sparse(key, code.flatten()[key], 6, 6) for key, code in zip(keys, codes, strict=True)]
+    asked = torch.tensor([[1, SPECIAL, 1]])
+    for dense, other in zip(codes, sparse, strict=True):
+        assert torch.equal(other.dense(), dense.flatten(0, 1))
+    found = [
+        Means(((t, {"code": v}) for t, v in zip(tokens, values, strict=True)), aligned=aligned, special=[SPECIAL])
+        for values in (codes, sparse)
+    ]
+    assert torch.allclose(found[0].at("code", asked), found[1].at("code", asked), atol=1e-6)

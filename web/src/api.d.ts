@@ -24,6 +24,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/atlas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Atlas
+         * @description The behaviours of an atlas; the whole circuit of each is `circuits/ID.json` beside it.
+         */
+        get: operations["atlas"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/attention": {
         parameters: {
             query?: never;
@@ -554,6 +574,34 @@ export interface components {
             version: string;
         };
         /**
+         * AtlasShown
+         * @description An atlas: behaviours that were found in a text, each with its circuit in short.
+         */
+        AtlasShown: {
+            /** Entries */
+            entries: {
+                [key: string]: unknown;
+            }[];
+            /** Hidden */
+            hidden: string[];
+            /** Made */
+            made: string[][];
+            /** Nodes */
+            nodes: number;
+            /** Path */
+            path: string;
+            /** Sources */
+            sources: string[];
+            /** Title */
+            title: string;
+            /** Units */
+            units: {
+                [key: string]: string;
+            };
+            /** Words */
+            words: string;
+        };
+        /**
          * AttentionAsked
          * @description The attention pattern of a head on a text.
          */
@@ -947,7 +995,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "circuit" | "report" | "edits" | "labels" | "index" | "behaviour" | "comparison" | "verdicts" | "replication" | "dictionary" | "model" | "text" | "unknown";
+            kind: "circuit" | "report" | "edits" | "labels" | "index" | "behaviour" | "comparison" | "atlas" | "verdicts" | "replication" | "dictionary" | "model" | "text" | "unknown";
             /** Model */
             model?: string | null;
             /** Modified */
@@ -1645,6 +1693,100 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    atlas: {
+        parameters: {
+            query: {
+                path: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AtlasShown"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
             /** @description Too Many Requests */

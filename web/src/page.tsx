@@ -3,6 +3,7 @@ import { shown } from "./card/words";
 import { CircuitView } from "./circuit/CircuitView";
 import { memoryOf } from "./circuit/memory";
 import type { Bundle } from "./circuit/types";
+import { Thread } from "./Thread";
 import "../../clew/apps/pages/frame.css";
 import "./page.css";
 
@@ -43,10 +44,6 @@ function Page() {
   );
 }
 
-const Thread = () => (
-  <svg class="thread" viewBox="0 0 120 40" aria-hidden="true">
-    <path d="M2 31C22 31 22 9 42 9s18 24 36 24 14-20 26-20" /><circle cx="110" cy="13" r="6" /><path d="M105 10.500c3-2 7-2 10 1M104.500 15c4-3 8-3 11 0" />
-  </svg>
-);
-
-render(<Page />, document.getElementById("page")!);
+const root = document.getElementById("page")!;
+root.replaceChildren(); // its title was for readers without a script
+render(<Page />, root);

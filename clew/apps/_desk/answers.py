@@ -13,6 +13,7 @@ Kind = Literal[
     "index",
     "behaviour",
     "comparison",
+    "atlas",
     "verdicts",
     "replication",
     "dictionary",
@@ -296,6 +297,28 @@ class ComparisonShown:
     """The cells of a comparison of methods, as its file holds them."""
 
     cells: list[dict[str, Any]]
+    path: str
+
+
+@dataclass(frozen=True)
+class AtlasShown:
+    """An atlas: behaviours that were found in a text, each with its circuit in short."""
+
+    title: str
+    words: str
+    """How many there are of what, in a sentence."""
+    made: list[list[str]]
+    """How it was come by, as names and texts."""
+    sources: list[str]
+    """Names of the texts."""
+    hidden: list[str]
+    """Of those, the ones whose contexts are not shown."""
+    nodes: int
+    """So many of the strongest nodes of a circuit are told at most."""
+    entries: list[dict[str, Any]]
+    """The behaviours, the largest first."""
+    units: dict[str, str]
+    """What units are called, by address."""
     path: str
 
 

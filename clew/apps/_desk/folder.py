@@ -26,6 +26,8 @@ MOST = 5000
 """Files that are listed."""
 LARGEST = 256 << 20
 """Bytes of a file that is read whole."""
+PARTS = {"atlas.json": ("circuits", "work")}
+"""Folders that belong to a file beside them, through which what they hold is opened; they are not looked into."""
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(\..*)?", re.IGNORECASE)
 """Names that are devices on Windows."""
 
@@ -130,8 +132,9 @@ class Folder:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError:  # not ours to read
             return
+        parts = {part for entry in entries for part in PARTS.get(entry.name, ())}
         for entry in entries:
-            if _is_plain(entry) and self.holds(Path(entry.path)):
+            if entry.name not in parts and _is_plain(entry) and self.holds(Path(entry.path)):
                 yield Path(entry.path)
                 if entry.is_dir() and not entry.is_symlink() and depth < DEEPEST:
                     yield from self._within(Path(entry.path), depth + 1)

@@ -25,6 +25,7 @@ OURS: dict[str, Kind] = {
     "clew labels": "labels",
     "clew judgement": "verdicts",
     "clew circuit bench": "comparison",
+    "clew atlas": "atlas",
     "clew behaviour": "behaviour",
     "clew replication": "replication",
 }
@@ -243,6 +244,14 @@ def _comparison(path: Path, value: Any) -> Seen:
     return Seen("comparison", path.name, f"{many(len(cells), 'cell')}; {', '.join(searches[:5])}")
 
 
+def _atlas(path: Path, value: Any) -> Seen:
+    from clew.apps._browsed import title, words
+    from clew.studies.atlas.atlas import Atlas
+
+    atlas = Atlas.load(path)
+    return Seen("atlas", title(atlas), words(atlas), atlas.model)
+
+
 def _behaviour(path: Path, value: Any) -> Seen:
     from clew.data.behaviours.behaviour import Behaviour
 
@@ -263,6 +272,7 @@ READ: Mapping[Kind, Callable[[Path, Any], Seen]] = {
     "labels": _labels,
     "verdicts": _verdicts,
     "comparison": _comparison,
+    "atlas": _atlas,
     "behaviour": _behaviour,
     "replication": _replication,
 }

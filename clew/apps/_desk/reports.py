@@ -1,4 +1,4 @@
-"""Files that are read as they are: reports, edits, labels, comparisons."""
+"""Files that are read as they are: reports, edits, labels, comparisons, atlases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
-from clew.apps._desk.answers import Cells, ComparisonShown, EditsShown, LabelsShown, ReportShown
+from clew.apps._desk.answers import AtlasShown, Cells, ComparisonShown, EditsShown, LabelsShown, ReportShown
 from clew.apps._desk.circuits import report_of
 from clew.apps._desk.folder import Folder
 from clew.apps._desk.items import readable
@@ -55,6 +55,14 @@ def comparison(folder: Folder, name: str) -> ComparisonShown:
 
     cells = _read(folder, name, Results.at).cells.values()
     return ComparisonShown([jsonable(vars(cell)) for cell in cells], name)
+
+
+def atlas(folder: Folder, name: str) -> AtlasShown:
+    """What the front end draws of an atlas."""
+    from clew.apps._browsed import browsed
+    from clew.studies.atlas.atlas import Atlas
+
+    return AtlasShown(**browsed(_read(folder, name, Atlas.load)), path=name)
 
 
 def _read(folder: Folder, name: str, load: Any) -> Any:

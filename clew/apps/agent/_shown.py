@@ -49,7 +49,9 @@ def show(desk: Desk, path: str, top: int = SHOWN, command: str = "") -> Shown:
         return _labels(desk, path, top)
     if item.kind == "replication":
         return _replication(desk, path, top, command)
-    shown = "circuits, reports, edits, labels and what was run again are shown"
+    if item.kind == "atlas":
+        return _atlas(desk, path, top)
+    shown = "circuits, reports, edits, labels, atlases and what was run again are shown"
     raise ValueError(f"{path} is of the kind {item.kind} ({item.about or item.title}); {shown}")
 
 
@@ -119,6 +121,33 @@ def _replication(desk: Desk, path: str, top: int, command: str) -> Shown:
             str(told),
             *(f"cannot be run again: {why}" for one in told.results for why in one.refused),
         ],
+    )
+
+
+def _atlas(desk: Desk, path: str, top: int) -> Shown:
+    """The numbers of all circuits together, and the largest behaviours in words."""
+    from clew.studies.atlas.atlas import Atlas
+
+    file = desk.folder.file(path)
+    atlas = Atlas.load(file)
+    again = f"clew atlas --resume --to {path.rpartition('/')[0] or '.'}"
+    text = str(atlas.provenance.get("text", tag_of(file)))
+    rows = atlas.report().to_json()["rows"]
+    return Shown(
+        grounds=Grounds(text, f"text of {', '.join(atlas.sources)}", HALVES["test"], again),
+        numbers=_floors.of_rows(rows, "circuits"),
+        notes=[
+            *atlas.report().notes,
+            f"the {len(atlas.entries[:top])} largest of {many(len(atlas), 'behaviour')} are told",
+        ],
+        path=path,
+        kind="atlas",
+        title=f"behaviours of {atlas.model}",
+        lines=[
+            f"{one.id}: {one.title}, {many(one.size, 'context')}{', trivial' * one.trivial}"
+            for one in atlas.entries[:top]
+        ],
+        provenance=_brief(atlas.provenance),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from clew.finder import functions, load, names
 from clew.version import VERSION
 
 ROOM = "apps.cli"
+ASIDE: dict[str, Any] = {"error_console": Console(stderr=True, highlight=False), "exit_on_error": False}
+"""How cyclopts says what is wrong with the usage."""
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
@@ -32,11 +34,36 @@ def main(tokens: Sequence[str] | None = None) -> None:
 
 def run(tokens: list[str]) -> int:
     """Run one command; its exit code."""
-    stderr = Console(stderr=True, highlight=False)
     words = [token for token in tokens if token != "--quiet"]
     before = quiet.set(len(words) < len(tokens))
     try:
-        menu(words)(words, error_console=stderr, exit_on_error=False, result_action="return_value")
+        return exit_code(lambda: menu(words)(words, **ASIDE, result_action="return_value"))
+    finally:
+        quiet.reset(before)
+
+
+def parsed(words: Sequence[str], **how: Any) -> tuple[Callable[[Mapping[str, Any]], Any], dict[str, Any]]:
+    """A command to be called with what it is given, and what these words give it, by its parameters.
+
+    Args: how: as for cyclopts, such as `print_error`.
+    Raises: CycloptsError for words that it does not take.
+    """
+    tokens = list(words)
+    command, bound, _ = menu(tokens).parse_args(tokens, **ASIDE | how)
+    bound.apply_defaults()
+
+    def call(given: Mapping[str, Any]) -> Any:
+        bound.arguments.update(given)
+        return command(*bound.args, **bound.kwargs)
+
+    return call, dict(bound.arguments)
+
+
+def exit_code(work: Callable[[], Any]) -> int:
+    """Do it; what goes wrong is said in a sentence. The exit code."""
+    stderr = Console(stderr=True, highlight=False)
+    try:
+        work()
     except CycloptsError:
         return 2  # cyclopts has said what is wrong with the usage
     except KeyboardInterrupt:
@@ -44,14 +71,11 @@ def run(tokens: list[str]) -> int:
         return 130
     except BrokenPipeError:  # the reader has seen enough, as in `clew behaviours | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (ValueError, KeyError, OSError, ImportError) as error:
         if os.environ.get("CLEW_DEBUG"):
             raise
         stderr.print(f"clew: {_sentence(error)}", markup=False, soft_wrap=True)
         return 1
-    finally:
-        quiet.reset(before)
     return 0
 
 

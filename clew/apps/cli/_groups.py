@@ -15,7 +15,10 @@ from cyclopts import Group, Parameter
 
 from clew.apps._layers import at_layers
 from clew.apps.cli._terminal import Flag, Several, aside, working
+from clew.scale.workers import Workers
 
+WORKERS = Annotated[Workers, Parameter(name="*", group=Group("Work", sort_key=5))]
+"""Where work is done: here, in processes, on a cluster or as a job."""
 PLANTED = "planted/"
 """How the names of models start whose circuits are known, and of their behaviours."""
 unfolded = Parameter(name="*")
@@ -140,8 +143,7 @@ class Asked:
 
         if self.examples is not None and self.examples < 1:
             raise ValueError(f"--examples is {self.examples}; give the number of prompt pairs, at least 1")
-        given = {"n": self.examples, "columns": self._columns()}
-        task = clew.Behaviour.load(name, model=seen, **{what: value for what, value in given.items() if value})
+        task = clew.Behaviour.load(name, model=seen, **self.loaded())
         task = task if self.metric is None else task.with_metric(self.metric)
         if not self.all_pairs:
             with working("keeping the pairs that the model gets right"):
@@ -149,6 +151,11 @@ class Asked:
         if task.note:
             aside(task.note)
         return task
+
+    def loaded(self) -> dict[str, Any]:
+        """With which options it is loaded. Raises: ValueError for columns that are no pairs of names."""
+        given = {"n": self.examples, "columns": self._columns()}
+        return {what: value for what, value in given.items() if value}
 
     def _columns(self) -> dict[str, str]:
         """Which column is what. Raises: ValueError for what is no pair of names."""

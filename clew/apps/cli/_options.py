@@ -95,9 +95,15 @@ def typed(parameters: Iterable[inspect.Parameter]) -> set[str]:
     names = set[str]()
     for parameter in parameters:
         names.add(parameter.name)
-        if is_dataclass(group := parameter.annotation):
+        if (group := group_of(parameter.annotation)) is not None:
             names |= {_name(field, hint) for field, hint in get_type_hints(group, include_extras=True).items()}
     return names
+
+
+def group_of(annotation: Any) -> type | None:
+    """The record whose fields are typed one by one; None for an option of its own."""
+    inner = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    return inner if is_dataclass(inner) and isinstance(inner, type) else None
 
 
 def _name(field: str, hint: Any) -> str:

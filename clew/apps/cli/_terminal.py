@@ -22,6 +22,9 @@ Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Several = Parameter(consume_multiple=True, negative="", show_default=False)
 quiet = ContextVar("quiet", default=False)
 """Whether nothing but results and errors is said."""
+Heard = Callable[[str, int, int], None]
+heard: ContextVar[Heard | None] = ContextVar("heard", default=None)
+"""Who else is told how far what is: what, done, of."""
 
 
 def say(text: str, value: Any, json_wanted: bool) -> None:
@@ -55,15 +58,20 @@ def working(what: str) -> Iterator[None]:
 @contextmanager
 def telling(what: str) -> Iterator[Tell]:
     """What a long computation in the block tells how far it is: a line on stderr with the time left, unless quiet."""
-    if quiet.get():
-        yield unheard
-        return
-    progress = Progress(what)
-    progress(0, 1)
+    progress = None if quiet.get() else Progress(what)
+
+    def tell(done: int, of: int, numbers: Mapping[str, float] = NOTHING, /) -> None:
+        if progress is not None:
+            progress(done, of, numbers)
+        if (also := heard.get()) is not None:
+            also(what, done, of)
+
+    tell(0, 1)
     try:
-        yield progress
+        yield tell
     finally:
-        progress.close()
+        if progress is not None:
+            progress.close()
 
 
 @contextmanager
@@ -75,7 +83,3 @@ def following(what: str, function: Callable[..., Any]) -> Iterator[dict[str, Any
     else:
         with telling(what) as tell:
             yield {"progress": tell}
-
-
-def unheard(done: int, of: int, numbers: Mapping[str, float] = NOTHING, /) -> None:
-    """Told, and not said."""

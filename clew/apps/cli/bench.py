@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from clew.apps.cli._groups import PLANTED, Asked, Machine, unfolded
-from clew.apps.cli._terminal import Json, Several, aside, quiet, say
+from clew.apps.cli._groups import PLANTED, WORKERS, Asked, Machine, unfolded
+from clew.apps.cli._terminal import Json, Several, aside, quiet, say, telling
+from clew.scale.workers import Workers
 
 
 @unfolded
@@ -70,6 +72,7 @@ def bench(
     html: Path | None = None,
     asked: Halves = Halves(),
     machine: Machine = Machine(),
+    workers: WORKERS = Workers(),
     json: Json = False,
 ) -> None:
     """Run searches for circuits side by side and judge them on held-out prompts: one table, with intervals and costs.
@@ -92,29 +95,53 @@ def bench(
     """
     from clew.apps.pages.comparison import bench_page
     from clew.files import write_text
-    from clew.measures.circuits.areas import SIZES
-    from clew.studies.comparison.circuits import Bench
     from clew.studies.comparison.results import Results, as_json
     from clew.studies.comparison.table import bench_table
 
-    units, searches, selects = compared.named()
-    results = Results.at(out)
-    opened, tasks, truth = _posed(model, _listed(compared.behaviours), asked, machine)
-    dictionaries = _dictionaries(opened, compared.through) if "features" in units else ()
-    made = Bench(opened, tasks, units, searches, selects, dictionaries, truth, compared.sizes or SIZES, seed)
-    cells = []
-    with _told(len(made.jobs)) as tell:
-        try:
-            for job, done in made.run(results):
-                tell(str(job), _said(done))
-                cells += done
-        except KeyboardInterrupt:
-            aside(f"what was finished is saved in {out}; the same command goes on from there")
-            raise
+    start = partial(_made, model, compared, seed, asked, machine)
+    results, made = Results.at(out), start()
+    try:
+        cells = _here(made, results) if workers.on == "here" else _elsewhere(made, start, out, workers)
+    except KeyboardInterrupt:
+        aside(f"what was finished is saved in {out}; the same command goes on from there")
+        raise
     if html:
         write_text(html, bench_page(cells))
     shown = f"\n\nsaved as {out}" + (f"; open {html} in a browser" if html else "")
     say(bench_table(cells) + shown, as_json(cells), json)
+
+
+def _made(model: str, compared: Compared, seed: int, asked: Halves, machine: Machine) -> Any:
+    """The comparison; also in a worker, where there is one."""
+    from clew.measures.circuits.areas import SIZES
+    from clew.studies.comparison.circuits import Bench
+
+    units, searches, selects = compared.named()
+    opened, tasks, truth = _posed(model, _listed(compared.behaviours), asked, machine)
+    dictionaries = _dictionaries(opened, compared.through) if "features" in units else ()
+    return Bench(opened, tasks, units, searches, selects, dictionaries, truth, compared.sizes or SIZES, seed)
+
+
+def _here(made: Any, results: Any) -> list[Any]:
+    """The cells, one search after the other in this process."""
+    cells = []
+    with _told(len(made.jobs)) as tell:
+        for job, done in made.run(results):
+            tell(str(job), _said(done))
+            cells += done
+    return cells
+
+
+def _elsewhere(made: Any, start: Any, out: Path, workers: Workers) -> list[Any]:
+    """The cells, from workers."""
+    from clew.studies.comparison.results import Results
+    from clew.studies.comparison.spread import spread
+
+    with telling("searches") as tell:
+        done = spread(start, [str(job) for job in made.jobs], out, workers, progress=tell)
+    for one in done.aside:
+        aside(f"{one.item}: {one.error}")
+    return made.cells(Results.at(out))
 
 
 def _listed(given: Sequence[str]) -> list[str]:

@@ -58,7 +58,7 @@ def demo(
 
         transformers.utils.logging.disable_progress_bar()
         clew.Behaviour.load(behaviour, n=2)  # a wrong name is said before anything takes long
-        opened = clew.open(model)
+        opened = clew.open(model).sharing()
     if text is None and opened.name not in packs():
         aside(
             f"there is no pack for {opened.name}, so dictionaries are trained here, which takes longer ({what_there_is()})"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from inspect import Parameter
 from pathlib import Path
@@ -10,10 +12,11 @@ from typing import Annotated, Any
 
 from clew.apps._cards import as_tested
 from clew.apps.cli._asking import Asking, foretold
-from clew.apps.cli._groups import Studied
+from clew.apps.cli._groups import WORKERS, Studied, unfolded
 from clew.apps.cli._options import options_of
 from clew.apps.cli._terminal import Json, Several, aside, say, table, telling
 from clew.apps.cli._thin import say_if_thin
+from clew.scale.workers import Workers
 
 ADD = {
     "asks": "asks a language model; add --asks ADDRESS",
@@ -24,6 +27,20 @@ SHOWN = 8
 """How many units are listed."""
 
 
+@unfolded
+@dataclass(frozen=True)
+class Scored:
+    """How explanations are tested."""
+
+    scorers: Annotated[tuple[str, ...], Several] = ()
+    """Files of clew/explain/scorers: what tests an explanation on documents that it was not made from. By default detection
+    and simulation, or intervention of what units do (`--by effects`)."""
+    floors: Annotated[tuple[str, ...], Several] = ("shuffled",)
+    """Files of clew/explain/floors: what is scored beside it, to be compared."""
+    windows: int | None = None
+    """In how many windows in which a unit fires scorers look, at most: costs grow with it."""
+
+
 @options_of("explain.explainers")
 def explain(
     index: Path,
@@ -32,9 +49,8 @@ def explain(
     *,
     by: str = "rules",
     units: Annotated[tuple[str, ...], Several] = (),
-    scorers: Annotated[tuple[str, ...], Several] = (),
-    floors: Annotated[tuple[str, ...], Several] = ("shuffled",),
-    windows: int | None = None,
+    scored: Scored = Scored(),
+    workers: WORKERS = Workers(),
     studied: Studied = Studied(),
     asking: Asking = Asking(),
     to: Path | None = None,
@@ -55,13 +71,6 @@ def explain(
         How: a file of clew/explain/explainers.
     units
         Addresses to explain instead, as resid.3/17.
-    scorers
-        Files of clew/explain/scorers: what tests an explanation on documents that it was not made from. By default detection
-        and simulation, or intervention of what units do (`--by effects`).
-    floors
-        Files of clew/explain/floors: what is scored beside it, to be compared.
-    windows
-        In how many windows in which a unit fires scorers look, at most: costs grow with it.
     to
         Where the circuit with its names goes; by default beside the one given, as NAME.named.json.
     """
@@ -70,27 +79,18 @@ def explain(
     if circuit is None and not units:
         raise ValueError("say what to explain: a circuit after the index, or --units ADDRESS")
     import clew
-    from clew.circuits.circuit import ERROR, Circuit
+    from clew.circuits.circuit import Circuit
 
     opened = clew.Index.load(index)
     found = Circuit.load(circuit) if circuit else None
-    wanted = list(units)
-    if found is not None:
-        known = set(opened.sites)
-        here = [node for node in found if node.unit != ERROR]
-        if known.isdisjoint(node.site for node in here):
-            sites, indexed = (", ".join(map(str, one.sites)) for one in (found, opened))
-            raise ValueError(
-                f"no unit of {circuit} is at a site of the index: it is of {sites}, the index of {indexed}"
-            )
-        wanted = list(dict.fromkeys(node.address.partition("@")[0] for node in here if node.site in known))
-        if left := {str(node.site) for node in here if node.site not in known}:
-            aside(f"left out: the units at {', '.join(sorted(left))}, which are not in the index")
-    _check_given(by, scorers, {"asks": asking.asks, "model": studied.model})
+    wanted = wanted_units(opened, found, units)
+    _check_given(by, scored.scorers, {"asks": asking.asks, "model": studied.model})
     say_if_thin(opened)
-    how = {"by": by, "scorers": scorers or None, "floors": floors, "windows": windows, "model": studied.open()}
-    made = partial(clew.explain, opened, wanted, **how, **options)
-    asks = asking.open(by, scorers)
+    how = {"by": by, "scorers": scored.scorers or None, "floors": scored.floors, "windows": scored.windows, **options}
+    if workers.on != "here":
+        _spread(index, opened, wanted, how, workers)
+    made = partial(clew.explain, opened, wanted, model=studied.open(), **how)
+    asks = asking.open(by, scored.scorers)
     if asks is not None:
         foretold(asks, lambda one: made(asks=one))
     with telling(f"explaining {len(wanted)} units") as tell:
@@ -102,7 +102,7 @@ def explain(
     lines = [table(rows)] if rows else []
     if silent:
         lines.append(f"nothing that holds was found for {len(silent)} of {len(wanted)} units: {_some(silent)}")
-    if "shuffled" in floors and (alone := _alone(labels)):
+    if "shuffled" in scored.floors and (alone := _alone(labels)):
         aside(
             f"no floor shuffled for {_some(alone)}: there is no other explanation to exchange; explain more units at once"
         )
@@ -112,6 +112,41 @@ def explain(
         lines.append(f"saved as {saved}")
     value = {"labels": labels.to_json(), "silent": silent, "saved": str(saved) if saved else None}
     say("\n".join(lines), value, json)
+
+
+def _spread(path: Path, index: Any, units: Sequence[str], how: dict[str, Any], workers: Workers) -> None:
+    """Have workers find and score the rules, so that the call in this process finds them done."""
+    import clew
+    from clew.studies.explaining.spread import spread
+
+    with ExitStack() as said:
+        spread(
+            partial(clew.Index.load, path),
+            index,
+            units,
+            how,
+            workers,
+            progress=lambda part: said.enter_context(telling(f"{part} of {len(units)} units, in workers")),
+        )
+
+
+def wanted_units(opened: Any, circuit: Any, units: Sequence[str]) -> list[str]:
+    """The addresses to explain: those that were named, or of a circuit's units those at sites of the index.
+
+    Raises: ValueError where none of them is.
+    """
+    if circuit is None:
+        return list(units)
+    from clew.circuits.circuit import ERROR
+
+    known = set(opened.sites)
+    here = [node for node in circuit if node.unit != ERROR]
+    if known.isdisjoint(node.site for node in here):
+        sites, indexed = (", ".join(map(str, one.sites)) for one in (circuit, opened))
+        raise ValueError(f"no unit of the circuit is at a site of the index: it is of {sites}, the index of {indexed}")
+    if left := {str(node.site) for node in here if node.site not in known}:
+        aside(f"left out: the units at {', '.join(sorted(left))}, which are not in the index")
+    return list(dict.fromkeys(node.address.partition("@")[0] for node in here if node.site in known))
 
 
 def _check_given(by: str, scorers: Sequence[str], given: dict[str, str | None]) -> None:

@@ -1,4 +1,4 @@
-"""clew show: a circuit as a web page that needs nothing else; a file of edits in words."""
+"""clew show: a circuit or an atlas as a web page that needs nothing else; a file of edits in words."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
+from cyclopts import Parameter
+
 from clew.apps._cards import strongest, table
 from clew.apps.cli._evidence import named_texts
 from clew.apps.cli._groups import Machine, View
 from clew.apps.cli._terminal import Flag, Json, Several, aside, say, working
+
+ATLAS = "atlas.json"
+SOURCES = Parameter(consume_multiple=True, negative="--no-contexts", show_default=False)
 
 
 def show(
@@ -22,18 +27,19 @@ def show(
     report: Path | None = None,
     model: str | None = None,
     text: Annotated[tuple[str, ...], Several] = (),
+    contexts: Annotated[tuple[str, ...] | None, SOURCES] = None,
     view: View = View(),
     machine: Machine = Machine(),
     out: Path | None = None,
     open: Flag = False,
     json: Json = False,
 ) -> None:
-    """Write a circuit as one HTML file, which opens anywhere and fetches nothing; or say what is in a file of edits.
+    """Write a circuit or an atlas as one HTML file, which opens anywhere and fetches nothing; or tell a file of edits.
 
     Parameters
     ----------
     circuit
-        What `clew find` saved.
+        What `clew find` saved, or the folder of an atlas that `clew atlas` made.
     edit
         What `clew edit` saved, or a vector file of another tool: sites, norms, estimator, where it comes from.
     report
@@ -44,8 +50,11 @@ def show(
         `clew find` saves says so already, for the prompts of the behaviour.
     text
         With --model: what to read, beside the prompts: files or folders, `wikipedia`.
+    contexts
+        Of an atlas: the sources whose contexts may be in the page, as where a text must not be passed on; all by default.
+        --no-contexts is for none.
     out
-        The page; beside the circuit and of its name by default.
+        The page; beside the circuit or the atlas and of its name by default.
     open
         Open it in the browser.
     """
@@ -54,6 +63,13 @@ def show(
     if circuit is None:
         _say_edit(edit, json)
         return
+    if circuit.name == ATLAS or (circuit / ATLAS).is_file():
+        if report or model or text or view:
+            raise ValueError(f"{circuit} is an atlas; --report, --model, --text and a view are for a circuit")
+        _write_atlas(circuit, contexts, out, open, json)
+        return
+    if contexts is not None:
+        raise ValueError(f"--contexts is for an atlas, and {circuit} is a circuit")
     if (text or view) and model is None:
         raise ValueError("--text and a view are for a model to look at; name it by --model")
     from clew.apps._beside import report_beside
@@ -75,6 +91,22 @@ def show(
     say(lines, {"page": str(path), "bytes": len(said.encode()), "strongest": strongest(shown)}, json)
     if open:
         webbrowser.open(path.resolve().as_uri())
+
+
+def _write_atlas(path: Path, contexts: Sequence[str] | None, out: Path | None, open: bool, json: bool) -> None:
+    from clew.apps._browsed import words
+    from clew.apps.pages.atlas import atlas_page
+    from clew.files import write_text
+    from clew.studies.atlas.atlas import Atlas
+
+    atlas = Atlas.load(path)
+    out = out or (path if path.is_dir() else path.parent) / "atlas.html"
+    said = atlas_page(atlas, shown=contexts)
+    write_text(out, said)
+    counted = {"behaviours": len(atlas), "circuits": sum(one.circuit is not None for one in atlas)}
+    say(f"saved as {out}\n{words(atlas)}", {"page": str(out), "bytes": len(said.encode()), **counted}, json)
+    if open:
+        webbrowser.open(out.resolve().as_uri())
 
 
 def _looked_at(view: Any, circuit: Any, text: Sequence[str]) -> Any:

@@ -64,6 +64,10 @@ def to_mib(circuit: Circuit, *, components: Card | None = None) -> dict[str, Any
             "MIB's files hold circuits of components without positions; find one with an edge method, or with a node "
             "method on model.components() and give components=Components(model.body).card (clew.models.graph.components)"
         )
+    if card.blocks:
+        raise ValueError(
+            f"MIB's files hold models whose blocks are heads and an MLP each; this one has {card.blocks[0]} in block 0"
+        )
     layout = Layout(card)
     nodes, score, held = (_edges_out if len(circuit.weight) else _nodes_out)(circuit, layout)
     cfg = {

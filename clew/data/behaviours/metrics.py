@@ -35,6 +35,11 @@ class Needs:
     reference: bool
     """Whether the batch must carry the unedited model's logits."""
 
+    @property
+    def last(self) -> int:
+        """Of how many last positions a run that goes to its end keeps logits: one at least."""
+        return max(1, self.logits)
+
 
 def needs(metric: Metric) -> Needs:
     """What a metric says of itself: its attributes `reads`, `logits` and `reference`.
@@ -77,8 +82,15 @@ def measured(metric: Metric, trace: Trace, batch: Batch) -> Float[Tensor, " exam
 
     A mean in place of a value for each would scale every effect, and a value that is no number would end up in no
     interval, so both are refused.
-    Raises: ValueError for another shape than [example], or values that are not finite.
+    Raises: ValueError for a run that kept fewer logits than the metric reads, another shape than [example], or values that
+        are not finite.
     """
+    wanted = min(needs(metric).logits, trace.tokens.shape[1])
+    if trace.logits is not None and trace.logits.shape[1] < wanted:
+        raise ValueError(
+            f"the metric {name_of(metric)} reads the logits of the last {wanted} positions, and this run kept those of "
+            f"{trace.logits.shape[1]}; run with logits={wanted}"
+        )
     values = metric(trace, batch)
     if not isinstance(values, Tensor) or values.shape != (len(batch),):
         shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__

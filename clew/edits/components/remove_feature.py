@@ -96,7 +96,7 @@ def _basis(rows: Float[Tensor, "direction d_model"]) -> Float[Tensor, "rank d_mo
 
 def _without(model: Model, weight: Weight, rows: Float[Tensor, "direction d_model"]) -> Update | None:
     """W − B Bᵀ W, where B spans what becomes the directions on the way to the stream; None where W writes nothing of them."""
-    map, norm = model.body.linear(weight), model.body.norm_after(str(weight.part), weight.layer or 0)
+    map, norm = model.body.linear(weight), model.body.after(str(weight.part), weight.layer or 0).norm
     if norm is not None:
         gain, centres = gain_of(model, norm)
         if centres or map.bias is not None:

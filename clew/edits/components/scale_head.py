@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -74,5 +75,6 @@ def scale_head(
 
 def _mean_metric(model: Model, behaviour: Behaviour) -> float:
     with torch.no_grad():
-        values = [behaviour.measured(model.run(batch.clean, logits=1), batch) for batch in behaviour.batches(model)]
+        how: Any = {"read": behaviour.needs.reads, "logits": behaviour.needs.last}
+        values = [behaviour.measured(model.run(batch.clean, **how), batch) for batch in behaviour.batches(model)]
     return float(torch.cat(values).mean())

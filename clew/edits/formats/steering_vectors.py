@@ -62,7 +62,7 @@ def read(path: Path, model: Model | None = None) -> Stack:
         why = "of the attention are added before a norm in some models" if min(layers) >= 0 else "count from the end"
         raise ValueError(f"the layers of {path} {why}; give the model, too: read(path, model)")
     if model is not None and kind == "self_attn":
-        _no_norm_after(model, "attn")
+        _straight(model, "attn")
     found = {
         Site(PARTS[kind], n if n >= 0 else _layers(model) + n): _vector(path, n, v) for n, v in sorted(layers.items())
     }
@@ -96,7 +96,7 @@ def write(stack: Stack, path: Path, model: Model) -> None:
     check_fit(model, found)
     parts = {site.part for site in found}
     for part in parts & {"attn", "mlp"}:
-        _no_norm_after(model, part)
+        _straight(model, part)
     kinds = {"mlp" if part == "mlp" else next(k for k, p in PARTS.items() if p == part) for part in parts}
     if len(kinds) > 1 or len({site.layer for site in found}) < len(found):
         raise ValueError(
@@ -124,10 +124,10 @@ def _layers(model: Model | None) -> int:
     return model.n_layers
 
 
-def _no_norm_after(model: Model, part: str) -> None:
-    record = model.body.record
-    write, projection = (record.attn_write, record.output) if part == "attn" else (record.mlp_write, record.down)
-    if write not in ("", projection):
+def _straight(model: Model, part: str) -> None:
+    map = "out" if part == "attn" else "down"
+    if not all(model.body.after(map, site.layer or 0).nothing for site in model.sites(part)):
         raise ValueError(
-            f"{model.name} has a norm after its {part}, and {KIND} adds to what comes before it, which {part}.N is not"
+            f"{model.name} has a norm or a factor after its {part}, and {KIND} adds to what comes before it, which {part}.N "
+            "is not"
         )

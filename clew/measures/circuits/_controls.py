@@ -133,6 +133,6 @@ def random_path(pool: Circuit, generator: np.random.Generator) -> Int[np.ndarray
         site, unit = pool.sites[pool.site[node]], int(pool.unit[node])
         if site.part == "embed":
             break
-        into = Site("mlp_in" if site.part == "mlp" else "qkv"[generator.integers(3)], site.layer)
+        into = Site("qkv"[generator.integers(3)] if site.part == "head" else f"{site.part}_in", site.layer)
         reader = index.get((str(into), unit * pool.units[into] // pool.units[site]))
     return np.array(path, np.int64)

@@ -50,7 +50,7 @@ class EdgeTrial(Trial):
         for batch in self.over(self.batches):
             assert batch.patch is not None
             reads = [*self.graph.source_sites, *behaviour.needs.reads]
-            run = model.run(batch.patch, read=reads, logits=1)
+            run = model.run(batch.patch, read=reads, logits=behaviour.needs.last)
             self._paths.append(Paths(self.graph, model, self.graph.writes(run)))
             empty.append(behaviour.measured(run, batch).detach())
         self.empty = torch.cat(empty).cpu().double().numpy()
@@ -68,7 +68,8 @@ class EdgeTrial(Trial):
         """Metric of every prompt with these edges in place."""
         values: list[Tensor] = []
         for batch, paths in self.over(list(zip(self.batches, self._paths, strict=True))):
-            run = paths.run(batch.clean, keep, read=self.behaviour.needs.reads)
+            needed = self.behaviour.needs
+            run = paths.run(batch.clean, keep, read=needed.reads, logits=needed.last)
             values.append(self.behaviour.measured(run, batch).detach())
         return torch.cat(values).cpu().double().numpy()
 

@@ -120,7 +120,7 @@ class FeaturePaths:
         only_output = np.append(np.full(len(wired), -1), 0)
         edits = list(self._edits(wired, held, None, only_output, 1))
         metric = self.trial.behaviour.metric
-        run = self.model.run(batch.clean, read=needs(metric).reads, edits=edits, logits=1, base=base)
+        run = self.model.run(batch.clean, read=needs(metric).reads, edits=edits, logits=needs(metric).last, base=base)
         self.passes += share
         return measured(metric, run, batch).detach()
 
@@ -234,7 +234,7 @@ def what_is_read(model: Model, behaviour: Behaviour, sites: list[Site]) -> dict[
     """
     batch = next(behaviour.first(1).batches(model))
     reads = behaviour.needs.reads
-    run = model.run(batch.clean, read=reads, leaves=True, logits=1)
+    run = model.run(batch.clean, read=reads, leaves=True, logits=behaviour.needs.last)
     assert run.logits is not None
     ends: dict[Site | None, list[Tensor]] = {None: [behaviour.measured(run, batch) if reads else run.logits[:, -1]]}
     for site in sites:

@@ -45,7 +45,9 @@ class Swaps:
 
     def _look(self, batch: Batch) -> np.ndarray:
         """Record one batch; returns its metric."""
-        clean = self.model.run(batch.clean, read=[*self.contrast.sites, *self.reads], grad=True, logits=1)
+        clean = self.model.run(
+            batch.clean, read=[*self.contrast.sites, *self.reads], grad=True, logits=needs(self.metric).last
+        )
         other = self.contrast.other(batch)
         metric = measured(self.metric, clean, batch)
         grads = clean.gradients(-metric.sum())
@@ -88,7 +90,7 @@ class Swaps:
         changed = []
         for b, batch in enumerate(self.contrast.batches):
             edits = self._edits(batch, instead(b))
-            run = self.model.run(batch.clean, read=self.reads, edits=edits, logits=1)
+            run = self.model.run(batch.clean, read=self.reads, edits=edits, logits=needs(self.metric).last)
             changed.append(measured(self.metric, run, batch).detach().cpu().double().numpy())
         return self.whole - np.concatenate(changed)
 

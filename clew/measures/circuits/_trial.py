@@ -38,14 +38,15 @@ class Trial(ABC):
     expected: int = 2
     """How many forwards there will be, the two of the ends among them: what `progress` is told of."""
 
-    def over(self, batches: Collection[T]) -> Iterator[T]:
-        """The batches of one forward, telling how far the trial is after each."""
+    def over(self, batches: Collection[T], passes: int = 1) -> Iterator[T]:
+        """The batches of some passes side by side, telling how far the trial is after each."""
         n = len(batches)
-        for done, batch in enumerate(batches, self.forwards * n + 1):
+        for over, batch in enumerate(batches, 1):
             yield batch
             if self.progress:
+                done = self.forwards * n + over * passes
                 self.progress(done, max(done, self.expected * n))
-        self.forwards += 1
+        self.forwards += passes
 
     @property
     @abstractmethod
@@ -73,6 +74,16 @@ class Trial(ABC):
     @abstractmethod
     def circuit_metric(self, circuit: Circuit, *, complement: bool = False) -> np.ndarray:
         """[example] metric with only the circuit in place, or with only the rest of the model."""
+
+    def circuit_metrics(self, asked: Iterable[tuple[Circuit, bool]]) -> Iterator[np.ndarray]:
+        """`circuit_metric` of each (circuit, complement) in turn; where it can, a trial runs several side by side."""
+        for circuit, complement in asked:
+            yield self.circuit_metric(circuit, complement=complement)
+
+    def both(self, circuits: Iterable[Circuit]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Of each circuit the metric with only it in place, and with only the rest."""
+        found = self.circuit_metrics((circuit, complement) for circuit in circuits for complement in (False, True))
+        return zip(found, found, strict=True)
 
     @abstractmethod
     def size(self, circuit: Circuit) -> int:
@@ -123,11 +134,11 @@ class Trial(ABC):
     def rows(self, circuits: Iterable[Circuit], of: str = "") -> Iterator[Row]:
         """Faithfulness and completeness of each circuit."""
         every = np.arange(len(self.whole))
-        for circuit in circuits:
-            for name, complement in (("faithfulness", False), ("completeness", True)):
-                share = self.share(self.circuit_metric(circuit, complement=complement))
-                ends = self.interval(share)
-                yield Row(name, share(every), *ends, of, self.size(circuit), self.prompts, self.unit)
+        asked = [(circuit, complement) for circuit in circuits for complement in (False, True)]
+        for (circuit, complement), metric in zip(asked, self.circuit_metrics(asked), strict=True):
+            share = self.share(metric)
+            ends, name = self.interval(share), "completeness" if complement else "faithfulness"
+            yield Row(name, share(every), *ends, of, self.size(circuit), self.prompts, self.unit)
 
     def check_ends(self, what: str) -> None:
         """Warn of shares that mean nothing. Raises: ValueError where ablating everything does not move the metric."""

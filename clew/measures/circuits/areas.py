@@ -110,17 +110,12 @@ def _curve(
     trial: Trial, ranked: Circuit, total: int, n: Sequence[int], choose: Select, known: dict[int, np.ndarray]
 ) -> tuple[Curve, list[int]]:
     """f at every size, and how many were judged there; `known` holds the metrics without anything and with everything."""
-    metrics, judged = [], list[int]()
-    for count in n:
-        everything = count == total
-        chosen = ranked if everything else choose(ranked, count)
-        metric = known.get(count)
-        metric = trial.circuit_metric(chosen) if metric is None else metric
-        if everything:
-            known[count] = metric
-        metrics.append(metric)
-        judged.append(trial.size(chosen))
-    table = np.stack([*metrics, trial.whole, trial.empty])
+    chosen = {count: ranked if count == total else choose(ranked, count) for count in dict.fromkeys(n)}
+    fresh = [count for count in chosen if count not in known]
+    metrics = known | dict(zip(fresh, trial.circuit_metrics((chosen[count], False) for count in fresh), strict=True))
+    known |= {total: metrics[total]} if total in metrics else {}
+    judged = [trial.size(chosen[count]) for count in n]
+    table = np.stack([*(metrics[count] for count in n), trial.whole, trial.empty])
 
     @cache  # the bootstrap of every row draws the same examples
     def drawn(index: bytes) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -63,10 +64,13 @@ def _rows(trial: Trial, circuit: Circuit, sizes: Sequence[int], of: str, random:
     """The best nodes of each size, then as many random ones."""
     yield from trial.rows((trial.largest(circuit, n) for n in sizes), of)
     generator, total = np.random.default_rng(seed), trial.size(circuit)
-    for n in [n for n in sizes if n < total] if random else []:
-        draws = [trial.draw(circuit, generator.choice(total, n, replace=False)) for _ in range(random)]
-        for name, complement in (("faithfulness", False), ("completeness", True)):
-            metric = np.mean([trial.circuit_metric(c, complement=complement) for c in draws], axis=0)
+    drawn = [n for n in sizes if n < total] if random else []
+    draws = (generator.choice(total, n, replace=False) for n in drawn for _ in range(random))
+    metrics = trial.both(trial.draw(circuit, index) for index in draws)
+    for n in drawn:
+        of_size = zip(*islice(metrics, random), strict=True)
+        for name, several in zip(("faithfulness", "completeness"), of_size, strict=True):
+            metric = np.mean(several, axis=0)
             share = trial.share(metric)
             value = share(np.arange(len(metric)))
             yield Row(name, value, *trial.interval(share), f"random {of}", n, trial.prompts, trial.unit)

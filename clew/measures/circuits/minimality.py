@@ -62,7 +62,8 @@ def minimality(
         tested = np.sort(np.random.default_rng(seed).choice(len(parts), limit, replace=False))
     trial.expected -= limit - len(tested)
     kept = trial.circuit_metric(inside)
-    lost = np.stack([kept - trial.circuit_metric(without(inside, per, int(part))) for part in tested])
+    left = trial.circuit_metrics((without(inside, per, int(part)), False) for part in tested)
+    lost = kept - np.stack(list(left))
     n, size = len(kept), trial.size(inside)
 
     def drops(i: np.ndarray, some: slice = slice(None)) -> np.ndarray:

@@ -239,7 +239,7 @@ class Interventions:
     def _clean(self, batch: Batch) -> tuple[Batch, Trace, Trace | None, Tensor, dict[Site, Tensor]]:
         metric = self.contrast.behaviour.metric
         read = {*self.contrast.sites, *needs(metric).reads, *(Site("embed"), Site("final"))}
-        clean = self.model.run(batch.clean, read=read, grad=True, logits=1, record=True)
+        clean = self.model.run(batch.clean, read=read, grad=True, logits=needs(metric).last, record=True)
         value = measured(metric, clean, batch)
         grads = clean.gradients(-value.sum()) if value.requires_grad else {}
         return batch, clean, self.contrast.other(batch), value.detach(), grads
@@ -306,5 +306,6 @@ class Interventions:
         return Set(node.site, value=there.code, keep=keep | dictionary.unfold(others), basis="code")
 
     def _run(self, batch: Batch, clean: Trace, edits: list[ActivationEdit], read: list[Site] | None = None) -> Trace:
-        reads = [*(read or ()), *self.contrast.behaviour.needs.reads]
-        return self.model.run(batch.clean, read=reads, edits=edits, logits=1, base=clean)
+        needed = self.contrast.behaviour.needs
+        reads = [*(read or ()), *needed.reads]
+        return self.model.run(batch.clean, read=reads, edits=edits, logits=needed.last, base=clean)

@@ -63,7 +63,7 @@ def reuse(
         on = half(task, "test", held_out)
         trial = trial_of(model, on, own, ablation=ablation, seed=seed)
         kinds = {"own circuit": own, "the other's circuit": others, "what both share": _both(own, others)}
-        metrics = {of: trial.circuit_metric(c) for of, c in kinds.items()}
+        metrics = dict(zip(kinds, trial.circuit_metrics((c, False) for c in kinds.values()), strict=True))
         shares = {of: trial.share(metric) for of, metric in metrics.items()}
         every = np.arange(len(trial.whole))
         for of, share in shares.items():

@@ -123,7 +123,7 @@ def _read(
 ) -> tuple[dict[str, Tensor], Float[Tensor, "batch vocab"]]:
     """What is measured of each example, and the logits; `unedited` are those to take the divergence from."""
     with torch.no_grad():
-        trace = meeting(model, ids).run(ids, read=behaviour.needs.reads, logits=1)
+        trace = meeting(model, ids).run(ids, read=behaviour.needs.reads, logits=behaviour.needs.last)
         logits = last_logits(trace)
         before = (logits if unedited is None else unedited).log_softmax(-1)
         if batch.reference is not None:

@@ -37,7 +37,7 @@ class Patching:
         """The metric of every example with each of these tables of edges."""
         reads = self.behaviour.needs.reads
         with torch.no_grad():
-            run = self.paths.run(self.batch.clean, keep, read=reads)
+            run = self.paths.run(self.batch.clean, keep, read=reads, logits=self.behaviour.needs.last)
             return self.behaviour.measured(run, self.batch.repeat(len(keep))).view(len(keep), -1)
 
     def drops(
@@ -57,7 +57,7 @@ def patchings(model: Model, behaviour: Behaviour, graph: Components, loops: Loop
     for batch in (loops or Loops(None)).over(batches):
         assert batch.patch is not None
         with torch.no_grad():
-            clean = model.run(batch.clean, read=reads, logits=1, record=True)
+            clean = model.run(batch.clean, read=reads, logits=behaviour.needs.last, record=True)
             other = graph.writes(model.run(batch.patch, read=graph.source_sites, logits=0))
             paths = Paths(graph, model, other, graph.writes(clean), clean)
             yield Patching(behaviour, batch, paths, behaviour.measured(clean, batch))

@@ -87,7 +87,8 @@ class Scores:
             )
         self.model, self.behaviour, self.seed = model, behaviour, seed
         self.graph = Components(model.body, ungrouped=ungrouped)
-        if self.graph.ungrouped and model.body.record.pattern != "interface":
+        attentions = [part for parts in model.body.layout.parts for part in parts if part.kind == "attn"]
+        if self.graph.ungrouped and any(part.pattern != "interface" for part in attentions):
             raise ValueError(
                 f"the attention of {model.name} cannot be entered, so what its {model.body.n_kv_heads} shared key-value "
                 "heads read cannot be split among query heads; leave out ungrouped=True"
@@ -132,8 +133,9 @@ class Scores:
                 reads |= {site, *self.graph.stream_sites(site)}
         body = self.model.body
         with state(body.module) as held:
-            shared = heads_apart(held, body.module, body.attentions) if self.graph.ungrouped else []
-            trace = self.model.run(tokens, read=reads, edits=edits, grad=True, logits=1, base=base, record=base is None)
+            shared = heads_apart(held, body.module, [*body.attentions.values()]) if self.graph.ungrouped else []
+            keep, record = self.behaviour.needs.last, base is None
+            trace = self.model.run(tokens, read=reads, edits=edits, grad=True, logits=keep, base=base, record=record)
         return Backward(self.graph, trace, -self.behaviour.measured(trace, batch).sum(), shared)
 
     def add(self, delta: Writes, pieces: Iterable[Piece], points: int) -> None:
@@ -216,12 +218,11 @@ class Backward:
         at = {site: self._copies(site) if site in split else values[site] for site in [*sites, last]}
         grads = dict(zip(at, torch.autograd.grad(self.loss, list(at.values()), retain_graph=bool(split)), strict=True))
         for layer in dict.fromkeys(site.layer for site in sites):
-            here = [s for s in sites if s.layer == layer and s.part != "mlp_in"]
-            if here:
-                gradient = torch.cat([self._by_head(s, grads.pop(s), s in split) for s in here], dim=1)
-                yield self._through_norm(here[-1], gradient)
-            site = Site("mlp_in", layer)
-            yield self._through_norm(site, grads.pop(site).unsqueeze(1))
+            for _, reads in graph.blocks[layer or 0]:
+                here = [s for s in reads if s in grads]
+                if here:
+                    gradient = torch.cat([self._by_head(s, grads.pop(s), s in split) for s in here], dim=1)
+                    yield self._through_norm(here[-1], gradient)
         end = len(graph.readers)
         yield Piece(slice(end - 1, end), slice(0, len(graph.sources)), grads[last].unsqueeze(1))
 
@@ -233,7 +234,9 @@ class Backward:
         return seen.keys if site.part == "k" else seen.values
 
     def _by_head(self, site: Site, grad: Tensor, split: bool) -> Gradient:
-        """The gradient at what the projections read: each head's own, through its matrix."""
+        """The gradient at what the projections read: each head's own, through its matrix; that of what has no heads."""
+        if site.part not in "qkv":
+            return grad.unsqueeze(1)
         matrix, _ = self.graph.projection(site)
         if not split:
             return torch.einsum("bphe,hde->bhpd", grad.unflatten(-1, (len(matrix), -1)), matrix)

@@ -107,10 +107,10 @@ class Greedy:
 
     def _writers_behind(self) -> list[list[int] | None]:
         """The sources behind each reader, by which what it reads goes on; None for the logits."""
-        group = self.graph.n_heads // self.graph.n_kv_heads
         behind: list[list[int] | None] = []
         for site, unit in self.graph.readers[:-1]:
             start = self.graph.source_at[Site(READERS[site.part], site.layer)].start
-            units = range(unit * group, (unit + 1) * group) if site.part in "kv" else [unit]
+            group = self.graph.n_heads // self.graph.width(site.part) if site.part in "kv" else 1
+            units = range(unit * group, (unit + 1) * group)
             behind.append([start + i for i in units])
         return [*behind, None]

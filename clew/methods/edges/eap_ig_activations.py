@@ -45,7 +45,8 @@ def eap_ig_activations(
     if weigh not in ("own", "all"):
         raise ValueError(f"weigh={weigh!r}: edges are weighed by their component's 'own' gradients or by 'all'")
     scores = Scores(model, behaviour, baseline, ungrouped=ungrouped, seed=seed)
-    moving = [EMBED, *(Site(part, layer) for layer in range(model.n_layers) for part in ("attn", "mlp"))]
+    parts = enumerate(model.body.layout.parts)
+    moving = [EMBED, *(Site(part.kind, layer) for layer, block in parts for part in block)]
     loops = Loops(progress)
     for batch in loops.over(scores.batches):
         ends = Ends(scores, batch)
@@ -53,7 +54,8 @@ def eap_ig_activations(
         delta, everything = ends.delta(), []
         for site in loops.over(moving):
             total: list[Piece] = []
-            units = scores.graph.source_at[Site("head", site.layer) if site.part == "attn" else site]
+            by_heads = site.part == "attn" and site not in scores.graph.source_at
+            units = scores.graph.source_at[Site("head", site.layer) if by_heads else site]
             move, own = delta[:, units].sum(1), weigh == "own"
             for step in loops.over(range(steps)):
                 edit = Set(site, value=base[site].detach() + step / steps * move)

@@ -8,7 +8,7 @@ the reference implementation, and error nodes send edges as well as receive them
 How it is done: one clean run in which every view site is cut, so that it becomes a leaf; then the gradient
 of G_d . s_d reaches exactly the leaves that d reads. Examples are independent, so one backward pass serves one row
 of every example; where no attention lies between, positions are too, and it serves one row of every
-position. Several copies of the batch are run side by side, and all rows are contracted by matrix products.
+position. Where a batch is small, several copies are run side by side; all rows are contracted by matrix products.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -28,8 +28,9 @@ from torch import Tensor
 from clew.circuits.circuit import ANYWHERE, ERROR, OUTPUT, Circuit
 from clew.data.behaviours.behaviour import Batch, Behaviour
 from clew.dictionaries import Dictionary
+from clew.dictionaries.sparse import Sparse, is_wide, pull_back
 from clew.finder import load
-from clew.methods._nodes import Gradients, clean_run, effects
+from clew.methods._nodes import Gradients, effects, passes
 from clew.models import Model
 from clew.models.trace import as_read
 from clew.progress import Tell
@@ -38,6 +39,8 @@ from clew.sites import Site
 
 MOST = 20_000
 """More nodes than this have too many pairs for one table."""
+BESIDE, MUCH = {"cpu": 32}, 1024
+"""What a pass costs beside its tokens, as so many tokens, by device; elsewhere, where kernels must be launched, much."""
 
 
 def edges(
@@ -62,7 +65,7 @@ def edges(
             above this. The reference implementation uses its node threshold here; 0 keeps all.
         baseline: the other state of the sources; that of the circuit by default. seed: for resample, likewise.
         examples: use this many examples of the behaviour (all when None).
-        tokens: size of the batch in which copies of the examples are run side by side.
+        tokens: the largest batch in which copies of the examples are run side by side.
         progress: told after each site of a batch.
 
     Returns: the circuit with edges, all else as it was; the weights into a node add up to the part of its effect that
@@ -79,9 +82,10 @@ def edges(
     check_fits(model, circuit, {b.clean.shape[1] for b in contrast.batches})
     gradients = _gradients(gradient or circuit.provenance.get("method", "attribution_patching"), gradient is None, made)
     weight = np.zeros((len(circuit), len(circuit) + 1))  # the last column is the metric
+    picked = {site: _units(circuit, site) for site, d in model.dictionaries.items() if is_wide(d)}
     for batch in contrast.loops.over(contrast.batches):
         with contrast.loops.part(0, 2):
-            wiring = Wiring(contrast, batch, gradients, tokens)
+            wiring = Wiring(contrast, batch, gradients, tokens, picked)
         with contrast.loops.part(1, 2):
             _wire(wiring, circuit, threshold, weight)
     weight /= sum(len(b.clean) for b in contrast.batches)
@@ -111,9 +115,9 @@ def _wire(wiring: Wiring, circuit: Circuit, threshold: float, weight: np.ndarray
         if len(nodes):
             rows[site] = (
                 nodes,
-                *_rows(circuit, nodes, wiring.effect(site), threshold, placed, wiring.dictionary(site)),
+                *_rows(circuit, nodes, wiring, site, threshold, placed),
             )
-    wiring.seat([some for _, some, _ in rows.values()])
+    wiring.seat({site: some for site, (_, some, _) in rows.items()})
     for site, (targets, some, node) in wiring.contrast.loops.over(rows.items()):
         for chunk, leaf, grad, positions in wiring.pull_back(site, some):
             sources = _nodes(circuit, leaf)
@@ -129,7 +133,7 @@ def _wire(wiring: Wiring, circuit: Circuit, threshold: float, weight: np.ndarray
                 leaf, grad, torch.stack([every, every, every], dim=1), None, circuit, nodes, placed
             )
         else:
-            values = wiring.chosen(wiring.effect(leaf), circuit, nodes, placed)
+            values = wiring.chosen(leaf, wiring.effect(leaf), circuit, nodes, placed)
         weight[nodes, -1] += values.sum(0)
 
 
@@ -138,14 +142,19 @@ def _nodes(circuit: Circuit, site: Site) -> np.ndarray:
     return np.flatnonzero(circuit.site == circuit.sites.index(site)) if site in circuit.sites else np.zeros(0, np.int64)
 
 
+def _units(circuit: Circuit, site: Site) -> Int[Tensor, " unit"]:
+    """The units of a site that the circuit has, ascending."""
+    unit = np.unique(circuit.unit[_nodes(circuit, site)])
+    return torch.from_numpy(unit[unit != ERROR])
+
+
 def _rows(
-    circuit: Circuit, nodes: np.ndarray, effect: Tensor, threshold: float, placed: bool, dictionary: Dictionary
+    circuit: Circuit, nodes: np.ndarray, wiring: Wiring, site: Site, threshold: float, placed: bool
 ) -> tuple[Int[Tensor, "row 3"], Int[Tensor, " row"]]:
     """(example, position, unit or n_units for the error) of every row to pull back, and its index into `nodes`."""
-    unit = torch.from_numpy(np.where(circuit.unit[nodes] == ERROR, dictionary.n_units, circuit.unit[nodes])).to(
-        effect.device
-    )
-    large: Bool[Tensor, "example seq node"] = effect[..., unit].abs() > threshold
+    effect, units = wiring.effect(site), wiring.dictionary(site).n_units
+    unit = torch.from_numpy(np.where(circuit.unit[nodes] == ERROR, units, circuit.unit[nodes])).to(effect.device)
+    large: Bool[Tensor, "example seq node"] = effect[..., wiring.columns(circuit, site, nodes)].abs() > threshold
     if placed:
         seq = torch.arange(effect.shape[1], device=effect.device)[:, None]
         large = large & (seq == torch.from_numpy(circuit.position[nodes]).to(effect.device))
@@ -155,41 +164,70 @@ def _rows(
 
 @dataclass
 class Wiring:
-    """The cut run of one batch, in as many copies as the token budget allows, and what is needed to pull rows back."""
+    """The cut run of one batch, also in several copies, and what is needed to pull rows back."""
 
     contrast: Contrast
     batch: Batch
     gradients: Gradients
     tokens: int = 1024
+    picked: Mapping[Site, Int[Tensor, " unit"]] = field(default_factory=dict[Site, Tensor])
+    """Of wide dictionaries the units that count, ascending; their codes and effects are told of these alone."""
 
     def __post_init__(self) -> None:
         self.model: Model = self.contrast.model
-        self.clean = clean_run(self.contrast, self.batch)
-        self.other = self.contrast.other(self.batch)
-        self.grads = self.gradients(self.contrast, self.batch, self.clean, self.other)
+        had = passes(self.contrast, self.batch, self.gradients)
+        self.clean, self.other, self.grads = had.clean, had.other, had.grads
         self._delta: dict[Site, State] = {}
-        self.copies, self.cut = 0, self.clean
+        self._fires: dict[Site, Sparse] = {}
+        self.copies, self.cut, self.once = 0, self.clean, self.clean
 
-    def seat(self, rows: Sequence[Int[Tensor, "_ 3"]]) -> None:
-        """Make the cut run, in as many copies as these rows can use and the budget allows."""
-        wanted = max((int(_turn(r[:, 0]).max()) + 1 for r in rows if len(r)), default=1)
-        self.copies = max(1, min(wanted, self.tokens // self.batch.clean.numel()))
-        reads = self.contrast.behaviour.needs.reads
-        self.cut = self.model.run(self.batch.repeat(self.copies).clean, leaves=True, read=reads, logits=1)
+    def seat(self, rows: Mapping[Site, Int[Tensor, "_ 3"]]) -> None:
+        """Make the cut run: once, up to the metric, and in so many copies as pull these rows back at the least cost."""
+        turns = [int(self._turns(site, some).max()) + 1 for site, some in rows.items() if len(some)]
+        self.copies = copies_for(turns, self.batch.clean.numel(), self.tokens, BESIDE.get(self.model.device.type, MUCH))
+        several, needs = self.copies > 1, self.contrast.behaviour.needs
+        resumes = several and "resume" not in self.model.body.refused
+        keep = needs.last
+        self.once = self.model.run(self.batch.clean, leaves=True, read=needs.reads, logits=keep, record=resumes)
+        self.cut = self.once
+        if several:
+            copies = self.batch.clean.repeat(self.copies, 1)
+            self.cut = self.model.run(copies, leaves=True, logits=0, base=self.once if resumes else None)
+
+    def _turns(self, site: Site, rows: Int[Tensor, "row 3"]) -> Int[Tensor, " row"]:
+        """Which rows can share a backward pass: one of each example, or of each position where none reaches another."""
+        local = not mixes_positions(self.model, site)
+        return _turn(rows[:, 0] * self.batch.clean.shape[1] + rows[:, 1] if local else rows[:, 0])
 
     def dictionary(self, site: Site) -> Dictionary:
         return self.model.dictionaries[site]
 
     def effect(self, site: Site) -> Float[Tensor, "example seq unit_and_error"]:
         """Per-example effect of every node at a site."""
-        return effects(self.contrast, self.clean, self.other, site, self.grads[site]).effect
+        if site not in self.picked:
+            return effects(self.contrast, self.clean, self.other, site, self.grads[site]).effect
+        return self._times(site, self.grads[site], self.delta(site))
 
     def delta(self, site: Site) -> State:
         """other - clean of a site, kept for the rows that follow."""
         if site not in self._delta:
-            here, there = self.contrast.states(self.clean, self.other, site)
+            if site in self.picked:
+                unit = self.picked[site].to(self.clean.tokens.device)
+                self._fires[site], here, there = self.contrast.picked(self.clean, self.other, site, unit)
+            else:
+                here, there = self.contrast.states(self.clean, self.other, site)
             self._delta[site] = State(there.code - here.code, there.error - here.error)
         return self._delta[site]
+
+    def _times(self, site: Site, grad: Tensor, delta: State) -> Float[Tensor, "... unit_and_error"]:
+        """(gradient . decoder row) (other - clean) of every unit that counts, and the error's."""
+        dictionary, grad = self.dictionary(site), grad.to(delta.code.dtype)
+        if site in self.picked:
+            assert is_wide(dictionary)
+            units = (grad @ dictionary.W_dec[self.picked[site].to(grad.device)].T) * delta.code
+        else:
+            units = dictionary.fold(dictionary.pull(grad) * delta.code)
+        return torch.cat([units, (grad * delta.error).sum(-1, keepdim=True)], dim=-1)
 
     def pull_back(
         self, site: Site, rows: Int[Tensor, "row 3"]
@@ -204,8 +242,7 @@ class Wiring:
             return
         local = not mixes_positions(self.model, site)
         examples = len(self.batch.clean)
-        seats = rows[:, 0] * self.batch.clean.shape[1] + rows[:, 1] if local else rows[:, 0]
-        turn = _turn(seats)
+        turn = self._turns(site, rows)
         dictionary = self.dictionary(site)
         for first in range(0, int(turn.max()) + 1, self.copies):
             chunk = ((turn >= first) & (turn < first + self.copies)).nonzero()[:, 0]
@@ -246,18 +283,37 @@ class Wiring:
             one = torch.nn.functional.one_hot(unit.clamp(max=dictionary.n_units - 1), dictionary.n_units).to(grad.dtype)
             yield site, dictionary.pull(grad) * dictionary.unfold(one)
             return
-        read = as_read(self.clean[dictionary.reads][example, position].detach(), dictionary).requires_grad_()
-        with torch.enable_grad():
-            code = dictionary.encode(read)
-            one = torch.nn.functional.one_hot(unit, dictionary.n_units + 1)[:, :-1].to(grad.dtype)
-            seen = (code * dictionary.unfold(one) * dictionary.pull(grad)).sum()
-            missed = -(dictionary.decode(code) * grad * is_error[:, None]).sum()
-            (through_code,) = torch.autograd.grad(seen + missed, read)
+        if site in self.picked:
+            through_code = self._through_what_fires(site, dictionary, rows, grad)
+        else:
+            read = as_read(self.clean[dictionary.reads][example, position].detach(), dictionary).requires_grad_()
+            with torch.enable_grad():
+                code = dictionary.encode(read)
+                one = torch.nn.functional.one_hot(unit, dictionary.n_units + 1)[:, :-1].to(grad.dtype)
+                seen = (code * dictionary.unfold(one) * dictionary.pull(grad)).sum()
+                missed = -(dictionary.decode(code) * grad * is_error[:, None]).sum()
+                (through_code,) = torch.autograd.grad(seen + missed, read)
         if dictionary.spans_sites:
             yield dictionary.reads, through_code
             yield site, grad * is_error[:, None]
         else:
             yield site, through_code + grad * is_error[:, None]
+
+    def _through_what_fires(
+        self, site: Site, dictionary: Dictionary, rows: Int[Tensor, "row 3"], grad: Float[Tensor, "row d"]
+    ) -> Float[Tensor, "row d"]:
+        """The same of a wide dictionary: of an error through all that fires at its token."""
+        assert is_wide(dictionary)
+        self.delta(site)
+        fires, units = self._fires[site], dictionary.n_units
+        example, position, unit = rows.T
+        token, is_error = example * self.batch.clean.shape[1] + position, unit == units
+        unit = unit.clamp_max(units - 1)
+        one = torch.where(is_error, 0, fires.of(token, unit))
+        seen = Sparse(torch.arange(len(rows), device=unit.device) * units + unit, one, len(rows), units)
+        found = pull_back(dictionary, seen, grad)
+        found[is_error] -= pull_back(dictionary, fires.take(token[is_error]), grad[is_error])
+        return found
 
     def contract(
         self,
@@ -272,52 +328,58 @@ class Wiring:
         """Weights [row, source] of edges from the circuit's nodes at a leaf."""
         values = self.all_weights(leaf, grad, rows, positions)
         if not placed or positions is None:
-            return self.chosen(values, circuit, sources, placed)
+            return self.chosen(leaf, values, circuit, sources, placed)
         wanted = torch.from_numpy(circuit.position[sources]).to(values.device)
-        at = values[:, 0, self._columns(circuit, sources, values)] * (positions[:, None] == wanted)
+        at = values[:, 0, self.columns(circuit, leaf, sources)] * (positions[:, None] == wanted)
         return at.cpu().double().numpy()
 
     def chosen(
-        self, values: Float[Tensor, "row seq unit_and_error"], circuit: Circuit, nodes: np.ndarray, placed: bool
+        self,
+        site: Site,
+        values: Float[Tensor, "row seq unit_and_error"],
+        circuit: Circuit,
+        nodes: np.ndarray,
+        placed: bool,
     ) -> np.ndarray:
         """What some nodes of one site have of the values of all its nodes, [row, node]: where they stand, or everywhere."""
-        columns = self._columns(circuit, nodes, values)
+        columns = self.columns(circuit, site, nodes)
         if not placed:
             return values[..., columns].sum(1).cpu().double().numpy()
         at = torch.from_numpy(circuit.position[nodes]).to(values.device)
         return values[:, at, columns].cpu().double().numpy()
 
-    def _columns(self, circuit: Circuit, nodes: np.ndarray, values: Tensor) -> Int[Tensor, " node"]:
-        unit = np.where(circuit.unit[nodes] == ERROR, values.shape[-1] - 1, circuit.unit[nodes])
-        return torch.from_numpy(unit).to(values.device)
+    def columns(self, circuit: Circuit, site: Site, nodes: np.ndarray) -> Int[Tensor, " node"]:
+        """Where effects and weights of one site hold those of some of its nodes."""
+        unit, device = torch.from_numpy(circuit.unit[nodes]), self.clean.tokens.device
+        picked = self.picked.get(site)
+        last = self.dictionary(site).n_units if picked is None else len(picked)
+        at = unit if picked is None else torch.searchsorted(picked, unit)
+        return torch.where(unit == ERROR, last, at).to(device)
 
     def all_weights(
         self, leaf: Site, grad: Float[Tensor, "row seq d"], rows: Int[Tensor, "row 3"], positions: Tensor | None
     ) -> Float[Tensor, "row seq unit_and_error"]:
         """Weights of edges from every node at a leaf to the rows: (gradient . decoder row) (other - clean)."""
-        dictionary, delta = self.dictionary(leaf), self.delta(leaf)
+        delta = self.delta(leaf)
         at = (rows[:, 0],) if positions is None else (rows[:, 0], positions)
         code, error = delta.code[at], delta.error[at]
         if positions is not None:
             code, error = code[:, None], error[:, None]
-        grad = grad.to(code.dtype)
-        units = dictionary.fold(dictionary.pull(grad) * code)
-        return torch.cat([units, (grad * error).sum(-1, keepdim=True)], dim=-1)
+        return self._times(leaf, grad, State(code, error))
 
     def read_on(self) -> set[Site]:
         """The sites that another site of the view reads, be there nodes of the circuit or not."""
-        leaves, cut = list(self.model.dictionaries), self.cut
+        leaves, cut = list(self.model.dictionaries), self.once
         through = (cut.values[d.reads] for site, d in self.model.dictionaries.items() if d.reads != site)
         reached = _leaves_of([*(cut.arrived[site] for site in leaves), *through])
         return {site for site in leaves if id(cut.values[site]) in reached}
 
     def into_the_metric(self) -> dict[Site, Float[Tensor, "example seq d"]]:
         """d loss / d value at every site that the metric reads without another view site in between."""
-        loss = -self.contrast.behaviour.measured(self.cut, self.batch.repeat(self.copies)).sum()
+        loss = -self.contrast.behaviour.measured(self.once, self.batch).sum()
         leaves = list(self.model.dictionaries)
-        grads = torch.autograd.grad(loss, [self.cut.values[s] for s in leaves], allow_unused=True, retain_graph=True)
-        examples = len(self.batch.clean)
-        return {s: g[:examples] for s, g in zip(leaves, grads, strict=True) if g is not None}
+        grads = torch.autograd.grad(loss, [self.once.values[s] for s in leaves], allow_unused=True, retain_graph=True)
+        return {s: g for s, g in zip(leaves, grads, strict=True) if g is not None}
 
 
 def _leaves_of(values: Sequence[Tensor]) -> set[int]:
@@ -335,6 +397,22 @@ def _leaves_of(values: Sequence[Tensor]) -> set[int]:
     return found
 
 
+def copies_for(turns: Sequence[int], tokens: int, most: int, beside: int) -> int:
+    """In how many copies of a batch backward passes of so many turns cost least, the forward of the copies counted.
+
+    Args: turns: of each site. tokens: of the batch. most: tokens at once. beside: see `BESIDE`.
+
+    >>> copies_for([8, 8], tokens=32, most=1024, beside=32), copies_for([8, 8], tokens=512, most=1024, beside=32)
+    (2, 1)
+    """
+
+    def cost(copies: int) -> int:
+        passes = [(copies > 1) + -(-turn // copies) for turn in turns]
+        return (beside + copies * tokens) * sum(passes)
+
+    return min(range(1, max(1, min(most // tokens, max(turns, default=1))) + 1), key=cost)
+
+
 def _turn(seats: Int[Tensor, " row"]) -> Int[Tensor, " row"]:
     """For each row, how many earlier rows want the same seat: rows of one turn can share a backward pass."""
     order = torch.argsort(seats, stable=True)
@@ -348,18 +426,21 @@ def _turn(seats: Int[Tensor, " row"]) -> Int[Tensor, " row"]:
 
 
 def mixes_positions(model: Model, site: Site) -> bool:
-    """Whether attention that no view site cuts lies between a site and the leaves it reads."""
+    """Whether attention, or another mixer, that no view site cuts lies between a site and the leaves it reads."""
     view = set(model.dictionaries)
     layer = model.n_layers - 1 if site.layer is None else site.layer
     below = [s.layer for s in view if s.part == "resid" and s < site]
     first = max((b for b in below if b is not None), default=-1) + 1
 
-    def held(i: int) -> bool:
-        return Site("attn", i) in view or Site("head", i) in view
+    def held(i: int, before: int | None = None) -> bool:
+        """Whether the view cuts every mixer of a block, or those among its first few parts."""
+        mixing = [p.kind for p in model.body.layout.parts[i][:before] if p.kind != "mlp"]
+        return all(Site(kind, i) in view or (kind == "attn" and Site("head", i) in view) for kind in mixing)
 
-    if site.part in ("pattern", "head") or (site.part == "attn" and Site("head", layer) not in view):
+    if site.part in ("pattern", "head", "mixer") or (site.part == "attn" and Site("head", layer) not in view):
         return True
-    after_attention = site.part in ("resid", "final") or (
-        site.part in ("mlp_in", "neuron", "mlp") and not model.body.parallel
-    )
-    return any(not held(i) for i in range(first, layer)) or (after_attention and first <= layer and not held(layer))
+    if any(not held(i) for i in range(first, layer)):
+        return True
+    if site.part in ("mlp_in", "neuron", "mlp_out", "mlp"):
+        return first <= layer and not held(layer, model.body.part("mlp", layer).after)
+    return site.part in ("resid", "final") and first <= layer and not held(layer)

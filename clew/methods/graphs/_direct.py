@@ -14,8 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clew.dictionaries.dictionary import Learned
+from clew.dictionaries.sparse import encode, is_wide, write
 from clew.models import Model
 from clew.models.trace import as_read
+from clew.scale.budget import VALUES
 from clew.sites import Site
 
 EMBED, FINAL = Site("embed"), Site("final")
@@ -31,18 +33,17 @@ class Direct:
     """
 
     def __init__(
-        self, model: Model, tokens: Int[Tensor, "one seq"], *, skip: int = 0, read: Sequence[Site] = ()
+        self, model: Model, tokens: Int[Tensor, "one seq"], *, skip: int = 0, read: Sequence[Site] = (), logits: int = 1
     ) -> None:
         self.transcoders: dict[int, Learned] = transcoders(model)
         self.model, self.seq, self.skip, self.layers = model, tokens.shape[1], skip, model.n_layers
         self.leaves = [EMBED, *(Site("mlp", layer) for layer in range(self.layers))]
         reads = [*self.leaves, *(Site("mlp_in", layer) for layer in self.transcoders), FINAL, *read]
-        self.trace = model.run(tokens, read=reads, frozen=True, grad=True, logits=1)
+        self.trace = model.run(tokens, read=reads, frozen=True, grad=True, logits=logits)
         self.written: list[Float[Tensor, "seq d_model"]] = []
         """[layer] what each MLP writes beyond its features: the error."""
         found: list[Int[Tensor, "feature 3"]] = []
         values: list[Tensor] = []
-        self._vectors: dict[tuple[int, int], Float[Tensor, "feature d_model"]] = {}
         self._columns: dict[tuple[int, int], slice] = {}
         for layer in range(self.layers):
             out = self.trace[Site("mlp", layer)].detach()[0]
@@ -50,26 +51,34 @@ class Direct:
                 self.written.append(self._unskipped(out))
                 continue
             transcoder = self.transcoders[layer]
-            code = transcoder.encode(as_read(self.trace[Site("mlp_in", layer)].detach()[0], transcoder))
-            self.written.append(self._unskipped(as_read(out, transcoder) - transcoder.decode(code)))
-            code[:skip] = 0
-            position, unit = code.nonzero(as_tuple=True)
-            value = code[position, unit]
+            decoded, position, unit, value = _active(
+                transcoder, as_read(self.trace[Site("mlp_in", layer)].detach()[0], transcoder)
+            )
+            self.written.append(self._unskipped(as_read(out, transcoder) - decoded))
+            position, unit, value = (x[position >= skip] for x in (position, unit, value))
             first = sum(map(len, found))
             found.append(torch.stack([torch.full_like(unit, layer), position, unit], dim=1))
             values.append(value)
             ends = [0, *torch.bincount(position, minlength=self.seq).cumsum(0).tolist()]
             for p in range(self.seq):
-                some = slice(ends[p], ends[p + 1])
-                self._vectors[layer, p] = value[some, None] * transcoder.W_dec[unit[some]]
                 self._columns[layer, p] = slice(first + ends[p], first + ends[p + 1])
         self.feature: Int[Tensor, "feature 3"] = torch.cat(found)
         """[feature] layer, position, unit."""
         self.activation: Float[Tensor, " feature"] = torch.cat(values)
+        self._written_by: dict[tuple[int, int], Float[Tensor, "feature d_model"]] = {}
+        if self.activation.numel() * model.body.widths[EMBED] <= VALUES // 4:
+            self._written_by = {place: self._vectors(*place) for place in self._columns}
         self.n_sources = len(self.feature) + (self.layers + 1) * self.seq
 
     def _unskipped(self, x: Float[Tensor, "seq d_model"]) -> Float[Tensor, "seq d_model"]:
         return torch.cat([torch.zeros_like(x[: self.skip]), x[self.skip :]])
+
+    def _vectors(self, layer: int, position: int) -> Float[Tensor, "feature d_model"]:
+        """What each feature of one place writes; kept where that is not too much."""
+        if (layer, position) in self._written_by:
+            return self._written_by[layer, position]
+        some = self._columns[layer, position]
+        return self.activation[some, None] * self.transcoders[layer].W_dec[self.feature[some, 2]]
 
     def encoder_rows(self, index: Int[Tensor, " target"]) -> Float[Tensor, "target d_model"]:
         """The direction at `mlp_in` that each of these features reads: the gradient of its code."""
@@ -79,6 +88,9 @@ class Direct:
             here = (self.feature[index, 0] == layer).nonzero()[:, 0]
             _, position, unit = self.feature[index[here]].T
             transcoder = self.transcoders[layer]
+            if is_wide(transcoder):
+                rows[here] = transcoder.W_enc[:, unit].T * transcoder.slope(unit)[:, None]
+                continue
             x = as_read(self.trace[Site("mlp_in", layer)].detach()[0, position], transcoder).requires_grad_()
             code = transcoder.encode(x).gather(1, unit[:, None])
             rows[here] = torch.autograd.grad(code.sum(), x)[0]
@@ -138,8 +150,18 @@ class Direct:
             start = n + (i - 1) * self.seq
             rows[:, start : start + seq] = (grad * self.written[i - 1][:seq].to(wide)).sum(-1)
             for p in range(seq) if i - 1 in self.transcoders else ():
-                rows[:, self._columns[i - 1, p]] = grad[:, p] @ self._vectors[i - 1, p].T
+                rows[:, self._columns[i - 1, p]] = grad[:, p] @ self._vectors(i - 1, p).T
         return rows
+
+
+def _active(transcoder: Learned, x: Float[Tensor, "seq d_in"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What the features write together, [seq, d_out], and of each that is active its position, unit and value."""
+    if is_wide(transcoder):
+        code = encode(transcoder, x)
+        return write(transcoder, code) + transcoder.b_dec, code.row, code.unit, code.value
+    code = transcoder.encode(x)
+    position, unit = code.nonzero(as_tuple=True)
+    return transcoder.decode(code), position, unit, code[position, unit]
 
 
 def transcoders(model: Model) -> dict[int, Learned]:

@@ -27,6 +27,7 @@ from clew.methods.graphs._direct import EMBED, FINAL, Direct
 from clew.methods.graphs._influence import Kinds, carried_back, completeness, influence, prune, replacement
 from clew.models import Model
 from clew.models.tokens import bare, check_ids, in_words
+from clew.scale.budget import VALUES, at_once
 from clew.sites import Site
 
 
@@ -53,12 +54,12 @@ def attribution_graph(
         tokens: explain these next tokens instead of the likeliest: words of one token each, with their space, or token ids.
         example: whose clean prompt.
         max_nodes: features that get rows of their own; where more are active, those of largest influence so far are
-            taken, four batches at a time.
+            taken, four batches at a time. Of a long prompt as many as fit the budget of memory (2 GiB of direct effects).
         node_threshold, edge_threshold: the share of influence that the nodes and edges kept must hold; 1 keeps all.
         logit_mass, max_logits: the fewest tokens of at least this probability together, and not more than this many.
         skip: leading positions whose MLPs are no sources; by default 1 where the prompt begins with a special token
             of the tokenizer (transcoders are not trained on it), else 0.
-        rows: targets of one backward pass.
+        rows: targets of one backward pass; fewer where their gradients at every MLP would not fit it.
 
     Returns: a Circuit. Nodes are features and errors at `mlp` (with positions), tokens at `embed` and logits at
     `final` (the unit is the token id); `kind.prompt` has their words. A weight is the part of the target's activation,
@@ -81,7 +82,7 @@ def attribution_graph(
     one = replace(behaviour, pairs=behaviour.pairs[example : example + 1], split=None)
     (batch,) = one.batches(model)
     skip = _special(model, batch) if skip is None else skip
-    direct = Direct(model, batch.clean, skip=skip, read=behaviour.needs.reads)
+    direct = Direct(model, batch.clean, skip=skip, read=behaviour.needs.reads, logits=behaviour.needs.last)
     metric = behaviour.measured(direct.trace, batch).sum()
     on_metric = direct.on_metric(metric)
     if of == "metric":
@@ -90,10 +91,20 @@ def attribution_graph(
         probabilities = _next(direct)
         named = _likeliest(probabilities, logit_mass, max_logits) if tokens is None else _named(model, tokens)
         outputs = _logits(direct, named.to(probabilities.device), probabilities)
-    chosen, on_features = _feature_rows(direct, outputs, max_nodes, rows)
+    rows = at_once(direct.seq * model.body.widths[EMBED] * len(direct.leaves), copies=2, most=rows)
+    chosen, on_features = _feature_rows(direct, outputs, min(max_nodes, _fitting(direct, outputs)), rows)
     return _Graph(direct, batch, outputs, chosen, on_features, on_metric[0], metric).circuit(
         node_threshold, edge_threshold
     )
+
+
+def _fitting(direct: Direct, outputs: Outputs) -> int:
+    """How many features may have rows: of all sources while they are chosen, and then of those that are nodes."""
+    others = direct.n_sources - len(direct.feature)
+    square = (
+        (others**2 + VALUES) ** 0.5 - others
+    ) / 2  # rows * (rows + others) = VALUES / 4, of which some copies are made
+    return max(1, min(VALUES // direct.n_sources - len(outputs.rows), int(square)))
 
 
 def _special(model: Model, batch: Batch) -> int:
@@ -144,9 +155,11 @@ def _named(model: Model, tokens: Sequence[int | str]) -> Int[Tensor, " output"]:
 
 def _logits(direct: Direct, token: Int[Tensor, " output"], probabilities: Float[Tensor, " vocab"]) -> Outputs:
     """Tokens to explain, each a demeaned column of the unembedding, weighed by their probabilities."""
-    table = direct.model.body.unembedding
+    table, bias = direct.model.body.unembedding, getattr(direct.model.body.unembed, "bias", None)
     columns = table[token].to(direct.activation.dtype) - table.mean(0, dtype=direct.activation.dtype)
     value = columns @ direct.trace[FINAL].detach()[0, -1].to(columns.dtype)
+    if bias is not None:
+        value = value + (bias.detach()[token].to(value.dtype) - bias.detach().mean(dtype=value.dtype))
     return Outputs(direct.on_final(columns), probabilities[token].to(columns.dtype), value, token)
 
 
@@ -209,21 +222,23 @@ class _Graph:
         others = torch.arange(len(direct.feature), direct.n_sources, device=self.chosen.device)
         source = torch.cat([self.chosen, others])
         n, k = len(source) + len(outputs.rows), len(outputs.rows)
-        A = torch.zeros(n, n, dtype=self.on_features.dtype, device=source.device)
-        A[:f, : n - k], A[n - k :, : n - k] = self.on_features[:, source], outputs.rows[:, source]
+        A = torch.zeros(f + k, n, dtype=self.on_features.dtype, device=source.device)
+        A[:f, : n - k], A[f:, : n - k] = self.on_features[:, source], outputs.rows[:, source]
         index = torch.arange(n, device=source.device)
+        rows = torch.cat([index[:f], index[n - k :]])
         kinds = Kinds(
             token=(index >= n - k - direct.seq) & (index < n - k),
             error=(index >= f) & (index < n - k - direct.seq),
             weight=torch.cat([outputs.weight.new_zeros(n - k), outputs.weight]),
             output=index >= n - k,
+            target=rows,
         )
         nodes, edges = prune(A, kinds, node_threshold, edge_threshold)
-        score = self._scores(A, f, n - k, source)
+        score = self._scores(A[:f], rows[:f], source)
         value = torch.cat([direct.activation[self.chosen], A.new_full((n - k - f,), float("nan")), outputs.value])
         shown = nodes if outputs.token is not None else nodes & (index < n - k)
         columns = self._columns(f, n, k)
-        target, origin = edges.nonzero(as_tuple=True)
+        row, origin = edges.nonzero(as_tuple=True)
         new = torch.full((n,), OUTPUT, device=source.device)
         new[shown] = torch.arange(int(shown.sum()), device=source.device)
         made = Circuit(
@@ -235,8 +250,8 @@ class _Graph:
             score=score[shown].double().cpu().numpy(),
             patch_mean=np.where(value[shown].isnan().cpu().numpy(), np.nan, 0.0),
             source=new[origin].cpu().numpy(),
-            target=new[target].cpu().numpy(),
-            weight=A[target, origin].double().cpu().numpy(),
+            target=new[rows[row]].cpu().numpy(),
+            weight=A[row, origin].double().cpu().numpy(),
             kind=Kind("prompt_graph", length=direct.seq, prompt=self._prompt()),
         )
         bias = self._bias()
@@ -247,18 +262,16 @@ class _Graph:
             completeness=completeness(A, kinds),
             features={"active": len(direct.feature), "traced": f, "kept": int(nodes[:f].sum())},
             activation=_by_address(made, value[shown]),
-            influence=_by_address(made, (influence(A, kinds.weight) + kinds.weight)[shown]),
+            influence=_by_address(made, (influence(A, kinds) + kinds.weight)[shown]),
             bias=_by_address(made, torch.cat([bias[:f], A.new_full((n - k - f,), float("nan")), bias[f:]])[shown]),
         )
 
-    def _scores(self, A: Tensor, f: int, sources: int, source: Tensor) -> Float[Tensor, " node"]:
+    def _scores(self, A: Tensor, feature: Tensor, source: Tensor) -> Float[Tensor, " node"]:
         """Drop of the metric when a node goes to zero: directly, and through the features that then read less."""
-        ratio = torch.zeros_like(A)
-        ratio[:f] = A[:f] / self.direct.activation[self.chosen][:, None]
-        start = torch.cat([self.on_metric[source], A.new_zeros(len(A) - sources)])
-        score = start + carried_back(ratio, start)
+        start = torch.cat([self.on_metric[source], A.new_zeros(len(self.outputs.rows))])
+        score = start + carried_back(A / self.direct.activation[self.chosen][:, None], start, feature)
         if self.outputs.token is not None:
-            score[sources:] = self._logit_gradient()[self.outputs.token] * self.outputs.value
+            score[len(source) :] = self._logit_gradient()[self.outputs.token] * self.outputs.value
         return score
 
     def _logit_gradient(self) -> Float[Tensor, " vocab"]:

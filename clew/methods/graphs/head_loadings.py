@@ -118,7 +118,7 @@ class _Split:
             return FINAL, column[None].to(self.direct.activation.dtype), self.direct.layers - 1
         row = self.direct.encoder_rows(torch.tensor([self.feature(target)], device=self.direct.feature.device))
         layer = target.site.layer or 0
-        return Site("mlp_in", layer), row, layer - int(self.body.parallel)
+        return Site("mlp_in", layer), row, layer - int(self.body.part("mlp", layer).after == 0)
 
     def _before(self, read: Site, direction: Tensor, position: Tensor, last: int) -> Float[Tensor, "one d_model"]:
         """The same direction in the stream before the norm: what one write there is worth to the target."""

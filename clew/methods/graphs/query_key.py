@@ -110,7 +110,7 @@ def query_key(
 def _stream(model: Model, layer: int, head: int) -> Site:
     """The site of the view that the attention of this layer reads."""
     model.body.site(Site("head", layer))
-    if model.body.record.pattern != "interface":
+    if model.body.part("attn", layer).pattern != "interface":
         raise ValueError(
             f"{model.name} computes its scores outside transformers' attention interface, where they cannot be seen"
         )
@@ -152,7 +152,7 @@ def _look(model: Model, tokens: Int[Tensor, "1 seq"], site: Site, layer: int, he
     """Run the prompt up to this layer's attention, tied to the stream at `site`, with the norms' scales held."""
     pattern = model.body.site(Site("pattern", layer))
     reads = {model.dictionaries[site].reads, site}
-    seen: list[tuple[Tensor, Tensor, Tensor | None, float]] = []
+    seen: list[tuple[Tensor, Tensor, Tensor, float]] = []
     inside = [m for m in model.body.attentions[layer].modules() if "norm" in type(m).__name__.lower()]
     with held_still(model.body.module) as held:
         look(held, model.body.taps[pattern].module, lambda *given: seen.append(given))
@@ -163,10 +163,9 @@ def _look(model: Model, tokens: Int[Tensor, "1 seq"], site: Site, layer: int, he
     length = tokens.shape[1]
     seeable = torch.ones(length, length, dtype=torch.bool, device=queries.device).tril()
     bias = torch.zeros(length, length, device=queries.device)
-    if mask is not None:
-        mask = mask.expand(1, queries.shape[1], *mask.shape[2:])[0, head, :, :length]
-        seeable &= mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
-        bias = bias if mask.dtype == torch.bool else mask.masked_fill(~seeable, 0.0)
+    mask = mask.expand(1, queries.shape[1], *mask.shape[2:])[0, head, :, :length]
+    seeable &= mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+    bias = bias if mask.dtype == torch.bool else mask.masked_fill(~seeable, 0.0)
     return _Score(
         trace,
         site,

@@ -109,7 +109,9 @@ class _Search:
             self.drop[site] = code.new_full((self.examples, dictionary.n_units), float("nan"))
 
     def _clean(self, batch: Batch) -> _Prompts:
-        clean = self.model.run(batch.clean, read=[*read_sites(self.model), *self.reads], logits=1, record=True)
+        clean = self.model.run(
+            batch.clean, read=[*read_sites(self.model), *self.reads], logits=needs(self.metric).last, record=True
+        )
         return _Prompts(batch, clean, minus(self.metric, clean, batch, 1)[0])
 
     def learn(self, steps: int, lr: float, tokens: int, progress: Tell | None) -> None:
@@ -177,7 +179,9 @@ class _Search:
             value, keep = (t.repeat_interleave(examples, 0) for t in (value, keep))
             edits.append(Set(site, value=value, keep=keep, basis="code"))
         tokens = prompts.batch.clean.repeat(copies, 1)
-        trace = self.model.run(tokens, read=self.reads, edits=edits, grad=True, logits=1, base=prompts.clean)
+        trace = self.model.run(
+            tokens, read=self.reads, edits=edits, grad=True, logits=needs(self.metric).last, base=prompts.clean
+        )
         return minus(self.metric, trace, prompts.batch, copies)
 
     def circuit(self) -> Circuit:

@@ -91,8 +91,9 @@ def _patched_one_by_one(
             row[:, position] += delta.to(row.dtype)
         copies = batch.repeat(len(some))
         edit = Set(site, value=patched.flatten(0, 1))
-        reads = contrast.behaviour.needs.reads
-        run = contrast.model.run(copies.clean, read=reads, edits=[edit], logits=1, base=clean)
+        needs = contrast.behaviour.needs
+        keep = needs.last
+        run = contrast.model.run(copies.clean, read=needs.reads, edits=[edit], logits=keep, base=clean)
         drop = whole - contrast.behaviour.measured(run, copies).view(len(some), -1)
         effect[:, some[:, 0], some[:, 1]] = drop.T.to(effect.dtype)
     return Scored(effect, there)

@@ -40,7 +40,7 @@ def integrated_gradients(
         tokens: the largest batch that is run at once; steps and examples are batched up to it.
 
     Returns: a Circuit of all nodes with an effect; scores in units of the metric, averaged over examples.
-    Costs: two forwards, and per site `steps` forwards and backwards of the blocks above it.
+    Costs: two forwards and a backward, and per site `steps` - 1 forwards and backwards of the blocks above it.
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; at least one point on the line is needed")
@@ -52,18 +52,22 @@ def integrated_gradients(
 def gradients(
     contrast: Contrast, batch: Batch, clean: Trace, other: Trace | None, *, steps: int = 10, tokens: int = 2048
 ) -> dict[Site, Tensor]:
-    """Mean of d loss / d value over the steps, at every site that the view writes."""
+    """Mean of d loss / d value over the steps, at every site that the view writes; the first of them is the clean run."""
+    first = clean.gradients(loss(contrast.behaviour, clean, batch))
+    alphas = torch.arange(1, steps, dtype=torch.float64) / steps
     sites = contrast.loops.over(contrast.model.dictionaries)
-    return {site: _along(contrast, batch, clean, other, site, steps, tokens) for site in sites}
+    return {site: (first[site] + _along(contrast, batch, clean, other, site, alphas, tokens)) / steps for site in sites}
 
 
 def _along(
-    contrast: Contrast, batch: Batch, clean: Trace, other: Trace | None, site: Site, steps: int, tokens: int
+    contrast: Contrast, batch: Batch, clean: Trace, other: Trace | None, site: Site, alphas: Tensor, tokens: int
 ) -> Tensor:
+    """The sum of d loss / d value over some points on the line."""
     start = clean[site].detach()
-    end = other[site] if other is not None else contrast.states(clean, None, site)[1].value(clean.dictionaries[site])
-    alphas = torch.arange(steps, dtype=torch.float64) / steps
     total = torch.zeros_like(start)
+    if not len(alphas):
+        return total
+    end = contrast.end(clean, other, site)
     for chunk in contrast.loops.over(alphas.split(max(1, tokens // batch.clean.numel()))):
         copies = batch.repeat(len(chunk))
         line = torch.cat([torch.lerp(start, end.to(start.dtype), a) for a in chunk.tolist()])
@@ -72,4 +76,4 @@ def _along(
         run = contrast.model.run(copies.clean, read=reads, edits=[edit], grad=True, logits=keep, base=clean)
         grad = run.gradients(loss(contrast.behaviour, run, copies))[site]
         total += grad.view(len(chunk), *start.shape).sum(0)
-    return total / steps
+    return total

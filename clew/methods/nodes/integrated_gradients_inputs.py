@@ -63,7 +63,8 @@ def gradients(
         copies = batch.repeat(len(chunk))
         path = torch.cat([torch.lerp(start, end, a) for a in chunk.tolist()])
         reads = [*contrast.sites, *contrast.behaviour.needs.reads]
-        run = contrast.model.run(copies.clean, read=reads, edits=[Set(EMBED, value=path)], grad=True, logits=1)
+        edit, keep = Set(EMBED, value=path), contrast.behaviour.needs.last
+        run = contrast.model.run(copies.clean, read=reads, edits=[edit], grad=True, logits=keep)
         for site, grad in run.gradients(loss(contrast.behaviour, run, copies)).items():
             grad = grad.view(len(chunk), -1, *grad.shape[1:]).sum(0)
             total[site] = total[site] + grad if site in total else grad

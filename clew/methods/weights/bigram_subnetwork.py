@@ -196,12 +196,12 @@ class MaskedWeights(Masked):
 
 def matrices(model: Model) -> dict[str, Site]:
     """The matrices of every block by parameter name, and whether they are its attention's or its MLP's."""
-    record, found = model.body.record, {}
+    layout, found = model.body.layout, {}
     for name, parameter in model.body.module.named_parameters():
-        layer, _, inside = name.removeprefix(f"{record.blocks}.").partition(".")
-        if parameter.ndim > 1 and name.startswith(f"{record.blocks}.") and layer.isdigit():
-            part = "attn" if inside.startswith(f"{record.attn}.") else "mlp"
-            found[name] = Site(part, int(layer))
+        layer, _, inside = name.removeprefix(f"{layout.blocks}.").partition(".")
+        if parameter.ndim > 1 and name.startswith(f"{layout.blocks}.") and layer.isdigit():
+            owners = [p.kind for p in layout.parts[int(layer)] if p.kind != "mlp" and inside.startswith(f"{p.reads}.")]
+            found[name] = Site(owners[0] if owners else "mlp", int(layer))
     return found
 
 

@@ -1,9 +1,10 @@
 """The component graph: who writes into the stream, who reads it, and through which matrices.
 
 Sources are the embedding, every head and every MLP; readers are the queries, keys and values of every head, the
-input of every MLP, and the logits. An edge joins a source to a reader that comes after it: what the reader reads is
-the sum of what the sources before it wrote. Source: Elhage et al. 2021, "A mathematical framework for transformer
-circuits". A key-value head that several query heads share is one reader, as it is in the model.
+input of every MLP, and the logits. What cannot be split into heads (a state space, an attention whose keys are made in
+another way) is one source and one reader, as an MLP is. An edge joins a source to a reader that comes after it: what the
+reader reads is the sum of what the sources before it wrote. Source: Elhage et al. 2021, "A mathematical framework for
+transformer circuits". A key-value head that several query heads share is one reader, as it is in the model.
 
 The matrices are read off the unmodified module; nothing here runs it.
 """
@@ -21,6 +22,7 @@ from torch import Tensor
 from clew.circuits.circuit import ANYWHERE, OUTPUT, Circuit
 from clew.circuits.kind import Card, Kind
 from clew.models.body import Body
+from clew.models.layout import Part
 from clew.models.state import lock_of
 from clew.models.trace import Trace
 from clew.models.weights import matrix_of
@@ -40,30 +42,43 @@ class Components:
     """
 
     def __init__(self, body: Body, *, ungrouped: bool = False) -> None:
-        for promise in ("exact", "writes", "heads"):
-            body.require(promise)
+        if not body.layout.adds_up:
+            raise ValueError(
+                f"the stream of {body.name} goes through a norm in every block, so what is written there does not add up, "
+                "and its edges are not those of a graph of components; circuits of nodes (model.components()) can be had"
+            )
+        _ = body.final_norm  # what the logits read is the stream, and nothing else
         self.body = body
         self.n_layers, self.n_heads = body.n_layers, body.n_heads
         self.ungrouped = ungrouped and body.n_kv_heads != body.n_heads
         self.n_kv_heads = body.n_heads if ungrouped else body.n_kv_heads
+        self.blocks = tuple(
+            tuple(self._split(layer, part) for part in parts) for layer, parts in enumerate(body.layout.parts)
+        )
+        """[block] sites that write there, in order, each with the sites that read for it."""
         sources: list[Unit] = [(EMBED, 0)]
         readers: list[Unit] = []
         reach: list[int] = []
         """[reader] how many sources come before it."""
-        for layer in range(self.n_layers):
-            before = len(sources)
-            for part in "qkv":
-                readers += [(Site(part, layer), i) for i in range(self.width(part))]
-            reach += [before] * (len(readers) - len(reach))
-            sources += [(Site("head", layer), i) for i in range(self.n_heads)]
-            readers.append((Site("mlp_in", layer), 0))
-            reach.append(before if body.parallel else len(sources))
-            sources.append((Site("mlp", layer), 0))
+        for parts, block in zip(body.layout.parts, self.blocks, strict=True):
+            ends = [len(sources)]
+            for part, (writes, reads) in zip(parts, block, strict=True):
+                readers += [(site, i) for site in reads for i in range(self.width(site.part))]
+                reach += [ends[part.after]] * (len(readers) - len(reach))
+                sources += [(writes, i) for i in range(self.width(writes.part))]
+                ends.append(len(sources))
         self.sources, self.readers = tuple(sources), (*readers, (FINAL, 0))
         self.reach = (*reach, len(sources))
+        for site, _ in (*self.sources, *self.readers):
+            body.site(site)
         index = torch.arange(len(sources))[:, None]
         self.legal: Bool[Tensor, "source reader"] = index < torch.tensor(self.reach)
         """True where the source comes before the reader."""
+
+    def _split(self, layer: int, part: Part) -> tuple[Site, tuple[Site, ...]]:
+        """Where a part writes, and where it reads."""
+        writes, reads = ("head", "qkv") if part.by_heads else (part.kind, [f"{part.kind}_in"])
+        return Site(writes, layer), tuple(Site(name, layer) for name in reads)
 
     def width(self, part: str) -> int:
         """How many units a site of that part has in this graph."""
@@ -115,37 +130,46 @@ class Components:
         heads = value.unflatten(-1, (self.n_heads, -1))
         matrix, bias = self._output[site.layer or 0]
         shares = torch.einsum("bphe,hed->bhpd", heads, matrix)
-        norm = self._post_norm(site.layer or 0)
+        norm, factor = self.body.after("out", site.layer or 0)
         if norm is None:
-            return shares
+            return shares * factor if factor != 1 else shares
         mixed = shares.sum(1) if bias is None else shares.sum(1) + bias
-        gain = norm(torch.ones_like(mixed[:1, :1]))
+        gain = norm.forward(torch.ones_like(mixed[:1, :1]))
         scaled = gain * mixed
-        scale = (norm(mixed) * scaled).sum(-1, keepdim=True) / (scaled**2).sum(-1, keepdim=True)
-        return shares * (gain * scale).unsqueeze(1)
+        scale = (norm.forward(mixed) * scaled).sum(-1, keepdim=True) / (scaled**2).sum(-1, keepdim=True)
+        return shares * (factor * gain * scale).unsqueeze(1)
 
     @cached_property
-    def _output(self) -> list[tuple[Tensor, Tensor | None]]:
-        """Of each layer: the output projection by head, [head, d_head, d_model], and its bias."""
-        with lock_of(self.body.module):
-            pairs = [matrix_of(block.get_submodule(self.body.record.output)) for block in self.body.blocks]
-        return [(matrix.T.unflatten(0, (self.n_heads, -1)), bias) for matrix, bias in pairs]
-
-    def _post_norm(self, layer: int) -> Map | None:
-        norm = self.body.norm_after("out", layer)
-        return None if norm is None else norm.forward
+    def _output(self) -> dict[int, tuple[Tensor, Tensor | None]]:
+        """Of each layer with heads: the output projection by head, [head, d_head, d_model], and its bias."""
+        found: dict[int, tuple[Tensor, Tensor | None]] = {}
+        for site in self.source_at:
+            if site.part != "head":
+                continue
+            self.body.require("weights", f"out.{site.layer}")
+            with lock_of(self.body.module):
+                matrix, bias = matrix_of(self.body.taps[site].module)
+            found[site.layer or 0] = matrix.T.unflatten(0, (self.n_heads, -1)), bias
+        return found
 
     # How they read.
 
     def norm(self, site: Site) -> Map:
         """The norm between the stream and a reader's site, as a function that no hook sees."""
-        return self.body.norm_before("mlp" if site.part == "mlp_in" else "attn", site.layer or 0).forward
+        return self.body.norm_before(self.part(site).kind, site.layer or 0).forward
+
+    def part(self, site: Site) -> Part:
+        """The part of a block that reads or writes at a site of this graph."""
+        layer = site.layer or 0
+        parts = zip(self.body.layout.parts[layer], self.blocks[layer], strict=True)
+        return next(part for part, (writes, reads) in parts if site == writes or site in reads)
 
     def stream_sites(self, site: Site) -> tuple[Site, ...]:
         """Sites whose values add up to the stream that the norm before a reader gets."""
         layer = site.layer or 0
         before = Site("resid", layer - 1) if layer else EMBED
-        return (before, Site("attn", layer)) if site.part == "mlp_in" and not self.body.parallel else (before,)
+        written = self.body.layout.parts[layer][: self.part(site).after]
+        return (before, *(Site(part.kind, layer) for part in written))
 
     def projection(self, site: Site) -> tuple[Float[Tensor, "head d_model d_head"], Float[Tensor, "head d_head"]]:
         """The matrix and bias with which each head of the model makes its queries, keys or values."""
@@ -157,6 +181,7 @@ class Components:
         for site in self.reader_at:
             if site.part not in "qkv":
                 continue
+            self.body.require("weights", site)
             tap = self.body.taps[site]
             with lock_of(self.body.module):
                 matrix, bias = matrix_of(tap.module)
@@ -215,7 +240,9 @@ class Components:
     @property
     def card(self) -> Card:
         """What identifies the graph."""
-        return Card(self.n_layers, self.n_heads, self.n_kv_heads, self.body.widths[EMBED], self.body.parallel)
+        named = tuple(" ".join(writes.part for writes, _ in block) for block in self.blocks)
+        blocks = () if set(named) == {"head mlp"} else named
+        return Card(self.n_layers, self.n_heads, self.n_kv_heads, self.body.widths[EMBED], self.body.parallel, blocks)
 
     def table(self, circuit: Circuit, values: np.ndarray | None = None) -> Float[Tensor, "source reader"]:
         """Edge weights of a circuit (or `values`, one for each of its edges) as a table; 0 where it has no edge.

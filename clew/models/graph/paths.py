@@ -23,7 +23,7 @@ from clew.changes import ActivationEdit
 from clew.models.graph.components import EMBED, FINAL, Components
 from clew.models.model import Model
 from clew.models.trace import Trace
-from clew.sites import READERS, Site
+from clew.sites import Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,7 @@ class Paths:
         *,
         read: Iterable[Site | str] = (),
         grad: bool = False,
+        logits: int = 1,
     ) -> Trace:
         """Run prompts with these edges.
 
@@ -73,15 +74,16 @@ class Paths:
             tokens: as many rows as `other` has.
             keep: of each edge, how much of the current run it hands on, 0 to 1; with a leading axis, one table for
                 each copy of the prompts: the trace then holds whole copies, one after the other.
-            read, grad: as for `Model.run`.
+            read, grad, logits: as for `Model.run`.
 
-        Returns: the trace, with the logits of the last position.
+        Returns: the trace.
         """
         keep = keep.to(self.other)
         copies = keep.shape[0] if keep.ndim == 3 else 1
         keep = keep.unsqueeze(0) if keep.ndim == 2 else keep
         edits = _Walk(self, keep, copies).edits()
-        return self.model.run(tokens.repeat(copies, 1), read=read, edits=edits, grad=grad, logits=1, base=self.base)
+        rows = tokens.repeat(copies, 1)
+        return self.model.run(rows, read=read, edits=edits, grad=grad, logits=logits, base=self.base)
 
 
 class _Walk:
@@ -92,7 +94,7 @@ class _Walk:
         self.cut = 1 - keep
         self._moves: list[Tensor] = []
         self._seen = 0
-        self.attn: dict[int, Tensor] = {}
+        self.joined: dict[Site, Tensor] = {}
         self.streams: dict[int, Tensor] = {}
         self._inputs: dict[Site, Tensor] = {}
         any_cut = ((self.cut != 0) & self.graph.legal.to(keep.device)).any(0).any(0).tolist()
@@ -109,24 +111,26 @@ class _Walk:
             _Call(Site("resid", first - 1) if first else EMBED, function=partial(self._enters, first))
         ]
         for layer in range(first, max(layers) + 1):
-            calls = {part: partial(self._projected, Site(part, layer)) for part in "qkv"}
-            calls |= {"head": partial(self._wrote, Site("head", layer)), "mlp_in": partial(self._mlp_input, layer)}
-            calls |= {"attn": partial(self._attended, layer), "mlp": partial(self._wrote, Site("mlp", layer))}
-            calls |= {"resid": self._leaves if layer == top else partial(self._enters, layer + 1)}
-            edits += [_Call(s, function=f) for part, f in calls.items() if self._wanted(s := Site(part, layer))]
+            for writes, reads in self.graph.blocks[layer]:
+                edits += [_Call(s, function=partial(self._reads, s)) for s in reads if s in self.needs]
+                edits.append(_Call(writes, function=partial(self._wrote, writes)))
+            edits += [_Call(s, function=partial(self._joins, s)) for s in self._awaited(layer)]
+            leaves = self._leaves if layer == top else partial(self._enters, layer + 1)
+            edits.append(_Call(Site("resid", layer), function=leaves))
         return edits
 
-    def _wanted(self, site: Site) -> bool:
-        if site.part == "attn":
-            return Site("mlp_in", site.layer) in self.needs and not self.graph.body.parallel
-        return site.part not in READERS or site in self.needs
+    def _awaited(self, layer: int) -> set[Site]:
+        """Sites of a block whose values are part of the stream that a later reader of it gets."""
+        readers = [reads[-1] for _, reads in self.graph.blocks[layer] if not self.needs.isdisjoint(reads)]
+        return {s for reader in readers for s in self.graph.stream_sites(reader)[1:]}
 
     # Watchers.
 
     def _enters(self, layer: int, x: Tensor) -> Tensor:
         self.streams = {layer: x}
+        self.joined = {}
         if not self._seen:
-            below = self.graph.source_at[Site("head", layer)].start
+            below = self.graph.source_at[self.graph.blocks[layer][0][0]].start
             self._take(x.unsqueeze(1) if self.clean is None else self.clean[:, :below].repeat(self.copies, 1, 1, 1))
         return x
 
@@ -134,8 +138,8 @@ class _Walk:
         self._take(self.graph.write(site, x))
         return x
 
-    def _attended(self, layer: int, x: Tensor) -> Tensor:
-        self.attn = {layer: x}
+    def _joins(self, site: Site, x: Tensor) -> Tensor:
+        self.joined[site] = x
         return x
 
     def _take(self, written: Float[Tensor, "batch unit seq d_model"]) -> None:
@@ -162,20 +166,20 @@ class _Walk:
                 first += move.shape[1]
         return sum(parts[1:], parts[0]).unflatten(2, self.other.shape[2:])
 
-    def _projected(self, site: Site, x: Tensor) -> Tensor:
-        layer = site.layer or 0
-        together = [Site(part, layer) for part in "qkv"]
+    def _reads(self, site: Site, x: Tensor) -> Tensor:
+        """What flows at a reader, made of the stream as it sees it."""
+        stream = self.streams[site.layer or 0]
+        for written in self.graph.stream_sites(site)[1:]:
+            stream = stream + self.joined[written]
+        if site.part not in "qkv":
+            return self.graph.norm(site)(stream + self._shift([site])[:, 0])
+        together = [Site(part, site.layer) for part in "qkv"]
         if site not in self._inputs:
-            normed = self.graph.norm(site)(self.streams[layer].unsqueeze(1) + self._shift(together))
+            normed = self.graph.norm(site)(stream.unsqueeze(1) + self._shift(together))
             widths = [self.graph.width(s.part) for s in together]
             self._inputs = dict(zip(together, normed.split(widths, dim=1), strict=True))
         matrix, bias = self.graph.projection(site)
         return (torch.einsum("bhpd,hde->bphe", self._inputs[site], matrix) + bias).flatten(-2)
-
-    def _mlp_input(self, layer: int, x: Tensor) -> Tensor:
-        site = Site("mlp_in", layer)
-        stream = self.streams[layer] if self.graph.body.parallel else self.streams[layer] + self.attn[layer]
-        return self.graph.norm(site)(stream + self._shift([site])[:, 0])
 
     def _leaves(self, x: Tensor) -> Tensor:
         return x + self._shift([FINAL])[:, 0] if FINAL in self.needs else x

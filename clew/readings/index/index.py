@@ -24,7 +24,7 @@ from clew.readings.index._bands import band_of, drawn_from
 from clew.readings.index._firings import sampled
 from clew.readings.index._plan import PLAN, chunk_path, chunks_kept, missing, ranges, read_plan, shard_path
 from clew.readings.index._text import Text, load_words
-from clew.readings.index.labels import LabelFile
+from clew.readings.index.labels import NAME, LabelFile
 from clew.readings.index.neighbours import NEAREST
 from clew.readings.index.shards import check_chunk
 from clew.readings.index.summary import BINS, QUANTILES, Summary, bin_of
@@ -172,7 +172,7 @@ class Index:
     @cached_property
     def labels(self) -> LabelFile:
         """What is said of the units."""
-        return LabelFile(self.folder / "labels.sqlite")
+        return LabelFile(self.folder / NAME)
 
     def search(self, words: str, n: int = 20) -> list[tuple[str, Label]]:
         """(address, label) of labels that hold all of the words, in whatever form, the best first."""

@@ -17,6 +17,8 @@ from clew.labels import Label, Labels
 from clew.scale.transaction import Schema, transaction
 from clew.sites import Site
 
+NAME = "labels.sqlite"
+"""Of the file beside an index."""
 TABLES = """
 CREATE TABLE IF NOT EXISTS labels (
     id INTEGER PRIMARY KEY, address TEXT NOT NULL, text TEXT NOT NULL, kind TEXT NOT NULL, origin TEXT NOT NULL,
@@ -99,6 +101,21 @@ class LabelFile:
         """Write down where labels come from."""
         with self._open(writes=True) as file:
             file.executemany("INSERT OR REPLACE INTO provenance VALUES (?, ?)", list(provenance.items()))
+
+    def wants(self, address: str) -> bool:
+        """Whether what is said of a unit is asked for: of every one."""
+        return True
+
+    def kept(self, addresses: Sequence[str]) -> list[list[Any]]:
+        """All that was kept of these units: part, how, address and what, in the order of the units."""
+        if not self.path.exists():
+            return []
+        rows, at = list[list[Any]](), {address: i for i, address in enumerate(addresses)}
+        with self._open() as file:
+            for part, how, address, held in file.execute("SELECT part, how, address, held FROM made ORDER BY part"):
+                if address in at:
+                    rows.append([part, how, address, typed(parse_json(held, str(self.path)), str(self.path), list)])
+        return sorted(rows, key=lambda row: at[row[2]])
 
     def made(self, part: str, address: str) -> tuple[str, list[Any] | None]:
         """(how, what) was kept of a unit in a part of some work; ("", None) if nothing was."""

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from clew.data.predicates.rule import Rule
 from clew.firings import Firings
 from clew.labels import Label
 from clew.readings.index._prints import print_of
-from clew.readings.index.labels import LabelFile
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """What keeps what is made of units: a LabelFile, or what a worker has of one."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def wants(self, address: str) -> bool: ...
+
+    def made(self, part: str, address: str) -> tuple[str, list[Any] | None]: ...
+
+    def keep(
+        self, part: str, how: str, address: str, held: list[Any], labels: Sequence[Label] | None = None
+    ) -> None: ...
 
 
 class Resumed:
@@ -20,9 +36,7 @@ class Resumed:
     the place of the old one. Explanations of other kinds are found anew for labels that are not there.
     """
 
-    def __init__(
-        self, to: LabelFile | None, firings: Firings, found: Mapping[str, Any], scored: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, to: Keeps | None, firings: Firings, found: Mapping[str, Any], scored: Mapping[str, Any]) -> None:
         """Args: to: where it is kept; None keeps nothing. found, scored: all that explanations and their scores depend on."""
         self._to = to
         if to is not None:
@@ -43,9 +57,11 @@ class Resumed:
         return found
 
     def labelled(self, unit: str, make: Callable[[], tuple[Label, ...]]) -> tuple[Label, ...]:
-        """The labels of a unit: those that are kept, or new ones."""
+        """The labels of a unit: those that are kept, or new ones; none of one that is there for the floors alone."""
         if self._to is None:
             return make()
+        if not self._to.wants(unit):
+            return ()
         part = f"labelled {self._found}"
         scored, held = self._to.made(part, unit)
         if held is not None and scored == self._scored:

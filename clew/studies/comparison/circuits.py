@@ -89,13 +89,18 @@ class Bench:
                 found += [Job(behaviour, unit, s, tuple(self.selects)) for s in self.searches if s.fits(unit)]
         return found
 
-    def run(self, results: Results) -> Iterator[tuple[Job, list[Cell]]]:
-        """Do every job and hand on its cells; those that `results` has are not done again, those that failed are."""
-        for job in self.jobs:
+    def run(self, results: Results, jobs: Sequence[Job] | None = None) -> Iterator[tuple[Job, list[Cell]]]:
+        """Do every job, or these, and hand on the cells; what `results` has is not done again, what failed is."""
+        for job in self.jobs if jobs is None else jobs:
             keys = {select: self._key(job, select) for select in job.selects}
             for cell in self._cells(job, {s: key for s, key in keys.items() if not results.finished(key)}):
                 results.add(cell)
             yield job, [results.cells[key] for key in keys.values()]
+
+    def cells(self, results: Results) -> list[Cell]:
+        """The cells of all jobs, as far as `results` has them."""
+        keys = (self._key(job, select) for job in self.jobs for select in job.selects)
+        return [results.cells[key] for key in keys if key in results.cells]
 
     # One job.
 

@@ -10,11 +10,12 @@ import pytest
 
 import clew
 from clew import finder
+from clew.apps import _starts  # noqa: F401 - it takes the finder's `load` before the toys replace it
 from clew.explain import top_tokens  # noqa: F401 - it is replaced by its name
 from clew.measures.circuits import predicted_effects
 from clew.readings import contrast
 from clew.report import Report, Row
-from clew.studies.comparison import selections  # noqa: F401 - it takes the finder's `load` before the toys replace it
+from clew.studies.comparison import selections  # noqa: F401 - so does it
 from tests.apps.cli.toys import small_circuit, steady
 from tests.models.tiny import model_of, relu_dictionary
 

@@ -9,6 +9,7 @@ import pytest
 import clew
 from clew.apps.cli import run
 from clew.report import bootstrap
+from clew.scale.work import work
 from tests.models.tiny import model_of
 
 PLANTED = "bench circuits --model planted/induction --examples 8 --sizes 0.1 1 --units components --out b.json"
@@ -45,6 +46,22 @@ def test_the_same_line_again_runs_nothing(capsys: pytest.CaptureFixture, monkeyp
     monkeypatch.setattr("clew.studies.comparison.circuits.find", lambda *_, **__: 1 / 0)
     assert typed(f"{PLANTED} --searches attribution_patching") == 0
     assert capsys.readouterr().out == first
+
+
+def test_workers_elsewhere_give_the_same_table(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = f"{PLANTED} --searches attribution_patching --json"
+    assert typed(line) == 0
+    here = json.loads(capsys.readouterr().out)["cells"]
+    Path("b.json").unlink()
+    monkeypatch.setattr("clew.scale.on.pool.pool", one_here)
+    assert typed(f"{line} --on pool --workers 1") == 0
+    there = json.loads(capsys.readouterr().out)["cells"]
+    assert [(c["key"], c["report"]["rows"]) for c in there] == [(c["key"], c["report"]["rows"]) for c in here]
+
+
+def one_here(task, workers, watch):
+    """In place of processes, which tests/scale starts."""
+    work(task)
 
 
 def test_machines_read_json(capsys: pytest.CaptureFixture) -> None:

@@ -91,7 +91,7 @@ def test_a_circuit_of_other_sites_is_refused(folder: Path, tmp_path: Path, capsy
     made = Circuit((site,), {site: 8}, position=np.full(2, -1), patch_mean=np.zeros(2), **columns)
     path = made.save(tmp_path / "c.json")
     assert typed("explain", folder, path) == 1
-    said = f"no unit of {path} is at a site of the index: it is of resid.1, the index of embed"
+    said = "no unit of the circuit is at a site of the index: it is of resid.1, the index of embed"
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [path]
 

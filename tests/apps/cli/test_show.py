@@ -10,6 +10,7 @@ import pytest
 from clew.apps.cli import run
 from clew.circuits.circuit import Circuit
 from clew.report import Report, Row
+from tests.apps.atlases import atlas
 from tests.apps.cli.toys import added, found, small_circuit, typed
 from tests.models.tiny import model_of
 
@@ -78,9 +79,26 @@ def test_a_file_of_edits_is_told_in_words(place, capsys):
     assert (said["name"], len(said["edits"]), said["about"]) == ("a shift", 1, {"norm": "natural"})
 
 
+def test_an_atlas_is_a_page_in_its_folder_and_shows_the_contexts_that_it_may(place, capsys):
+    atlas(6).save("found")
+    assert typed("show found --json") == 0
+    said = json.loads(capsys.readouterr().out)
+    page = Path("found/atlas.html").read_text()
+    assert said == {"page": "found/atlas.html", "bytes": len(page.encode()), "behaviours": 6, "circuits": 5}
+    assert " 0 the " in page and " 1 the " in page
+    assert typed("show found/atlas.json --contexts harbour --out some.html") == 0
+    assert "6 behaviours found in garden and harbour" in capsys.readouterr().out
+    assert " 0 the " not in Path("some.html").read_text() and " 1 the " in Path("some.html").read_text()
+    assert typed("show found --no-contexts --out none.html") == 0
+    assert " 1 the " not in Path("none.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
+        ("found --contexts field", "there is no source 'field'; there are garden, harbour"),
+        ("found --text a.txt", "found is an atlas; --report, --model, --text and a view are for a circuit"),
+        ("c.json --contexts garden", "--contexts is for an atlas, and c.json is a circuit"),
         ("", "give a circuit, or a file of edits as --edit FILE; one of the two"),
         ("c.json --edit add.safetensors", "one of the two"),
         ("nowhere.json", "there is no file or folder 'nowhere.json'"),
@@ -90,9 +108,9 @@ def test_a_file_of_edits_is_told_in_words(place, capsys):
     ],
 )
 def test_a_users_mistake_is_one_sentence_and_no_page(place, words, why, capsys):
-    added(), small_circuit().save("c.json")
+    added(), small_circuit().save("c.json"), atlas(6).save("found")
     assert typed(f"show {words}") == 1
-    assert why in capsys.readouterr().err and not list(Path().glob("*.html"))
+    assert why in capsys.readouterr().err and not list(Path().rglob("*.html"))
 
 
 # What its units fire on.

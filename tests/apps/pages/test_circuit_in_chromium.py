@@ -103,6 +103,7 @@ def test_every_node_is_drawn_and_nothing_runs_from_the_labels(opened, where):
     tab = opened(page(circuit, curve()))
     assert tab.locator(NODES).count() == tab.locator("article").count() == len(circuit)
     assert tab.title() == "agreement <b> in tiny" and tab.locator("img").count() == 0
+    assert tab.locator("h1").all_inner_texts() == ["agreement <b> in tiny"]  # it once stood at the end as well
 
 
 def test_the_chart_says_which_sizes_were_measured_and_what_its_lines_are(opened):

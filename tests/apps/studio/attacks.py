@@ -225,7 +225,7 @@ def _paths() -> Iterator[Case]:
     yield Case("a link", of("beside/circuit.json"), 403, "circuit.verdicts.json")
     yield Case("a link", of("reported/circuit.json"), 200, '"report":null')
     yield Case("a link", get("/api/items"), 200)
-    for route in ("/api/report", "/api/edits", "/api/labels", "/api/comparison", "/api/circuit/export"):
+    for route in ("/api/report", "/api/edits", "/api/labels", "/api/comparison", "/api/atlas", "/api/circuit/export"):
         yield Case("a path elsewhere", of("../outside/secret.json", route), 403)
         yield Case("a path elsewhere", of("link.json", route), 403)
     yield Case("a path elsewhere", get("/api/circuit/diff?a=circuit.json&b=../outside/secret.json"), 403)
@@ -399,9 +399,12 @@ def _files() -> Iterator[Case]:
     yield Case("a malformed file", of("edits.safetensors", "/api/edits"), 400, "edits.safetensors")
     yield Case("a malformed file", of("circuit.json", "/api/report"), 400, "circuit.json")
     yield Case("a malformed file", of("html.json", "/api/comparison"), 400, "html.json")
+    yield Case("a malformed file", of("html.json", "/api/atlas"), 400, "html.json")
+    yield Case("a malformed file", of("damaged/atlas.json", "/api/atlas"), 400, "damaged/atlas.json")
     yield Case("a malformed file", get("/api/runs"), 200)
     yield Case("a malformed file", get("/api/about"), 200)
     yield Case("HTML", of("html.json"), 200, json.dumps(SCRIPT)[1:-1])
+    yield Case("HTML", of("told/atlas.json", "/api/atlas"), 200, json.dumps(SCRIPT)[1:-1])
     yield Case("HTML", get(f"/api/circuit/export?path={quote(ODD)}"), 200)
     yield Case("HTML", of("%3Cscript%3Ealert(1)%3C/script%3E"), 404, "there is no file")
     yield Case("HTML", of("circuit.json", "/api/circuit/export?format=%0d%0aX-Evil:1&x="), 400)

@@ -12,6 +12,7 @@ import numpy as np
 from clew.circuits.circuit import Circuit
 from clew.labels import Labels
 from clew.report import Report, Row
+from tests.apps.atlases import HOSTILE, atlas
 from tests.apps.studio.conftest import KEY, KEYS, MODEL, NUMBER
 from tests.stage import ASKED as CAPITAL
 from tests.stage import CAPITALS, ORDINARY, dictionary
@@ -283,6 +284,18 @@ def test_a_name_that_is_given_in_the_circuit_is_saved_and_leads_to_the_unit(visi
     assert "plural or singular" in (folder / "number.json").read_text()
 
 
+def test_a_unit_opens_by_the_names_of_the_studio_though_these_come_late(visit, folder):
+    page, held = (one := visit(folder)).page, list[Any]()
+    page.route("**/api/about", lambda route: held.append(route))
+    one.at("circuit?path=number.json")
+    node = page.locator("#graph .node[tabindex='0']")
+    node.focus()
+    node.press("Enter")
+    page.get_by_role("button", name="Open the unit").click()
+    held[0].continue_()
+    page.get_by_role("heading", level=1, name="resid.2/").wait_for()
+
+
 def test_a_circuit_that_was_written_meanwhile_is_not_overwritten(visit, folder):
     page = (one := visit(folder)).at("circuit?path=number.json")
     node = page.locator("#graph .node[tabindex='0']")
@@ -506,3 +519,25 @@ def test_what_files_hold_is_shown_as_text_and_never_run(visit, folder):
             page.locator("#card .label", has_text=PICTURE).first.wait_for()
         assert page.locator("img").count() == 0, view
         assert page.evaluate("window.pwned === undefined"), view
+
+
+def test_an_atlas_is_browsed_its_circuits_open_and_what_was_chosen_is_there_again(visit, folder):
+    atlas(8).save(folder / "found")
+    (folder / "found" / "circuits").mkdir()
+    shutil.copy(folder / "number.json", folder / "found" / "circuits" / "4.json")
+    page = (one := visit(folder, viewport={"width": 390, "height": 844})).at()
+    page.get_by_role("link", name="Behaviours of tiny").click()
+    page.get_by_role("heading", level=1, name="Behaviours of tiny").wait_for()
+    page.get_by_role("button", name=HOSTILE).click()
+    assert page.get_by_role("article").get_by_role("heading", level=2).inner_text() == HOSTILE
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390 and page.locator("img").count() == 0
+    tree = page.locator("body").aria_snapshot()
+    assert not [line for line in tree.splitlines() if line.strip(" -:") in CONTROLS], tree
+    page.wait_for_url("**id=4")
+    page.get_by_role("link", name="Open the circuit").click()
+    page.locator("#graph .node").first.wait_for()
+    assert page.url.endswith("#circuit?path=found%2Fcircuits%2F4.json")
+    page.go_back()
+    assert page.get_by_role("article").get_by_role("heading", level=2).inner_text() == HOSTILE
+    page = one.at("start")
+    assert "found/circuits" not in page.get_by_role("region", name="What is here").inner_text()

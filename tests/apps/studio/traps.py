@@ -27,6 +27,7 @@ from clew.labels import Labels
 from clew.report import Report, Row
 from clew.sites import Site
 from clew.stack import Stack
+from tests.apps.atlases import atlas
 from tests.apps.cli.toys import small_circuit
 from tests.models.tiny import module_of, word_tokenizer
 
@@ -246,6 +247,7 @@ def prepare(root: Path, outside: Path) -> None:
     circuit.with_details(title=SECRET).save(outside / "secrets" / "secret.json")
     circuit.with_details(title=SCRIPT).save(root / ODD)
     replace(circuit, labels=Labels.of({"resid.0/1": SCRIPT})).save(root / "html.json")
+    atlas(4, model=SCRIPT).save(root / "told")
     Stack((Scale(Site.parse("resid.0"), factor=0.0),), "off").save(root / "off.safetensors")
     _links(root, outside)
     _pickles(root, outside)
@@ -374,6 +376,9 @@ def _damaged(root: Path) -> None:
         "graph.json": json.dumps({"metadata": {"slug": 1}, "nodes": [1], "links": {}}),
     }.items():
         (root / name).write_text(text)
+    shorter = (root / "told" / "atlas.json").read_text().replace('"size": 44', '"size": "44"')
+    (root / "damaged").mkdir()
+    (root / "damaged" / "atlas.json").write_text(shorter)
     (root / "latin.json").write_bytes(b'{"format": "clew circuit", "title": "\xff\xfe"}')
     (root / "edits.safetensors").write_bytes((1 << 60).to_bytes(8, "little") + b"{}")
     (root / "model.gguf").write_bytes(b"GGUF" + b"\xff" * 64)

@@ -209,3 +209,9 @@ def test_every_door_refuses_a_metric_that_is_not_one_finite_number_for_each_exam
     for door in doors:
         with pytest.raises(ValueError, match=words):
             door()
+
+
+def test_a_run_that_kept_fewer_logits_than_the_metric_reads_is_refused():
+    several = reading(logits=2)(lambda run, _: run.logits.sum((1, 2)))
+    with pytest.raises(ValueError, match="reads the logits of the last 2 positions, and this run kept those of 1"):
+        measured(several, trace(torch.zeros(4)), batch())

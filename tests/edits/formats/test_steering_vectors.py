@@ -56,9 +56,9 @@ def test_layers_count_from_0_and_negative_ones_from_the_end(tmp_path):
 def test_what_comes_before_a_norm_is_no_site_that_comes_after_it(tmp_path):
     attention = foreign(tmp_path / "a.pt", {1: vector()}, "self_attn")
     assert str(Stack.load(attention, model_of("llama"))[0].at) == "attn.1"
-    with pytest.raises(ValueError, match="a norm after its attn"):
+    with pytest.raises(ValueError, match="a norm or a factor after its attn"):
         Stack.load(attention, model_of("gemma2"))
-    with pytest.raises(ValueError, match="a norm after its mlp"):
+    with pytest.raises(ValueError, match="a norm or a factor after its mlp"):
         ours.write(Stack((Add(S("mlp.1"), vector=vector()),)), tmp_path / "b.pt", model_of("gemma2"))
     assert str(Stack.load(foreign(tmp_path / "c.pt", {1: vector()}, "mlp"), model_of("gemma2"))[0].at) == "mlp_out.1"
 

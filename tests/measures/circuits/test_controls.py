@@ -8,6 +8,7 @@ import pytest
 
 from clew import Circuit
 from clew.circuits.circuit import ERROR, OUTPUT
+from clew.measures.circuits import _nodes
 from clew.measures.circuits._controls import pool_of, random_like, random_path, shared_by_chance
 from clew.measures.circuits._trials import trial_of
 from clew.measures.circuits.controls import controls
@@ -139,8 +140,9 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         controls(model, behaviour, nodes(model, *LIVE), draws=0, held_out=False)
 
 
-def test_an_interrupt_keeps_the_draws_that_were_tried() -> None:
+def test_an_interrupt_keeps_the_draws_that_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two ends, the circuit and its complement, then two runs for each draw: the tenth is the second of the third draw."""
+    monkeypatch.setattr(_nodes, "TOKENS", 1)
     model, behaviour = idle_model(), random_behaviour(n=6)
     given = {"draws": 19, "depth_matched": False, "held_out": False}
     with pytest.raises(Stopped, match="stopped after 2 of 19 random circuits") as stopped:
@@ -154,7 +156,7 @@ def test_an_interrupt_keeps_the_draws_that_were_tried() -> None:
 def test_an_interrupt_before_the_first_draw_leaves_nothing_to_report() -> None:
     model = idle_model()
     with pytest.raises(KeyboardInterrupt) as stopped:
-        controls(model, random_behaviour(n=6), nodes(model, *LIVE), held_out=False, progress=Interrupts(5))
+        controls(model, random_behaviour(n=6), nodes(model, *LIVE), held_out=False, progress=Interrupts(3))
     assert not isinstance(stopped.value, Stopped)
 
 

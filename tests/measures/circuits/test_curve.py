@@ -1,6 +1,7 @@
 import pytest
 
 from clew.data.planted import induction
+from clew.measures.circuits import _nodes
 from clew.measures.circuits.curve import curve
 from clew.methods.edges.eap import eap
 from clew.methods.nodes.attribution_patching import attribution_patching
@@ -42,7 +43,8 @@ def test_rows_have_the_name_of_the_views_units():
     assert {row.of for row in report.rows} == {"edges"} and "the best edges by size" in report.title
 
 
-def test_an_interrupt_keeps_the_sizes_that_were_done():
+def test_an_interrupt_keeps_the_sizes_that_were_done(monkeypatch):
+    monkeypatch.setattr(_nodes, "TOKENS", 1)
     planted = induction(n=12)
     view = planted.model.components()
     whole, given = attribution_patching(view, planted.behaviour, positions=False), {"ablation": "patch", "random": 0}

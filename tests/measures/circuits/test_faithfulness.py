@@ -11,6 +11,7 @@ import clew
 from clew import Behaviour, Circuit, Model
 from clew.changes import Set
 from clew.circuits.circuit import ERROR
+from clew.measures.circuits import _nodes
 from clew.measures.circuits._nodes import NodeTrial
 from clew.measures.circuits.curve import curve
 from clew.measures.circuits.faithfulness import faithfulness
@@ -216,3 +217,40 @@ def test_ablating_to_constants_is_every_site_held_at_them() -> None:
     expected = behaviour.metric(model.run(batch.clean, edits=edits, logits=1), batch)
     torch.testing.assert_close(torch.from_numpy(trial.empty), expected)
     assert "constant ablation" in trial.notes[0]
+
+
+@pytest.mark.parametrize("ablation", ["mean", "resample"])
+def test_circuits_side_by_side_measure_as_each_alone(ablation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, behaviour = view(), random_behaviour(n=5)
+    found = integrated_gradients(model, behaviour)
+    asked = [(found.top(n), complement) for n in (0, 3, 40) for complement in (False, True)]
+    together = np.stack(list(trial(model, behaviour, kind=ablation).circuit_metrics(asked)))
+    monkeypatch.setattr(_nodes, "TOKENS", 1)
+    alone = trial(model, behaviour, kind=ablation)
+    assert alone._copies == 1
+    assert np.allclose(together, np.stack(list(alone.circuit_metrics(asked))), rtol=1e-9, atol=1e-12)
+
+
+def test_blocks_below_the_first_site_run_once() -> None:
+    model, behaviour, ran = view(), random_behaviour(), list[int]()
+    later = model.through(*[random_dictionary(s, 32) for s in SITES[1:]])
+    hook = model.body.blocks[0].mlp.register_forward_hook(lambda *_: ran.append(1))
+    judged = NodeTrial(later, behaviour, Ablation("zero"), seed=0)
+    list(judged.circuit_metrics([(all_nodes(later, 4).top(3), c) for c in (False, True)]))
+    hook.remove()
+    assert len(ran) == 1 and not np.allclose(judged.empty, judged.whole)
+    judged._first, judged._bases = 0, [None]
+    assert np.allclose(judged.metrics([_nodes.Keep(None)])[0], judged.empty, atol=1e-12)
+
+
+@pytest.mark.parametrize("ablation", ["mean", "resample"])
+def test_trials_share_their_ends(ablation: str) -> None:
+    plain, behaviour, ran = view(), random_behaviour(n=5), list[int]()
+    circuit, shared = integrated_gradients(plain, behaviour).top(20), plain.sharing()
+    wanted = faithfulness(plain, behaviour, circuit, ablation=ablation, held_out=False)
+    first = faithfulness(shared, behaviour, circuit, ablation=ablation, held_out=False)
+    hook = plain.body.blocks[-1].mlp.register_forward_hook(lambda *_: ran.append(1))
+    again = faithfulness(shared, behaviour, circuit, ablation=ablation, held_out=False)
+    hook.remove()
+    assert wanted == first == again and len(ran) == 1  # the circuit and its complement, side by side
+    assert faithfulness(shared, behaviour, circuit, ablation=Ablation(ablation, errors="keep"), held_out=False) != again

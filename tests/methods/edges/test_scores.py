@@ -16,6 +16,7 @@ from clew.methods.nodes import integrated_gradients as ig
 from clew.methods.nodes.integrated_gradients import integrated_gradients
 from clew.readings.contrast import Contrast
 from clew.sites import Site
+from tests.models import kinds
 from tests.planted import random_behaviour, random_dictionary, tiny_model
 
 STEP = 1e-5
@@ -105,7 +106,7 @@ def tables(wiring: Wiring, site: Site, rows: Tensor) -> dict[Site, Tensor]:
         for s, d in view.dictionaries.items()
         if s < site
     }
-    wiring.seat([rows])
+    wiring.seat({site: rows})
     for chunk, leaf, grad, positions in wiring.pull_back(site, rows):
         weights = wiring.all_weights(leaf, grad, rows[chunk], positions)
         if positions is None:
@@ -152,6 +153,23 @@ def test_which_sites_mix_positions() -> None:
     view = LENSES["sequential"]
     assert {str(s) for s in view.dictionaries if mixes_positions(view, s)} == {"attn.0", "attn.1"}
     assert all(mixes_positions(LENSES["far apart"], s) for s in LENSES["far apart"].dictionaries)
+    llama, parallel = tiny_model("llama"), tiny_model("gptj")
+    for model, mixed in ((llama, {"mlp_out.1", "resid.1"}), (parallel, {"resid.1"})):
+        view = model.neurons("resid.0", "mlp_out.1", "resid.1")
+        assert {str(s) for s in view.dictionaries if mixes_positions(view, s)} == {"resid.0", *mixed}
+
+
+def test_a_mixer_mixes_positions_unless_the_view_cuts_it() -> None:
+    model = kinds.kind("convolutions")  # convolution, attention, convolution
+    view = model.neurons("resid.1", "mlp_in.2", "neuron.2", "resid.2")
+    assert {str(s) for s in view.dictionaries if mixes_positions(view, s)} == {
+        "resid.1",
+        "mlp_in.2",
+        "neuron.2",
+        "resid.2",
+    }
+    cut = model.neurons("resid.1", "mixer.2", "neuron.2", "resid.2")
+    assert {str(s) for s in cut.dictionaries if mixes_positions(cut, s)} == {"resid.1", "mixer.2"}
 
 
 @pytest.mark.parametrize("positions", [True, False])

@@ -10,7 +10,7 @@ from clew import Behaviour, Pair
 from clew.circuits.circuit import ERROR, Circuit
 from clew.circuits.formats.attribution_graph import to_attribution_graph
 from clew.data.behaviours.metrics import kl_divergence
-from clew.dictionaries import JumpReLU, ReLU
+from clew.dictionaries import JumpReLU, ReLU, sparse
 from clew.methods.graphs.attribution_graph import attribution_graph
 from clew.models import Model
 from clew.sites import Site
@@ -63,6 +63,19 @@ def test_the_bias_of_a_target_is_what_is_left_when_nothing_is_written(kind):
         assert graph.details["bias"][node.address] == pytest.approx(code[0, node.position, node.unit].item(), abs=1e-9)
         total = sums.get(node.address, 0.0) + graph.details["bias"][node.address]
         assert total == pytest.approx(activation[node.address], abs=1e-9)
+
+
+@pytest.mark.parametrize("family", ["gptj", "codegen", "phi"])
+def test_a_logit_is_that_of_the_model_also_where_its_unembedding_has_a_bias(family):
+    model = view(family, bias=True)
+    graph = attribution_graph(model, TASK, max_logits=3, **WHOLE)
+    logits = model.run(torch.tensor([TASK.pairs[0].clean])).logits[0, -1]
+    sums, outputs = into(graph), [n for n in graph if n.site.part == "final"]
+    assert len(outputs) == 3 and model.body.unembed.bias.abs().max() > 0.3
+    for node in outputs:
+        expected = (logits[node.unit] - logits.mean()).item()
+        assert graph.details["activation"][node.address] == pytest.approx(expected, abs=1e-6)
+        assert sums[node.address] + graph.details["bias"][node.address] == pytest.approx(expected, abs=1e-6)
 
 
 def test_an_edge_is_the_change_of_the_frozen_model_when_the_source_is_taken_out():
@@ -230,3 +243,28 @@ def test_a_graph_goes_out_in_the_schema_of_the_viewers(of):
     assert token["node_id"] == f"E_{TASK.pairs[0].clean[1]}_1"
     feature = next(n for n in out["nodes"] if n.get("clew_address") in graph.details["activation"])
     assert feature["activation"] == graph.details["activation"][feature["clew_address"]]
+
+
+def test_features_of_wide_transcoders_are_what_fires_and_the_graph_is_the_same(monkeypatch):
+    dense = attribution_graph(view(kind=JumpReLU, bias=True), TASK, skip=1)
+    for name, value in {"WIDE": 1, "NUMBERS": 45, "GATHERED": 40}.items():
+        monkeypatch.setattr(sparse, name, value)
+    same(dense, attribution_graph(view(kind=JumpReLU, bias=True), TASK, skip=1))
+
+
+def test_a_long_prompt_keeps_no_vector_for_each_feature_and_gives_rows_to_as_many_as_fit(monkeypatch):
+    whole = attribution_graph(view(), TASK)
+    monkeypatch.setattr("clew.methods.graphs._direct.VALUES", 0)
+    same(whole, attribution_graph(view(), TASK, rows=3))
+    active = whole.details["features"]["active"]
+    sources = active + 4 * 7
+    monkeypatch.setattr("clew.methods.graphs.attribution_graph.VALUES", 40 * sources)
+    few = attribution_graph(view(), TASK).details["features"]
+    assert few["active"] == active and 10 < few["traced"] < 40 < whole.details["features"]["traced"]
+
+
+def same(graph: Circuit, other: Circuit) -> None:
+    assert graph.keys() == other.keys() and np.array_equal(graph.source, other.source)
+    assert np.allclose(graph.weight, other.weight, atol=1e-9) and np.allclose(graph.score, other.score, atol=1e-9)
+    for name in ("activation", "influence", "bias"):
+        assert graph.details[name] == pytest.approx(other.details[name], abs=1e-9)

@@ -70,7 +70,8 @@ def test_only_the_strongest_that_end_in_a_node_are_split() -> None:
     model = view()
     graph = clew.find(model, TASK, by="attribution_graph", of="metric", held_out=False, **WHOLE)
     said = clew.find(model, TASK, graph, by="head_loadings", edges=5, held_out=False).details["heads"]
-    order = sorted(weights(graph), key=lambda edge: -abs(weights(graph)[edge]))
+    sizes = weights(graph)
+    order = sorted(sizes, key=lambda edge: -abs(sizes[edge]))
     assert set(said) == set(order[:5])
     assert head_loadings(model, TASK, graph, edges=0).details["heads"] == {}
 

@@ -3,13 +3,16 @@
 from clew.data.behaviours.pairs import Batch
 from clew.models import Model, Trace
 from clew.models.graph.components import Components
+from tests.models.kinds import KINDS, kind
 from tests.planted import random_behaviour, tiny_model
 
 
 def graph_and_runs(family: str) -> tuple[Model, Components, Batch, Trace, Trace]:
-    model = tiny_model(family)
+    """Of a family that somebody wrote a record for, or of another kind."""
+    model = kind(family) if family in KINDS else tiny_model(family)
     graph = Components(model.body)
     batch = next(random_behaviour().batches(model))
-    reads = [*graph.source_sites, *model.sites("q", "k", "v", "mlp_in", "attn", "resid")]
+    parts = ("q", "k", "v", "mixer_in", "attn_in", "mlp_in", "mixer", "attn", "mlp", "resid")
+    reads = [*graph.source_sites, *model.sites(*parts)]
     clean, patch = (model.run(tokens, read=reads, logits=1) for tokens in (batch.clean, batch.patch))
     return model, graph, batch, clean, patch

@@ -1,11 +1,17 @@
 """The component graph: its counts by hand, and that sources and readers are the model's, in every family."""
 
+from dataclasses import asdict
+
 import pytest
 import torch
 
+from clew.circuits.formats.mib import to_mib
+from clew.circuits.kind import Kind
+from clew.files import jsonable
 from clew.models.graph.components import Components
 from clew.sites import Site
 from tests.models.graph.runs import graph_and_runs
+from tests.models.kinds import ADDING_UP, kind
 from tests.models.tiny import FAMILIES
 from tests.planted import tiny_model
 
@@ -24,7 +30,7 @@ def test_parallel_mlps_do_not_read_their_own_layers_heads():
     assert not graph.legal[head, mlp] and graph.legal[head, mlp + 1]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *ADDING_UP])
 def test_sources_add_up_to_the_stream(family):
     _, graph, _, clean, _ = graph_and_runs(family)
     written = graph.writes(clean)
@@ -32,15 +38,39 @@ def test_sources_add_up_to_the_stream(family):
     assert (bias - bias.mean((0, 1))).abs().max() < 1e-6 * clean[Site("resid", 2)].abs().max()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *ADDING_UP])
 def test_readers_read_the_stream_through_their_norm_and_matrix(family):
     _, graph, _, clean, _ = graph_and_runs(family)
     for site in list(graph.reader_at)[:-1]:
         normed = graph.norm(site)(sum(clean[s] for s in graph.stream_sites(site)))
-        if site.part != "mlp_in":
+        if site.part in "qkv":
             matrix, bias = graph.projection(site)
             normed = (torch.einsum("bpd,hde->bphe", normed, matrix) + bias).flatten(-2)
         torch.testing.assert_close(normed, clean[site], rtol=1e-9, atol=1e-9)
+
+
+def test_a_stream_that_goes_through_norms_has_no_such_graph_but_its_nodes():
+    model = kind("norms in the stream")
+    with pytest.raises(
+        ValueError, match="goes through a norm in every block, so what is written there does not add up"
+    ):
+        Components(model.body)
+    assert {site.part for site in model.components().dictionaries} == {"embed", "head", "mlp"}
+
+
+def test_what_has_no_heads_is_one_source_and_one_reader():
+    graph = Components(kind("convolutions").body)  # convolution, attention, convolution; 4 heads, 2 for keys
+    assert [site.part for site, _ in graph.sources] == ["embed", "mixer", "mlp", *["head"] * 4, "mlp", "mixer", "mlp"]
+    assert graph.card.blocks == ("mixer mlp", "head mlp", "mixer mlp")
+    assert graph.n_edges == 1 + 2 + 8 * 3 + 7 + 8 + 9 + 10
+
+
+def test_a_card_of_such_a_graph_is_read_back_and_has_no_place_in_mibs_files():
+    graph = Components(kind("convolutions").body)
+    circuit = graph.circuit(torch.ones(graph.legal.shape))
+    assert Kind.from_json(jsonable(asdict(circuit.kind))) == circuit.kind
+    with pytest.raises(ValueError, match="this one has mixer mlp in block 0"):
+        to_mib(circuit)
 
 
 def test_a_circuit_and_its_table_are_the_same():

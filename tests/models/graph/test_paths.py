@@ -8,11 +8,12 @@ from clew.models.graph.components import FINAL, Components
 from clew.models.graph.paths import Paths
 from clew.sites import Site
 from tests.models.graph.runs import graph_and_runs
+from tests.models.kinds import ADDING_UP
 from tests.models.tiny import FAMILIES
 from tests.planted import tiny_model
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *ADDING_UP])
 def test_every_edge_kept_is_the_clean_run_and_every_edge_cut_the_patch_run(family):
     model, graph, batch, clean, patch = graph_and_runs(family)
     paths = Paths(graph, model, graph.writes(patch))

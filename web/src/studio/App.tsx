@@ -11,9 +11,10 @@ import { PromptPage } from "./prompt/PromptPage";
 import { ChangePage } from "./change/ChangePage";
 import { VerifyPage } from "./verify/VerifyPage";
 import { RunsPage } from "./runs/RunsPage";
+import { AtlasPage } from "./atlas/AtlasPage";
 
 const PAGES: Record<ViewName, () => preact.JSX.Element> = {
-  start: Start, circuit: CircuitPage, unit: UnitPage, prompt: PromptPage, change: ChangePage, verify: VerifyPage, runs: RunsPage,
+  start: Start, circuit: CircuitPage, unit: UnitPage, prompt: PromptPage, change: ChangePage, verify: VerifyPage, runs: RunsPage, atlas: AtlasPage,
 };
 
 export function App() {
@@ -37,7 +38,7 @@ export function App() {
 }
 
 /** Whether a view lists what is here, and so waits for that. */
-const listing = (name: ViewName): boolean => name === "start" || name === "verify" || (name === "circuit" && !params.value.path);
+const listing = (name: ViewName): boolean => name === "start" || name === "verify" || ((name === "circuit" || name === "atlas") && !params.value.path);
 
 function Trouble() {
   return (

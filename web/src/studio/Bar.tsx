@@ -1,4 +1,4 @@
-import { about, busy, connected } from "./state";
+import { about, busy, connected, itemsOf } from "./state";
 import { href, view, VIEWS } from "./route";
 import { carried } from "./carried";
 import { helping } from "./keys";
@@ -14,7 +14,7 @@ export function Bar() {
         clew
       </a>
       <nav aria-label="Views">
-        {VIEWS.map((name) => (
+        {VIEWS.filter((name) => name !== "atlas" || view.value === name || itemsOf(name).length > 0).map((name) => (
           <a key={name} href={href(name, carried(name))} aria-current={view.value === name ? "page" : undefined}>
             {name.charAt(0).toUpperCase() + name.slice(1)}
             {name === "runs" && busy.value.length > 0 && (

@@ -7,8 +7,8 @@ export const helping = signal(false);
 
 export const KEYS: readonly (readonly [keys: string, what: string])[] = [
   ["?", "show or hide these keys"],
-  ["1 … 7", "go to a view: Start, Circuit, Unit, Prompt, Change, Verify, Runs"],
-  ["g then s c u p h v r", "the same by first letter (h for Change)"],
+  ["1 … 8", "go to a view: Start, Circuit, Unit, Prompt, Change, Verify, Runs, Atlas"],
+  ["g then s c u p h v r a", "the same by first letter (h for Change)"],
   ["/", "go to the view's first field"],
   ["Ctrl Enter", "ask, from within a field"],
   ["Esc", "give up what is waited for"],
@@ -16,7 +16,7 @@ export const KEYS: readonly (readonly [keys: string, what: string])[] = [
 ];
 
 const LETTERS: Record<string, ViewName> = {
-  s: "start", c: "circuit", u: "unit", p: "prompt", h: "change", v: "verify", r: "runs",
+  s: "start", c: "circuit", u: "unit", p: "prompt", h: "change", v: "verify", r: "runs", a: "atlas",
 };
 let gone = 0; // when "g" was pressed, which waits a moment for its letter
 

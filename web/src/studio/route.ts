@@ -1,7 +1,7 @@
 // Where one is: a view and what it shows, kept in the hash of the address, so that it can be linked, reloaded and gone back from.
 import { computed, signal } from "@preact/signals";
 
-export const VIEWS = ["start", "circuit", "unit", "prompt", "change", "verify", "runs"] as const;
+export const VIEWS = ["start", "circuit", "unit", "prompt", "change", "verify", "runs", "atlas"] as const;
 export type ViewName = (typeof VIEWS)[number];
 export type Params = Readonly<Record<string, string>>;
 

@@ -1,5 +1,5 @@
 // What several views look at: what the server offers, what the folder holds, what runs.
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { get, Problem } from "./api";
 import type { About, Item, Run } from "./types";
 
@@ -27,6 +27,17 @@ export async function refresh(): Promise<void> {
 
 /** The same in passing: where it is not known, what was known stays. */
 export const glance = (): void => void refresh().catch(() => undefined);
+
+/** When it is known what is here, and under which names. */
+export function listed(): Promise<void> {
+  return new Promise((known) => {
+    const dispose = effect(() => {
+      if (!about.value || !items.value) return;
+      known();
+      queueMicrotask(() => dispose());
+    });
+  });
+}
 
 /** Of these kinds, those that can be read. */
 export function itemsOf(...kinds: string[]): Item[] {

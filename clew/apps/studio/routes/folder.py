@@ -10,6 +10,7 @@ from clew.apps._desk import behaviours, change, circuits, reports
 from clew.apps._desk.about import about as about_desk
 from clew.apps._desk.answers import (
     About,
+    AtlasShown,
     CircuitsCompared,
     CircuitShown,
     ComparisonShown,
@@ -106,3 +107,10 @@ def labels(desk: TheDesk, path: str) -> Any:
 def comparison(desk: TheDesk, path: str) -> Any:
     """The cells of a comparison of methods."""
     return written(reports.comparison(desk.folder, path))
+
+
+@router.get("/atlas", response_model=AtlasShown)
+def atlas(desk: TheDesk, path: str) -> Any:
+    """The behaviours of an atlas; the whole circuit of each is `circuits/ID.json` beside it."""
+    file = desk.folder.file(path)
+    return sent(desk.kept.of(("atlas", path), [file], lambda: as_json(reports.atlas(desk.folder, path))))

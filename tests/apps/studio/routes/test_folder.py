@@ -3,6 +3,7 @@ import pytest
 from clew.apps._desk import circuits
 from clew.circuits.circuit import Circuit
 from clew.report import Report, Row
+from tests.apps.atlases import atlas
 from tests.models.tiny import model_of, relu_dictionary
 from tests.readings.index.planted import indexed
 
@@ -151,3 +152,25 @@ def test_edits_are_downloaded_as_they_are_or_for_another_tool(client, view):
     asked = {"path": "mine.safetensors", "format": "gguf"}
     assert "view=" in client.get("/api/edits/export", params=asked).json()["error"]
     assert client.get("/api/edits/export", params={**asked, "view": view}).content[:4] == b"GGUF"
+
+
+def test_an_atlas_is_one_thing_and_its_circuits_are_opened_through_it(client, root):
+    atlas(6).save(root / "found")
+    for part in ("circuits", "work"):
+        (root / "found" / part).mkdir()
+        (root / "found" / part / "0.json").write_bytes((root / "c.json").read_bytes())
+    found = {item["path"]: item for item in client.get("/api/items").json()}
+    assert [path for path in found if path.startswith("found/")] == ["found/atlas.json"]
+    assert found["found/atlas.json"]["kind"] == "atlas" and found["found/atlas.json"]["model"] == "tiny"
+    assert found["found/atlas.json"]["about"].startswith("6 behaviours found in garden and harbour, 5 with a circuit")
+    shown = client.get("/api/atlas", params={"path": "found/atlas.json"}).json()
+    assert len(shown["entries"]) == 6 and shown["units"]["resid.3/7"] == "what grows"
+    assert client.get("/api/circuit", params={"path": "found/circuits/0.json"}).status_code == 200
+    atlas(4).save(root / "found")
+    assert len(client.get("/api/atlas", params={"path": "found/atlas.json"}).json()["entries"]) == 4
+
+
+def test_folders_of_those_names_without_an_atlas_are_looked_into(client, root):
+    (root / "circuits").mkdir()
+    (root / "circuits" / "0.json").write_bytes((root / "c.json").read_bytes())
+    assert "circuits/0.json" in {item["path"] for item in client.get("/api/items").json()}

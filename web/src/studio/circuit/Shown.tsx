@@ -4,6 +4,7 @@ import { carried, carry } from "../carried";
 import { Wrong } from "../parts/Asked";
 import { go } from "../route";
 import { asParams } from "../seen";
+import { about, items, listed } from "../state";
 import { CircuitView } from "../../circuit/CircuitView";
 import type { Bundle, CircuitFile, On, Supernode } from "../../circuit/types";
 import { linkOf } from "./link";
@@ -38,8 +39,11 @@ export function Shown({ bundle, path, other }: Given) {
     const change = carried("change");
     const [clean = "", patch = ""] = bundle.prompts.map(({ text }) => text);
     carry("change", { ...change, clean, patch, offered: strongest(bundle.circuit).join(","), prompt: change.prompt || clean, behaviour: change.behaviour || behaviourOf(bundle.circuit.provenance) });
-  }, [path]);
-  const unit = (address: string) => go("unit", { ...asParams(look), address: address.split("@")[0]! });
+  }, [path, about.value !== null && items.value !== null]);
+  const unit = async (address: string) => {
+    await listed();
+    go("unit", { ...asParams(lookOf(bundle.circuit)), address: address.split("@")[0]! });
+  };
   const autogroup = async () => (await send<{ supernodes: Supernode[] }>("POST", "circuit/groups", {}, { path }, new AbortController().signal)).supernodes;
   const on: On = other ? { unit } : { unit, autogroup, label: saving.labels, groups: saving.groups, verdicts: saving.verdicts };
   const { text, wrong } = saving.said.value;

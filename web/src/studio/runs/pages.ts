@@ -1,7 +1,7 @@
 import type { Params, ViewName } from "../route";
 
 const SHOWN: Record<string, [ViewName, string]> = {
-  circuit: ["circuit", "path"], report: ["verify", "path"], comparison: ["verify", "path"], edits: ["change", "file"],
+  circuit: ["circuit", "path"], report: ["verify", "path"], comparison: ["verify", "path"], atlas: ["atlas", "path"], edits: ["change", "file"],
   index: ["unit", "index"], labels: ["unit", "index"],
 };
 

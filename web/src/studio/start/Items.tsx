@@ -3,7 +3,7 @@ import { pageOf } from "../runs/pages";
 import type { Item } from "../types";
 
 const KINDS: readonly (readonly [kind: string, title: string])[] = [
-  ["circuit", "Circuits"], ["report", "Reports"], ["comparison", "Comparisons"], ["edits", "Edits"], ["index", "Indexes"], ["labels", "Labels"],
+  ["atlas", "Atlases"], ["circuit", "Circuits"], ["report", "Reports"], ["comparison", "Comparisons"], ["edits", "Edits"], ["index", "Indexes"], ["labels", "Labels"],
   ["verdicts", "Verdicts"], ["behaviour", "Behaviours"], ["dictionary", "Dictionaries"], ["model", "Models"], ["replication", "Run again"],
 ];
 

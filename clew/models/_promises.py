@@ -1,0 +1,553 @@
+"""What selfcheck tries: each promise of the addresses, site by site, and by how much it is off."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clew.changes import ActivationEdit, Add, Scale
+from clew.models.body import Body
+from clew.models.fields import APART
+from clew.models.layout import Part
+from clew.models.run import Visitors, forward
+from clew.models.state import state
+from clew.models.trace import Trace
+from clew.models.weights import linear_of, matrix_of
+from clew.sites import Site, Weight
+
+SHORT, MIDDLE, LONG = 9, 64, 1024
+"""Tokens of the prompts; at most, where that exceeds a window; at most of the one prompt that exceeds a longer window."""
+
+FAR = sys.float_info.max
+"""How far off is what gives no number, or cannot be tried."""
+
+Trial = tuple[tuple[Site | Weight, ...], Callable[[], float]]
+"""The addresses that it speaks for, none if for the whole model, and how far off they are, relative to the largest value."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What is promised of every model, and what is refused where it does not hold."""
+
+    name: str
+    said: str
+    refused: str
+    trials: Callable[[Case], Iterator[Trial]]
+    rounds: bool = True
+    """Whether it may be off by what the model's precision, or a softmax in float32, explains; else it holds to the bit."""
+    softmax: bool = False
+    """Whether a softmax or a norm is in it, which several families compute in float32 in a model of any precision."""
+
+
+class Case:
+    """A model, at rest, on two random prompts, with what was seen there. Its caller holds the module."""
+
+    def __init__(self, body: Body, tokens: Tensor) -> None:
+        self.body, self.tokens = body, tokens
+        with torch.no_grad():
+            self.bare: Tensor = body.module(input_ids=tokens, use_cache=False).logits
+        self.trace, self.broken = self._read(list(body.taps))
+        """A recorded pass that reads every site that can be read, and how it is off, if it is."""
+        self.off: dict[Site, str] = {}
+        """Sites whose reading changes the logits, and how."""
+        if self.broken:
+            self.off = _narrowed(list(body.taps), lambda some: self._read(some)[1])
+            self.trace, self.broken = self._read(self.sites())
+
+    def _read(self, sites: Sequence[Site]) -> tuple[Trace, str]:
+        try:
+            trace = run(self.body, self.tokens, read=sites, record=True)
+        except Exception as error:
+            return Trace(self.tokens, torch.ones_like(self.tokens, dtype=torch.bool)), told(error)
+        assert trace.logits is not None
+        if not torch.equal(trace.logits, self.bare):
+            return trace, f"off by {gap(trace.logits, self.bare):.1e}"
+        return trace, "" if trace.values.keys() == set(sites) else "nothing passes there"
+
+    def sites(self, *parts: str) -> list[Site]:
+        """Those of these parts that can be read, of all parts if none is named."""
+        return [s for s in self.body.taps if s not in self.off and (not parts or s.part in parts)]
+
+    @cached_property
+    def projected(self) -> dict[Site, Tensor]:
+        """What the module behind each head, neuron and expert site puts out, in a pass that reads none of them."""
+        seen: dict[Site, Tensor] = {}
+
+        def keep(site: Site) -> Callable[..., None]:
+            return lambda module, args, output: seen.update({site: output.clone()})
+
+        with state(self.body.module) as held, torch.no_grad():
+            for site in self.sites("head", "neuron", "expert"):
+                held.hook(self.body.taps[site].module, keep(site))
+            self.body.module(input_ids=self.tokens, use_cache=False)
+        return seen
+
+    @cached_property
+    def padded(self) -> Trace:
+        """The prompts behind four tokens of padding, with all that makes up the patterns."""
+        return self._behind_padding(read=self.sites("pattern", "v", "head"), keep=1)
+
+    @cached_property
+    def padding(self) -> float:
+        logits = self._behind_padding(keep=1).logits
+        assert logits is not None
+        return gap(logits[:, -1], self.bare[:, -1])
+
+    @cached_property
+    def pads(self) -> bool:
+        """Whether padding holds; where it does not, padded prompts are refused."""
+        try:
+            return self.padding <= _allowed(self, softmax=True)
+        except Exception:
+            return False
+
+    def _behind_padding(self, **how: Any) -> Trace:
+        pad = torch.zeros(len(self.tokens), 4, dtype=torch.long, device=self.tokens.device)
+        return run(self.body, torch.cat([pad, self.tokens], dim=1), padding=4, **how)
+
+    @cached_property
+    def long(self) -> Trace | None:
+        """One prompt that exceeds the longest window within reach, up to the first block of each kind that has one."""
+        body = self.body
+        n = longer(body, self.tokens.shape[1])
+        firsts = {
+            getattr(body.attentions[s.layer or 0], "sliding_window", None): s for s in reversed(self.sites("pattern"))
+        }
+        layers = {s.layer for window, s in firsts.items() if window is not None} or {s.layer for s in firsts.values()}
+        if n is None or not layers:
+            return None
+        tokens = self.tokens[:1].repeat(1, -(-n // self.tokens.shape[1]))[:, :n]
+        read = [s for s in self.sites("pattern", "v", "head") if s.layer in layers]
+        return run(body, tokens, read=read, keep=0)
+
+    @cached_property
+    def felt(self) -> dict[Site, bool]:
+        """Whether the logits depend on what flows at each site, by one gradient; empty where the model has none."""
+        try:
+            trace = run(self.body, self.tokens, read=self.sites(), grad=True)
+            assert trace.logits is not None
+            weights = torch.linspace(-1, 1, trace.logits.numel(), device=trace.logits.device).view(trace.logits.shape)
+            return {site: bool((g != 0).any()) for site, g in trace.gradients((trace.logits * weights).sum()).items()}
+        except Exception:
+            return {}
+
+    @cached_property
+    def halved(self) -> Trace:
+        """A pass in which every pattern is halved."""
+        edits = [Scale(site, factor=0.5) for site in self.sites("pattern")]
+        return run(self.body, self.tokens, read=self.sites("pattern", "v", "head"), edits=edits, keep=1)
+
+    @cached_property
+    def loud(self) -> dict[Site, str]:
+        """Sites at which an edit by nothing changes something."""
+
+        def why(sites: Sequence[Site]) -> str:
+            try:
+                return "" if torch.equal(self.edited(*(Scale(s, factor=1.0) for s in sites)), self.last) else "changed"
+            except Exception as error:
+                return told(error)
+
+        return _narrowed(self.sites(), why)
+
+    @cached_property
+    def last(self) -> Tensor:
+        """Logits at the last position, as they are computed where no others are asked for."""
+        return self.edited()
+
+    def edited(self, *edits: ActivationEdit) -> Tensor:
+        """The same with edits."""
+        logits = run(self.body, self.tokens, edits=edits, keep=1).logits
+        assert logits is not None
+        return logits
+
+    def moves(self, site: Site) -> bool:
+        """Whether an edit here changes the logits."""
+        return not torch.equal(self.edited(self._edit(site)), self.last)
+
+    def moves_on(self, site: Site) -> bool:
+        """Whether an edit here changes the stream a block later, which is sooner found."""
+        later = Site("resid", (site.layer or 0) + 1)
+        if later not in self.trace.values:
+            return self.moves(site)
+        found = run(self.body, self.tokens, read=[later], edits=[self._edit(site)], keep=0, base=self.trace)
+        return not torch.equal(found[later], self.trace[later])
+
+    def _edit(self, site: Site) -> ActivationEdit:
+        if site.part == "pattern":
+            return Scale(site, factor=0.5)
+        # Not a scaling: some families norm queries and keys, which would undo it.
+        return Add(site, vector=torch.linspace(-3, 3, self.body.widths[site]))
+
+
+def _narrowed(sites: Sequence[Site], why: Callable[[Sequence[Site]], str]) -> dict[Site, str]:
+    """The sites that are at fault, and how; asked of all together, then of those of each part, then of each."""
+    if not why(sites):
+        return {}
+    found: dict[Site, str] = {}
+    for _, some in groupby(sorted(sites, key=lambda site: site.part), key=lambda site: site.part):
+        if why(these := list(some)):
+            found |= {site: told for site in these if (told := why([site]))}
+    return found
+
+
+def prompts(body: Body, seed: int) -> Tensor:
+    """Two prompts of random tokens, longer than every window that few tokens exceed."""
+    generator = torch.Generator().manual_seed(seed)
+    embedding: Any = body.module.get_input_embeddings()
+    vocab = int(embedding.weight.shape[0])
+    n = max([SHORT, *(span + 4 for span in spans(body) if span + 4 <= MIDDLE)])
+    return torch.randint(min(3, vocab // 3), vocab, (2, min(n, body.context or n)), generator=generator).to(body.device)
+
+
+def spans(body: Body) -> list[int]:
+    """Lengths of windows and chunks, and numbers of sinks, that the config names."""
+    held = body.module.config.to_dict().items()
+    return [
+        value
+        for key, value in held
+        if type(value) is int
+        and key not in APART
+        and not {"window", "chunk", "sink", "sinks"}.isdisjoint(key.split("_"))
+    ]
+
+
+def longer(body: Body, tried: int) -> int | None:
+    """How many tokens exceed the longest window within reach, if those that are tried do not."""
+    n = max((span + 4 for span in spans(body) if span + 4 <= min(LONG, body.context or LONG)), default=0)
+    return n if n > tried else None
+
+
+def run(
+    body: Body, tokens: Tensor, *, read: Iterable[Site] = (), edits: Any = (), grad: bool = False, **how: Any
+) -> Trace:
+    """One pass, without what `Model.run` refuses. Args: how: as for `forward`, and how much `padding` is on the left."""
+    real = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens) >= how.pop("padding", 0)
+    visitors = Visitors(body, {}, Trace(tokens, real), edits, frozenset(read), grad=grad, prompt=tokens.shape[1])
+    options: dict[str, Any] = {"keep": None} | how
+    return forward(visitors, **options)
+
+
+def gap(a: Tensor, b: Tensor) -> float:
+    """Largest difference, relative to the largest value; what is not a number is as far off as can be."""
+    found = float((a - b).abs().max() / b.abs().max().clamp(min=1e-30))
+    return found if math.isfinite(found) else FAR
+
+
+def told(error: Exception) -> str:
+    """An error in one short line."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:200].removesuffix(": ")
+
+
+def hooks_on(body: Body) -> int:
+    """How many hooks and stubs stand on the module."""
+    return sum(
+        len(m._forward_hooks) + len(m._forward_pre_hooks) + ("forward" in m.__dict__) for m in body.module.modules()
+    )
+
+
+# Trials.
+
+
+def _writes(case: Case) -> Iterator[Trial]:
+    for layer in range(case.body.n_layers):
+        sites = tuple(Site(part.kind, layer) for part in case.body.layout.parts[layer])
+        yield sites, partial(_sum_gap, case, layer)
+
+
+def _sum_gap(case: Case, layer: int) -> float:
+    trace, total = case.trace, case.trace[Site("resid", layer - 1) if layer else Site("embed")]
+    for part in case.body.layout.parts[layer]:
+        total = total + trace[Site(part.kind, layer)]
+        if part.norm_after:
+            with torch.no_grad():
+                total = case.body.blocks[layer].get_submodule(part.norm_after)(total)
+    return gap(total, trace[Site("resid", layer)])
+
+
+def _projections(part: str, case: Case) -> Iterator[Trial]:
+    for site in case.sites(part):
+        yield (site,), partial(_projection_gap, case, site)
+
+
+def _projection_gap(case: Case, site: Site) -> float:
+    module, x, out = case.body.taps[site].module, case.trace[site], case.projected[site]
+    with torch.no_grad():
+        return gap(module(x.reshape(-1, x.shape[-1])).reshape(-1), out.reshape(-1))
+
+
+def _passages(case: Case) -> Iterator[Trial]:
+    for layer, parts in enumerate(case.body.layout.parts):
+        for part in parts:
+            site = Site("head" if part.kind == "attn" else "neuron", layer)
+            if part.projection and site in case.trace.values:
+                yield (Site(part.kind, layer),), partial(_passage_gap, case, site, part)
+
+
+def _passage_gap(case: Case, site: Site, part: Part) -> float:
+    """How far a write is from what its output projection gives, through the norm and times the factor that are said."""
+    out = case.projected[site]
+    written = case.trace[Site(part.kind, site.layer)]
+    out = out.reshape(written.shape)
+    if part.norm_out:
+        with torch.no_grad():
+            norm = case.body.blocks[site.layer or 0].get_submodule(part.norm_out)
+            normed, scaled = norm.forward(out), norm.forward(torch.ones_like(out[:1, :1])) * out
+        if part.kind == "attn":  # each head's share is scaled as the norm scales their sum
+            size = (normed * scaled).sum(-1, keepdim=True) / scaled.square().sum(-1, keepdim=True)
+            normed = size.nan_to_num(0.0) * scaled
+        out = normed
+    return gap(out * part.factor, written)
+
+
+def _experts(case: Case) -> Iterator[Trial]:
+    for site in case.sites("expert"):
+        yield (site,), partial(_experts_gap, case, site)
+
+
+def _experts_gap(case: Case, site: Site) -> float:
+    out = case.projected[site]
+    return gap(case.trace[site].unflatten(-1, (-1, out.shape[-1])).sum(-2).reshape(-1), out.reshape(-1))
+
+
+def _patterns(case: Case) -> Iterator[Trial]:
+    for site in case.sites("pattern"):
+        yield (site,), partial(_pattern_gap, case, site.layer or 0)
+
+
+def _pattern_gap(case: Case, layer: int) -> float:
+    traces = [case.trace]
+    if case.pads:
+        traces.append(case.padded)
+    if case.long is not None and Site("pattern", layer) in case.long.values:
+        traces.append(case.long)
+    return max(max(_causal_gap(t, layer), _mixing_gap(case.body, t, layer)) for t in traces)
+
+
+def _causal_gap(trace: Trace, layer: int) -> float:
+    """How much of the probabilities is after the query or on padding, or lacks to 1, at queries that are no padding."""
+    pattern, real = trace[Site("pattern", layer)], trace.real[0]
+    wrong = (pattern.triu(1) + pattern * ~real)[:, :, real]
+    off = max(float(wrong.abs().max()), float((pattern[:, :, real].sum(-1) - 1).abs().max()))
+    return off if math.isfinite(off) else FAR
+
+
+def _mixing_gap(body: Body, trace: Trace, layer: int) -> float:
+    """How far the heads are from values mixed by the pattern, at queries that are no padding."""
+    pattern, value = trace[Site("pattern", layer)], trace[Site("v", layer)]
+    clip = getattr(body.module.config, "clip_qkv", None)  # OLMo clips the values after their site
+    value = value if clip is None else value.clamp(-clip, clip)
+    per_head = value.unflatten(-1, (body.n_kv_heads, -1)).repeat_interleave(body.n_heads // body.n_kv_heads, dim=2)
+    mixed = torch.einsum("bhqk,bkhd->bqhd", pattern, per_head).flatten(2)
+    return gap(mixed[trace.real], trace[Site("head", layer)][trace.real])
+
+
+def _final(case: Case) -> Iterator[Trial]:
+    def off() -> float:
+        with torch.no_grad():
+            order = case.body.unembed(case.trace["final"]).argmax(-1)
+        return 1 - float((order == case.bare.argmax(-1)).double().mean())
+
+    yield (Site("final"),), off
+
+
+def _maps(case: Case) -> Iterator[Trial]:
+    for address in case.body.weights("q", "k", "v", "out", "down"):
+        yield (address,), partial(_map_gap, case, address)
+
+
+def _map_gap(case: Case, address: Weight) -> float:
+    linear = linear_of(case.body, address)
+    assert linear.reads
+    held = linear.parameter
+    if held.is_meta or hasattr(held, "__tensor_flatten__"):
+        raise ValueError(
+            "it is kept elsewhere until its module runs" if held.is_meta else f"it is a {type(held).__name__}"
+        )
+    matrix = linear.matrix()
+    out = case.trace[linear.writes] if linear.writes else case.projected[linear.reads]
+    mapped = torch.nn.functional.linear(case.trace[linear.reads], matrix, linear.bias)
+    off = gap(mapped.reshape(-1), out.reshape(-1))
+    if matrix_of(linear.owner)[0].data_ptr() == held.data_ptr():
+        return off
+    return max(off, gap(linear.holding(matrix), held))  # its forward was asked: what it holds may be another thing
+
+
+def _edits(case: Case) -> Iterator[Trial]:
+    first: dict[str, Site] = {}
+    for site in case.sites():
+        yield (site,), partial(_edit_gap, case, site, first.setdefault(site.part, site))
+
+
+def _edit_gap(case: Case, site: Site, first: Site) -> float:
+    """0 when an edit is felt and an empty one is not; else 1, or how far off the heads are from an edited pattern's mix."""
+    sure = case.felt.get(site, False) and case.felt.get(first, False)
+    moves = case.moves(site) if site == first else sure or case.moves_on(site)
+    if site in case.loud or not moves:
+        return 1.0
+    off = _mixing_gap(case.body, case.halved, site.layer or 0) if site.part == "pattern" else 0.0
+    return 0.0 if off <= _allowed(case, softmax=True) else off
+
+
+def _gradients(case: Case) -> Iterator[Trial]:
+    """Of layers that are no plain linear maps, such as quantised ones, through which a gradient may get lost unsaid."""
+    for block in case.body.blocks:
+        for module in block.modules():
+            weight = getattr(module, "weight", None)
+            plain = isinstance(weight, Tensor) and not hasattr(weight, "__tensor_flatten__")
+            if hasattr(module, "in_features") and not (plain and type(module).forward is torch.nn.Linear.forward):
+                yield (), partial(_slope_gap, case, module)
+
+
+def _slope_gap(case: Case, module: Any) -> float:
+    """How far the gradient is from what the layer does with a move; 0 where it is less than rounding to 8 bits explains."""
+    generator = torch.Generator().manual_seed(0)
+    x, move = (torch.randn(2, 3, module.in_features, generator=generator).to(case.trace["embed"]) for _ in range(2))
+    with torch.enable_grad():
+        y = module(x.requires_grad_())
+        seed = torch.randn(y.shape, generator=generator).to(y)
+        (slope,) = torch.autograd.grad(y, x, seed)
+    with torch.no_grad():
+        moved = ((module(x + move) - module(x)) * seed).sum((1, 2)).double()
+    size = slope.double().norm() * move.double().norm() + moved.norm()
+    off = float((moved - (slope * move).sum((1, 2)).double()).norm() / size)
+    return 0.0 if off < 0.02 else off if math.isfinite(off) else FAR
+
+
+def _resumed(case: Case) -> Iterator[Trial]:
+    half = case.body.n_layers // 2
+    at = next(s for part in ("attn", "mixer", "mlp", "resid") for s in case.sites(part) if s.layer == half)
+
+    def off() -> float:
+        whole, resumed = (
+            run(case.body, case.tokens, edits=[Scale(at, factor=0.5)], base=base).logits for base in (None, case.trace)
+        )
+        assert whole is not None and resumed is not None
+        return gap(whole, resumed)
+
+    yield (), off
+
+
+def _padding(case: Case) -> Iterator[Trial]:
+    yield (), lambda: case.padding
+
+
+def _cache(case: Case) -> Iterator[Trial]:
+    def off() -> float:
+        module, tokens = case.body.module, case.tokens
+        with torch.no_grad():
+            first = module(input_ids=tokens[:, :-1], use_cache=True)
+            last = module(input_ids=tokens[:, -1:], past_key_values=first.past_key_values, use_cache=True)
+        return gap(last.logits[:, -1], case.bare[:, -1])
+
+    yield (), off
+
+
+def _allowed(case: Case, *, softmax: bool) -> float:
+    loose = {torch.float64: 1e-10, torch.float32: 2e-4}.get(case.body.dtype, 5e-2)
+    return (
+        max(loose, 1e-6) if softmax else loose
+    )  # several families take the softmax in float32, also in a float64 model
+
+
+def allowed(case: Case, promise: Promise) -> float:
+    """By how much a promise may be off and holds all the same."""
+    return _allowed(case, softmax=promise.softmax) if promise.rounds else 0.0
+
+
+PROMISES = (
+    Promise(
+        "writes",
+        "the stream is the embedding plus what the parts of each block write, but for norms that it goes through",
+        "What attention and MLP write in this block is not what joins the stream, so circuits over them are refused",
+        _writes,
+    ),
+    Promise(
+        "heads",
+        "the heads, through the output projection, are what the attention puts out",
+        "The site head is not what the output projection reads",
+        partial(_projections, "head"),
+    ),
+    Promise(
+        "neurons",
+        "the neurons, through the output projection, are what the MLP puts out",
+        "The site neuron is not what the MLP's output projection reads",
+        partial(_projections, "neuron"),
+    ),
+    Promise(
+        "passage",
+        "what output projections give joins the stream as it is, or through one plain norm and times one factor",
+        "Something else stands between the output projection and the stream, so what a unit writes there is not known",
+        _passages,
+        softmax=True,
+    ),
+    Promise(
+        "experts",
+        "the experts that are chosen add up to what their module puts out",
+        "The site expert is not what the experts give",
+        _experts,
+    ),
+    Promise(
+        "pattern",
+        "attention probabilities are causal, sum to 1 and mix the values into the heads",
+        "The site pattern is not the attention of this model",
+        _patterns,
+        softmax=True,
+    ),
+    Promise(
+        "final",
+        "the unembedding of the site final gives the order of the logits",
+        "The site final is not what the unembedding reads",
+        _final,
+        rounds=False,
+    ),
+    Promise(
+        "weights",
+        "the matrices with an address map the sites they read to the sites they write",
+        "The weight is not what its address says, so it can be neither edited nor taken out",
+        _maps,
+    ),
+    Promise(
+        "edits",
+        "an edit at each site changes the logits, and an edit by nothing does not",
+        "Edits here do not reach the logits as they should",
+        _edits,
+        rounds=False,
+    ),
+    Promise(
+        "gradients",
+        "gradients pass every layer as changes do",
+        "Gradients get lost in a layer of this model, so they are not taken; what runs the model with changes needs none",
+        _gradients,
+        rounds=False,
+    ),
+    Promise(
+        "resume",
+        "a run that resumes from a recorded pass equals a whole run, bit for bit",
+        "Runs that resume from a recorded pass are refused",
+        _resumed,
+        rounds=False,
+    ),
+    Promise(
+        "padding",
+        "left padding does not change the last token's logits",
+        "Prompts of different length must be run one length at a time",
+        _padding,
+        softmax=True,
+    ),
+    Promise(
+        "cache",
+        "logits are the same with and without the key-value cache",
+        "Generate with use_cache=False",
+        _cache,
+        softmax=True,
+    ),
+)
+"""In the order in which they are told."""

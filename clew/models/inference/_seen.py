@@ -1,0 +1,122 @@
+"""What one pass of a module shows: what each of its modules read and gave, and what its attention was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from clew.models.inference._attended import Attended, attended
+from clew.models.state import Held, in_state
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of one module; tensors are as `Tap` sees them, [batch, seq, width] also where a module flattens them."""
+
+    path: str
+    module: nn.Module
+    x: Tensor | None
+    y: Tensor | None = None
+
+    @property
+    def linear(self) -> bool:
+        """Whether it is a linear map, with a bias or without."""
+        return isinstance(self.module, nn.Linear | Conv1D)
+
+
+@dataclass
+class Seen:
+    """One pass: the calls in the order in which they ended, those of the attention, and the logits."""
+
+    module: PreTrainedModel
+    tokens: Tensor
+    logits: Tensor
+    interface: bool
+    calls: list[Call] = field(default_factory=list)
+    attended: list[Attended] = field(default_factory=list)
+
+    def call(self, path: str) -> Call | None:
+        """The one call of the module at a path; None where it was called never, or more than once."""
+        found = self._by_path.get(path, ())
+        return found[0] if len(found) == 1 else None
+
+    def within(self, path: str) -> list[Call]:
+        """Calls of modules below a path that were called once."""
+        return [c for c in self.calls if c.path.startswith(f"{path}.") and self.call(c.path)]
+
+    def __post_init__(self) -> None:
+        self._by_path: dict[str, list[Call]] = {}
+        for call in self.calls:
+            self._by_path.setdefault(call.path, []).append(call)
+
+
+def same(a: Tensor | None, b: Tensor | None) -> bool:
+    """Whether two tensors are there and equal, bit for bit."""
+    return a is not None and b is not None and a.shape == b.shape and torch.equal(a, b)
+
+
+def giving(calls: Iterable[Call], value: Tensor | None) -> list[Call]:
+    """Those calls that gave this value, in the order in which they ended: first who made it, then who handed it on."""
+    return [c for c in calls if same(c.y, value)]
+
+
+def look(module: PreTrainedModel, tokens: Tensor) -> Seen:
+    """Run the module on prompts [batch, seq] without a cache and note all that it does.
+
+    Raises: ValueError where it cannot be looked at without its logits changing.
+    """
+    bare = in_state(module, partial(run, module, tokens))
+    for interface in (True, False):
+        seen = look_again(module, tokens, interface)
+        if same(seen.logits, bare):
+            return seen
+    raise ValueError("its logits are other ones when its modules are looked at, or from one run to the next")
+
+
+def run(module: PreTrainedModel, tokens: Tensor, held: Held | None = None) -> Tensor:
+    """The logits, in a module that is held."""
+    with torch.no_grad():
+        return module(input_ids=tokens, use_cache=False).logits
+
+
+def look_again(module: PreTrainedModel, tokens: Tensor, interface: bool) -> Seen:
+    """The same on other prompts, for a module that can be looked at, with its attention interface or without."""
+    calls: list[Call] = []
+    running: list[Call] = []
+
+    def work(held: Held) -> Seen:
+        for path, part in module.named_modules():
+            if path:
+                held.hook(part, partial(_enter, path, tokens, running), before=True, kwargs=True)
+                held.hook(part, partial(_leave, calls, tokens, running))
+        with attended(held, module, lambda: running[-1].module if running else None, tokens, interface) as received:
+            return Seen(module, tokens, run(module, tokens), interface, calls, received)
+
+    return in_state(module, work)
+
+
+def _enter(
+    path: str, tokens: Tensor, running: list[Call], module: nn.Module, args: Any, kwargs: dict[str, Any]
+) -> None:
+    running.append(Call(path, module, _noted(tokens, args[0] if args else kwargs.get("hidden_states"))))
+
+
+def _leave(calls: list[Call], tokens: Tensor, running: list[Call], module: nn.Module, args: Any, output: Any) -> None:
+    call = running.pop()
+    call.y = _noted(tokens, output[0] if isinstance(output, tuple) and output else output)
+    calls.append(call)
+
+
+def _noted(tokens: Tensor, x: Any) -> Tensor | None:
+    """A copy, for modules may write into what they get; where the tokens are, for blocks may lie on several devices."""
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim < 2:
+        return None
+    x = x.detach().to(tokens.device, copy=True)
+    return x.unflatten(0, (len(tokens), -1)) if x.ndim == 2 and len(x) % len(tokens) == 0 else x

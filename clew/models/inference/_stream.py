@@ -1,0 +1,58 @@
+"""The blocks of a model, a list of modules in which each reads what the one before gave, and what reads the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import nn
+
+from clew.models.inference._seen import Call, Seen, giving, same
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Where the stream runs: paths in the module."""
+
+    blocks: str
+    calls: tuple[Call, ...]
+    """Of the blocks, in order."""
+    norm: str
+    """The module that makes what the unembedding reads of the last block's output; empty where it is not one alone."""
+    unembed: str
+
+
+def stream_of(seen: Seen) -> Stream:
+    """Raises: ValueError in words where there is no such list, or no linear map that gives the logits."""
+    blocks, calls = _blocks(seen)
+    outside = [c for c in seen.calls if seen.call(c.path) and not c.path.startswith(f"{blocks}.")]
+    unembed = next(
+        (c for c in reversed(outside) if c.linear and c.y is not None and c.y.shape[-1] == seen.logits.shape[-1]), None
+    )
+    if unembed is None:
+        raise ValueError("no linear map after the blocks gives the logits")
+    norm = next(iter(giving((c for c in outside if not c.linear), unembed.x)), None)
+    if norm is None or not same(norm.x, calls[-1].y):
+        return Stream(blocks, calls, "", unembed.path)
+    return Stream(blocks, calls, norm.path, unembed.path)
+
+
+def _blocks(seen: Seen) -> tuple[str, tuple[Call, ...]]:
+    lists = [(p, m) for p, m in seen.module.named_modules() if isinstance(m, nn.ModuleList | nn.Sequential) and len(m)]
+    apart = ""
+    for path, held in sorted(lists, key=lambda item: item[0].count(".")):
+        calls = [seen.call(f"{path}.{name}") for name, _ in held.named_children()]
+        if not all(c is not None and c.x is not None and same_shape(c) for c in calls):
+            continue
+        chain = tuple(c for c in calls if c is not None)
+        gap = next((b for a, b in pairwise(chain) if not same(a.y, b.x)), None)
+        if gap is None and seen.tokens.shape == chain[0].x.shape[:2]:  # pyright: ignore[reportOptionalMemberAccess]
+            return path, chain
+        if gap is not None and not apart:
+            apart = f"; {gap.path} does not read what the module before it gave"
+    raise ValueError(f"there is no list of modules in which each reads what the one before it gave{apart}")
+
+
+def same_shape(call: Call) -> bool:
+    """Whether a module gives what has the shape of what it read."""
+    return call.x is not None and call.y is not None and call.x.shape == call.y.shape

@@ -1,0 +1,109 @@
+"""A layout: where the sites of one model are, block by block.
+
+A block is the parts that write into its stream, in the order in which it adds them up; blocks of one model may differ. What
+a layout claims, `selfcheck` proves by numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+Kind = Literal["attn", "mixer", "mlp"]
+"""Attention; what mixes positions in another way, as state spaces, recurrences and convolutions do; what mixes none."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+NO_PATTERN = "no probabilities are seen that mix the values into what the output projection reads"
+"""Why an attention has no pattern."""
+
+
+@dataclass(frozen=True)
+class Map:
+    """A linear map, by its path below the block, or some of its outputs."""
+
+    path: str
+    columns: tuple[int, ...] | None = None
+    """Which outputs of a fused map; all where nothing is said."""
+    latent: bool = False
+    """Whether it reads something between, as low-rank queries do, so that it is no map of what the part reads."""
+
+    @property
+    def rows(self) -> Tensor | None:
+        """Its outputs as an index; None for all."""
+        return None if self.columns is None else torch.tensor(self.columns)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a block. Paths are below the block; an empty one stands for what is not there or was not found."""
+
+    kind: Kind
+    write: str
+    """The module whose output the part adds to the stream."""
+    reads: str = ""
+    """The module whose input is what the part reads."""
+    norm: str = ""
+    """The norm between the stream and what the part reads."""
+    after: int = 0
+    """How many parts of the block have written what it reads: 0 for one that reads the block's input."""
+    factor: float = 1.0
+    """What the output of `write` is multiplied by as it joins the stream."""
+    norm_after: str = ""
+    """The norm that the whole stream goes through once the part has written, as in BERT; empty in most families."""
+    projection: str = ""
+    """The linear map that gives the write, but for a norm after it; it reads the heads side by side, or the neurons."""
+    norm_out: str = ""
+    """That norm, between the projection and the stream, as in Gemma 2."""
+    maps: Mapping[str, Map] = field(default_factory=dict[str, Map])
+    """Of an attention, what makes its `q`, `k` and `v`."""
+    gated: bool = False
+    """Whether an attention follows from more than its queries, keys and values, as where a gate reads the stream, too."""
+    pattern: str = ""
+    """Where attention probabilities are seen: `interface` of transformers, or the path of a module that gives them."""
+    attends: str = ""
+    """The module that calls that interface, where it is not the one that holds the projection."""
+    heads: tuple[int, int] = (0, 0)
+    """Of an attention, query heads and key-value heads."""
+    experts: str = ""
+    """Of an MLP that is a mixture, the module that is told which experts rows go to, and gives their weighted sum."""
+    missing: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Parts of addresses that have no place here though others of its kind have them, and why."""
+
+    @property
+    def caller(self) -> str:
+        """The module of an attention that calls it."""
+        return self.attends or self.projection.rpartition(".")[0]
+
+    @property
+    def by_heads(self) -> bool:
+        """Whether it is an attention that is all in its heads: queries, keys, values and writes, each a linear map."""
+        whole = bool(self.projection) and len(self.maps) == 3 and not self.gated
+        return whole and not any(map.latent for map in self.maps.values())
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the sites of a model are. Paths are in the module."""
+
+    blocks: str
+    """The list of blocks."""
+    norm: str
+    """The norm before the unembedding; empty where something else stands there."""
+    unembed: str
+    parts: tuple[tuple[Part, ...], ...]
+    """[block] what writes into its stream, in order."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the stream is the sum of what is written, so that no norm stands in it."""
+        return not any(part.norm_after for block in self.parts for part in block)
+
+    def part(self, kind: Kind, layer: int) -> Part | None:
+        """The one part of that kind in a block, if it has one."""
+        return next((p for p in self.parts[layer] if p.kind == kind), None)

@@ -1,0 +1,1 @@
+"""Explanations of many units, made in many places."""

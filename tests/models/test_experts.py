@@ -1,0 +1,98 @@
+"""Experts one by one: by hand from their matrices, against the same weights taken out, and chosen by an edit."""
+
+import pytest
+import torch
+from torch.nn.functional import silu
+
+from clew.changes import Scale, Set
+from clew.methods.nodes.attribution_patching import attribution_patching
+from clew.methods.nodes.exact_patching import exact_patching
+from clew.models import Model
+from clew.models.body import Body
+from clew.models.experts import Chosen, count
+from tests.models.kinds import kind, kind_of
+from tests.planted import random_behaviour
+
+TOKENS = torch.randint(3, 90, (2, 7), generator=torch.Generator().manual_seed(0))
+
+
+def by_hand(model, layer, trace):
+    """[batch, seq, expert, d_model] of every expert, and the weights of those that are chosen."""
+    held, x = model.body.module.model.layers[layer].mlp, trace[f"mlp_in.{layer}"]
+    gate, up = torch.einsum("bpd,efd->bpef", x, held.experts.gate_up_proj).chunk(2, -1)
+    given = torch.einsum("bpef,edf->bped", silu(gate) * up, held.experts.down_proj)
+    share = torch.nn.functional.linear(x, held.gate.weight).softmax(-1)
+    best = share.topk(2).indices
+    weights = torch.zeros_like(share).scatter(-1, best, share.gather(-1, best))
+    return given, weights / weights.sum(-1, keepdim=True)
+
+
+def test_what_each_expert_gives_and_its_weight_are_those_of_the_formula():
+    model = kind("experts")
+    trace = model.run(TOKENS, read=["mlp_in.1", "router.1", "expert.1", "mlp.1"])
+    given, weights = by_hand(model, 1, trace)
+    torch.testing.assert_close(trace["router.1"].double(), weights, rtol=1e-6, atol=1e-6)  # it is computed in float32
+    found = trace["expert.1"].unflatten(-1, (4, -1))
+    torch.testing.assert_close(found, trace["router.1"][..., None] * given, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found.sum(-2), trace["mlp.1"], rtol=1e-9, atol=1e-9)
+
+
+def test_reading_them_changes_no_bit():
+    module = kind_of("experts", torch.float32)
+    module.config._experts_implementation = "grouped_mm"
+    model = Model(Body(module, None, "grouped"))
+    with torch.no_grad():
+        bare = module(input_ids=TOKENS, use_cache=False).logits
+    assert torch.equal(model.run(TOKENS, read=model.sites("router", "expert"), logits=7).logits, bare)
+
+
+def test_an_expert_scaled_to_nothing_is_one_whose_matrix_is_zero():
+    model, other = kind("experts"), kind("experts")
+    width = model.body.widths[model.body.site("embed")]
+    with torch.no_grad():
+        other.body.module.model.layers[1].mlp.experts.down_proj[2] = 0
+    off = Scale("expert.1", factor=0.0, units=tuple(range(2 * width, 3 * width)))
+    found = model.run(TOKENS, edits=[off], logits=7).logits
+    torch.testing.assert_close(found, other.run(TOKENS, logits=7).logits, rtol=1e-9, atol=1e-9)
+
+
+def test_an_edit_of_the_router_may_choose_an_expert_that_was_not():
+    model = kind("experts")
+    trace = model.run(TOKENS, read=["mlp_in.1", "router.1"])
+    given, _ = by_hand(model, 1, trace)
+    weights = torch.rand(trace["router.1"].shape, generator=torch.Generator().manual_seed(0))
+    weights[..., 3] = 0
+    found = model.run(TOKENS, read=["mlp.1", "expert.1"], edits=[Set("router.1", value=weights)])
+    torch.testing.assert_close(found["mlp.1"], (weights.double()[..., None] * given).sum(-2), rtol=1e-9, atol=1e-9)
+    assert not found["expert.1"].unflatten(-1, (4, -1))[..., 3, :].any()
+
+
+@pytest.mark.parametrize("site", ["expert.2", "router.2"])
+def test_gradients_there_are_differences(site):
+    model = kind("experts")
+    trace = model.run(TOKENS, read=[site], grad=True)
+    (slope,) = trace.gradients(trace.logits[:, -1, 5].sum()).values()
+    move = 1e-3 * torch.randn(slope.shape, generator=torch.Generator().manual_seed(0)).double() * (trace[site] != 0)
+    ends = [
+        model.run(TOKENS, edits=[Set(site, value=trace[site].detach() + sign * move)], logits=1).logits[:, -1, 5].sum()
+        for sign in (1, -1)
+    ]
+    assert float((slope * move).sum()) == pytest.approx(
+        float(ends[0] - ends[1]) / 2, rel=1e-3
+    )  # norms compute in float32
+
+
+def test_the_view_of_experts_is_searched_and_its_units_are_experts():
+    model, behaviour = kind("experts").experts(), random_behaviour()
+    assert model.units == "experts" and [d.n_units for d in model.dictionaries.values()] == [4, 4, 4]
+    near, exact = attribution_patching(model, behaviour), exact_patching(model, behaviour)
+    assert exact.sites == near.sites and max(abs(node.score) for node in near) > 0
+
+
+def test_what_is_called_in_another_way_holds_no_experts_that_are_known():
+    x, index, weights = torch.zeros(3, 4), torch.zeros(3, 2, dtype=torch.long), torch.zeros(3, 2)
+    chosen = Chosen.of((x,), {"top_k_index": index, "top_k_weights": weights})
+    assert chosen is not None and chosen.replaced((x,), {"top_k_index": index, "top_k_weights": weights})[0] == (x,)
+    assert Chosen.of((x, index), {}) is None and Chosen.of((x, weights, weights), {}) is None
+    assert Chosen.of((x[None], index, weights), {}) is None
+    assert count(torch.nn.Linear(3, 4)) == 0
