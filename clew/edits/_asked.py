@@ -13,7 +13,8 @@ from clew.data.facts.facts import Fact, answer_ids, subject_last
 from clew.data.facts.spans import token_of
 from clew.models import Model
 from clew.models.likelihood import meeting
-from clew.models.tokens import ids_of, left_padded
+from clew.models.tokens import ids_of
+from clew.models.tokens import padded as side_by_side
 from clew.sites import Site
 
 SEEDS = ("The", "Therefore", "Because", "I", "You")
@@ -92,7 +93,7 @@ def padded(
     model: Model, rows: Sequence[Question]
 ) -> tuple[Int[Tensor, "row seq"], Bool[Tensor, "row seq"], Bool[Tensor, "row seq"]]:
     """Ids, padded on the left; which are real; and where the subjects end."""
-    tokens, real = left_padded([row.ids for row in rows])
+    tokens, real = side_by_side([row.ids for row in rows])
     at = torch.zeros_like(real)
     for i, row in enumerate(rows):
         at[i, row.subject - len(row.ids)] = True

@@ -21,7 +21,7 @@ from clew.models.run import Visitors, forward
 from clew.models.state import state
 from clew.models.trace import Trace
 from clew.models.weights import linear_of, matrix_of
-from clew.sites import Site, Weight
+from clew.sites import EVERY, Site, Weight, Where
 
 SHORT, MIDDLE, LONG = 9, 64, 1024
 """Tokens of the prompts; at most, where that exceeds a window; at most of the one prompt that exceeds a longer window."""
@@ -52,8 +52,10 @@ class Case:
 
     def __init__(self, body: Body, tokens: Tensor) -> None:
         self.body, self.tokens = body, tokens
+        self.keep = 1 if body.layout.answers == "next" else None
+        """Of how many last positions logits are asked for, where not all are needed."""
         with torch.no_grad():
-            self.bare: Tensor = body.module(input_ids=tokens, use_cache=False).logits
+            self.bare: Tensor = body.call(tokens)
         self.trace, self.broken = self._read(list(body.taps))
         """A recorded pass that reads every site that can be read, and how it is off, if it is."""
         self.off: dict[Site, str] = {}
@@ -67,9 +69,9 @@ class Case:
             trace = run(self.body, self.tokens, read=sites, record=True)
         except Exception as error:
             return Trace(self.tokens, torch.ones_like(self.tokens, dtype=torch.bool)), told(error)
-        assert trace.logits is not None
-        if not torch.equal(trace.logits, self.bare):
-            return trace, f"off by {gap(trace.logits, self.bare):.1e}"
+        assert trace.end is not None
+        if not torch.equal(trace.end, self.bare):
+            return trace, f"off by {gap(trace.end, self.bare):.1e}"
         return trace, "" if trace.values.keys() == set(sites) else "nothing passes there"
 
     def sites(self, *parts: str) -> list[Site]:
@@ -87,31 +89,37 @@ class Case:
         with state(self.body.module) as held, torch.no_grad():
             for site in self.sites("head", "neuron", "expert"):
                 held.hook(self.body.taps[site].module, keep(site))
-            self.body.module(input_ids=self.tokens, use_cache=False)
+            self.body.call(self.tokens)
         return seen
 
     @cached_property
     def padded(self) -> Trace:
         """The prompts behind four tokens of padding, with all that makes up the patterns."""
-        return self._behind_padding(read=self.sites("pattern", "v", "head"), keep=1)
+        return self._with_padding(read=self.sites("pattern", "v", "head"), keep=self.keep)
 
     @cached_property
     def padding(self) -> float:
-        logits = self._behind_padding(keep=1).logits
-        assert logits is not None
-        return gap(logits[:, -1], self.bare[:, -1])
+        end = self._with_padding(keep=self.keep).end
+        assert end is not None
+        if self.keep:
+            return gap(end[:, -1], self.bare[:, -1])
+        n = self.bare.shape[1]
+        return gap(end[:, -n:] if self.body.layout.causal else end[:, :n], self.bare)
 
     @cached_property
     def pads(self) -> bool:
         """Whether padding holds; where it does not, padded prompts are refused."""
+        if self.body.layout.positions:
+            return False
         try:
             return self.padding <= _allowed(self, softmax=True)
         except Exception:
             return False
 
-    def _behind_padding(self, **how: Any) -> Trace:
-        pad = torch.zeros(len(self.tokens), 4, dtype=torch.long, device=self.tokens.device)
-        return run(self.body, torch.cat([pad, self.tokens], dim=1), padding=4, **how)
+    def _with_padding(self, **how: Any) -> Trace:
+        longer = (0,) * (self.tokens.shape[1] + 4)
+        tokens, real = self.body.tokens([longer, *map(tuple, self.tokens.tolist())])
+        return run(self.body, tokens[1:], real=real[1:], **how)
 
     @cached_property
     def long(self) -> Trace | None:
@@ -133,9 +141,9 @@ class Case:
         """Whether the logits depend on what flows at each site, by one gradient; empty where the model has none."""
         try:
             trace = run(self.body, self.tokens, read=self.sites(), grad=True)
-            assert trace.logits is not None
-            weights = torch.linspace(-1, 1, trace.logits.numel(), device=trace.logits.device).view(trace.logits.shape)
-            return {site: bool((g != 0).any()) for site, g in trace.gradients((trace.logits * weights).sum()).items()}
+            assert trace.end is not None
+            weights = torch.linspace(-1, 1, trace.end.numel(), device=trace.end.device).view(trace.end.shape)
+            return {site: bool((g != 0).any()) for site, g in trace.gradients((trace.end * weights).sum()).items()}
         except Exception:
             return {}
 
@@ -143,7 +151,7 @@ class Case:
     def halved(self) -> Trace:
         """A pass in which every pattern is halved."""
         edits = [Scale(site, factor=0.5) for site in self.sites("pattern")]
-        return run(self.body, self.tokens, read=self.sites("pattern", "v", "head"), edits=edits, keep=1)
+        return run(self.body, self.tokens, read=self.sites("pattern", "v", "head"), edits=edits, keep=self.keep)
 
     @cached_property
     def loud(self) -> dict[Site, str]:
@@ -159,14 +167,14 @@ class Case:
 
     @cached_property
     def last(self) -> Tensor:
-        """Logits at the last position, as they are computed where no others are asked for."""
+        """What comes out at the end, as it is computed where no more is asked for."""
         return self.edited()
 
     def edited(self, *edits: ActivationEdit) -> Tensor:
         """The same with edits."""
-        logits = run(self.body, self.tokens, edits=edits, keep=1).logits
-        assert logits is not None
-        return logits
+        end = run(self.body, self.tokens, edits=edits, keep=self.keep).end
+        assert end is not None
+        return end
 
     def moves(self, site: Site) -> bool:
         """Whether an edit here changes the logits."""
@@ -183,8 +191,9 @@ class Case:
     def _edit(self, site: Site) -> ActivationEdit:
         if site.part == "pattern":
             return Scale(site, factor=0.5)
-        # Not a scaling: some families norm queries and keys, which would undo it.
-        return Add(site, vector=torch.linspace(-3, 3, self.body.widths[site]))
+        # Not a scaling: some families norm queries and keys, which would undo it. Nor the same to all keys: a softmax would.
+        where = Where.after_first() if site.part == "k" else EVERY
+        return Add(site, where=where, vector=torch.linspace(-3, 3, self.body.widths[site]))
 
 
 def _narrowed(sites: Sequence[Site], why: Callable[[Sequence[Site]], str]) -> dict[Site, str]:
@@ -200,11 +209,8 @@ def _narrowed(sites: Sequence[Site], why: Callable[[Sequence[Site]], str]) -> di
 
 def prompts(body: Body, seed: int) -> Tensor:
     """Two prompts of random tokens, longer than every window that few tokens exceed."""
-    generator = torch.Generator().manual_seed(seed)
-    embedding: Any = body.module.get_input_embeddings()
-    vocab = int(embedding.weight.shape[0])
     n = max([SHORT, *(span + 4 for span in spans(body) if span + 4 <= MIDDLE)])
-    return torch.randint(min(3, vocab // 3), vocab, (2, min(n, body.context or n)), generator=generator).to(body.device)
+    return torch.tensor(body.sample(2, length=min(n, body.context or n), seed=seed), device=body.device)
 
 
 def spans(body: Body) -> list[int]:
@@ -221,6 +227,8 @@ def spans(body: Body) -> list[int]:
 
 def longer(body: Body, tried: int) -> int | None:
     """How many tokens exceed the longest window within reach, if those that are tried do not."""
+    if body.layout.positions:
+        return None
     n = max((span + 4 for span in spans(body) if span + 4 <= min(LONG, body.context or LONG)), default=0)
     return n if n > tried else None
 
@@ -228,8 +236,8 @@ def longer(body: Body, tried: int) -> int | None:
 def run(
     body: Body, tokens: Tensor, *, read: Iterable[Site] = (), edits: Any = (), grad: bool = False, **how: Any
 ) -> Trace:
-    """One pass, without what `Model.run` refuses. Args: how: as for `forward`, and how much `padding` is on the left."""
-    real = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens) >= how.pop("padding", 0)
+    """One pass, without what `Model.run` refuses. Args: how: as for `forward`, and which tokens are `real`."""
+    real = how.pop("real", torch.ones_like(tokens, dtype=torch.bool))
     visitors = Visitors(body, {}, Trace(tokens, real), edits, frozenset(read), grad=grad, prompt=tokens.shape[1])
     options: dict[str, Any] = {"keep": None} | how
     return forward(visitors, **options)
@@ -328,13 +336,14 @@ def _pattern_gap(case: Case, layer: int) -> float:
         traces.append(case.padded)
     if case.long is not None and Site("pattern", layer) in case.long.values:
         traces.append(case.long)
-    return max(max(_causal_gap(t, layer), _mixing_gap(case.body, t, layer)) for t in traces)
+    causal = case.body.layout.causal
+    return max(max(_seen_gap(t, layer, causal), _mixing_gap(case.body, t, layer)) for t in traces)
 
 
-def _causal_gap(trace: Trace, layer: int) -> float:
-    """How much of the probabilities is after the query or on padding, or lacks to 1, at queries that are no padding."""
+def _seen_gap(trace: Trace, layer: int, causal: bool) -> float:
+    """How much of the probabilities is on padding, or after the query, or lacks to 1, at queries that are no padding."""
     pattern, real = trace[Site("pattern", layer)], trace.real[0]
-    wrong = (pattern.triu(1) + pattern * ~real)[:, :, real]
+    wrong = (pattern.triu(1) * causal + pattern * ~real)[:, :, real]
     off = max(float(wrong.abs().max()), float((pattern[:, :, real].sum(-1) - 1).abs().max()))
     return off if math.isfinite(off) else FAR
 
@@ -353,9 +362,13 @@ def _final(case: Case) -> Iterator[Trial]:
     def off() -> float:
         with torch.no_grad():
             order = case.body.unembed(case.trace["final"]).argmax(-1)
+        order = order[:, -1:] if case.body.layout.answers == "class" else order
         return 1 - float((order == case.bare.argmax(-1)).double().mean())
 
-    yield (Site("final"),), off
+    def of_states() -> float:
+        return gap(case.trace["final"], case.bare)
+
+    yield (Site("final"),), off if case.body.layout.unembed else of_states
 
 
 def _maps(case: Case) -> Iterator[Trial]:
@@ -427,7 +440,7 @@ def _resumed(case: Case) -> Iterator[Trial]:
 
     def off() -> float:
         whole, resumed = (
-            run(case.body, case.tokens, edits=[Scale(at, factor=0.5)], base=base).logits for base in (None, case.trace)
+            run(case.body, case.tokens, edits=[Scale(at, factor=0.5)], base=base).end for base in (None, case.trace)
         )
         assert whole is not None and resumed is not None
         return gap(whole, resumed)
@@ -436,10 +449,14 @@ def _resumed(case: Case) -> Iterator[Trial]:
 
 
 def _padding(case: Case) -> Iterator[Trial]:
-    yield (), lambda: case.padding
+    if not case.body.layout.positions:
+        yield (), lambda: case.padding
 
 
 def _cache(case: Case) -> Iterator[Trial]:
+    if not case.body.layout.causal or case.body.layout.answers != "next":
+        return
+
     def off() -> float:
         module, tokens = case.body.module, case.tokens
         with torch.no_grad():
@@ -496,14 +513,14 @@ PROMISES = (
     ),
     Promise(
         "pattern",
-        "attention probabilities are causal, sum to 1 and mix the values into the heads",
+        "attention probabilities are of what may be seen, sum to 1 and mix the values into the heads",
         "The site pattern is not the attention of this model",
         _patterns,
         softmax=True,
     ),
     Promise(
         "final",
-        "the unembedding of the site final gives the order of the logits",
+        "the unembedding of the site final gives the order of the logits; without one, the site is the last states",
         "The site final is not what the unembedding reads",
         _final,
         rounds=False,
@@ -537,7 +554,7 @@ PROMISES = (
     ),
     Promise(
         "padding",
-        "left padding does not change the last token's logits",
+        "padding does not change the last token's logits, or those of any token where it is on the right",
         "Prompts of different length must be run one length at a time",
         _padding,
         softmax=True,

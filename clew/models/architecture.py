@@ -138,6 +138,11 @@ def is_written(config: Any) -> bool:
     return config.model_type.replace("-", "_") in finder.names(ROOM)
 
 
+def has_record(config: Any, name: str) -> bool:
+    """Whether somebody wrote one for this class of models."""
+    return is_written(config) and name in record_of(config.model_type).classes
+
+
 def without_record(name: str, config: Any, why: str = "") -> str:
     """That the family of a class has no record (and why none could be inferred), and how to add one."""
     family = config.model_type

@@ -103,7 +103,7 @@ def _attend(
     if module not in _watchers:
         return out, None
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    pattern = new = _pattern(query, key, _seen(module, query, key, mask, rest), factor, rest.get("softcap"))
+    pattern = new = _pattern(query, key, _seen(module, query, key, mask, rest), factor, rest)
     for visit in _watchers[module]:
         new = visit(new)
     mixed = (new @ value if new.requires_grad else cast("Tensor", _MixedBy.apply(new, value, False))).transpose(1, 2)
@@ -173,9 +173,11 @@ def _seen(module: nn.Module, query: Tensor, key: Tensor, mask: Any, rest: Mappin
     return seen[None, None] if mask is None else seen & mask[:, None, None, -keys:].bool()
 
 
-def _pattern(query: Tensor, key: Tensor, mask: Tensor, scaling: float, softcap: float | None) -> Tensor:
+def _pattern(query: Tensor, key: Tensor, mask: Tensor, scaling: float, rest: Mapping[str, Any]) -> Tensor:
     scores = query @ key.transpose(-1, -2) * scaling
-    if softcap is not None:
+    if (bias := rest.get("position_bias")) is not None:  # as T5 says how far away a key is
+        scores = scores + bias
+    if (softcap := rest.get("softcap")) is not None:
         scores = torch.tanh(scores / softcap) * softcap
     if mask.dtype == torch.bool:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)

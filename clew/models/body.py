@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +17,12 @@ from clew.changes import Update
 from clew.evidence import Prompt
 from clew.models.fingerprint import fingerprint, stamp
 from clew.models.inference.kept import known_layout
+from clew.models.inputs import Inputs, ask, given_by, parameters_of, samples
 from clew.models.layout import Kind, Layout, Part
 from clew.models.offloaded import held, runs_on
 from clew.models.state import Held, in_state, lock_of
 from clew.models.taps import Tap, taps_of
-from clew.models.tokens import left_padded, rows_of
+from clew.models.tokens import padded, rows_of
 from clew.models.weights import Linear, linear_of, updated, weights_of
 from clew.near import near
 from clew.sites import PARTS, Site, Weight
@@ -62,6 +62,7 @@ class Body:
         tokenizer: PreTrainedTokenizerBase | None,
         name: str,
         layout: Layout | None = None,
+        inputs: Inputs | None = None,
     ) -> None:
         self.module = module
         self.name = name
@@ -74,7 +75,7 @@ class Body:
             family = module.config.model_type
             raise ValueError(f"this {family!r} model is not built as its architecture record says: {error}") from error
         self.blocks: list[nn.Module] = list(module.get_submodule(self.layout.blocks).children())
-        self.unembed: nn.Module = module.get_submodule(self.layout.unembed)
+        self.inputs = inputs or Inputs(module, self.layout.positions)
         self.n_layers = len(self.blocks)
         parts = [part for block in self.layout.parts for part in block]
         self.missing: dict[Site, str] = {
@@ -132,6 +133,16 @@ class Body:
         """The addresses of all linear maps of these kinds, in forward order. Raises: ValueError for an unknown kind."""
         return weights_of(self, *parts)
 
+    @property
+    def unembed(self) -> nn.Module:
+        """The linear map that gives the logits. Raises: ValueError for a model without a head."""
+        if not self.layout.unembed:
+            raise ValueError(
+                f"{self.name} has no head that gives logits (it is a {type(self.module).__name__}); read its states, at the "
+                "site final, or open the class with the head"
+            )
+        return self.module.get_submodule(self.layout.unembed)
+
     def updated(self, updates: Sequence[Update]) -> Body:
         """A body of the same model with these weights changed; it shares every other tensor with this one.
 
@@ -139,7 +150,7 @@ class Body:
         """
         for at in (None, *(update.at for update in updates)):
             self.require("weights", at)
-        twin = Body(updated(self, updates), self._tokenizer, self.name, self.layout)
+        twin = Body(updated(self, updates), self._tokenizer, self.name, self.layout, self.inputs)
         twin.refused = dict(self.refused)
         return twin
 
@@ -168,15 +179,85 @@ class Body:
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens the model has logits of."""
-        weight = getattr(self.unembed, "weight", None)
+        """How many tokens the model knows; 0 where it takes none."""
+        if self.layout.positions:
+            return 0
+        table = None if self.layout.answers in ("next", "mask") else self.module.get_input_embeddings()
+        weight = getattr(self.unembed if table is None else table, "weight", None)
         return len(weight) if isinstance(weight, Tensor) and weight.is_floating_point() else self._seen[2]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of a model that answers with a class, their names."""
+        if self.layout.answers != "class":
+            return ()
+        named: dict[Any, Any] = self.module.config.id2label or {}
+        return tuple(str(named.get(i, i)) for i in range(self._seen[2]))
+
+    @property
+    def n_answers(self) -> int:
+        """How many tokens, or classes, an answer is one of."""
+        return self._seen[2] if self.layout.answers == "class" else self.vocabulary
+
+    @property
+    def mask_token(self) -> int:
+        """The token in whose place the model answers. Raises: ValueError where nothing says which it is."""
+        held = (getattr(one, "mask_token_id", None) for one in (self._tokenizer, self.module.config))
+        found = next((token for token in held if token is not None), None)
+        if found is None:
+            raise ValueError(
+                f"{self.name} answers in the place of its mask token, and neither a tokenizer nor its config says which that "
+                "is; open it with tokenizer=..., or ask for all logits (logits=None)"
+            )
+        return int(found)
+
+    def answered_at(self, tokens: Tensor) -> Tensor:
+        """[batch] the position at which each prompt is answered.
+
+        Raises: ValueError for prompts without one mask each, or a model that answers with no position.
+        """
+        if self.layout.answers == "next":
+            return torch.full((len(tokens),), tokens.shape[1] - 1, device=tokens.device)
+        if self.layout.answers != "mask":
+            raise ValueError(
+                f"{self.name} answers with the whole of its input, and at no position; say positions by number"
+            )
+        masks = tokens == self.mask_token
+        if bool((masks.sum(1) != 1).any()):
+            first = int((masks.sum(1) != 1).nonzero()[0])
+            raise ValueError(
+                f"{self.name} answers in the place of its mask token ({self.mask_token}), and prompt {first} has "
+                f"{int(masks[first].sum())} of them; give one, or ask for all logits (logits=None)"
+            )
+        return masks.int().argmax(1)
+
+    def check_causal(self, what: str) -> None:
+        """Raises: ValueError for a model in which positions see those after them, or whose answer is no next token."""
+        if not self.layout.causal or self.layout.answers != "next":
+            raise ValueError(
+                f"{what} needs a causal language model, and {self.name} is none ({type(self.module).__name__})"
+            )
+
+    def call(self, tokens: Tensor, real: Tensor | None = None, **more: Any) -> Tensor:
+        """What the module gives for these rows, without a cache unless `more` says so, [batch, seq, vocab].
+
+        Of a model that answers with a class [batch, 1, class]; of one without a head its last states.
+        """
+        more = {} if real is None else self.mask_arguments(real) | more
+        return self.answer(ask(self.module, self.inputs.of(tokens), **more))
+
+    def answer(self, output: Any) -> Tensor:
+        """The logits, or last states, of what the module gave, as `call` returns them."""
+        found = given_by(output)
+        return found[:, None] if self.layout.answers == "class" else found
 
     @property
     def context(self) -> int | None:
         """For how many tokens the model is made; None where nothing in it says so (positions by slopes, ALiBi)."""
         config = self.module.config
         longest = getattr(config, "max_position_embeddings", None)
+        if self.layout.positions:
+            return None
         stretched = getattr(config, "rope_parameters", None) or {}
         if longest is None or getattr(config, "alibi", False):
             return None
@@ -253,24 +334,41 @@ class Body:
                 tap.attach(held, partial(_measure, widths, site), 1)
         held.hook(self.blocks[0], lambda module, args, output: tuples.append(isinstance(output, tuple)))
         with torch.no_grad():
-            one = torch.zeros(1, 1, dtype=torch.long, device=self.device)
-            logits = self.module(input_ids=one, use_cache=False).logits
-        return widths, tuples[0], logits.shape[-1]
+            one = self.sample(1, length=1) if self.layout.positions else [(0,)]
+            end = self.call(torch.tensor(one, device=self.device))
+        return widths, tuples[0], end.shape[-1]
+
+    def sample(self, n: int, *, length: int, seed: int = 0) -> list[tuple[int, ...]]:
+        """Rows of random tokens of one length; or of random pictures, which have a length of their own."""
+        if self.layout.positions:
+            return self.inputs.show({self.module.main_input_name: samples(self.module, n, seed)})
+        generator = torch.Generator().manual_seed(seed)
+        return [
+            tuple(row)
+            for row in torch.randint(
+                min(3, self.vocabulary // 3), self.vocabulary, (n, length), generator=generator
+            ).tolist()
+        ]
 
     def mask_arguments(self, real: Tensor) -> dict[str, Tensor]:
         """What a padded batch needs: a mask, and positions that count real tokens only. Nothing without padding."""
         if bool(real.all()):
             return {}
         arguments = {"attention_mask": real.long()}
-        if "position_ids" in inspect.signature(self.module.forward).parameters:
+        if self.layout.causal and "position_ids" in parameters_of(type(self.module)):
             arguments["position_ids"] = (real.long().cumsum(-1) - 1).clamp(min=0)
         return arguments
 
     def tokens(self, prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
-        """Token ids, left padded, and which are real; see `clew.models.tokens`."""
+        """Token ids, padded, and which are real; see `clew.models.tokens`.
+
+        Padding is on the left where the answer comes after the last position, and else on the right.
+        """
         if not prompts:
             raise ValueError("there is nothing to run: no prompts were given")
-        ids, real = left_padded(rows_of(self, prompts))
+        held = (getattr(one, "pad_token_id", None) for one in (self._tokenizer, self.module.config))
+        pad = 0 if self.layout.causal else next((token for token in held if token is not None), 0)
+        ids, real = padded(rows_of(self, prompts), left=self.layout.causal, pad=pad)
         return ids.to(self.device), real.to(self.device)
 
     @property

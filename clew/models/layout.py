@@ -18,6 +18,11 @@ Kind = Literal["attn", "mixer", "mlp"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+Answers = Literal["next", "mask", "class", "states"]
+"""Where a model answers: with the token after the last position; in the place of a mask; with a class of the whole input; or
+nowhere, for it has no head, and gives its last states."""
+
+ANSWERS: tuple[Answers, ...] = get_args(Answers)
 
 NO_PATTERN = "no probabilities are seen that mix the values into what the output projection reads"
 """Why an attention has no pattern."""
@@ -96,8 +101,14 @@ class Layout:
     norm: str
     """The norm before the unembedding; empty where something else stands there."""
     unembed: str
+    """The linear map that gives the logits; empty where there are none."""
     parts: tuple[tuple[Part, ...], ...]
     """[block] what writes into its stream, in order."""
+    causal: bool = True
+    """Whether no position sees those after it."""
+    answers: Answers = "next"
+    positions: int = 0
+    """Of what it is shown, where it takes pictures or recordings alone; 0 for a model that takes token ids."""
 
     @property
     def adds_up(self) -> bool:

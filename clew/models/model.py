@@ -23,7 +23,7 @@ from clew.models.body import Body
 from clew.models.decoding import bare_config, decoding
 from clew.models.run import Visitors, check_receipts, forward
 from clew.models.state import Held, in_state
-from clew.models.tokens import check_ids, check_lengths, listed
+from clew.models.tokens import check_ids, check_lengths, listed, rows_of
 from clew.models.trace import Receipt, Trace, receipts_frame
 from clew.scale.shared import Shared
 from clew.sites import Site
@@ -302,7 +302,9 @@ class Model:
 
     @door()
     def tokens(self, prompts: Prompts) -> tuple[Int[Tensor, "batch seq"], Bool[Tensor, "batch seq"]]:
-        """Token ids, left padded, and which of them are real.
+        """Token ids, padded, and which of them are real.
+
+        Padding is on the left, and for a model that answers in the place of a mask, or with the whole, on the right.
 
         Args: prompts: one or several, each as text, as a chat (the messages, which the tokenizer's template renders) or as
             token ids; or a tensor of ids [batch, seq], which is taken as it is.
@@ -312,7 +314,7 @@ class Model:
             tokens, real = prompts.to(self.device), None
         else:
             tokens, real = self.body.tokens(listed(prompts))
-        check_ids(tokens, self.body.vocabulary, self.name)
+        check_ids(tokens, self.body.vocabulary, self.name, self.body.inputs.knows(tokens))
         return tokens, torch.ones_like(tokens, dtype=torch.bool) if real is None else real
 
     @door()
@@ -365,13 +367,13 @@ class Model:
         self._check_lengths(real, 0 if past is None else int(past.get_seq_length()))
         if not bool(real.all()):
             self.body.require("padding")
-            if bool((real[:, :-1] & ~real[:, 1:]).any()) or not bool(real[:, -1].all()):
-                raise ValueError("padding must be on the left: the answer is read at the last position of every prompt")
+            self._check_padding(real)
         if prompt is not None and not 1 <= prompt <= tokens.shape[1]:
             raise ValueError(f"prompt={prompt} of {tokens.shape[1]} columns: give 1 to all of them, or None for all")
         if base is not None:
             self.body.require("resume")
         if past is not None:
+            self.body.check_causal("a run with a past")
             self.body.require("cache")
             if not bool(real.all()):
                 raise ValueError("a past goes with prompts of one length; give rows without padding")
@@ -395,6 +397,38 @@ class Model:
         )
         return forward(visitors, keep=logits, base=base, record=record, past=past)
 
+    def _check_padding(self, real: Tensor) -> None:
+        """Raises: ValueError for padding on the side where it would be taken for a part of the prompt."""
+        if not self.body.layout.causal:
+            if bool((~real[:, :-1] & real[:, 1:]).any()) or not bool(real[:, 0].all()):
+                raise ValueError(f"padding must be on the right: {self.name} counts positions from the first on")
+        elif bool((real[:, :-1] & ~real[:, 1:]).any()) or not bool(real[:, -1].all()):
+            raise ValueError("padding must be on the left: the answer is read at the last position of every prompt")
+
+    @door()
+    def show(self, prompts: Prompts | None = None, **tensors: Tensor) -> list[tuple[int, ...]]:
+        """Prompts, as ids, for what is no text: pictures or recordings alone, or with texts that have places for them.
+
+        Each id of the vocabulary is a token; one beyond it stands for what was shown, at one position. It is a hash of that,
+        so these prompts go wherever token ids go, behaviours and files too, and mean the same in a later session once the
+        model has been shown the same again.
+
+        Args:
+            prompts: texts or token ids with the model's own token for a picture in as many places as the picture takes, as
+                its processor writes them; none for a model that takes pictures alone.
+            tensors: by the names under which the module takes them, such as `pixel_values`, [prompt, ...]; all of one
+                prompt where there is one.
+
+        Raises: ValueError for a name that the module does not take, values that are not finite, or a prompt without a place.
+
+        >>> rows = view.show(pixel_values=processor(pictures, return_tensors="pt").pixel_values)  # doctest: +SKIP
+        >>> run = view.run(rows, read=["resid.3"])  # doctest: +SKIP
+        """
+        if prompts is None:
+            return self.body.inputs.show(tensors)
+        rows = rows_of(self, prompts.tolist() if isinstance(prompts, Tensor) else listed(prompts))
+        return self.body.inputs.show(tensors, rows)
+
     @door()
     def generate(self, prompts: Prompts, *, max_new_tokens: int | None = None, **options: Any) -> Generation:
         """Continue prompts, with the model's edits in force at every step, with or without a cache.
@@ -412,6 +446,7 @@ class Model:
         >>> print(model.generate("The capital of France is", max_new_tokens=1))
         The capital of France is Paris
         """
+        self.body.check_causal("generate")
         tokens, real = self.tokens(prompts)
         new, settings = decoding(tokens.shape[1], max_new_tokens, options)
         self._check_lengths(real, new)
@@ -428,7 +463,7 @@ class Model:
             held.hook(self.body.module, _follow(visitors), before=True, kwargs=True)
             visitors.enter(held)
             return cast("Any", self.body.module).generate(
-                input_ids=tokens, attention_mask=real.long(), max_new_tokens=new, **pad | settings
+                **self.body.inputs.of(tokens), attention_mask=real.long(), max_new_tokens=new, **pad | settings
             )
 
         written = in_state(self.body.module, write)

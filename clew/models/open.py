@@ -13,12 +13,12 @@ from pickle import UnpicklingError
 from typing import Any, cast
 
 import torch
+import transformers
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
-    AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -27,7 +27,7 @@ from transformers import (
 
 from clew.doors import door
 from clew.files import cache_folder
-from clew.models.architecture import is_written, known
+from clew.models.architecture import has_record, known
 from clew.models.body import Body
 from clew.models.bundled import BUNDLED, bundled_folder, convert_gguf
 from clew.models.fingerprint import plain
@@ -56,7 +56,8 @@ def open_model(
     device: str | torch.device | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> Model:
-    """Open a causal language model; the module itself is never modified.
+    """Open a transformer: a causal language model, an encoder, a classifier, a model of pictures or one of both; the module
+    itself is never modified.
 
     Args:
         name: a bundled name (`smollm2-135m`, `gemma3-270m`), a hub id, a folder, a GGUF file, or a
@@ -194,16 +195,21 @@ def _converted(path: Path) -> Path:
     return once(cache_folder("models") / f"{path.stem}-{digest}", partial(convert_gguf, path), f"converting {path}")
 
 
-def _class_of(config: PreTrainedConfig, name: str) -> str:
-    """The class that would be opened. Raises: ValueError for what is no causal language model, before any weight is read."""
-    kinds = cast("Mapping[type, type]", MODEL_FOR_CAUSAL_LM_MAPPING)
-    kind = kinds[type(config)].__name__ if type(config) in kinds else None
-    if kind is None or (not is_written(config) and kind not in (config.architectures or [kind])):
+def _class_of(config: PreTrainedConfig, name: str) -> type[PreTrainedModel]:
+    """The class that the config names, or else the causal language model of its family.
+
+    Raises: ValueError for what no class of transformers is named for, before any weight is read.
+    """
+    named = next((getattr(transformers, said, None) for said in config.architectures or ()), None)
+    kinds = cast("Mapping[type, type[PreTrainedModel]]", MODEL_FOR_CAUSAL_LM_MAPPING)
+    if type(config) in kinds and not config.architectures:
+        return kinds[type(config)]
+    if not (isinstance(named, type) and issubclass(named, PreTrainedModel)):
         said = " or ".join(config.architectures or [type(config).__name__])
         raise ValueError(
-            f"{name} is a {said} ({config.model_type}), and clew opens causal language models (decoders) alone"
+            f"{name} is a {said} ({config.model_type}), which is no model of transformers that clew could open"
         )
-    return kind
+    return named
 
 
 def _load(
@@ -212,9 +218,9 @@ def _load(
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         kind = _class_of(config, name)
-        if is_written(config):  # else it takes the weights to infer a record
-            known(kind, config)
-        module, loaded = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
+        if has_record(config, kind.__name__):  # else it takes the weights to infer one
+            known(kind.__name__, config)
+        module, loaded = kind.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
             folder, config=config, dtype=dtype or "auto", output_loading_info=True, trust_remote_code=False
         )
     except SafetensorError as error:

@@ -118,7 +118,9 @@ class Visitors:
         before = x
         masks = []
         for receipt in receipts:
-            mask = receipt.edit.where.mask(self.trace.tokens, self.trace.real, self.prompt)[:, columns]
+            mask = self._positions(receipt.edit)
+            pooled = self.offset == 0 and seq == 1 < mask.shape[1]
+            mask = self._pooled(receipt.edit, mask) if pooled else mask[:, columns]
             receipt.calls += 1
             receipt.reached += int(mask.sum())
             if receipt.edit.gate:
@@ -141,6 +143,22 @@ class Visitors:
             for receipt, mask in zip(receipts, masks, strict=True):
                 receipt.changed += int((moved & mask.reshape(moved.shape)).sum())
         return x
+
+    def _positions(self, edit: ActivationEdit) -> Tensor:
+        """[batch, seq] where an edit is to be made."""
+        tokens, where = self.trace.tokens, edit.where
+        if where.kind == "answer" and self.body.layout.answers != "next":
+            at = self.body.answered_at(tokens)
+            return torch.arange(tokens.shape[1], device=tokens.device) == at[:, None]
+        return where.mask(tokens, self.trace.real, self.prompt)
+
+    def _pooled(self, edit: ActivationEdit, mask: Tensor) -> Tensor:
+        """The same at a site without positions, as what a class is read from. Raises: ValueError where some were chosen."""
+        if edit.where.kind not in ("every", "prompt"):
+            raise ValueError(
+                f"{edit.at} has no positions in {self.body.name}, so an edit there cannot be at {edit.where}"
+            )
+        return mask.any(1, keepdim=True)
 
     def _opened(self, gate: Gate, site: Site, x: Tensor) -> Tensor:
         """[batch, seq] of the columns of this call: where a gate lets the edit at `site` happen, where `x` arrives."""
@@ -233,17 +251,17 @@ def forward(
         ):  # before the visitors too: what an edit makes of a block's output is made again by who resumes from it
             _record(held, body, trace)
         visitors.enter(held)
-        if keep:
-            held.hook(body.unembed, partial(_last, keep), before=True)
+        if keep and body.layout.answers in ("next", "mask"):
+            held.hook(body.unembed, _kept(body, trace.tokens, keep), before=True)
         try:
-            cached = {"use_cache": False} if past is None else {"use_cache": True, "past_key_values": past}
-            output = body.module(input_ids=trace.tokens, **cached, **body.mask_arguments(trace.real))
-            trace.logits = output.logits
+            cached = {} if past is None else {"use_cache": True, "past_key_values": past}
+            found = body.call(trace.tokens, trace.real, **cached)
+            trace.logits, trace.states = (None, found) if body.layout.answers == "states" else (found, None)
         except _Enough:
             pass
 
     in_state(body.module, work)
-    check_receipts(trace, stopped=trace.logits is None)
+    check_receipts(trace, stopped=trace.end is None)
     return trace
 
 
@@ -292,6 +310,23 @@ def _stub(output: Tensor, copies: int, as_tuple: bool) -> Callable[..., Any]:
         return (tiled, None) if as_tuple else tiled
 
     return stub
+
+
+def _kept(body: Body, tokens: Tensor, keep: int) -> Callable[..., tuple[Any, ...]]:
+    """A pre-hook of the unembedding that leaves it the last positions, or those of the masks."""
+    if body.layout.answers == "next":
+        return partial(_last, keep)
+    if keep > 1:
+        raise ValueError(
+            f"{body.name} answers each prompt in one place, that of its mask; ask for its logits (logits=1) or for those of "
+            f"all positions (logits=None), not for those of {keep}"
+        )
+    return partial(_at, body.answered_at(tokens))
+
+
+def _at(positions: Tensor, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    rows = torch.arange(len(positions), device=positions.device)
+    return args[0][rows, positions][:, None], *args[1:]
 
 
 def _last(keep: int, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:

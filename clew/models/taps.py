@@ -77,11 +77,10 @@ def _after(through: Visit, module: nn.Module, args: tuple[Any, ...], output: Any
 def taps_of(module: PreTrainedModel, layout: Layout) -> dict[Site, Tap]:
     """Every site of the model, in forward order."""
     blocks = list(module.get_submodule(layout.blocks).children())
-    end = (
-        Tap(module.get_submodule(layout.norm), "out")
-        if layout.norm
-        else Tap(module.get_submodule(layout.unembed), "in")
-    )
+    if layout.norm:
+        end = Tap(module.get_submodule(layout.norm), "out")
+    else:
+        end = Tap(module.get_submodule(layout.unembed), "in") if layout.unembed else Tap(blocks[-1], "out")
     taps = {Site("embed"): Tap(blocks[0], "in"), Site("final"): end}
     for layer, (block, parts) in enumerate(zip(blocks, layout.parts, strict=True)):
         taps[Site("resid", layer)] = Tap(block, "out")

@@ -128,32 +128,47 @@ def by_length(rows: Sequence[Sized]) -> list[tuple[int, list[int]]]:
     return sorted(found.items())
 
 
-def left_padded(rows: Sequence[Sequence[int]]) -> tuple[Int[Tensor, "row seq"], Bool[Tensor, "row seq"]]:
-    """Ids side by side at their ends, and which of them are real; what pads is 0.
+def padded(
+    rows: Sequence[Sequence[int]], *, left: bool = True, pad: int = 0
+) -> tuple[Int[Tensor, "row seq"], Bool[Tensor, "row seq"]]:
+    """Ids side by side at their ends, or at their beginnings, and which of them are real.
 
-    >>> left_padded([[5, 6, 7], [8]])[0]
+    >>> padded([[5, 6, 7], [8]])[0]
     tensor([[5, 6, 7],
             [0, 0, 8]])
     """
     longest = max(map(len, rows))
-    ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    ids = torch.full((len(rows), longest), pad, dtype=torch.long)
+    real = torch.zeros_like(ids, dtype=torch.bool)
     for i, row in enumerate(rows):
-        ids[i, longest - len(row) :] = torch.tensor(row)
-    return ids, torch.arange(longest) >= longest - torch.tensor([len(row) for row in rows])[:, None]
+        here = slice(longest - len(row), longest) if left else slice(0, len(row))
+        ids[i, here], real[i, here] = torch.tensor(row), True
+    return ids, real
 
 
-def check_ids(tokens: Tensor, known: int, whose: str) -> None:
-    """Raises: ValueError unless these are ids [batch, seq], each of the `known` of a model."""
+def check_ids(tokens: Tensor, known: int, whose: str, shown: Tensor | None = None) -> None:
+    """Raises: ValueError unless these are ids [batch, seq], each of the `known` of a model, or of what it was `shown`."""
     numbers = not (tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool)
     if tokens.ndim != 2 or not tokens.numel() or not numbers:
         raise ValueError(f"tokens must be ids [batch, seq]; these are {tuple(tokens.shape)} of {tokens.dtype}")
     strange = (tokens < 0) | (tokens >= known)
+    strange = strange if shown is None else strange & ~shown
+    if bool((strange & (tokens >= SHOWN)).any()):
+        raise ValueError(
+            f"a prompt holds ids of something that {whose} was not shown; show it first: model.show(pixel_values=...)"
+        )
+    if not known and bool(strange.any()):
+        raise ValueError(f"{whose} takes no tokens; model.show(...) gives the prompt for what it takes")
     if bool(strange.any()):
         row, column = strange.nonzero()[0].tolist()
         raise ValueError(
             f"{int(strange.sum())} of {tokens.numel()} token ids are not among those of {whose}, 0 to {known - 1}; the "
             f"first is {int(tokens[row, column])}, at position {column} of prompt {row}"
         )
+
+
+SHOWN = 1 << 62
+"""Ids from here on stand for what was shown to a model; see `clew.models.inputs`."""
 
 
 def check_lengths(lengths: Int[Tensor, " prompt"], room: int | None, whose: str) -> None:

@@ -60,7 +60,10 @@ class Trace:
     real: Bool[Tensor, "batch seq"]
     """False on padding."""
     logits: Float[Tensor, "batch keep vocab"] | None = None
-    """Of the last positions, as many as `Model.run` was asked for; None when the run stopped at its last read site."""
+    """Of the last positions, as many as `Model.run` was asked for, or of where the model answers: in the place of the mask,
+    or [batch, 1, class]. None when the run stopped at its last read site, or the model has no head."""
+    states: Float[Tensor, "batch seq d_model"] | None = None
+    """What a model without a head gives in their place: its last states, of all positions."""
     values: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
     """What flowed on from each site that was read, after edits."""
     arrived: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
@@ -73,6 +76,11 @@ class Trace:
     """What ran."""
     versions: tuple[tuple[int, int], ...] = ()
     """Of its weights, in a run that was recorded or resumed."""
+
+    @property
+    def end(self) -> Tensor | None:
+        """What came out at the end: logits, or the states of a model without a head; None when the run stopped before."""
+        return self.states if self.logits is None else self.logits
 
     def __repr__(self) -> str:
         rows, length = self.tokens.shape

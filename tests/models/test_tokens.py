@@ -8,7 +8,7 @@ from clew.data.facts.facts import answer_ids
 from clew.data.facts.spans import last_of
 from clew.data.text.windows import chats, cut
 from clew.models.body import Body
-from clew.models.tokens import by_length, check_ids, ids_of, left_padded, listed, rows_of, text_of
+from clew.models.tokens import by_length, check_ids, ids_of, listed, padded, rows_of, text_of
 from clew.readings.states import states
 from clew.readings.store import record
 from clew.sites import Site
@@ -95,8 +95,9 @@ def test_ids_that_the_model_does_not_know_are_refused(family):
     for strange in (torch.ones(1, 3, dtype=torch.bool), torch.ones(1, 3), torch.ones(3, dtype=torch.long)):
         with pytest.raises(ValueError, match="tokens must be ids"):
             check_ids(strange, 97, "a model")
-    (posed,) = encode(model, [Pair((3, 4), None, (97,))])
-    assert "a token id is not one of the model's: 97" in str(posed)
+    asked, answered = encode(model, [Pair((3, 97), None, (4,)), Pair((3, 4), None, (97,))])
+    assert "a token id is not one of the model's: 97 in [3, 97]" in str(asked)
+    assert "an answer is not a token id of the model: 97" in str(answered)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt_neox", "gpt2"])
@@ -129,7 +130,7 @@ def test_a_stretched_rotation_reaches_as_far_as_it_says():
 
 @given(ROWS)
 def test_padding_stands_on_the_left_and_takes_nothing_away(rows):
-    ids, real = left_padded(rows)
+    ids, real = padded(rows)
     assert [ids[i][real[i]].tolist() for i in range(len(rows))] == rows
     assert not bool(ids[~real].any())
     assert bool((real.int().diff(dim=1) >= 0).all()) and bool(real[:, -1].all())

@@ -15,7 +15,7 @@ from torch import Tensor
 from clew.data.text.spaces import space_between
 from clew.evidence import Given, Message, digest, groups, prompt_of
 from clew.files import check_names
-from clew.models.tokens import in_words, text_of, tokenised
+from clew.models.tokens import SHOWN, in_words, text_of, tokenised
 from clew.models.trace import Trace
 
 
@@ -174,21 +174,40 @@ def encode(model: Any, pairs: Sequence[Pair]) -> list[Encoded | Misfit]:
 
     An answer is the one token by which prompt + answer is longer than the prompt. So " has" needs its space where
     words carry one, and a digit that would fuse with the digits before it is no answer. Warns of answers that lack it.
+    In a prompt that holds the tokenizer's mask token, an answer is the one token that stands there when the mask is
+    replaced by it; for a model that answers with a class, it is the name of one.
 
     Args: model: a model or a tokenizer.
     """
     in_ids = [not in_words(pair.clean) for pair in pairs]
     tokenizer = None if all(in_ids) else getattr(model, "tokenizer", model)
-    known = getattr(getattr(model, "body", None), "vocabulary", None)
+    body = getattr(model, "body", None)
+    classes: tuple[str, ...] = getattr(body, "classes", ())
     words = [_rendered(tokenizer, pair) for pair, ids in zip(pairs, in_ids, strict=True) if not ids]
     texts = {str(t) for p in words for t in (p.clean, p.patch) if t is not None}
-    texts |= {f"{p.clean}{a}" for p in words for a in (*p.answers, *p.patch_answers)}
+    if not classes:
+        texts |= {_filled(tokenizer, p.clean, a) for p in words for a in (*p.answers, *p.patch_answers)}
     ordered = sorted(texts)
     table = dict(zip(ordered, tokenised(tokenizer, ordered), strict=True))
-    posed = [_encode(tokenizer, pair, table) for pair in words]
-    _warn_of_spaces(tokenizer, [p for p, e in zip(words, posed, strict=True) if isinstance(e, Encoded)], table)
+    posed = [_encode(tokenizer, pair, table, classes) for pair in words]
+    if not classes:
+        ends = [(p, e) for p, e in zip(words, posed, strict=True) if not _masked(tokenizer, p.clean)]
+        _warn_of_spaces(tokenizer, [p for p, e in ends if isinstance(e, Encoded)], table)
     each = iter(posed)
-    return [_as_they_are(pair, known) if ids else next(each) for pair, ids in zip(pairs, in_ids, strict=True)]
+    return [_as_they_are(pair, body) if ids else next(each) for pair, ids in zip(pairs, in_ids, strict=True)]
+
+
+def _masked(tokenizer: Any, prompt: Given) -> bool:
+    """Whether an answer stands in the place of a mask, and not after the prompt."""
+    mask = getattr(tokenizer, "mask_token", None)
+    return bool(mask) and str(mask) in str(prompt)
+
+
+def _filled(tokenizer: Any, prompt: Given, answer: object) -> str:
+    """The text of a prompt with its answer."""
+    if _masked(tokenizer, prompt):
+        return str(prompt).replace(str(tokenizer.mask_token), str(answer))
+    return f"{prompt}{answer}"
 
 
 def _rendered(tokenizer: Any, pair: Pair) -> Pair:
@@ -214,8 +233,8 @@ def _warn_of_spaces(tokenizer: Any, pairs: Sequence[Pair], table: Mapping[str, l
         )
 
 
-def _as_they_are(pair: Pair, known: int | None) -> Encoded | Misfit:
-    """A pair that is given in token ids. Args: known: how many tokens the model has, where there is a model."""
+def _as_they_are(pair: Pair, body: Any) -> Encoded | Misfit:
+    """A pair that is given in token ids. Args: body: of the model, which knows so many tokens, where there is a model."""
     clean, patch = list(pair.clean), None if pair.patch is None else list(pair.patch)
     if clean == patch:
         return Misfit("clean and patch prompt are equal", repr(pair.clean))
@@ -224,13 +243,25 @@ def _as_they_are(pair: Pair, known: int | None) -> Encoded | Misfit:
             "clean and patch prompt differ in length", f"{clean} has {len(clean)} tokens, {patch} has {len(patch)}"
         )
     found = Encoded(clean, patch, list(pair.answers), list(pair.patch_answers))  # type: ignore[arg-type]
-    largest = max(map(int, (*clean, *(patch or ()), *found.answers, *found.patch_answers)))
-    if known is not None and largest >= known:
-        return Misfit("a token id is not one of the model's", f"{largest} in {clean}; they are 0 to {known - 1}")
+    if body is None:
+        return found
+    largest = max((i for i in map(int, (*clean, *(patch or ()))) if i < SHOWN), default=-1)
+    if largest >= body.vocabulary:
+        return Misfit(
+            "a token id is not one of the model's", f"{largest} in {clean}; they are 0 to {body.vocabulary - 1}"
+        )
+    answer = max(map(int, (*found.answers, *found.patch_answers)), default=-1)
+    if answer >= body.n_answers:
+        what = "class" if body.classes else "token id"
+        return Misfit(
+            f"an answer is not a {what} of the model", f"{answer} of {clean}; they are 0 to {body.n_answers - 1}"
+        )
     return found
 
 
-def _encode(tokenizer: Any, pair: Pair, ids: Mapping[str, list[int]]) -> Encoded | Misfit:
+def _encode(
+    tokenizer: Any, pair: Pair, ids: Mapping[str, list[int]], classes: tuple[str, ...] = ()
+) -> Encoded | Misfit:
     clean, patch = ids[str(pair.clean)], None if pair.patch is None else ids[str(pair.patch)]
     show = tokenizer.convert_ids_to_tokens
     if pair.clean == pair.patch:
@@ -242,23 +273,48 @@ def _encode(tokenizer: Any, pair: Pair, ids: Mapping[str, list[int]]) -> Encoded
         )
     found: list[int] = []
     for answer in (*pair.answers, *pair.patch_answers):
-        longer = ids[f"{pair.clean}{answer}"]
-        if longer[:-1] != clean:
-            whole, after = longer[: len(clean)] == clean, show(longer[len(clean) :])
-            return Misfit(
-                "an answer is not one token",
-                f"{answer!r} after {pair.clean!r} is " + (f"{after}" if whole else f"fused into {show(longer)}"),
-            )
-        found.append(longer[-1])
+        one = _class_of(pair, answer, classes) if classes else _answer(tokenizer, pair, answer, ids)
+        if isinstance(one, Misfit):
+            return one
+        found.append(one)
     answers, patch_answers = found[: len(pair.answers)], found[len(pair.answers) :]
     if not answers:
         return Misfit("a pair has no answer", repr(pair.clean))
     if set(answers) & set(patch_answers):
         return Misfit(
             "an answer is also a patch answer",
-            f"{show(sorted(set(answers) & set(patch_answers)))} after {pair.clean!r}",
+            f"{show(sorted(set(answers) & set(patch_answers))) if not classes else pair.answers} after {pair.clean!r}",
         )
     return Encoded(clean, patch, answers, patch_answers)
+
+
+def _class_of(pair: Pair, answer: object, classes: tuple[str, ...]) -> int | Misfit:
+    """Which class an answer names."""
+    if answer not in classes:
+        return Misfit(
+            "an answer is not a class of the model", f"{answer!r} of {pair.clean!r}; they are {', '.join(classes)}"
+        )
+    return classes.index(str(answer))
+
+
+def _answer(tokenizer: Any, pair: Pair, answer: object, ids: Mapping[str, list[int]]) -> int | Misfit:
+    """The one token that an answer is, after its prompt or in the place of the prompt's mask."""
+    clean, whole = ids[str(pair.clean)], ids[_filled(tokenizer, pair.clean, answer)]
+    show = tokenizer.convert_ids_to_tokens
+    if _masked(tokenizer, pair.clean):
+        at = [i for i, token in enumerate(clean) if token == tokenizer.mask_token_id]
+        if len(at) == 1 and [*whole[: at[0]], *clean[at[0] : at[0] + 1], *whole[at[0] + 1 :]] == clean:
+            return whole[at[0]]
+        return Misfit(
+            "an answer is not one token", f"{answer!r} in the place of the mask of {pair.clean!r} gives {show(whole)}"
+        )
+    if whole[:-1] == clean:
+        return whole[-1]
+    kept, after = whole[: len(clean)] == clean, show(whole[len(clean) :])
+    return Misfit(
+        "an answer is not one token",
+        f"{answer!r} after {pair.clean!r} is " + (f"{after}" if kept else f"fused into {show(whole)}"),
+    )
 
 
 def stack(rows: Sequence[Sequence[int]], device: torch.device) -> Int[Tensor, "row longest"]:

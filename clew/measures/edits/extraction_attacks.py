@@ -81,7 +81,7 @@ def extraction_attacks(
     >>> stack = clew.edit(model, secrets, by="gradient_ascent")
     >>> report = extraction_attacks(model, secrets, stack, k=10, relearn=0)
     >>> {row.measure: row.value for row in report.rows if row.of == "after"}  # not said any more, and open to the logit lens
-    {'said': 0.0, 'efficacy': ..., 'logit lens': 0.0, 'delta': 0.0, 'perturbation': ..., 'resistance': 0.0}
+    {'said': 0.0, 'efficacy': ..., 'logit lens': 0.0, 'delta': ..., 'perturbation': ..., 'resistance': 0.0}
     """
     edited = model.edited(stack)
     vocabulary = model.body.vocabulary

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from clew.models.inference._seen import Call, Seen, run
+from clew.models.inference._seen import Call, Seen, look_again, run
 from clew.models.layout import Part
 from clew.models.state import Held, in_state
 from clew.models.taps import Tap
@@ -129,12 +129,17 @@ def _first_of(n: int, moved: Tensor | None) -> bool:
     return bool(moved[:own].any()) and not bool(moved[own:].any())
 
 
-def prove_causal(seen: Seen) -> None:
-    """Raises: ValueError where the logits at a position depend on the tokens after it."""
+def is_causal(seen: Seen, last: Call) -> bool:
+    """Whether what the last block, and the model, give at a position does not depend on the tokens after it."""
+    if seen.tokens.is_floating_point():
+        return False
     tokens = seen.tokens.clone()
     tokens[:, -1] = tokens[:, -1].flip(0)
-    if far(in_state(seen.module, partial(run, seen.module, tokens))[:, :-1], seen.logits[:, :-1]):
-        raise ValueError("its positions see those after them, so it is no causal language model")
+    now = look_again(seen.module, tokens, seen.interface)
+    pairs = [(now.logits, seen.logits)] if seen.logits.ndim == 3 else []
+    if (again := now.call(last.path)) is not None and again.y is not None and last.y is not None:
+        pairs.append((again.y, last.y))
+    return bool(pairs) and not any(far(a[:, :-1], b[:, :-1]) for a, b in pairs)
 
 
 def _same(x: Tensor) -> Tensor:

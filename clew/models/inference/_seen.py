@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from clew.models.inference._attended import Attended, attended
+from clew.models.inputs import ask, given_by
 from clew.models.state import Held, in_state
 
 
@@ -33,14 +34,17 @@ class Call:
 
 @dataclass
 class Seen:
-    """One pass: the calls in the order in which they ended, those of the attention, and the logits."""
+    """One pass: the calls in the order in which they ended, those of the attention, and what came out."""
 
     module: PreTrainedModel
     tokens: Tensor
+    """Ids [batch, seq], or pictures or recordings."""
     logits: Tensor
+    """Or the last states, of a model without a head."""
     interface: bool
     calls: list[Call] = field(default_factory=list)
     attended: list[Attended] = field(default_factory=list)
+    headless: bool = False
 
     def call(self, path: str) -> Call | None:
         """The one call of the module at a path; None where it was called never, or more than once."""
@@ -68,22 +72,46 @@ def giving(calls: Iterable[Call], value: Tensor | None) -> list[Call]:
 
 
 def look(module: PreTrainedModel, tokens: Tensor) -> Seen:
-    """Run the module on prompts [batch, seq] without a cache and note all that it does.
+    """Run the module on prompts [batch, seq], or pictures, without a cache and note all that it does.
 
     Raises: ValueError where it cannot be looked at without its logits changing.
     """
-    bare = in_state(module, partial(run, module, tokens))
+    headless, bare = in_state(module, partial(_answered, module, tokens))
     for interface in (True, False):
         seen = look_again(module, tokens, interface)
         if same(seen.logits, bare):
-            return seen
+            return replace(seen, headless=headless)
     raise ValueError("its logits are other ones when its modules are looked at, or from one run to the next")
 
 
 def run(module: PreTrainedModel, tokens: Tensor, held: Held | None = None) -> Tensor:
-    """The logits, in a module that is held."""
+    """The logits, or last states, in a module that is held."""
+    return _answered(module, tokens)[1]
+
+
+def _answered(module: PreTrainedModel, tokens: Tensor, held: Held | None = None) -> tuple[bool, Tensor]:
     with torch.no_grad():
-        return module(input_ids=tokens, use_cache=False).logits
+        output = ask(module, tokens)
+    return getattr(output, "logits", None) is None, given_by(output)
+
+
+def positions_apart(seen: Seen) -> Seen:
+    """The same pass as if each position had been a prompt of its own: what each linear map made of it is the same."""
+    length = seen.attended[0].query.shape[2] if seen.attended else 0
+    alone = [
+        replace(c, x=_alone(c.x), y=_alone(c.y))
+        for c in seen.calls
+        if all(t is None or (t.ndim == 3 and t.shape[1] == length) for t in (c.x, c.y))
+    ]
+    heads = [
+        replace(a, **{n: getattr(a, n).transpose(1, 2).flatten(0, 1).unsqueeze(2) for n in ("query", "key", "value")})
+        for a in seen.attended
+    ]
+    return replace(seen, calls=alone, attended=heads)
+
+
+def _alone(x: Tensor | None) -> Tensor | None:
+    return None if x is None else x.reshape(-1, 1, x.shape[-1])
 
 
 def look_again(module: PreTrainedModel, tokens: Tensor, interface: bool) -> Seen:

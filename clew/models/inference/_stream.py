@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from torch import nn
+from torch import Tensor, nn
 
 from clew.models.inference._seen import Call, Seen, giving, same
 
@@ -20,12 +21,15 @@ class Stream:
     norm: str
     """The module that makes what the unembedding reads of the last block's output; empty where it is not one alone."""
     unembed: str
+    """Empty where the model has no head."""
 
 
 def stream_of(seen: Seen) -> Stream:
     """Raises: ValueError in words where there is no such list, or no linear map that gives the logits."""
     blocks, calls = _blocks(seen)
     outside = [c for c in seen.calls if seen.call(c.path) and not c.path.startswith(f"{blocks}.")]
+    if seen.headless:
+        return Stream(blocks, calls, _last_norm(seen, outside, calls[-1]), "")
     unembed = next(
         (c for c in reversed(outside) if c.linear and c.y is not None and c.y.shape[-1] == seen.logits.shape[-1]), None
     )
@@ -37,6 +41,19 @@ def stream_of(seen: Seen) -> Stream:
     return Stream(blocks, calls, norm.path, unembed.path)
 
 
+def _last_norm(seen: Seen, outside: Sequence[Call], last: Call) -> str:
+    """The norm that makes a model's last states of its last block's output; empty where they are that output.
+
+    Raises: ValueError where they are neither.
+    """
+    if same(last.y, seen.logits):
+        return ""
+    norm = next((c for c in giving(outside, seen.logits) if same(c.x, last.y)), None)
+    if norm is None:
+        raise ValueError("its last states are neither what its last block gives nor one norm of it")
+    return norm.path
+
+
 def _blocks(seen: Seen) -> tuple[str, tuple[Call, ...]]:
     lists = [(p, m) for p, m in seen.module.named_modules() if isinstance(m, nn.ModuleList | nn.Sequential) and len(m)]
     apart = ""
@@ -46,11 +63,27 @@ def _blocks(seen: Seen) -> tuple[str, tuple[Call, ...]]:
             continue
         chain = tuple(c for c in calls if c is not None)
         gap = next((b for a, b in pairwise(chain) if not same(a.y, b.x)), None)
-        if gap is None and seen.tokens.shape == chain[0].x.shape[:2]:  # pyright: ignore[reportOptionalMemberAccess]
+        if gap is None and _by_position(seen.tokens, chain[0]):
+            _check_alone(seen, path, [other for other, _ in lists])
             return path, chain
         if gap is not None and not apart:
             apart = f"; {gap.path} does not read what the module before it gave"
     raise ValueError(f"there is no list of modules in which each reads what the one before it gave{apart}")
+
+
+def _check_alone(seen: Seen, blocks: str, lists: Sequence[str]) -> None:
+    """Raises: ValueError where attention runs in another list of modules, too: the model is more than these blocks."""
+    ran = {id(a.owner) for a in seen.attended}
+    paths = [p for p, m in seen.module.named_modules() if id(m) in ran and not p.startswith(f"{blocks}.")]
+    others = [other for other in lists if not blocks.startswith(f"{other}.")]
+    if found := next((o for o in others for p in paths if p.startswith(f"{o}.")), None):
+        raise ValueError(f"its blocks are in several lists of modules ({blocks}, {found})")
+
+
+def _by_position(tokens: Tensor, block: Call) -> bool:
+    """Whether a block reads a vector for each position of each prompt."""
+    shape = () if block.x is None else block.x.shape
+    return shape[:1] == tokens.shape[:1] if tokens.is_floating_point() else shape[:2] == tokens.shape
 
 
 def same_shape(call: Call) -> bool:

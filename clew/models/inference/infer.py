@@ -21,11 +21,12 @@ from transformers import PreTrainedModel
 from clew.models.inference._columns import Projections
 from clew.models.inference._drafts import Draft, prove, without
 from clew.models.inference._parts import Found, parts_of
-from clew.models.inference._proof import prove_causal
-from clew.models.inference._seen import Call, Seen, look, look_again
+from clew.models.inference._proof import is_causal
+from clew.models.inference._seen import Call, Seen, look, look_again, positions_apart
 from clew.models.inference._stream import Stream, stream_of
 from clew.models.inference._writes import sums_of
-from clew.models.layout import KINDS, Layout, Part
+from clew.models.inputs import samples, takes_words
+from clew.models.layout import KINDS, Answers, Layout, Part
 from clew.models.offloaded import runs_on
 
 LENGTH, SINGLE = 9, 32
@@ -39,14 +40,39 @@ def infer(module: PreTrainedModel, *, seed: int = 0) -> Layout:
 
     Raises: ValueError saying in words what could not be inferred.
     """
-    many, single = _prompts(module, seed)
     try:
-        seen = look(module, many)
-        short = look_again(module, single, seen.interface)
+        if takes_words(module):
+            many, single = _prompts(module, seed)
+            seen = look(module, many)
+            short = look_again(module, single, seen.interface)
+        else:
+            seen = look(module, samples(module, 2, seed))
+            short = positions_apart(seen)
     except Exception as error:  # whatever a class that was made for other inputs raises
-        raise ValueError(f"it cannot be looked at on token ids alone ({type(error).__name__}: {error})") from error
-    prove_causal(seen)
-    return _layout(seen, short, stream_of(seen))
+        raise ValueError(
+            f"it cannot be looked at on {module.main_input_name} alone ({type(error).__name__}: {error})"
+        ) from error
+    stream = stream_of(seen)
+    causal = is_causal(seen, stream.calls[-1])
+    layout = _layout(seen, short, stream)
+    positions = 0 if stream.calls[0].x is None or takes_words(module) else stream.calls[0].x.shape[1]
+    return replace(layout, causal=causal, answers=_answers(seen, causal), positions=positions)
+
+
+def _answers(seen: Seen, causal: bool) -> Answers:
+    """Where a model answers. Raises: ValueError for one that gives a label to each token."""
+    held, (rows, *inner, width) = seen.module.config, seen.logits.shape
+    if seen.headless:
+        return "states"
+    if not inner:
+        if width != getattr(held, "num_labels", None):
+            raise ValueError(f"its logits {[rows, width]} are neither of tokens nor of its classes")
+        return "class"
+    if causal:
+        return "next"
+    if seen.tokens.is_floating_point() or width != held.get_text_config().vocab_size:
+        raise ValueError(f"it gives each position {width} numbers, which are no logits of tokens")
+    return "mask"
 
 
 def _prompts(module: PreTrainedModel, seed: int) -> tuple[Tensor, Tensor]:

@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 import transformers
+from torch import nn
 from transformers import PreTrainedModel
 
 from clew.files import cache_folder, check_whole, entries, entry, read_json, spared, texts_by_name, write_json
-from clew.models.architecture import architecture_of, check_ignored, is_written, without_record
+from clew.models.architecture import architecture_of, check_ignored, has_record, without_record
 from clew.models.inference.infer import infer
-from clew.models.layout import KINDS, Layout, Map, Part
+from clew.models.layout import ANSWERS, KINDS, Layout, Map, Part
 
 FORMAT = "clew inferred architecture"
 
@@ -34,10 +35,18 @@ def known_layout(module: PreTrainedModel, weights: Weights) -> Layout:
     Raises: ValueError for a family without a record, saying what could not be inferred; or for a config that the record
     does not know or transformers does not read.
     """
-    if is_written(module.config):
+    if has_record(module.config, type(module).__name__):
         return architecture_of(module).layout(module)
-    check_ignored(type(module).__name__, module.config, _words(module))
+    check_ignored(type(module).__name__, module.config, _words(module), _always(module))
     return kept_layout(module, weights)
+
+
+def _always(module: PreTrainedModel) -> dict[str, str]:
+    """What older configs say of positions, where the module does so anyway: it has a table of them."""
+    tables = (path for path, part in module.named_modules() if isinstance(part, nn.Embedding))
+    return (
+        {"position_embedding_type": "absolute"} if any(path.endswith("position_embeddings") for path in tables) else {}
+    )
 
 
 def kept_layout(module: PreTrainedModel, weights: Weights) -> Layout:
@@ -92,7 +101,10 @@ def _read(path: Path) -> Layout:
         tuple(_part(held, f"{origin}: parts[{i}][{j}]") for j, held in enumerate(block))
         for i, block in enumerate(parts)
     )
-    return Layout(blocks, norm, unembed, tuple(read))
+    causal = entry(value, "causal", bool, origin=origin)
+    answers = entry(value, "answers", str, origin=origin, among=ANSWERS)
+    positions = entry(value, "positions", int, origin=origin, at_least=0)
+    return Layout(blocks, norm, unembed, tuple(read), causal, answers, positions)
 
 
 def _part(held: Any, origin: str) -> Part:

@@ -1,0 +1,156 @@
+"""What a module takes and gives, behind rows of ids.
+
+Whatever is asked of a model is a row of ids, which can be repeated, joined, compared and kept. An id below the size of the
+vocabulary is a token. A larger one stands for something that was shown to the model, a picture or a recording, at one
+position; it is a hash of what was shown, so equal rows ask the same wherever they are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from clew.models.offloaded import runs_on
+from clew.models.tokens import SHOWN
+
+WORDS = "input_ids"
+PLACES = ("image_token_id", "image_token_index", "audio_token_id", "audio_token_index", "video_token_id")
+"""Fields of configs with the token in whose places a picture or a recording stands in a text."""
+
+
+def ask(module: PreTrainedModel, given: Tensor | Mapping[str, Tensor], **more: Any) -> Any:
+    """What a module gives for token ids, or for the one other thing that it takes, without a cache unless `more` says so.
+
+    Args: given: ids [batch, seq], or pictures or recordings as floats [batch, ...]; or all that it takes, by name.
+    """
+    if isinstance(given, Tensor):
+        given = {module.main_input_name if given.is_floating_point() else WORDS: given}
+    more = ({"use_cache": False} if keeps_cache(module) else {}) | more
+    return module(**given, **more)
+
+
+def given_by(output: Any) -> Tensor:
+    """Logits, or the last states of a module that has none. Raises: ValueError for a module that gives neither."""
+    for name in ("logits", "last_hidden_state"):
+        found = getattr(output, name, None)
+        if isinstance(found, Tensor):
+            return found
+    names = ", ".join(output.keys()) if hasattr(output, "keys") else type(output).__name__
+    raise ValueError(f"it gives neither logits nor last_hidden_state, but {names}")
+
+
+@lru_cache(maxsize=256)
+def parameters_of(kind: type[nn.Module]) -> frozenset[str]:
+    """The names of what a module's forward takes."""
+    return frozenset(inspect.signature(kind.forward).parameters)
+
+
+def keeps_cache(module: PreTrainedModel) -> bool:
+    """Whether a module heeds `use_cache`: by name, or because it hands on to another what it does not know."""
+    takes = parameters_of(type(module))
+    return "use_cache" in takes or ("kwargs" in takes and hasattr(module.config.get_text_config(), "use_cache"))
+
+
+def takes_words(module: PreTrainedModel) -> bool:
+    """Whether a module can be asked with token ids alone."""
+    return WORDS in parameters_of(type(module)) and module.main_input_name == WORDS
+
+
+def samples(module: PreTrainedModel, n: int, seed: int = 0) -> Tensor:
+    """Random pictures, or recordings, as the module's config says that they are. Raises: ValueError where it does not say.
+
+    Returns: floats [n, ...].
+    """
+    name, held = module.main_input_name, module.config
+    held = getattr(held, "vision_config", held) if not hasattr(held, "image_size") else held
+    shape: tuple[int, ...] | None = None
+    if name == "pixel_values" and isinstance(size := getattr(held, "image_size", None), int | list | tuple):
+        high, wide = (size, size) if isinstance(size, int) else tuple(size)
+        shape = (getattr(held, "num_channels", 3), high, wide)
+    elif name == "input_features" and hasattr(held, "num_mel_bins"):
+        shape = (held.num_mel_bins, 2 * held.max_source_positions)
+    if shape is None:
+        raise ValueError(f"it takes {name}, and its config does not say of which shape")
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, *shape, generator=generator).to(runs_on(module), module.dtype)
+
+
+class Inputs:
+    """What was shown to one module, and how rows of ids become what it takes."""
+
+    def __init__(self, module: PreTrainedModel, positions: int = 0) -> None:
+        """Args: positions: of a picture or recording, where the module takes nothing else."""
+        self.module = module
+        self.positions = positions
+        self._shown: dict[int, dict[str, Tensor]] = {}
+
+    @property
+    def places(self) -> frozenset[int]:
+        """The tokens in whose places something shown stands in a text."""
+        held = (getattr(self.module.config, name, None) for name in PLACES)
+        return frozenset(token for token in held if isinstance(token, int))
+
+    def show(self, tensors: Mapping[str, Tensor], rows: Sequence[Sequence[int]] = ()) -> list[tuple[int, ...]]:
+        """Rows of ids that stand for these tensors, which are kept with the model.
+
+        Args: tensors: by the name under which the module takes them, [row, ...]; all of them belong to the row where there is
+            one row of ids. rows: token ids of texts, in which the tokens of `places` are put in place of.
+        Raises: ValueError for a name that the module does not take, values that are not finite, or a row without a place.
+        """
+        takes = parameters_of(type(self.module))
+        for name, tensor in tensors.items():
+            if name not in takes or name == WORDS:
+                raise ValueError(f"{type(self.module).__name__} takes no {name!r}; it takes {', '.join(sorted(takes))}")
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                raise ValueError(f"{name} holds values that are not finite numbers (NaN or inf)")
+        if not tensors or (self.module.main_input_name not in tensors and not rows):
+            raise ValueError(f"there is nothing to show: give {self.module.main_input_name}=...")
+        n = 1 if len(rows) == 1 else len(rows) or len(next(iter(tensors.values())))
+        if wrong := [name for name, tensor in tensors.items() if n > 1 and len(tensor) != n]:
+            raise ValueError(f"{wrong[0]} has {len(tensors[wrong[0]])} rows, and there are {n} prompts")
+        found: list[tuple[int, ...]] = []
+        for i in range(n):
+            held = {name: (t if n == 1 else t[i : i + 1]).detach() for name, t in tensors.items()}
+            one = SHOWN | int(_digest(held), 16) % SHOWN
+            if rows and not self.places & set(rows[i]):
+                raise ValueError(
+                    f"prompt {i} has no place for what is shown; its config names {sorted(self.places) or 'none'}, the token "
+                    "that the model's processor writes there"
+                )
+            self._shown[one] = {name: t.to(runs_on(self.module)) for name, t in held.items()}
+            found.append(
+                tuple(one if token in self.places else token for token in rows[i]) if rows else (one,) * self.positions
+            )
+        return found
+
+    def knows(self, ids: Tensor) -> Tensor:
+        """Which ids stand for something that was shown."""
+        return torch.isin(ids, torch.tensor([*self._shown], dtype=ids.dtype, device=ids.device))
+
+    def of(self, ids: Tensor) -> dict[str, Tensor]:
+        """What the module takes in place of these rows."""
+        shown = ids >= SHOWN
+        if not bool(shown.any()):
+            return {WORDS: ids}
+        rows = [list(dict.fromkeys(row[here].tolist())) for row, here in zip(ids, shown, strict=True)]
+        held = [self._shown[one] for row in rows for one in row]
+        tensors = {name: torch.cat([one[name] for one in held]) for name in held[0]}
+        if self.positions:
+            return tensors
+        return {WORDS: torch.where(shown, min(self.places), ids)} | tensors
+
+
+def _digest(held: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(held):
+        tensor = held[name].contiguous().cpu()
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()

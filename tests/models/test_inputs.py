@@ -1,0 +1,152 @@
+"""What a module takes and gives: masks, classes, states, pictures alone and in a text."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from clew.changes import Scale
+from clew.data.behaviours.pairs import Pair, encode
+from clew.models.inputs import SHOWN, given_by, samples, takes_words
+from clew.models.selfcheck import selfcheck
+from clew.sites import Site, Where
+from tests.models.others import CLASSES, MASK, MASKED, OTHERS, PICTURE, asked, module_of, other
+
+
+def bare(model, rows):
+    """What the module gives, asked without clew."""
+    module = model.body.module
+    with torch.no_grad():
+        if takes_words(module):
+            return given_by(module(input_ids=torch.tensor(rows)))
+        return given_by(
+            module(pixel_values=torch.cat([model.body.inputs._shown[row[0]]["pixel_values"] for row in rows]))
+        )
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_site_of_every_kind_holds_what_it_promises(name):
+    model = other(name)
+    check = selfcheck(model.body)
+    assert check.ok, [line for line in check.lines if line.startswith("REFUSED")]
+    assert {s.part for s in model.sites()} >= {
+        "embed",
+        "q",
+        "k",
+        "v",
+        "pattern",
+        "head",
+        "attn",
+        "neuron",
+        "mlp",
+        "resid",
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if name not in MASKED])
+def test_what_comes_out_is_what_the_module_gives(name):
+    model = other(name)
+    rows = asked(model)
+    run = model.run(rows, read=model.sites())
+    wanted = bare(model, rows)
+    assert torch.equal(run.end, wanted[:, None] if name in CLASSES else wanted)
+    assert (run.logits is None) == (name in ("bert without a head", "clip text", "clip vision"))
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_a_mask_is_answered_where_it_stands(name):
+    model = other(name)
+    rows = asked(model)
+    where = [row.index(MASK) for row in rows]
+    wanted = bare(model, rows)[[0, 1], where]
+    assert torch.allclose(model.run(rows, logits=1).logits[:, 0], wanted, rtol=1e-12, atol=1e-12)
+    assert torch.equal(model.run(rows).logits, bare(model, rows))
+    edit = Scale(Site("resid", 1), factor=0.0, where=Where("answer"))
+    (receipt,) = model.run(rows, edits=[edit]).receipts
+    moved = (model.run(rows, edits=[edit]).logits != bare(model, rows)).any(-1)
+    assert receipt.reached == 2 and moved.nonzero().tolist() == [[0, where[0]], [1, where[1]]]
+    with pytest.raises(ValueError, match=r"mask token \(3\), and prompt 0 has 0 of them"):
+        model.run([[5, 6, 7]], logits=1)
+    with pytest.raises(ValueError, match="answers each prompt in one place"):
+        model.run(rows, logits=2)
+
+
+@pytest.mark.parametrize("name", ["bert", "bert of classes", "vit", "clip text"])
+def test_a_head_that_is_zeroed_is_one_whose_columns_of_the_output_are(name):
+    model = other(name)
+    rows, out = asked(model), model.body.linear("out.1").owner
+    zeroed = model.run(rows, edits=[Scale(Site("head", 1), factor=0.0, units=tuple(range(8, 16)))]).end
+    with torch.no_grad():
+        out.weight[:, 8:16] = 0
+    assert torch.allclose(model.run(rows).end, zeroed, rtol=1e-9, atol=1e-12)
+
+
+def test_prompts_of_several_lengths_are_padded_on_the_right_of_an_encoder_and_mean_the_same():
+    for name in ("bert", "roberta", "bert of classes"):
+        model = other(name)
+        one, two = asked(model)
+        short = [t for t in two if t != MASK][:4] + [MASK]
+        both = model.run([one, short], logits=1).logits
+        assert torch.allclose(both[1], model.run([short], logits=1).logits[0], rtol=1e-6, atol=1e-9)
+    tokens, real = model.tokens([one, short])
+    with pytest.raises(ValueError, match="padding must be on the right"):
+        model.run(tokens.flip(1), real=real.flip(1))
+
+
+def test_what_needs_a_causal_model_is_refused():
+    for name in ("bert", "vit", "clip text"):
+        with pytest.raises(ValueError, match="generate needs a causal language model"):
+            other(name).generate(asked(other(name)))
+
+
+def test_pictures_are_rows_of_ids_that_mean_what_was_shown():
+    model = other("vit")
+    pictures = samples(model.body.module, 2)
+    rows = model.show(pixel_values=pictures)
+    assert [len(set(row)) for row in rows] == [1, 1] and len(rows[0]) == 17 and rows[0][0] >= SHOWN
+    assert model.show(pixel_values=pictures.flip(0)) == rows[::-1]  # a hash of what was shown
+    patched = model.run(rows, edits=[Scale(Site("resid", 0), factor=0.0, where=Where.at(3))])
+    assert patched.receipts[0].reached == 2 and not torch.equal(patched.logits, model.run(rows).logits)
+    (posed,) = encode(model, [Pair(rows[0], rows[1], (1,), (4,))])
+    assert posed.answers == [1]
+    assert "not a class of the model" in str(encode(model, [Pair(rows[0], rows[1], (5,))])[0])
+    with pytest.raises(ValueError, match="was not shown"):
+        other("vit").run(rows)
+    with pytest.raises(ValueError, match="takes no tokens"):
+        model.run([[1, 2]])
+    for wrong, why in (
+        ({}, "nothing to show"),
+        ({"pixels": pictures}, "takes no 'pixels'"),
+        ({"pixel_values": pictures / 0}, "not finite"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            model.show(**wrong)
+
+
+def test_a_site_without_positions_is_edited_as_a_whole():
+    model = other("vit")
+    rows = asked(model)
+    half = model.run(rows, edits=[Scale(Site("final"), factor=0.0)]).logits
+    assert torch.allclose(half[:, 0], model.body.unembed.bias.expand(2, -1))
+    with pytest.raises(ValueError, match="final has no positions"):
+        model.run(rows, edits=[Scale(Site("final"), factor=0.0, where=Where.at(0))])
+
+
+def test_a_picture_in_a_text_is_seen_as_the_module_sees_it():
+    model = other("llava")
+    module = model.body.module
+    pictures = samples(module.model.vision_tower, 2)
+    texts = [[5, *[PICTURE] * 16, 7, 8], [9, *[PICTURE] * 16, 7, 10]]
+    rows = model.show(texts, pixel_values=pictures)
+    with torch.no_grad():
+        wanted = module(input_ids=torch.tensor(texts), pixel_values=pictures).logits
+    assert torch.equal(model.run(rows, read=model.sites()).logits, wanted)
+    assert not torch.equal(wanted, model.run(model.show(texts, pixel_values=pictures.flip(0))).logits)
+    with pytest.raises(ValueError, match="prompt 0 has no place for what is shown"):
+        model.show([[5, 6]], pixel_values=pictures[:1])
+
+
+def test_a_module_that_gives_neither_logits_nor_states_is_refused():
+    with pytest.raises(ValueError, match="neither logits nor last_hidden_state, but start_logits"):
+        given_by(type("Output", (), {"keys": lambda self: ["start_logits"]})())
+    assert module_of("vit").main_input_name == "pixel_values"
