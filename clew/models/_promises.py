@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
@@ -83,12 +83,14 @@ class Case:
         """What the module behind each head, neuron and expert site puts out, in a pass that reads none of them."""
         seen: dict[Site, Tensor] = {}
 
-        def keep(site: Site) -> Callable[..., None]:
-            return lambda module, args, output: seen.update({site: output.clone()})
+        def keep(site: Site, out: Tensor) -> Tensor:
+            seen[site] = out.clone()
+            return out
 
         with state(self.body.module) as held, torch.no_grad():
             for site in self.sites("head", "neuron", "expert"):
-                held.hook(self.body.taps[site].module, keep(site))
+                behind = replace(self.body.taps[site], side="out", columns=None, factor=1.0)
+                behind.attach(held, partial(keep, site), len(self.tokens))
             self.body.call(self.tokens)
         return seen
 

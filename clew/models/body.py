@@ -74,7 +74,7 @@ class Body:
         except AttributeError as error:
             family = module.config.model_type
             raise ValueError(f"this {family!r} model is not built as its architecture record says: {error}") from error
-        self.blocks: list[nn.Module] = list(module.get_submodule(self.layout.blocks).children())
+        self.blocks: list[nn.Module] = self.layout.blocks_of(module)
         self.inputs = inputs or Inputs(module, self.layout.positions)
         self.n_layers = len(self.blocks)
         parts = [part for block in self.layout.parts for part in block]
@@ -150,6 +150,11 @@ class Body:
         """
         for at in (None, *(update.at for update in updates)):
             self.require("weights", at)
+            if self.layout.order and at is not None and at.layer is not None:
+                raise ValueError(
+                    f"the blocks of {self.name} share their weights, so a change of {at} would be one of all blocks; name the "
+                    f"module if that is meant: {self.linear(at).name.removesuffix('.weight')}"
+                )
         twin = Body(updated(self, updates), self._tokenizer, self.name, self.layout, self.inputs)
         twin.refused = dict(self.refused)
         return twin

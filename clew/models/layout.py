@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Kind = Literal["attn", "mixer", "mlp"]
 """Attention; what mixes positions in another way, as state spaces, recurrences and convolutions do; what mixes none."""
@@ -109,6 +109,25 @@ class Layout:
     answers: Answers = "next"
     positions: int = 0
     """Of what it is shown, where it takes pictures or recordings alone; 0 for a model that takes token ids."""
+
+    order: tuple[int, ...] = ()
+    """Of blocks that share modules, as in ALBERT: [block] which one of the list it is. Empty where each is its own."""
+    inner: str = ""
+    """The path of the block below each module of the list, where those hold one block and nothing else."""
+
+    def blocks_of(self, module: nn.Module) -> list[nn.Module]:
+        """The blocks in the order in which they run; one that runs several times is there as often."""
+        listed = list(module.get_submodule(self.blocks).children())
+        return [listed[i].get_submodule(self.inner) for i in self.order or range(len(listed))]
+
+    def path(self, layer: int) -> str:
+        """The path of a block in the module."""
+        inner = f".{self.inner}" if self.inner else ""
+        return f"{self.blocks}.{self.order[layer] if self.order else layer}{inner}"
+
+    def turn(self, layer: int) -> int | None:
+        """Which call of its module a block is, where blocks share modules."""
+        return self.order[:layer].count(self.order[layer]) if self.order else None
 
     @property
     def adds_up(self) -> bool:

@@ -300,6 +300,8 @@ def _resume(held: Held, body: Body, base: Trace, first: int, trace: Trace) -> No
         raise ValueError("`base` was recorded with another model, or with other edits below the block to resume from")
     if first and base.versions != trace.versions:
         raise ValueError("the weights have changed since `base` was recorded; record it again")
+    if first and body.layout.order:
+        raise ValueError("blocks that share modules are not run one without the other")
     for block in body.blocks[:first]:
         held.put(block, "forward", _stub(base.blocks[first - 1], copies, body.block_returns_tuple))
 
@@ -337,11 +339,13 @@ def _last(keep: int, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...
 def _record(held: Held, body: Body, trace: Trace) -> None:
     """Note the output of every block in the trace."""
 
-    def keep(layer: int) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            trace.blocks[layer] = (output[0] if isinstance(output, tuple) else output).detach()
+    def keep(layer: int) -> Callable[[Tensor], Tensor]:
+        def see(x: Tensor) -> Tensor:
+            trace.blocks[layer] = x.detach()
+            return x
 
-        return hook
+        return see
 
-    for layer, block in enumerate(body.blocks):
-        held.hook(block, keep(layer))
+    for layer in range(body.n_layers):
+        tap = body.taps[Site("resid", layer)]
+        tap.attach(held, keep(layer), len(trace.tokens))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Any
 
 import torch
@@ -31,9 +32,13 @@ class Tap:
     """Columns of a fused projection that make up the site."""
     factor: float = 1.0
     """What the module's output is multiplied by after it; the site is the product."""
+    turn: int | None = None
+    """Which call of a module that is called several times in a pass, as in ALBERT; None for one that is called once."""
 
     def attach(self, held: Held, visit: Visit, batch: int) -> None:
         """Hook the module so that every call goes through `visit`, for as long as `held` holds."""
+        if self.turn is not None:
+            visit = _on_turn(self.turn, visit)
         through = partial(self._through, visit, batch)
         if self.side == "pattern":
             attention.watch(held, self.module, visit)
@@ -56,6 +61,12 @@ class Tap:
         return new.reshape(x.shape)
 
 
+def _on_turn(turn: int, visit: Visit) -> Visit:
+    """Visits one call of a pass, and lets the others go by."""
+    calls = count()
+    return lambda x: visit(x) if next(calls) == turn else x
+
+
 def _scaled(x: Tensor, factor: float, visit: Visit) -> Tensor:
     """What flows on where `factor` times it was visited: as it was, to the bit, where nothing changed there."""
     seen = x * factor
@@ -76,16 +87,23 @@ def _after(through: Visit, module: nn.Module, args: tuple[Any, ...], output: Any
 
 def taps_of(module: PreTrainedModel, layout: Layout) -> dict[Site, Tap]:
     """Every site of the model, in forward order."""
-    blocks = list(module.get_submodule(layout.blocks).children())
+    blocks = layout.blocks_of(module)
     if layout.norm:
         end = Tap(module.get_submodule(layout.norm), "out")
     else:
-        end = Tap(module.get_submodule(layout.unembed), "in") if layout.unembed else Tap(blocks[-1], "out")
+        last = Tap(blocks[-1], "out", turn=layout.turn(len(blocks) - 1))
+        end = Tap(module.get_submodule(layout.unembed), "in") if layout.unembed else last
     taps = {Site("embed"): Tap(blocks[0], "in"), Site("final"): end}
     for layer, (block, parts) in enumerate(zip(blocks, layout.parts, strict=True)):
         taps[Site("resid", layer)] = Tap(block, "out")
         for part in parts:
             taps |= {Site(name, layer): tap for name, tap in _taps_of_part(block, part)}
+    if layout.order:
+        taps = {
+            site: tap if site.layer is None else replace(tap, turn=layout.turn(site.layer))
+            for site, tap in taps.items()
+        }
+        taps[Site("embed")] = replace(taps[Site("embed")], turn=0)
     return dict(sorted(taps.items(), key=lambda item: item[0].order))
 
 

@@ -141,7 +141,7 @@ def linear_of(body: Holder, address: Weight | str, module: nn.Module | None = No
     if found is None:
         near_by = near(weight.name, [str(w) for w in weights_of(body)])
         raise ValueError(f"block {layer} of {body.name} has no linear map {weight.name!r}; {near_by}")
-    path = found.path if layer is None else f"{body.layout.blocks}.{layer}.{found.path}"
+    path = found.path if layer is None else f"{body.layout.path(layer)}.{found.path}"
     reads, writes = (None if p is None else Site(p, layer) for p in ENDS[part])
     return Linear(weight, f"{path}.weight", held.get_submodule(path), held, reads, writes, found.rows)
 

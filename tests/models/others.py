@@ -49,6 +49,7 @@ OTHERS: dict[str, Callable[[], PreTrainedModel]] = {
             **WORDS, local_attention=6, mask_token_id=MASK, pad_token_id=0, cls_token_id=1, sep_token_id=2
         )
     ),
+    "albert": lambda: hf.AlbertForMaskedLM(hf.AlbertConfig(**WORDS, embedding_size=16, mask_token_id=MASK)),
     "bert of classes": lambda: hf.BertForSequenceClassification(
         hf.BertConfig(**WORDS, id2label={0: "bad", 1: "so so", 2: "good"})
     ),
@@ -62,7 +63,7 @@ OTHERS: dict[str, Callable[[], PreTrainedModel]] = {
     "llava": pictured,
 }
 """By what they are."""
-MASKED, CLASSES = ("bert", "roberta", "modernbert"), ("bert of classes", "llama of classes", "vit")
+MASKED, CLASSES = ("bert", "roberta", "modernbert", "albert"), ("bert of classes", "llama of classes", "vit")
 
 
 def module_of(name: str) -> PreTrainedModel:

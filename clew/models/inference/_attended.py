@@ -28,8 +28,8 @@ PRODUCTS = {"matmul": 0, "__matmul__": 0, "bmm": 0, "baddbmm": 1}
 """Products by the name of their function, and which argument is the first factor."""
 
 
-Innermost = Callable[[], nn.Module | None]
-"""Which module is running, the innermost one; None where it is the model itself."""
+Innermost = Callable[[], tuple[nn.Module | None, int | None]]
+"""Which module is running, the innermost one (None where it is the model itself), and which of its calls this is."""
 
 
 @dataclass(eq=False)
@@ -47,6 +47,8 @@ class Attended:
     interface: bool
     probabilities: Tensor | None = None
     """[batch, head, query, key], where a softmax was seen."""
+    turn: int | None = None
+    """Which call of its owner, where blocks share modules."""
 
 
 @contextmanager
@@ -83,7 +85,8 @@ def _noting(own: str, functions: _Functions) -> Callable[..., Any]:
         finally:
             functions.inside -= 1
         mix = functions.noted(out[0]).flatten(2)
-        functions.found.append(Attended(module, given[0], given[1], given[2], mix, interface=True))
+        turn = functions.innermost()[1]
+        functions.found.append(Attended(module, given[0], given[1], given[2], mix, interface=True, turn=turn))
         return out
 
     return attend
@@ -134,13 +137,13 @@ class _Functions(TorchFunctionMode):
         self, query: Tensor, keys: Tensor, value: Tensor, out: Tensor, probabilities: Tensor | None = None
     ) -> None:
         """`keys` are as they are multiplied, [batch, head, d_head, seq]."""
-        owner = self.innermost()
+        owner, turn = self.innermost()
         if owner is None:
             return
         given = [self._by_head(self.noted(t)) for t in (query, keys.mT, value)]
         mix = self._by_head(self.noted(out)).transpose(1, 2).flatten(2)
         seen = None if probabilities is None else self._by_head(probabilities)
-        self.found.append(Attended(owner, given[0], given[1], given[2], mix, False, seen))
+        self.found.append(Attended(owner, given[0], given[1], given[2], mix, False, seen, turn))
 
     def _by_head(self, x: Tensor) -> Tensor:
         return x.unflatten(0, (len(self.tokens), -1)) if x.ndim == 3 else x

@@ -68,7 +68,7 @@ def _inside(short: Seen, block: Call, output: str) -> tuple[Attended, list[Call]
     """
     calls = short.within(block.path)
     modules = {id(c.module) for c in calls}
-    given = [a for a in short.attended if id(a.owner) in modules]
+    given = [a for a in short.attended if id(a.owner) in modules and a.turn == block.turn]
     if len(given) != 1:
         raise ValueError(f"attention ran {len(given)} times in {block.path} on prompts of one token")
     maps = [c for c in calls if c.linear and c.y is not None and c.path != output]

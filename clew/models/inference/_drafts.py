@@ -151,7 +151,7 @@ def _pattern(seen: Seen, found: Found) -> str:
 def _called(seen: Seen, found: Found, part: Part) -> Part:
     """The same attention, with the module that calls transformers' interface where it is not that of the projection."""
     owner = found.attended[0].owner
-    if part.pattern != "interface" or owner is seen.module.get_submodule(f"{found.block.path}.{part.caller}"):
+    if part.pattern != "interface" or owner is found.block.module.get_submodule(part.caller):
         return part
     path = next(below(found.block, c) for c in seen.within(found.block.path) if c.module is owner)
     return replace(part, attends=path)
@@ -213,9 +213,9 @@ def _mixer(part: Part) -> Part:
 
 def _trial(seen: Seen, draft: Draft) -> Trial:
     """What the part reads, exchanged."""
-    block, place = draft.found.block.path, draft.place
+    block, place = draft.found.block, draft.place
     assert place is not None
-    return Trial((Tap(seen.module.get_submodule(f"{block}.{place.reads}"), "in"),), _write(seen, draft))
+    return Trial((Tap(block.module.get_submodule(place.reads), "in", turn=block.turn),), _write(seen, draft))
 
 
 def _write(seen: Seen, draft: Draft) -> Call:
@@ -228,9 +228,8 @@ def _find_gates(seen: Seen, drafts: Sequence[Draft]) -> None:
     """Of what is an attention by heads, whether it follows from queries, keys and values alone."""
     trials: list[Trial] = []
     for draft in drafts:
-        block = draft.found.block.path
-        maps = draft.part.maps.values()
-        taps = [Tap(seen.module.get_submodule(f"{block}.{map.path}"), "out", map.rows) for map in maps]
+        block, maps = draft.found.block, draft.part.maps.values()
+        taps = [Tap(block.module.get_submodule(map.path), "out", map.rows, turn=block.turn) for map in maps]
         trials.append(Trial(tuple(taps), _write(seen, draft)))
     for draft, found in zip(drafts, exchanged(seen, trials, swap_all), strict=True):
         draft.part = replace(draft.part, gated=found != "yes")

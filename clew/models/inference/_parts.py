@@ -62,7 +62,7 @@ def parts_of(seen: Seen, block: Call, sum: Sum) -> list[Found]:
     inside = {id(c.module): c for c in seen.within(block.path)}
     ran: list[list[Attended]] = [[] for _ in writes]
     for attended in seen.attended:
-        if (owner := inside.get(id(attended.owner))) is None:
+        if (owner := inside.get(id(attended.owner))) is None or attended.turn != block.turn:
             continue
         shared = [_shared(below(block, maker), below(block, owner)) for maker in makers]
         if not max(shared):

@@ -70,7 +70,7 @@ def _exchanged(seen: Seen, trials: Sequence[Trial], chosen: Sequence[bool], swap
             for tap in trial.taps:
                 tap.attach(held, swapped, len(seen.tokens))
             keep = partial(_keep, written, trial.write.path, trial.write.y)
-            Tap(trial.write.module, "out").attach(held, keep, len(seen.tokens))
+            Tap(trial.write.module, "out", turn=trial.write.turn).attach(held, keep, len(seen.tokens))
         run(seen.module, seen.tokens)
 
     in_state(seen.module, work)
@@ -110,8 +110,11 @@ def _moved(seen: Seen, blocks: Sequence[tuple[Call, Part]], name: str) -> list[T
             columns = part.maps[name].columns
             every = torch.arange(call.y.shape[-1]) if columns is None else torch.tensor(columns)
             n = part.heads[0] if name == "q" else part.heads[1]
-            Tap(call.module, "out", every[: len(every) // n]).attach(held, swap_all, len(seen.tokens))
-            Tap(output.module, "in").attach(held, partial(_keep, read, output.path, output.x), len(seen.tokens))
+            first = Tap(call.module, "out", every[: len(every) // n], turn=call.turn)
+            first.attach(held, swap_all, len(seen.tokens))
+            Tap(output.module, "in", turn=output.turn).attach(
+                held, partial(_keep, read, output.path, output.x), len(seen.tokens)
+            )
         run(seen.module, seen.tokens)
 
     in_state(seen.module, work)
@@ -135,7 +138,7 @@ def is_causal(seen: Seen, last: Call) -> bool:
         return False
     tokens = seen.tokens.clone()
     tokens[:, -1] = tokens[:, -1].flip(0)
-    now = look_again(seen.module, tokens, seen.interface)
+    now = look_again(seen.module, tokens, seen.interface, seen.repeats)
     pairs = [(now.logits, seen.logits)] if seen.logits.ndim == 3 else []
     if (again := now.call(last.path)) is not None and again.y is not None and last.y is not None:
         pairs.append((again.y, last.y))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,6 +27,8 @@ class Call:
     module: nn.Module
     x: Tensor | None
     y: Tensor | None = None
+    turn: int | None = None
+    """Which call of a module in blocks that share modules; from the second on the path says `#2` and so on."""
 
     @property
     def linear(self) -> bool:
@@ -45,6 +49,8 @@ class Seen:
     calls: list[Call] = field(default_factory=list)
     attended: list[Attended] = field(default_factory=list)
     headless: bool = False
+    repeats: bool = False
+    """Whether calls of one module are told apart, for models whose blocks share modules."""
 
     def call(self, path: str) -> Call | None:
         """The one call of the module at a path; None where it was called never, or more than once."""
@@ -53,7 +59,8 @@ class Seen:
 
     def within(self, path: str) -> list[Call]:
         """Calls of modules below a path that were called once."""
-        return [c for c in self.calls if c.path.startswith(f"{path}.") and self.call(c.path)]
+        inside = (c for c in self.calls if c.path.startswith(f"{path}.") and "#" not in c.path[len(path) :])
+        return [c for c in inside if self.call(c.path)]
 
     def __post_init__(self) -> None:
         self._by_path: dict[str, list[Call]] = {}
@@ -71,14 +78,14 @@ def giving(calls: Iterable[Call], value: Tensor | None) -> list[Call]:
     return [c for c in calls if same(c.y, value)]
 
 
-def look(module: PreTrainedModel, tokens: Tensor) -> Seen:
+def look(module: PreTrainedModel, tokens: Tensor, *, repeats: bool = False) -> Seen:
     """Run the module on prompts [batch, seq], or pictures, without a cache and note all that it does.
 
     Raises: ValueError where it cannot be looked at without its logits changing.
     """
     headless, bare = in_state(module, partial(_answered, module, tokens))
     for interface in (True, False):
-        seen = look_again(module, tokens, interface)
+        seen = look_again(module, tokens, interface, repeats)
         if same(seen.logits, bare):
             return replace(seen, headless=headless)
     raise ValueError("its logits are other ones when its modules are looked at, or from one run to the next")
@@ -114,26 +121,51 @@ def _alone(x: Tensor | None) -> Tensor | None:
     return None if x is None else x.reshape(-1, 1, x.shape[-1])
 
 
-def look_again(module: PreTrainedModel, tokens: Tensor, interface: bool) -> Seen:
+def look_again(module: PreTrainedModel, tokens: Tensor, interface: bool, repeats: bool = False) -> Seen:
     """The same on other prompts, for a module that can be looked at, with its attention interface or without."""
     calls: list[Call] = []
     running: list[Call] = []
+    times = Counter[str]() if repeats else None
 
     def work(held: Held) -> Seen:
         for path, part in module.named_modules():
             if path:
-                held.hook(part, partial(_enter, path, tokens, running), before=True, kwargs=True)
+                held.hook(part, partial(_enter, path, tokens, running, times), before=True, kwargs=True)
                 held.hook(part, partial(_leave, calls, tokens, running))
-        with attended(held, module, lambda: running[-1].module if running else None, tokens, interface) as received:
-            return Seen(module, tokens, run(module, tokens), interface, calls, received)
+        with attended(held, module, partial(_innermost, running), tokens, interface) as received:
+            return Seen(module, tokens, run(module, tokens), interface, calls, received, repeats=repeats)
 
     return in_state(module, work)
 
 
 def _enter(
-    path: str, tokens: Tensor, running: list[Call], module: nn.Module, args: Any, kwargs: dict[str, Any]
+    path: str,
+    tokens: Tensor,
+    running: list[Call],
+    times: Counter[str] | None,
+    module: nn.Module,
+    args: Any,
+    kwargs: dict[str, Any],
 ) -> None:
-    running.append(Call(path, module, _noted(tokens, args[0] if args else kwargs.get("hidden_states"))))
+    call = Call(path, module, _noted(tokens, args[0] if args else kwargs.get("hidden_states")))
+    if times is not None:
+        _tell_apart(call, running[-1] if running else None, times)
+    running.append(call)
+
+
+def _innermost(running: list[Call]) -> tuple[nn.Module | None, int | None]:
+    return (running[-1].module, running[-1].turn) if running else (None, None)
+
+
+def _tell_apart(call: Call, outer: Call | None, times: Counter[str]) -> None:
+    """Put into its path which call it is, or which the module around it was."""
+    plain = "" if outer is None else re.sub(r"#\d+", "", outer.path)
+    if outer is not None and call.path.startswith(f"{plain}."):
+        call.path = outer.path + call.path[len(plain) :]
+    times[call.path] += 1
+    call.turn = outer.turn if outer is not None and outer.turn else times[call.path] - 1
+    if times[call.path] > 1:
+        call.path = f"{call.path}#{times[call.path]}"
 
 
 def _leave(calls: list[Call], tokens: Tensor, running: list[Call], module: nn.Module, args: Any, output: Any) -> None:

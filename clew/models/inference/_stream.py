@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,10 @@ class Stream:
     blocks: str
     calls: tuple[Call, ...]
     """Of the blocks, in order."""
+    order: tuple[int, ...]
+    """Which of the list each is, where some run several times; else empty."""
+    inner: str
+    """The path below each module of the list of what is the block, where it holds nothing else."""
     norm: str
     """The module that makes what the unembedding reads of the last block's output; empty where it is not one alone."""
     unembed: str
@@ -27,9 +32,14 @@ class Stream:
 def stream_of(seen: Seen) -> Stream:
     """Raises: ValueError in words where there is no such list, or no linear map that gives the logits."""
     blocks, calls = _blocks(seen)
+    places = [re.sub(r"#\d+", "", call.path) for call in calls]
+    names = [f"{blocks}.{name}" for name, _ in seen.module.get_submodule(blocks).named_children()]
+    order = tuple(map(names.index, places)) if seen.repeats else ()
+    inner = _inner(seen, calls) if seen.repeats else ""
+    calls = tuple(c for call in calls if (c := seen.call(f"{call.path}.{inner}"))) if inner else calls
     outside = [c for c in seen.calls if seen.call(c.path) and not c.path.startswith(f"{blocks}.")]
     if seen.headless:
-        return Stream(blocks, calls, _last_norm(seen, outside, calls[-1]), "")
+        return Stream(blocks, calls, order, inner, _last_norm(seen, outside, calls[-1]), "")
     unembed = next(
         (c for c in reversed(outside) if c.linear and c.y is not None and c.y.shape[-1] == seen.logits.shape[-1]), None
     )
@@ -37,8 +47,8 @@ def stream_of(seen: Seen) -> Stream:
         raise ValueError("no linear map after the blocks gives the logits")
     norm = next(iter(giving((c for c in outside if not c.linear), unembed.x)), None)
     if norm is None or not same(norm.x, calls[-1].y):
-        return Stream(blocks, calls, "", unembed.path)
-    return Stream(blocks, calls, norm.path, unembed.path)
+        return Stream(blocks, calls, order, inner, "", unembed.path)
+    return Stream(blocks, calls, order, inner, norm.path, unembed.path)
 
 
 def _last_norm(seen: Seen, outside: Sequence[Call], last: Call) -> str:
@@ -58,7 +68,7 @@ def _blocks(seen: Seen) -> tuple[str, tuple[Call, ...]]:
     lists = [(p, m) for p, m in seen.module.named_modules() if isinstance(m, nn.ModuleList | nn.Sequential) and len(m)]
     apart = ""
     for path, held in sorted(lists, key=lambda item: item[0].count(".")):
-        calls = [seen.call(f"{path}.{name}") for name, _ in held.named_children()]
+        calls = _calls_of(seen, path, held)
         if not all(c is not None and c.x is not None and same_shape(c) for c in calls):
             continue
         chain = tuple(c for c in calls if c is not None)
@@ -69,6 +79,22 @@ def _blocks(seen: Seen) -> tuple[str, tuple[Call, ...]]:
         if gap is not None and not apart:
             apart = f"; {gap.path} does not read what the module before it gave"
     raise ValueError(f"there is no list of modules in which each reads what the one before it gave{apart}")
+
+
+def _inner(seen: Seen, calls: Sequence[Call]) -> str:
+    """The innermost module that takes what a block takes and gives what it gives, by its path in each of them."""
+    first = (c for c in seen.within(calls[0].path) if same(c.x, calls[0].x) and same(c.y, calls[0].y))
+    paths = sorted((c.path.removeprefix(f"{calls[0].path}.") for c in first), key=lambda path: -path.count("."))
+    pairs = [[(call, seen.call(f"{call.path}.{path}")) for call in calls] for path in paths]
+    alike = (all(c is not None and same(c.x, b.x) and same(c.y, b.y) for b, c in some) for some in pairs)
+    return next((path for path, whole in zip(paths, alike, strict=True) if whole), "")
+
+
+def _calls_of(seen: Seen, path: str, held: nn.Module) -> list[Call | None]:
+    """The calls of the modules of a list, in their order; in the order of the calls where some are called several times."""
+    if not seen.repeats:
+        return [seen.call(f"{path}.{name}") for name, _ in held.named_children()]
+    return [c for c in seen.calls if re.fullmatch(rf"{re.escape(path)}\.\d+(#\d+)?", c.path)]
 
 
 def _check_alone(seen: Seen, blocks: str, lists: Sequence[str]) -> None:

@@ -40,23 +40,34 @@ def infer(module: PreTrainedModel, *, seed: int = 0) -> Layout:
 
     Raises: ValueError saying in words what could not be inferred.
     """
+    seen, short = _looked(module, seed)
     try:
-        if takes_words(module):
-            many, single = _prompts(module, seed)
-            seen = look(module, many)
-            short = look_again(module, single, seen.interface)
-        else:
-            seen = look(module, samples(module, 2, seed))
-            short = positions_apart(seen)
-    except Exception as error:  # whatever a class that was made for other inputs raises
-        raise ValueError(
-            f"it cannot be looked at on {module.main_input_name} alone ({type(error).__name__}: {error})"
-        ) from error
-    stream = stream_of(seen)
+        stream = stream_of(seen)
+    except ValueError as error:
+        seen, short = _looked(module, seed, repeats=True)
+        try:
+            stream = stream_of(seen)
+        except ValueError:
+            raise error from None
     causal = is_causal(seen, stream.calls[-1])
     layout = _layout(seen, short, stream)
     positions = 0 if stream.calls[0].x is None or takes_words(module) else stream.calls[0].x.shape[1]
     return replace(layout, causal=causal, answers=_answers(seen, causal), positions=positions)
+
+
+def _looked(module: PreTrainedModel, seed: int, *, repeats: bool = False) -> tuple[Seen, Seen]:
+    """What two prompts show, and what many prompts of one token, or position, do. Raises: ValueError where it cannot be seen."""
+    try:
+        if not takes_words(module):
+            seen = look(module, samples(module, 2, seed), repeats=repeats)
+            return seen, positions_apart(seen)
+        many, single = _prompts(module, seed)
+        seen = look(module, many, repeats=repeats)
+        return seen, look_again(module, single, seen.interface, repeats)
+    except Exception as error:  # whatever a class that was made for other inputs raises
+        raise ValueError(
+            f"it cannot be looked at on {module.main_input_name} alone ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _answers(seen: Seen, causal: bool) -> Answers:
@@ -104,7 +115,9 @@ def _layout(seen: Seen, short: Seen, stream: Stream) -> Layout:
             raise ValueError(
                 f"{block.path} has two parts of one kind ({writes}, each a {twice[0]}), which have no address"
             )
-    return Layout(stream.blocks, stream.norm, stream.unembed, _alike_heads(blocks))
+    return Layout(
+        stream.blocks, stream.norm, stream.unembed, _alike_heads(blocks), order=stream.order, inner=stream.inner
+    )
 
 
 def _built(seen: Seen, block: Call) -> tuple[list[Found], tuple[Tensor | None, ...]]:

@@ -95,7 +95,8 @@ def _read(path: Path) -> Layout:
     """What was inferred before. Raises: ValueError naming the file and the place in it."""
     value, origin = read_json(path, FORMAT), str(path)
     check_whole(value, ("format", *(field.name for field in fields(Layout))), origin)
-    blocks, norm, unembed = (entry(value, name, str, origin=origin) for name in ("blocks", "norm", "unembed"))
+    words = ("blocks", "norm", "unembed", "inner")
+    blocks, norm, unembed, inner = (entry(value, name, str, origin=origin) for name in words)
     parts = entries(value, "parts", list, origin=origin)
     read = (
         tuple(_part(held, f"{origin}: parts[{i}][{j}]") for j, held in enumerate(block))
@@ -104,7 +105,8 @@ def _read(path: Path) -> Layout:
     causal = entry(value, "causal", bool, origin=origin)
     answers = entry(value, "answers", str, origin=origin, among=ANSWERS)
     positions = entry(value, "positions", int, origin=origin, at_least=0)
-    return Layout(blocks, norm, unembed, tuple(read), causal, answers, positions)
+    order = tuple(entries(value, "order", int, origin=origin))
+    return Layout(blocks, norm, unembed, tuple(read), causal, answers, positions, order, inner)
 
 
 def _part(held: Any, origin: str) -> Part:
