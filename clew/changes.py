@@ -19,7 +19,7 @@ from torch import Tensor
 
 from clew.near import near
 from clew.probing import Probe
-from clew.sites import EVERY, Site, Weight, Where
+from clew.sites import EVERY, PATTERNS, Site, Weight, Where
 from clew.values import Value
 
 Basis = Literal["value", "code", "error"]
@@ -148,7 +148,7 @@ class ActivationEdit(Edit):
         if units is not None and (not units or min(units) < 0 or len(set(units)) < len(units)):
             raise ValueError(f"units={units} of the edit at {self.at}: name at least one, each once, counted from 0")
         gate = self.gate
-        if gate and "pattern" in (self.at.part, gate.at and gate.at.part):
+        if gate and {self.at.part, gate.at and gate.at.part} & {*PATTERNS}:
             raise ValueError(f"an edit at {self.at} cannot have this gate: a pattern holds pairs of positions")
         if gate and gate.at and self.at < gate.at:
             raise ValueError(f"the gate reads {gate.at}, which comes after the edit at {self.at}; read an earlier site")

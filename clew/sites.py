@@ -7,7 +7,7 @@ linear map, and a `Where` the positions of a prompt. Nothing here knows what a m
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -26,6 +26,13 @@ PARTS: dict[str, str] = {
     "pattern": "attention probabilities, [head, query, key]",
     "head": "each head's mix of values, before the output projection",
     "attn": "what the attention adds to the stream",
+    "cross_in": "what an attention to the encoder's states reads of the decoder's stream, after its norm",
+    "cross_q": "its queries; all heads side by side",
+    "cross_k": "its keys, of the encoder's states; one per key-value head",
+    "cross_v": "its values, of the encoder's states; one per key-value head",
+    "cross_pattern": "its probabilities, [head, query in the decoder, key in the encoder]",
+    "cross_head": "the mix of values of each of its heads, before its output projection",
+    "cross": "what it adds to the decoder's stream",
     "mixer_in": "what a mixer (state space, recurrence, convolution: whatever mixes positions but an attention) reads",
     "mixer": "what such a mixer adds to the stream",
     "mlp_in": "what the MLP reads, after its norm",
@@ -40,9 +47,22 @@ PARTS: dict[str, str] = {
 """Every part of a site address, in the order in which a sequential block computes them."""
 
 WHOLE_MODEL = ("embed", "final")
+PATTERNS = ("pattern", "cross_pattern")
 
-READERS = {"attn_in": "attn", "q": "head", "k": "head", "v": "head", "mixer_in": "mixer", "mlp_in": "mlp"}
+READERS = {
+    "attn_in": "attn",
+    "q": "head",
+    "k": "head",
+    "v": "head",
+    "cross_in": "cross",
+    "cross_q": "cross_head",
+    "mixer_in": "mixer",
+    "mlp_in": "mlp",
+}
 """Parts that read the stream, and the part of the same layer that writes what they let in."""
+
+
+ENCODER = "encoder"
 
 
 @dataclass(frozen=True)
@@ -55,8 +75,14 @@ class Site:
 
     part: str
     layer: int | None = None
+    stack: str = ""
+    """`encoder` for what lies in the encoder of a model that also has a decoder; empty for all else, its decoder too."""
 
     def __post_init__(self) -> None:
+        if self.stack not in ("", ENCODER):
+            raise ValueError(
+                f"{self.stack!r} is no part of a model with addresses of its own; the encoder is {ENCODER!r}"
+            )
         if self.part not in PARTS:
             raise ValueError(f"{self.part!r} is not a part of a model; {near(self.part, PARTS)}")
         if (self.layer is None) != (self.part in WHOLE_MODEL):
@@ -65,9 +91,15 @@ class Site:
 
     @classmethod
     def parse(cls, address: str | Site) -> Site:
-        """Read `part` or `part.layer`. Raises: ValueError, naming the near addresses."""
+        """Read `part` or `part.layer`, in the encoder as `encoder.part.layer`; `decoder.` says nothing new before an address.
+
+        Raises: ValueError, naming the near addresses.
+        """
         if isinstance(address, Site):
             return address
+        if address.startswith((f"{ENCODER}.", "decoder.")):
+            stack, _, rest = address.partition(".")
+            return replace(cls.parse(rest), stack=stack if stack == ENCODER else "")
         part, dot, layer = address.partition(".")
         if dot and not layer.isdigit():
             raise ValueError(f"{address!r} is not a site: after the dot comes a layer number, as in 'resid.3'")
@@ -76,6 +108,9 @@ class Site:
     @property
     def order(self) -> tuple[int, int]:
         """Sorts sites as a forward pass meets them."""
+        if self.stack:
+            layer, part = Site(self.part, self.layer).order
+            return (layer - (1 << 31), part)
         if self.part == "embed":
             return (-1, 0)
         return (self.layer if self.layer is not None else 1 << 30, list(PARTS).index(self.part))
@@ -84,7 +119,8 @@ class Site:
         return self.order < other.order
 
     def __str__(self) -> str:
-        return self.part if self.layer is None else f"{self.part}.{self.layer}"
+        address = self.part if self.layer is None else f"{self.part}.{self.layer}"
+        return f"{self.stack}.{address}" if self.stack else address
 
     def __repr__(self) -> str:
         return f"Site({str(self)!r})"

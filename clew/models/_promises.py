@@ -16,15 +16,19 @@ from torch import Tensor
 from clew.changes import ActivationEdit, Add, Scale
 from clew.models.body import Body
 from clew.models.fields import APART
+from clew.models.inputs import WORDS, break_in
 from clew.models.layout import Part
 from clew.models.run import Visitors, forward
 from clew.models.state import state
 from clew.models.trace import Trace
 from clew.models.weights import linear_of, matrix_of
-from clew.sites import EVERY, Site, Weight, Where
+from clew.sites import ENCODER, EVERY, PATTERNS, Site, Weight, Where
 
 SHORT, MIDDLE, LONG = 9, 64, 1024
 """Tokens of the prompts; at most, where that exceeds a window; at most of the one prompt that exceeds a longer window."""
+
+MIXING = ("pattern", "v", "head", "cross_pattern", "cross_v", "cross_head")
+"""What shows whether a pattern is one."""
 
 FAR = sys.float_info.max
 """How far off is what gives no number, or cannot be tried."""
@@ -88,7 +92,7 @@ class Case:
             return out
 
         with state(self.body.module) as held, torch.no_grad():
-            for site in self.sites("head", "neuron", "expert"):
+            for site in self.sites("head", "cross_head", "neuron", "expert"):
                 behind = replace(self.body.taps[site], side="out", columns=None, factor=1.0)
                 behind.attach(held, partial(keep, site), len(self.tokens))
             self.body.call(self.tokens)
@@ -97,7 +101,7 @@ class Case:
     @cached_property
     def padded(self) -> Trace:
         """The prompts behind four tokens of padding, with all that makes up the patterns."""
-        return self._with_padding(read=self.sites("pattern", "v", "head"), keep=self.keep)
+        return self._with_padding(read=self.sites(*MIXING), keep=self.keep)
 
     @cached_property
     def padding(self) -> float:
@@ -119,8 +123,8 @@ class Case:
             return False
 
     def _with_padding(self, **how: Any) -> Trace:
-        longer = (0,) * (self.tokens.shape[1] + 4)
-        tokens, real = self.body.tokens([longer, *map(tuple, self.tokens.tolist())])
+        rows = [tuple(row) for row in self.tokens.tolist()]
+        tokens, real = self.body.tokens([(0,) * 4 + rows[0], *rows])
         return run(self.body, tokens[1:], real=real[1:], **how)
 
     @cached_property
@@ -132,10 +136,10 @@ class Case:
             getattr(body.attentions[s.layer or 0], "sliding_window", None): s for s in reversed(self.sites("pattern"))
         }
         layers = {s.layer for window, s in firsts.items() if window is not None} or {s.layer for s in firsts.values()}
-        if n is None or not layers:
+        if n is None or not layers or body.inputs.parted:
             return None
         tokens = self.tokens[:1].repeat(1, -(-n // self.tokens.shape[1]))[:, :n]
-        read = [s for s in self.sites("pattern", "v", "head") if s.layer in layers]
+        read = [s for s in self.sites(*MIXING) if s.layer in layers]
         return run(body, tokens, read=read, keep=0)
 
     @cached_property
@@ -152,8 +156,8 @@ class Case:
     @cached_property
     def halved(self) -> Trace:
         """A pass in which every pattern is halved."""
-        edits = [Scale(site, factor=0.5) for site in self.sites("pattern")]
-        return run(self.body, self.tokens, read=self.sites("pattern", "v", "head"), edits=edits, keep=self.keep)
+        edits = [Scale(site, factor=0.5) for site in self.sites(*PATTERNS)]
+        return run(self.body, self.tokens, read=self.sites(*MIXING), edits=edits, keep=self.keep)
 
     @cached_property
     def loud(self) -> dict[Site, str]:
@@ -184,17 +188,18 @@ class Case:
 
     def moves_on(self, site: Site) -> bool:
         """Whether an edit here changes the stream a block later, which is sooner found."""
-        later = Site("resid", (site.layer or 0) + 1)
+        later = Site("resid", (site.layer or 0) + 1, site.stack)
         if later not in self.trace.values:
             return self.moves(site)
-        found = run(self.body, self.tokens, read=[later], edits=[self._edit(site)], keep=0, base=self.trace)
+        base = None if site.stack or "resume" in self.body.refused or self.body.inputs.parted else self.trace
+        found = run(self.body, self.tokens, read=[later], edits=[self._edit(site)], keep=0, base=base)
         return not torch.equal(found[later], self.trace[later])
 
     def _edit(self, site: Site) -> ActivationEdit:
-        if site.part == "pattern":
+        if site.part in PATTERNS:
             return Scale(site, factor=0.5)
         # Not a scaling: some families norm queries and keys, which would undo it. Nor the same to all keys: a softmax would.
-        where = Where.after_first() if site.part == "k" else EVERY
+        where = Where.after_first() if site.part in ("k", "cross_k") else EVERY
         return Add(site, where=where, vector=torch.linspace(-3, 3, self.body.widths[site]))
 
 
@@ -267,23 +272,25 @@ def hooks_on(body: Body) -> int:
 
 
 def _writes(case: Case) -> Iterator[Trial]:
-    for layer in range(case.body.n_layers):
-        sites = tuple(Site(part.kind, layer) for part in case.body.layout.parts[layer])
-        yield sites, partial(_sum_gap, case, layer)
+    for stack, layout in case.body.stacks.items():
+        for layer, parts in enumerate(layout.parts):
+            sites = tuple(Site(part.kind, layer, stack) for part in parts)
+            yield sites, partial(_sum_gap, case, layer, stack)
 
 
-def _sum_gap(case: Case, layer: int) -> float:
-    trace, total = case.trace, case.trace[Site("resid", layer - 1) if layer else Site("embed")]
-    for part in case.body.layout.parts[layer]:
-        total = total + trace[Site(part.kind, layer)]
+def _sum_gap(case: Case, layer: int, stack: str) -> float:
+    trace = case.trace
+    total = trace[Site("resid", layer - 1, stack) if layer else Site("embed", stack=stack)]
+    for part in case.body.stacks[stack].parts[layer]:
+        total = total + trace[Site(part.kind, layer, stack)]
         if part.norm_after:
             with torch.no_grad():
-                total = case.body.blocks[layer].get_submodule(part.norm_after)(total)
-    return gap(total, trace[Site("resid", layer)])
+                total = case.body.block(layer, stack).get_submodule(part.norm_after)(total)
+    return gap(total, trace[Site("resid", layer, stack)])
 
 
-def _projections(part: str, case: Case) -> Iterator[Trial]:
-    for site in case.sites(part):
+def _projections(parts: Sequence[str], case: Case) -> Iterator[Trial]:
+    for site in case.sites(*parts):
         yield (site,), partial(_projection_gap, case, site)
 
 
@@ -294,23 +301,23 @@ def _projection_gap(case: Case, site: Site) -> float:
 
 
 def _passages(case: Case) -> Iterator[Trial]:
-    for layer, parts in enumerate(case.body.layout.parts):
-        for part in parts:
-            site = Site("head" if part.kind == "attn" else "neuron", layer)
+    for stack, layout in case.body.stacks.items():
+        for layer, part in ((layer, part) for layer, parts in enumerate(layout.parts) for part in parts):
+            site = Site("neuron" if part.kind == "mlp" else part.site("head"), layer, stack)
             if part.projection and site in case.trace.values:
-                yield (Site(part.kind, layer),), partial(_passage_gap, case, site, part)
+                yield (Site(part.kind, layer, stack),), partial(_passage_gap, case, site, part)
 
 
 def _passage_gap(case: Case, site: Site, part: Part) -> float:
     """How far a write is from what its output projection gives, through the norm and times the factor that are said."""
     out = case.projected[site]
-    written = case.trace[Site(part.kind, site.layer)]
+    written = case.trace[Site(part.kind, site.layer, site.stack)]
     out = out.reshape(written.shape)
     if part.norm_out:
         with torch.no_grad():
-            norm = case.body.blocks[site.layer or 0].get_submodule(part.norm_out)
+            norm = case.body.block(site.layer or 0, site.stack).get_submodule(part.norm_out)
             normed, scaled = norm.forward(out), norm.forward(torch.ones_like(out[:1, :1])) * out
-        if part.kind == "attn":  # each head's share is scaled as the norm scales their sum
+        if part.kind != "mlp":  # each head's share is scaled as the norm scales their sum
             size = (normed * scaled).sum(-1, keepdim=True) / scaled.square().sum(-1, keepdim=True)
             normed = size.nan_to_num(0.0) * scaled
         out = normed
@@ -328,36 +335,42 @@ def _experts_gap(case: Case, site: Site) -> float:
 
 
 def _patterns(case: Case) -> Iterator[Trial]:
-    for site in case.sites("pattern"):
-        yield (site,), partial(_pattern_gap, case, site.layer or 0)
+    for site in case.sites(*PATTERNS):
+        yield (site,), partial(_pattern_gap, case, site)
 
 
-def _pattern_gap(case: Case, layer: int) -> float:
+def _pattern_gap(case: Case, site: Site) -> float:
     traces = [case.trace]
     if case.pads:
         traces.append(case.padded)
-    if case.long is not None and Site("pattern", layer) in case.long.values:
+    if case.long is not None and site in case.long.values:
         traces.append(case.long)
-    causal = case.body.layout.causal
-    return max(max(_seen_gap(t, layer, causal), _mixing_gap(case.body, t, layer)) for t in traces)
+    return max(max(_seen_gap(case.body, t, site), _mixing_gap(case.body, t, site)) for t in traces)
 
 
-def _seen_gap(trace: Trace, layer: int, causal: bool) -> float:
+def _seen_gap(body: Body, trace: Trace, site: Site) -> float:
     """How much of the probabilities is on padding, or after the query, or lacks to 1, at queries that are no padding."""
-    pattern, real = trace[Site("pattern", layer)], trace.real[0]
-    wrong = (pattern.triu(1) * causal + pattern * ~real)[:, :, real]
-    off = max(float(wrong.abs().max()), float((pattern[:, :, real].sum(-1) - 1).abs().max()))
+    cross = site.part == "cross_pattern"
+    stacks = site.stack, ENCODER if cross else site.stack
+    asking, asked = (trace.real[0, body.columns(trace.tokens, stack)] for stack in stacks)
+    pattern = trace[site]
+    later = pattern.triu(1) * (body.stacks[site.stack].causal and not cross)
+    wrong = (later + pattern * ~asked)[:, :, asking]
+    off = max(float(wrong.abs().max()), float((pattern[:, :, asking].sum(-1) - 1).abs().max()))
     return off if math.isfinite(off) else FAR
 
 
-def _mixing_gap(body: Body, trace: Trace, layer: int) -> float:
+def _mixing_gap(body: Body, trace: Trace, site: Site) -> float:
     """How far the heads are from values mixed by the pattern, at queries that are no padding."""
-    pattern, value = trace[Site("pattern", layer)], trace[Site("v", layer)]
+    part = body.part_at(site)
+    value, head = (trace[replace(site, part=part.site(name))] for name in ("v", "head"))
     clip = getattr(body.module.config, "clip_qkv", None)  # OLMo clips the values after their site
     value = value if clip is None else value.clamp(-clip, clip)
-    per_head = value.unflatten(-1, (body.n_kv_heads, -1)).repeat_interleave(body.n_heads // body.n_kv_heads, dim=2)
-    mixed = torch.einsum("bhqk,bkhd->bqhd", pattern, per_head).flatten(2)
-    return gap(mixed[trace.real], trace[Site("head", layer)][trace.real])
+    heads, n_kv = part.heads
+    per_head = value.unflatten(-1, (n_kv, -1)).repeat_interleave(heads // n_kv, dim=2)
+    mixed = torch.einsum("bhqk,bkhd->bqhd", trace[site], per_head).flatten(2)
+    real = trace.real[:, body.columns(trace.tokens, site.stack)]
+    return gap(mixed[real], head[real])
 
 
 def _final(case: Case) -> Iterator[Trial]:
@@ -398,7 +411,7 @@ def _map_gap(case: Case, address: Weight) -> float:
 def _edits(case: Case) -> Iterator[Trial]:
     first: dict[str, Site] = {}
     for site in case.sites():
-        yield (site,), partial(_edit_gap, case, site, first.setdefault(site.part, site))
+        yield (site,), partial(_edit_gap, case, site, first.setdefault(f"{site.stack}{site.part}", site))
 
 
 def _edit_gap(case: Case, site: Site, first: Site) -> float:
@@ -407,13 +420,14 @@ def _edit_gap(case: Case, site: Site, first: Site) -> float:
     moves = case.moves(site) if site == first else sure or case.moves_on(site)
     if site in case.loud or not moves:
         return 1.0
-    off = _mixing_gap(case.body, case.halved, site.layer or 0) if site.part == "pattern" else 0.0
+    off = _mixing_gap(case.body, case.halved, site) if site.part in PATTERNS else 0.0
     return 0.0 if off <= _allowed(case, softmax=True) else off
 
 
 def _gradients(case: Case) -> Iterator[Trial]:
     """Of layers that are no plain linear maps, such as quantised ones, through which a gradient may get lost unsaid."""
-    for block in case.body.blocks:
+    blocks = [case.body.block(i, stack) for stack, held in case.body.stacks.items() for i in range(len(held.parts))]
+    for block in blocks:
         for module in block.modules():
             weight = getattr(module, "weight", None)
             plain = isinstance(weight, Tensor) and not hasattr(weight, "__tensor_flatten__")
@@ -438,7 +452,9 @@ def _slope_gap(case: Case, module: Any) -> float:
 
 def _resumed(case: Case) -> Iterator[Trial]:
     half = case.body.n_layers // 2
-    at = next(s for part in ("attn", "mixer", "mlp", "resid") for s in case.sites(part) if s.layer == half)
+    at = next(
+        s for part in ("attn", "mixer", "mlp", "resid") for s in case.sites(part) if s.layer == half and not s.stack
+    )
 
     def off() -> float:
         whole, resumed = (
@@ -460,10 +476,13 @@ def _cache(case: Case) -> Iterator[Trial]:
         return
 
     def off() -> float:
-        module, tokens = case.body.module, case.tokens
+        module, tokens, at = case.body.module, case.tokens, break_in(case.tokens)
+        known = {} if at is None else {WORDS: tokens[:, :at]}
+        name = WORDS if at is None else "decoder_input_ids"
+        written = tokens if at is None else tokens[:, at + 1 :]
         with torch.no_grad():
-            first = module(input_ids=tokens[:, :-1], use_cache=True)
-            last = module(input_ids=tokens[:, -1:], past_key_values=first.past_key_values, use_cache=True)
+            first = module(**known | {name: written[:, :-1]}, use_cache=True)
+            last = module(**known | {name: written[:, -1:]}, past_key_values=first.past_key_values, use_cache=True)
         return gap(last.logits[:, -1], case.bare[:, -1])
 
     yield (), off
@@ -492,13 +511,13 @@ PROMISES = (
         "heads",
         "the heads, through the output projection, are what the attention puts out",
         "The site head is not what the output projection reads",
-        partial(_projections, "head"),
+        partial(_projections, ("head", "cross_head")),
     ),
     Promise(
         "neurons",
         "the neurons, through the output projection, are what the MLP puts out",
         "The site neuron is not what the MLP's output projection reads",
-        partial(_projections, "neuron"),
+        partial(_projections, ("neuron",)),
     ),
     Promise(
         "passage",

@@ -66,13 +66,24 @@ def heads_apart(held: Held, module: PreTrainedModel, owners: Sequence[nn.Module]
 
 def show_patterns(held: Held, module: PreTrainedModel) -> None:
     """Route attention through `_attend`, if it does not go there already."""
-    own = module.config._attn_implementation or "eager"
-    if own.startswith(OURS):
-        return
-    AttentionInterface.register(OURS + own, _attend)
+    for config in configs_of(module):
+        own = config._attn_implementation or "eager"
+        if not own.startswith(OURS):
+            routed(held, config, OURS, own, _attend)
+
+
+def configs_of(module: PreTrainedModel) -> list[Any]:
+    """The configs of all models in a module: an encoder and a decoder have copies of their own."""
+    found = {id(m.config): m.config for m in module.modules() if isinstance(m, PreTrainedModel)}
+    return [config for config in found.values() if hasattr(config, "_attn_implementation")]
+
+
+def routed(held: Held, config: Any, prefix: str, own: str, attend: Callable[..., Any]) -> None:
+    """Have attention by a config go through `attend`, which is called `own` with this prefix, with masks as they were."""
+    AttentionInterface.register(prefix + own, attend)
     if own in ALL_MASK_ATTENTION_FUNCTIONS:  # else transformers makes no mask for it, and none for this name either
-        AttentionMaskInterface.register(OURS + own, ALL_MASK_ATTENTION_FUNCTIONS[own])
-    held.setting(module.config, "_attn_implementation", OURS + own)
+        AttentionMaskInterface.register(prefix + own, ALL_MASK_ATTENTION_FUNCTIONS[own])
+    held.put(config, "_attn_implementation_internal", prefix + own)  # the setter would set those of other configs, too
 
 
 def _attend(

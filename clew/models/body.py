@@ -17,21 +17,24 @@ from clew.changes import Update
 from clew.evidence import Prompt
 from clew.models.fingerprint import fingerprint, stamp
 from clew.models.inference.kept import known_layout
-from clew.models.inputs import Inputs, ask, given_by, parameters_of, samples
-from clew.models.layout import Kind, Layout, Part
+from clew.models.inputs import Inputs, ask, break_in, given_by, parameters_of, samples
+from clew.models.layout import KINDS, Kind, Layout, Part
 from clew.models.offloaded import held, runs_on
 from clew.models.state import Held, in_state, lock_of
 from clew.models.taps import Tap, taps_of
-from clew.models.tokens import padded, rows_of
+from clew.models.tokens import BREAK, padded, rows_of
 from clew.models.weights import Linear, linear_of, updated, weights_of
 from clew.near import near
-from clew.sites import PARTS, Site, Weight
+from clew.sites import ENCODER, PARTS, PATTERNS, Site, Weight
 
 NEEDS = {
     "attn": "writes",
+    "cross": "writes",
     "mixer": "writes",
     "mlp": "writes",
     "head": "heads",
+    "cross_head": "heads",
+    "cross_pattern": "pattern",
     "neuron": "neurons",
     "pattern": "pattern",
     "expert": "experts",
@@ -77,10 +80,15 @@ class Body:
         self.blocks: list[nn.Module] = self.layout.blocks_of(module)
         self.inputs = inputs or Inputs(module, self.layout.positions)
         self.n_layers = len(self.blocks)
+        self.stacks: dict[str, Layout] = {"": self.layout}
+        """The layouts by what their addresses begin with: nothing, and `encoder` where the model has one beside a decoder."""
+        if self.layout.encoder is not None:
+            self.stacks[ENCODER] = self.layout.encoder
         parts = [part for block in self.layout.parts for part in block]
         self.missing: dict[Site, str] = {
-            Site(name, layer): why
-            for layer, block in enumerate(self.layout.parts)
+            Site(name, layer, stack): why
+            for stack, layout in self.stacks.items()
+            for layer, block in enumerate(layout.parts)
             for part in block
             for name, why in part.missing.items()
         }
@@ -119,7 +127,11 @@ class Body:
         parts = sorted({s.part for s in self.taps}, key=list(PARTS).index)
         if site.part not in parts:
             raise ValueError(f"{self.name} has no site {str(site)!r}; {near(site.part, parts)}")
-        layers = [s.layer for s in self.taps if s.part == site.part]
+        layers = [s.layer for s in self.taps if (s.part, s.stack) == (site.part, site.stack)]
+        if site.stack not in self.stacks:
+            raise ValueError(f"{self.name} has no site {str(site)!r}: it has no {site.stack} beside a decoder")
+        if not layers:
+            raise ValueError(f"{self.name} has no site {str(site)!r}; its {site.stack or 'decoder'} has no {site.part}")
         all_of_them = len(layers) == self.n_layers
         said = f"{site.part}.0 to {site.part}.{self.n_layers - 1}" if all_of_them else f"{site.part} in {layers}"
         raise ValueError(f"{str(site)!r} is not a site of {self.name} ({self.n_layers} layers: {said})")
@@ -152,7 +164,7 @@ class Body:
             self.require("weights", at)
             if self.layout.order and at is not None and at.layer is not None:
                 raise ValueError(
-                    f"the blocks of {self.name} share their weights, so a change of {at} would be one of all blocks; name the "
+                    f"the blocks of {self.name} share their weights, so a change of {at} is one of all blocks; name the "
                     f"module if that is meant: {self.linear(at).name.removesuffix('.weight')}"
                 )
         twin = Body(updated(self, updates), self._tokenizer, self.name, self.layout, self.inputs)
@@ -248,7 +260,7 @@ class Body:
 
         Of a model that answers with a class [batch, 1, class]; of one without a head its last states.
         """
-        more = {} if real is None else self.mask_arguments(real) | more
+        more = {} if real is None else self.mask_arguments(real, tokens) | more
         return self.answer(ask(self.module, self.inputs.of(tokens), **more))
 
     def answer(self, output: Any) -> Tensor:
@@ -268,6 +280,16 @@ class Body:
             return None
         made_for = stretched.get("original_max_position_embeddings", longest)
         return max(longest, int(made_for * stretched.get("factor", 1)))
+
+    def block(self, layer: int, stack: str = "") -> nn.Module:
+        """A block of a stack."""
+        return self.stacks[stack].blocks_of(self.module)[layer] if stack else self.blocks[layer]
+
+    def part_at(self, site: Site) -> Part:
+        """The part that a site belongs to. Raises: StopIteration for a site that is none of a part."""
+        kind = next((k for k in KINDS if site.part == k or site.part.startswith(f"{k}_")), None)
+        kind = kind or ("mlp" if site.part in ("neuron", "router", "expert") else "attn")
+        return next(p for p in self.stacks[site.stack].parts[site.layer or 0] if p.kind == kind)
 
     def part(self, kind: Kind, layer: int) -> Part:
         """A part of a block. Raises: ValueError where the block has none of that kind."""
@@ -335,11 +357,11 @@ class Body:
         widths: dict[Site, int] = {}
         tuples: list[bool] = []
         for site, tap in self.taps.items():
-            if site.part != "pattern":
+            if site.part not in PATTERNS:
                 tap.attach(held, partial(_measure, widths, site), 1)
         held.hook(self.blocks[0], lambda module, args, output: tuples.append(isinstance(output, tuple)))
         with torch.no_grad():
-            one = self.sample(1, length=1) if self.layout.positions else [(0,)]
+            one = self.sample(1, length=1) if self.layout.positions else [self.inputs.framed((0,))]
             end = self.call(torch.tensor(one, device=self.device))
         return widths, tuples[0], end.shape[-1]
 
@@ -348,17 +370,27 @@ class Body:
         if self.layout.positions:
             return self.inputs.show({self.module.main_input_name: samples(self.module, n, seed)})
         generator = torch.Generator().manual_seed(seed)
-        return [
-            tuple(row)
-            for row in torch.randint(
-                min(3, self.vocabulary // 3), self.vocabulary, (n, length), generator=generator
-            ).tolist()
-        ]
+        known = self.vocabulary
+        rows = torch.randint(min(3, known // 3), known, (n, length), generator=generator).tolist()
+        return [(*row, BREAK, self.inputs.start, *row[4::-1]) if self.inputs.parted else tuple(row) for row in rows]
 
-    def mask_arguments(self, real: Tensor) -> dict[str, Tensor]:
+    def stack_of(self, site: Site) -> str:
+        """The stack whose positions a site has: keys and values of the encoder's states have those of the encoder."""
+        return ENCODER if site.part in ("cross_k", "cross_v") else site.stack
+
+    def columns(self, tokens: Tensor, stack: str = "") -> slice:
+        """Which columns of rows a stack is given: all, unless an encoder is given some and its decoder others."""
+        at = break_in(tokens)
+        if at is None:
+            return slice(0, tokens.shape[1])
+        return slice(0, at) if stack else slice(at + 1, tokens.shape[1])
+
+    def mask_arguments(self, real: Tensor, tokens: Tensor) -> dict[str, Tensor]:
         """What a padded batch needs: a mask, and positions that count real tokens only. Nothing without padding."""
         if bool(real.all()):
             return {}
+        if self.inputs.parted:
+            return {"attention_mask": real[:, self.columns(tokens, ENCODER)].long()}
         arguments = {"attention_mask": real.long()}
         if self.layout.causal and "position_ids" in parameters_of(type(self.module)):
             arguments["position_ids"] = (real.long().cumsum(-1) - 1).clamp(min=0)
@@ -367,14 +399,35 @@ class Body:
     def tokens(self, prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
         """Token ids, padded, and which are real; see `clew.models.tokens`.
 
-        Padding is on the left where the answer comes after the last position, and else on the right.
+        Padding is on the left where the answer comes after the last position, and else on the right, as what an encoder
+        beside a decoder is asked.
         """
         if not prompts:
             raise ValueError("there is nothing to run: no prompts were given")
         held = (getattr(one, "pad_token_id", None) for one in (self._tokenizer, self.module.config))
-        pad = 0 if self.layout.causal else next((token for token in held if token is not None), 0)
-        ids, real = padded(rows_of(self, prompts), left=self.layout.causal, pad=pad)
+        pad = (
+            0
+            if self.layout.causal and not self.inputs.parted
+            else next((token for token in held if token is not None), 0)
+        )
+        rows = [self.inputs.framed(row) for row in rows_of(self, prompts)]
+        if self.inputs.parted:
+            return self._parted(rows, pad)
+        ids, real = padded(rows, left=self.layout.causal, pad=pad)
         return ids.to(self.device), real.to(self.device)
+
+    def _parted(self, rows: Sequence[list[int]], pad: int) -> tuple[Tensor, Tensor]:
+        """What the encoder is asked, padded on the right, and what the decoder has written, of one length in all rows."""
+        ends = [row.index(BREAK) for row in rows]
+        written = [row[end:] for row, end in zip(rows, ends, strict=True)]
+        if len(lengths := {len(row) - 1 for row in written}) > 1:
+            raise ValueError(
+                f"decoders have written {sorted(lengths)} tokens in these prompts; run those of one number together"
+            )
+        ids, real = padded([row[:end] for row, end in zip(rows, ends, strict=True)], left=False, pad=pad)
+        after = torch.tensor(written)
+        both = torch.cat([ids, after], 1), torch.cat([real, torch.ones_like(after, dtype=torch.bool)], 1)
+        return both[0].to(self.device), both[1].to(self.device)
 
     @property
     def fingerprint(self) -> str:

@@ -2,7 +2,8 @@
 
 Whatever is asked of a model is a row of ids, which can be repeated, joined, compared and kept. An id below the size of the
 vocabulary is a token. A larger one stands for something that was shown to the model, a picture or a recording, at one
-position; it is a hash of what was shown, so equal rows ask the same wherever they are kept.
+position; it is a hash of what was shown, so equal rows ask the same wherever they are kept. For a model with an encoder and a
+decoder a row holds what both are given, with a `BREAK` between them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from clew.models.offloaded import runs_on
-from clew.models.tokens import SHOWN
+from clew.models.tokens import BREAK, SHOWN
 
 WORDS = "input_ids"
 PLACES = ("image_token_id", "image_token_index", "audio_token_id", "audio_token_index", "video_token_id")
@@ -31,7 +32,7 @@ def ask(module: PreTrainedModel, given: Tensor | Mapping[str, Tensor], **more: A
     Args: given: ids [batch, seq], or pictures or recordings as floats [batch, ...]; or all that it takes, by name.
     """
     if isinstance(given, Tensor):
-        given = {module.main_input_name if given.is_floating_point() else WORDS: given}
+        given = {module.main_input_name: given} if given.is_floating_point() else of_tokens(given)
     more = ({"use_cache": False} if keeps_cache(module) else {}) | more
     return module(**given, **more)
 
@@ -44,6 +45,26 @@ def given_by(output: Any) -> Tensor:
             return found
     names = ", ".join(output.keys()) if hasattr(output, "keys") else type(output).__name__
     raise ValueError(f"it gives neither logits nor last_hidden_state, but {names}")
+
+
+def of_tokens(ids: Tensor) -> dict[str, Tensor]:
+    """Token ids as a module takes them, those after a `BREAK` for its decoder."""
+    at = break_in(ids)
+    return {WORDS: ids} if at is None else {WORDS: ids[:, :at], "decoder_input_ids": ids[:, at + 1 :]}
+
+
+def break_in(ids: Tensor) -> int | None:
+    """In which column the `BREAK` of these rows stands. Raises: ValueError where it is not one for all."""
+    here = ids == BREAK
+    if not bool(here.any()):
+        return None
+    columns = here.any(0).nonzero()[:, 0].tolist()
+    if len(columns) != 1 or not bool(here[:, columns[0]].all()) or columns[0] in (0, ids.shape[1] - 1):
+        raise ValueError(
+            "what the encoder is asked and what the decoder has written must be parted at one position in all prompts of a "
+            f"batch, with tokens on both sides; they are at {columns}"
+        )
+    return columns[0]
 
 
 @lru_cache(maxsize=256)
@@ -131,14 +152,36 @@ class Inputs:
         return found
 
     def knows(self, ids: Tensor) -> Tensor:
-        """Which ids stand for something that was shown."""
-        return torch.isin(ids, torch.tensor([*self._shown], dtype=ids.dtype, device=ids.device))
+        """Which ids stand for something that was shown, or for the break of a model that has one."""
+        known = [*self._shown, *[BREAK] * self.parted]
+        return torch.isin(ids, torch.tensor(known, dtype=ids.dtype, device=ids.device))
+
+    @property
+    def parted(self) -> bool:
+        """Whether the module has an encoder and a decoder."""
+        return bool(self.module.config.is_encoder_decoder) and "decoder_input_ids" in parameters_of(type(self.module))
+
+    @property
+    def start(self) -> int:
+        """What a decoder begins with. Raises: ValueError where the config does not say."""
+        held = self.module.config, getattr(self.module, "generation_config", None)
+        found = next((t for c in held if (t := getattr(c, "decoder_start_token_id", None)) is not None), None)
+        if found is None:
+            raise ValueError(
+                f"the config of this {type(self.module).__name__} does not say with which token its decoder begins "
+                "(decoder_start_token_id)"
+            )
+        return int(found)
+
+    def framed(self, row: Sequence[int]) -> list[int]:
+        """A row with all that it needs: what the decoder begins with, where it has one and nothing was said of it."""
+        return [*row, BREAK, self.start] if self.parted and BREAK not in row else [*row]
 
     def of(self, ids: Tensor) -> dict[str, Tensor]:
         """What the module takes in place of these rows."""
-        shown = ids >= SHOWN
+        shown = ids > BREAK
         if not bool(shown.any()):
-            return {WORDS: ids}
+            return of_tokens(ids)
         rows = [list(dict.fromkeys(row[here].tolist())) for row, here in zip(ids, shown, strict=True)]
         held = [self._shown[one] for row in rows for one in row]
         tensors = {name: torch.cat([one[name] for one in held]) for name in held[0]}

@@ -13,8 +13,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-Kind = Literal["attn", "mixer", "mlp"]
-"""Attention; what mixes positions in another way, as state spaces, recurrences and convolutions do; what mixes none."""
+Kind = Literal["attn", "cross", "mixer", "mlp"]
+"""Attention; attention to the states of an encoder; what mixes positions in another way, as state spaces, recurrences and
+convolutions do; what mixes none."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -80,6 +81,10 @@ class Part:
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
     """Parts of addresses that have no place here though others of its kind have them, and why."""
 
+    def site(self, name: str) -> str:
+        """What the part's own `q`, `head`, `pattern` and so on are called in addresses."""
+        return f"cross_{name}" if self.kind == "cross" else name
+
     @property
     def caller(self) -> str:
         """The module of an attention that calls it."""
@@ -114,6 +119,9 @@ class Layout:
     """Of blocks that share modules, as in ALBERT: [block] which one of the list it is. Empty where each is its own."""
     inner: str = ""
     """The path of the block below each module of the list, where those hold one block and nothing else."""
+
+    encoder: Layout | None = None
+    """Of a model with an encoder and a decoder, whose addresses these are, the layout of the encoder."""
 
     def blocks_of(self, module: nn.Module) -> list[nn.Module]:
         """The blocks in the order in which they run; one that runs several times is there as often."""

@@ -26,7 +26,7 @@ from clew.models.state import Held, in_state
 from clew.models.tokens import check_ids, check_lengths, listed, rows_of
 from clew.models.trace import Receipt, Trace, receipts_frame
 from clew.scale.shared import Shared
-from clew.sites import Site
+from clew.sites import PATTERNS, Site
 from clew.tables import SHOWN, as_texts, more
 
 Prompts = Int[Tensor, "batch seq"] | Given | Sequence[Given]
@@ -168,7 +168,7 @@ class Model:
     def neurons(self, *sites: Site | str) -> Model:
         """The same model seen in single coordinates of these sites; MLP hidden units by default."""
         chosen = [self.body.site(s) for s in sites] or self.sites("neuron")
-        if any(s.part == "pattern" for s in chosen):
+        if any(s.part in PATTERNS for s in chosen):
             raise ValueError(
                 "the width of a pattern is the length of the prompt, so it has no neurons; use model.heads()"
             )
@@ -176,9 +176,11 @@ class Model:
 
     def heads(self) -> Model:
         """The same model seen in attention heads: each head's mix of values is one unit."""
-        sites = self.sites("head") or [self.body.site("head.0")]
-        n = self.body.n_heads
-        return self.through(*(Partition(s, (self.body.widths[s] // n,) * n) for s in sites))
+        sites = self.sites("head", "cross_head") or [self.body.site("head.0")]
+        counts = [self.body.part_at(s).heads[0] for s in sites]
+        return self.through(
+            *(Partition(s, (self.body.widths[s] // n,) * n) for s, n in zip(sites, counts, strict=True))
+        )
 
     def experts(self) -> Model:
         """The same model seen in experts: what each one that is chosen gives, times its weight, is one unit."""
@@ -191,13 +193,15 @@ class Model:
 
         A state space, and an attention without heads that could be told apart, is one unit.
         """
-        sites, width, n = [self.body.site("embed")], self.body.widths, self.body.n_heads
-        for layer, parts in enumerate(self.body.layout.parts):
-            heads = Site("head", layer)
-            sites += [
-                self.body.site(heads if p.kind == "attn" and p.projection else Site(p.kind, layer)) for p in parts
-            ]
-        return self.through(*(Partition(s, (width[s] // n,) * n if s.part == "head" else (width[s],)) for s in sites))
+        body, sizes = self.body, dict[Site, tuple[int, ...]]()
+        for stack, layout in body.stacks.items():
+            embed = body.site(Site("embed", stack=stack))
+            sizes[embed] = (body.widths[embed],)
+            for layer, part in ((layer, part) for layer, parts in enumerate(layout.parts) for part in parts):
+                heads = part.heads[0] if part.kind != "mlp" and part.projection else 0
+                site = body.site(Site(part.site("head") if heads else part.kind, layer, stack))
+                sizes[site] = (body.widths[site] // (heads or 1),) * (heads or 1)
+        return self.through(*(Partition(site, size) for site, size in sizes.items()))
 
     def sharing(self, gib: float = 1.0) -> Model:
         """The same model, which keeps in memory what the steps of a whole circuit have in common.
@@ -426,8 +430,8 @@ class Model:
         """
         if prompts is None:
             return self.body.inputs.show(tensors)
-        rows = rows_of(self, prompts.tolist() if isinstance(prompts, Tensor) else listed(prompts))
-        return self.body.inputs.show(tensors, rows)
+        given = cast("list[Any]", prompts.tolist() if isinstance(prompts, Tensor) else listed(prompts))
+        return self.body.inputs.show(tensors, rows_of(self, given))
 
     @door()
     def generate(self, prompts: Prompts, *, max_new_tokens: int | None = None, **options: Any) -> Generation:

@@ -22,7 +22,7 @@ from clew.models.fingerprint import versions
 from clew.models.frozen import held_sites, hold_norms
 from clew.models.state import Held, in_state
 from clew.models.trace import EditDidNotFire, Receipt, Trace, as_read
-from clew.sites import Site
+from clew.sites import PATTERNS, Site
 
 
 class _Enough(Exception):
@@ -113,12 +113,13 @@ class Visitors:
         return x.clone()  # the module may write into what flows on (Falcon does)
 
     def _edited(self, site: Site, x: Tensor, receipts: list[Receipt]) -> Tensor:
-        seq = x.shape[-2] if site.part == "pattern" else x.shape[1]
-        columns = slice(self.offset, self.offset + seq)
+        pattern = site.part in PATTERNS
+        seq = x.shape[-2] if pattern else x.shape[1]
+        columns = self._columns(site, seq)
         before = x
         masks = []
         for receipt in receipts:
-            mask = self._positions(receipt.edit)
+            mask = self._positions(receipt.edit, site)
             pooled = self.offset == 0 and seq == 1 < mask.shape[1]
             mask = self._pooled(receipt.edit, mask) if pooled else mask[:, columns]
             receipt.calls += 1
@@ -126,7 +127,7 @@ class Visitors:
             if receipt.edit.gate:
                 mask = mask & self._opened(receipt.edit.gate, site, x)
             receipt.fired += int(mask.sum())
-            masks.append(mask[:, None, :, None] if site.part == "pattern" else mask[..., None])
+            masks.append(mask[:, None, :, None] if pattern else mask[..., None])
         given = [(r.edit, m) for r, m in zip(receipts, masks, strict=True)]
         for in_units, group in groupby(given, key=lambda pair: _in_units(pair[0])):
             if in_units:
@@ -139,18 +140,30 @@ class Visitors:
                 else:
                     x = _apply(edit, x, mask, edit.units)
         if x is not before:
-            moved = (x != before).flatten(2).any(-1) if site.part != "pattern" else (x != before).any(-1).any(1)
+            moved = (x != before).any(-1).any(1) if pattern else (x != before).flatten(2).any(-1)
             for receipt, mask in zip(receipts, masks, strict=True):
                 receipt.changed += int((moved & mask.reshape(moved.shape)).sum())
         return x
 
-    def _positions(self, edit: ActivationEdit) -> Tensor:
-        """[batch, seq] where an edit is to be made."""
-        tokens, where = self.trace.tokens, edit.where
+    def _columns(self, site: Site, seq: int) -> slice:
+        """Which of the positions of a site's stack this call computes."""
+        start = 0 if self.body.stack_of(site) else self.offset
+        return slice(start, start + seq)
+
+    def _given(self, stack: str) -> tuple[Tensor, Tensor, int]:
+        """(tokens, which are real, how many are the prompt) of what a stack is given."""
+        own = self.body.columns(self.trace.tokens, stack)
+        prompt = min(max(self.prompt - own.start, 0), own.stop - own.start)
+        return self.trace.tokens[:, own], self.trace.real[:, own], prompt
+
+    def _positions(self, edit: ActivationEdit, site: Site) -> Tensor:
+        """[batch, seq] where an edit is to be made, of the positions of its site's stack."""
+        where = edit.where
+        tokens, real, prompt = self._given(self.body.stack_of(site))
         if where.kind == "answer" and self.body.layout.answers != "next":
             at = self.body.answered_at(tokens)
             return torch.arange(tokens.shape[1], device=tokens.device) == at[:, None]
-        return where.mask(tokens, self.trace.real, self.prompt)
+        return where.mask(tokens, real, prompt)
 
     def _pooled(self, edit: ActivationEdit, mask: Tensor) -> Tensor:
         """The same at a site without positions, as what a class is read from. Raises: ValueError where some were chosen."""
@@ -166,8 +179,9 @@ class Visitors:
         above = gate(y if gate.unit is None else self._code(self.dictionaries[site], y))
         if gate.reach == "token":
             return above
-        columns = slice(self.offset, self.offset + above.shape[1])
-        asked = self.trace.real[:, columns] & (torch.arange(columns.start, columns.stop, device=x.device) < self.prompt)
+        columns = self._columns(site, above.shape[1])
+        _, real, prompt = self._given(self.body.stack_of(site))
+        asked = real[:, columns] & (torch.arange(columns.start, columns.stop, device=x.device) < prompt)
         rows = (above & asked).any(1)
         if self.offset:
             rows = rows | self._open_rows[gate, site]
@@ -278,7 +292,9 @@ def check_receipts(trace: Trace, *, stopped: bool = False) -> None:
 
 def first_block(sites: Iterable[Site]) -> int:
     """The first block that must really run where these sites are visited: the output of a block can be had without it."""
-    needs = [0 if s.part == "embed" else (s.layer or 0) + (s.part == "resid") for s in sites if s.part != "final"]
+    needs = [
+        0 if s.part == "embed" or s.stack else (s.layer or 0) + (s.part == "resid") for s in sites if s.part != "final"
+    ]
     return min(needs, default=0)
 
 

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from clew.models import attention, experts
 from clew.models.layout import Layout, Part
 from clew.models.state import Held
-from clew.sites import Site
+from clew.sites import ENCODER, Site
 
 Visit = Callable[[Tensor], Tensor]
 """Called with what flows at a site; returns what shall flow on."""
@@ -104,25 +104,28 @@ def taps_of(module: PreTrainedModel, layout: Layout) -> dict[Site, Tap]:
             for site, tap in taps.items()
         }
         taps[Site("embed")] = replace(taps[Site("embed")], turn=0)
+    if layout.encoder is not None:
+        taps |= {replace(site, stack=ENCODER): tap for site, tap in taps_of(module, layout.encoder).items()}
     return dict(sorted(taps.items(), key=lambda item: item[0].order))
 
 
 def _taps_of_part(block: nn.Module, part: Part) -> Iterator[tuple[str, Tap]]:
     """The sites of one part, by what they are called."""
+    site = part.site
     yield part.kind, Tap(block.get_submodule(part.write), "out", factor=part.factor)
     if part.reads:
         yield f"{part.kind}_in", Tap(block.get_submodule(part.reads), "in")
     if part.projection:
         projection = block.get_submodule(part.projection)
-        yield "head" if part.kind == "attn" else "neuron", Tap(projection, "in")
+        yield "neuron" if part.kind == "mlp" else site("head"), Tap(projection, "in")
         if part.kind == "mlp":
             yield "mlp_out", Tap(projection, "out")
     if part.experts:
         for name in ("router", "expert"):
             yield name, Tap(block.get_submodule(part.experts), name)
     for name, map in part.maps.items():
-        yield name, Tap(block.get_submodule(map.path), "out", map.rows)
+        yield site(name), Tap(block.get_submodule(map.path), "out", map.rows)
     if part.pattern == "interface":
-        yield "pattern", Tap(block.get_submodule(part.caller), "pattern")
+        yield site("pattern"), Tap(block.get_submodule(part.caller), "pattern")
     elif part.pattern:
-        yield "pattern", Tap(block.get_submodule(part.pattern), "out")
+        yield site("pattern"), Tap(block.get_submodule(part.pattern), "out")

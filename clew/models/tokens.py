@@ -170,6 +170,9 @@ def check_ids(tokens: Tensor, known: int, whose: str, shown: Tensor | None = Non
 SHOWN = 1 << 62
 """Ids from here on stand for what was shown to a model; see `clew.models.inputs`."""
 
+BREAK = SHOWN
+"""Stands in a row between what an encoder is asked and what its decoder has written; no position of either."""
+
 
 def check_lengths(lengths: Int[Tensor, " prompt"], room: int | None, whose: str) -> None:
     """Raises: ValueError for prompts of more tokens than a model was made for. Args: room: None where nothing limits it."""

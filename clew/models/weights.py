@@ -35,7 +35,7 @@ class Holder(Protocol):
 
     def linear(self, address: Weight | str) -> Linear: ...
 
-    def mask_arguments(self, real: Tensor) -> dict[str, Tensor]: ...
+    def mask_arguments(self, real: Tensor, tokens: Tensor) -> dict[str, Tensor]: ...
 
 
 ENDS = {
@@ -214,7 +214,7 @@ def logits_with(
         linear = body.linear(weight)
         held[linear.name] = linear.holding(matrix, held.get(linear.name))
     real = torch.ones_like(tokens, dtype=torch.bool) if real is None else real
-    arguments = {"input_ids": tokens, "use_cache": False, **body.mask_arguments(real)}
+    arguments = {"input_ids": tokens, "use_cache": False, **body.mask_arguments(real, tokens)}
     if keep is not None:
         arguments["logits_to_keep"] = keep
     with state(body.module) as standing:

@@ -15,7 +15,7 @@ from torch import Tensor
 from clew.data.text.windows import Windows
 from clew.models import Model
 from clew.scale import processes
-from clew.sites import Site
+from clew.sites import PATTERNS, Site
 
 ROUND = 65_536
 """Rows in a round."""
@@ -161,7 +161,7 @@ def checked_sites(model: Model, sites: Sequence[Site | str]) -> list[Site]:
     chosen = sorted({model.body.site(s) for s in sites})
     if not chosen:
         raise ValueError(f"name at least one site to read, as in 'resid.{model.n_layers // 2}'")
-    if any(s.part == "pattern" for s in chosen):
+    if any(s.part in PATTERNS for s in chosen):
         raise ValueError("the width of a pattern is the length of its window, so patterns make no rows to learn from")
     return chosen
 

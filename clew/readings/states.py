@@ -13,7 +13,7 @@ from clew.evidence import Given
 from clew.models import Model
 from clew.models.tokens import by_length, rows_of
 from clew.scale.budget import at_once
-from clew.sites import Site
+from clew.sites import PATTERNS, Site
 
 
 def states(
@@ -42,7 +42,7 @@ def states(
     torch.Size([2, 76])
     """
     read = sorted({model.body.site(site) for site in sites})
-    if not read or any(site.part == "pattern" for site in read):
+    if not read or any(site.part in PATTERNS for site in read):
         raise ValueError(f"give sites of a fixed width, such as 'resid.3', to read states at; {read} were given")
     rows = rows_of(model, texts, "text")
     _long_enough(texts, rows, skip + 1 if at == "mean" else -at if at < 0 else at + 1)

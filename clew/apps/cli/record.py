@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from clew.apps.cli._groups import Machine
 from clew.apps.cli._reading import Cutting, Running, Texts
 from clew.apps.cli._terminal import Json, Several, aside, say, telling, working
+from clew.sites import PATTERNS
 
 
 def record(
@@ -85,6 +86,6 @@ def matching(model: Any, patterns: Sequence[str]) -> list[Any]:
     """The sites that addresses and patterns such as resid.* name. Raises: ValueError for one that names none."""
     found = set()
     for pattern in patterns:
-        some = [s for s in model.sites() if s.part != "pattern" and fnmatch(str(s), pattern)]
+        some = [s for s in model.sites() if s.part not in PATTERNS and fnmatch(str(s), pattern)]
         found |= set(some or [model.body.site(pattern)])  # which says what is wrong with it
     return sorted(found)

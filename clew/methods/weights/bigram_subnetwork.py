@@ -150,7 +150,7 @@ class MaskedWeights(Masked):
         weights = masked_weights(self.model, self.split(mask))
         with state(body.module) as held:
             held.parameters(body.module, weights)
-            arguments = {"input_ids": ids, "use_cache": False} | body.mask_arguments(real)
+            arguments = {"input_ids": ids, "use_cache": False} | body.mask_arguments(real, ids)
             logits = functional_call(body.module, weights, (), arguments).logits
         return logits.to(self.like.dtype).log_softmax(-1)
 

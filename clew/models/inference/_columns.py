@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from clew.models.inference._attended import Attended
 from clew.models.inference._parts import below
@@ -30,9 +30,11 @@ class Projections:
     """Query heads, and key-value heads."""
 
     @classmethod
-    def of(cls, short: Seen, block: Call, output: Call | None, known: Projections | None = None) -> Projections:
-        """Found in one block, where they are as in a `known` one before by its maps."""
-        given, maps, norms = _inside(short, block, "" if output is None else output.path)
+    def of(
+        cls, short: Seen, block: Call, output: Call | None, owner: nn.Module, known: Projections | None = None
+    ) -> Projections:
+        """Found in one block for the attention of a module, where they are as in a `known` one before by its maps."""
+        given, maps, norms = _inside(short, block, "" if output is None else output.path, owner)
         received = given.query, given.key, given.value
         if known is not None and known.heads[0] == given.query.shape[1] and known._give(short, block, received, norms):
             return known
@@ -61,14 +63,13 @@ class Projections:
         )
 
 
-def _inside(short: Seen, block: Call, output: str) -> tuple[Attended, list[Call], list[Call]]:
+def _inside(short: Seen, block: Call, output: str, owner: nn.Module) -> tuple[Attended, list[Call], list[Call]]:
     """What the attention was given, the linear maps of its block but for `output`, and all modules that have no parts.
 
     Raises: ValueError where no attention ran, or more than one.
     """
     calls = short.within(block.path)
-    modules = {id(c.module) for c in calls}
-    given = [a for a in short.attended if id(a.owner) in modules and a.turn == block.turn]
+    given = [a for a in short.attended if a.owner is owner and a.turn == block.turn]
     if len(given) != 1:
         raise ValueError(f"attention ran {len(given)} times in {block.path} on prompts of one token")
     maps = [c for c in calls if c.linear and c.y is not None and c.path != output]

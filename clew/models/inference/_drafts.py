@@ -30,6 +30,9 @@ NO_NEURONS = "what the MLP writes is given by no linear map, as in a mixture of 
 NO_HEADS = "neither the pattern nor the values show that what the output projection reads is one head beside the other"
 
 
+MIXED = ("head", "pattern")
+
+
 @dataclass
 class Draft:
     """A part while it is being found."""
@@ -42,7 +45,9 @@ class Draft:
     def of(cls, seen: Seen, found: Found, others: Sequence[Found], streams: Sequence[Tensor | None]) -> Draft:
         """A first guess: an attention if one ran in it, else an MLP if it reads the stream, and a mixer if not."""
         place, after = _place(seen, found, others, streams)
-        kind: Kind = "attn" if found.attended else "mlp" if place else "mixer"
+        kind: Kind = "mlp" if place else "mixer"
+        if found.attended:
+            kind = "cross" if seen.memory is not None and _is_cross(found) else "attn"
         why = f"what {below(found.block, found.write)} reads is neither the stream nor one norm of it"
         part = Part(
             kind,
@@ -62,25 +67,26 @@ class Draft:
         """Look for the maps, the heads and the pattern of an attention. Returns: the maps, for the next block."""
         found, part = self.found, self.part
         try:
-            maps = Projections.of(short, found.block, found.projection, known)
+            maps = Projections.of(short, found.block, found.projection, found.attended[0].owner, known)
         except ValueError as error:
-            self.part = without(replace(part, projection=""), str(error), "q", "k", "v", "pattern", "head")
+            names = map(part.site, ("q", "k", "v", "pattern", "head"))
+            self.part = without(replace(part, projection=""), str(error), *names)
             return known
         part = replace(part, maps=self._told_apart(seen, maps), heads=maps.heads)
         if maps.missing:
-            part = replace(part, missing={**part.missing, **maps.missing})
+            part = replace(part, missing={**part.missing, **{part.site(n): why for n, why in maps.missing.items()}})
         if found.projection is None:
-            part = without(part, "what the attention writes is given by no linear map", "head", "pattern")
+            part = without(part, "what the attention writes is given by no linear map", *map(part.site, MIXED))
         elif len(found.attended) > 1:
-            part = without(
-                replace(part, projection=""), f"attention ran {len(found.attended)} times", "head", "pattern"
-            )
+            why = f"attention ran {len(found.attended)} times"
+            part = without(replace(part, projection=""), why, *map(part.site, MIXED))
         elif pattern := _pattern(seen, found):
             part = _called(seen, found, replace(part, pattern=pattern))
         else:
-            part = without(part, NO_PATTERN, "pattern")
+            part = without(part, NO_PATTERN, part.site("pattern"))
         if part.pattern and "v" not in part.maps:
-            part = without(replace(part, pattern=""), "the values that it would mix are not found", "pattern")
+            why = "the values that it would mix are not found"
+            part = without(replace(part, pattern=""), why, part.site("pattern"))
         self.part = part
         return maps
 
@@ -89,13 +95,21 @@ class Draft:
         block = self.found.block.path
         x = getattr(seen.call(f"{block}.{self.part.reads}"), "x", None)
         calls = {name: seen.call(f"{block}.{map.path}") for name, map in maps.maps.items()}
-        return {n: replace(m, latent=not same(getattr(calls[n], "x", None), x)) for n, m in maps.maps.items()}
+        read = dict.fromkeys("kv", seen.memory) if self.part.kind == "cross" else {}
+        return {
+            n: replace(m, latent=not same(getattr(calls[n], "x", None), read.get(n, x))) for n, m in maps.maps.items()
+        }
 
     def fails(self) -> None:
         """What it reads is not where it seemed, or not all of it."""
         why = f"what {self.part.write} writes does not follow from what {self.part.reads} reads alone"
-        gone = [f"{self.part.kind}_in", *self.part.maps]
+        gone = [f"{self.part.kind}_in", *map(self.part.site, self.part.maps)]
         self.part = without(replace(self.part, reads="", norm="", after=0, maps={}, pattern=""), why, *gone)
+
+
+def _is_cross(found: Found) -> bool:
+    """Whether an attention reads keys of other positions than its queries, in a pass in which their numbers differ."""
+    return found.attended[0].key.shape[2] != found.attended[0].query.shape[2]
 
 
 def without(part: Part, why: str, *names: str) -> Part:
@@ -166,7 +180,7 @@ def prove(seen: Seen, drafts: Sequence[Draft]) -> None:
     _find_experts(seen, [d for d in drafts if d.part.kind == "mlp" and not d.part.projection])
     _prove_mixing(seen, [d for d in drafts if d.place and d.part.kind != "mlp"])
     _find_gates(seen, [d for d in drafts if d.part.by_heads])
-    _prove_heads(seen, [d for d in drafts if d.part.kind == "attn" and d.part.projection and not d.part.pattern])
+    _prove_heads(seen, [d for d in drafts if d.part.maps and d.part.projection and not d.part.pattern])
 
 
 def _prove_mlps(seen: Seen, drafts: Sequence[Draft]) -> None:
@@ -193,7 +207,8 @@ def _prove_heads(seen: Seen, drafts: Sequence[Draft]) -> None:
         if draft in shown and apart[shown.index(draft)]:
             continue
         why = f"what {draft.part.projection} reads is not one head beside the other, each of its own values"
-        draft.part = without(replace(draft.part, projection=""), why if draft in shown else NO_HEADS, "head")
+        own = draft.part.site("head")
+        draft.part = without(replace(draft.part, projection=""), why if draft in shown else NO_HEADS, own)
 
 
 def _find_experts(seen: Seen, drafts: Sequence[Draft]) -> None:
@@ -215,7 +230,9 @@ def _trial(seen: Seen, draft: Draft) -> Trial:
     """What the part reads, exchanged."""
     block, place = draft.found.block, draft.place
     assert place is not None
-    return Trial((Tap(block.module.get_submodule(place.reads), "in", turn=block.turn),), _write(seen, draft))
+    reads = [place.reads, *{m.path for n, m in draft.part.maps.items() if n in "kv" and draft.part.kind == "cross"}]
+    taps = tuple(Tap(block.module.get_submodule(path), "in", turn=block.turn) for path in reads)
+    return Trial(taps, _write(seen, draft))
 
 
 def _write(seen: Seen, draft: Draft) -> Call:

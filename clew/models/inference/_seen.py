@@ -49,6 +49,8 @@ class Seen:
     calls: list[Call] = field(default_factory=list)
     attended: list[Attended] = field(default_factory=list)
     headless: bool = False
+    memory: Tensor | None = None
+    """What the decoder is given of the encoder, where there are two."""
     repeats: bool = False
     """Whether calls of one module are told apart, for models whose blocks share modules."""
 

@@ -6,10 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
 from clew.models.inference._seen import Call, Seen, giving, same
+from clew.models.inputs import break_in
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,31 @@ class Stream:
     """The module that makes what the unembedding reads of the last block's output; empty where it is not one alone."""
     unembed: str
     """Empty where the model has no head."""
+    memory: Tensor | None = None
+    """Of an encoder, what it hands to the decoder."""
 
 
-def stream_of(seen: Seen) -> Stream:
+def streams_of(seen: Seen) -> tuple[Stream | None, Stream]:
+    """The stream of the encoder, where there is one beside a decoder, and the one that is answered from.
+
+    Raises: as `stream_of`.
+    """
+    if break_in(seen.tokens) is None:
+        return None, stream_of(seen)
+    module: Any = seen.module
+    paths = {id(part): path for path, part in module.named_modules()}
+    encoder, decoder = (paths[id(part)] for part in (module.get_encoder(), module.get_decoder()))
+    blocks, calls = _blocks(seen, f"{encoder}.")
+    inside = [c for c in seen.within(encoder) if not c.path.startswith(f"{blocks}.") and not c.linear]
+    norm = next((c for c in inside if same(c.x, calls[-1].y)), None)
+    memory = calls[-1].y if norm is None else norm.y
+    own = Stream(blocks, calls, (), "", "" if norm is None else norm.path, "", memory)
+    return own, stream_of(seen, f"{decoder}.")
+
+
+def stream_of(seen: Seen, under: str = "") -> Stream:
     """Raises: ValueError in words where there is no such list, or no linear map that gives the logits."""
-    blocks, calls = _blocks(seen)
+    blocks, calls = _blocks(seen, under)
     places = [re.sub(r"#\d+", "", call.path) for call in calls]
     names = [f"{blocks}.{name}" for name, _ in seen.module.get_submodule(blocks).named_children()]
     order = tuple(map(names.index, places)) if seen.repeats else ()
@@ -64,8 +86,9 @@ def _last_norm(seen: Seen, outside: Sequence[Call], last: Call) -> str:
     return norm.path
 
 
-def _blocks(seen: Seen) -> tuple[str, tuple[Call, ...]]:
-    lists = [(p, m) for p, m in seen.module.named_modules() if isinstance(m, nn.ModuleList | nn.Sequential) and len(m)]
+def _blocks(seen: Seen, under: str) -> tuple[str, tuple[Call, ...]]:
+    inside = ((p, m) for p, m in seen.module.named_modules() if p.startswith(under))
+    lists = [(p, m) for p, m in inside if isinstance(m, nn.ModuleList | nn.Sequential) and len(m)]
     apart = ""
     for path, held in sorted(lists, key=lambda item: item[0].count(".")):
         calls = _calls_of(seen, path, held)
@@ -109,7 +132,8 @@ def _check_alone(seen: Seen, blocks: str, lists: Sequence[str]) -> None:
 def _by_position(tokens: Tensor, block: Call) -> bool:
     """Whether a block reads a vector for each position of each prompt."""
     shape = () if block.x is None else block.x.shape
-    return shape[:1] == tokens.shape[:1] if tokens.is_floating_point() else shape[:2] == tokens.shape
+    whole = not tokens.is_floating_point() and break_in(tokens) is None
+    return shape[:2] == tokens.shape if whole else shape[:1] == tokens.shape[:1]
 
 
 def same_shape(call: Call) -> bool:

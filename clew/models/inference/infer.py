@@ -23,14 +23,17 @@ from clew.models.inference._drafts import Draft, prove, without
 from clew.models.inference._parts import Found, parts_of
 from clew.models.inference._proof import is_causal
 from clew.models.inference._seen import Call, Seen, look, look_again, positions_apart
-from clew.models.inference._stream import Stream, stream_of
+from clew.models.inference._stream import Stream, streams_of
 from clew.models.inference._writes import sums_of
-from clew.models.inputs import samples, takes_words
+from clew.models.inputs import Inputs, samples, takes_words
 from clew.models.layout import KINDS, Answers, Layout, Part
 from clew.models.offloaded import runs_on
+from clew.models.tokens import BREAK
 
 LENGTH, SINGLE = 9, 32
 """Tokens of each of the two prompts, and how many prompts of one token show the columns."""
+WRITTEN = 7
+"""How many tokens a decoder has written at most, where there is an encoder, which is given those of a prompt."""
 
 
 def infer(module: PreTrainedModel, *, seed: int = 0) -> Layout:
@@ -42,21 +45,26 @@ def infer(module: PreTrainedModel, *, seed: int = 0) -> Layout:
     """
     seen, short = _looked(module, seed)
     try:
-        stream = stream_of(seen)
+        encoder, stream = streams_of(seen)
     except ValueError as error:
         seen, short = _looked(module, seed, repeats=True)
         try:
-            stream = stream_of(seen)
+            encoder, stream = streams_of(seen)
         except ValueError:
             raise error from None
     causal = is_causal(seen, stream.calls[-1])
+    if encoder is not None:
+        seen = replace(seen, memory=encoder.memory)
     layout = _layout(seen, short, stream)
+    if encoder is not None:
+        own = replace(_layout(seen, short, encoder), causal=False, answers="states")
+        layout = replace(layout, encoder=own)
     positions = 0 if stream.calls[0].x is None or takes_words(module) else stream.calls[0].x.shape[1]
     return replace(layout, causal=causal, answers=_answers(seen, causal), positions=positions)
 
 
 def _looked(module: PreTrainedModel, seed: int, *, repeats: bool = False) -> tuple[Seen, Seen]:
-    """What two prompts show, and what many prompts of one token, or position, do. Raises: ValueError where it cannot be seen."""
+    """What two prompts show, and what many of one token, or position, do. Raises: ValueError where it cannot be seen."""
     try:
         if not takes_words(module):
             seen = look(module, samples(module, 2, seed), repeats=repeats)
@@ -94,18 +102,23 @@ def _prompts(module: PreTrainedModel, seed: int) -> tuple[Tensor, Tensor]:
     tokens = torch.randperm(len(table), generator=torch.Generator().manual_seed(seed)).to(runs_on(module))
     if len(tokens) < 2 * LENGTH:
         raise ValueError(f"its vocabulary of {len(tokens)} tokens is too small to tell its parts apart")
-    return tokens[: 2 * LENGTH].view(2, LENGTH), tokens[:SINGLE, None]
+    many, single = tokens[: 2 * LENGTH].view(2, LENGTH), tokens[:SINGLE, None]
+    if not Inputs(module).parted:
+        return many, single
+    border = [torch.full_like(asked[:, :1], BREAK) for asked in (many, single)]
+    written = [asked.flip(0, 1)[:, -WRITTEN:] for asked in (many, single)]
+    return torch.cat([many, border[0], written[0]], 1), torch.cat([single, border[1], written[1]], 1)
 
 
 def _layout(seen: Seen, short: Seen, stream: Stream) -> Layout:
     built = [_built(seen, block) for block in stream.calls]
-    known: Projections | None = None
+    known: dict[str, Projections | None] = {}
     layers: list[list[Draft]] = []
     for found, streams in built:
         drafts = [Draft.of(seen, part, found, streams) for part in found]
         for draft in drafts:
             if draft.found.attended:
-                known = draft.attend(seen, short, known)
+                known[draft.part.kind] = draft.attend(seen, short, known.get(draft.part.kind))
         layers.append(drafts)
     prove(seen, [draft for drafts in layers for draft in drafts])
     blocks = tuple(_ordered([draft.part for draft in drafts]) for drafts in layers)
@@ -145,7 +158,7 @@ def _alike_heads(blocks: Sequence[tuple[Part, ...]]) -> tuple[tuple[Part, ...], 
             return part
         (n, n_kv), (most, most_kv) = part.heads, usual
         why = f"this attention has {n} heads and {n_kv} for keys, where most have {most} and {most_kv}"
-        names = ("head", "pattern", *part.maps)
+        names = (part.site(name) for name in ("head", "pattern", *part.maps))
         return without(replace(part, projection="", maps={}, pattern="", heads=(0, 0)), why, *names)
 
     return tuple(tuple(told(part) for part in parts) for parts in blocks)

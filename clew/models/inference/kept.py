@@ -94,7 +94,12 @@ def _setting(module: PreTrainedModel, weights: str) -> str:
 def _read(path: Path) -> Layout:
     """What was inferred before. Raises: ValueError naming the file and the place in it."""
     value, origin = read_json(path, FORMAT), str(path)
-    check_whole(value, ("format", *(field.name for field in fields(Layout))), origin)
+    named = [name for name in value if name != "format"]
+    return _layout({name: value[name] for name in named}, origin)
+
+
+def _layout(value: Any, origin: str) -> Layout:
+    check_whole(value, [field.name for field in fields(Layout)], origin)
     words = ("blocks", "norm", "unembed", "inner")
     blocks, norm, unembed, inner = (entry(value, name, str, origin=origin) for name in words)
     parts = entries(value, "parts", list, origin=origin)
@@ -106,7 +111,12 @@ def _read(path: Path) -> Layout:
     answers = entry(value, "answers", str, origin=origin, among=ANSWERS)
     positions = entry(value, "positions", int, origin=origin, at_least=0)
     order = tuple(entries(value, "order", int, origin=origin))
-    return Layout(blocks, norm, unembed, tuple(read), causal, answers, positions, order, inner)
+    encoder = (
+        None
+        if value["encoder"] is None
+        else _layout(entry(value, "encoder", dict, origin=origin), f"{origin}: encoder")
+    )
+    return Layout(blocks, norm, unembed, tuple(read), causal, answers, positions, order, inner, encoder)
 
 
 def _part(held: Any, origin: str) -> Part:
