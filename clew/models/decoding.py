@@ -21,9 +21,8 @@ OURS = ("inputs", "input_ids", "inputs_embeds", "attention_mask")
 def bare_config(module: PreTrainedModel) -> GenerationConfig:
     """The tokens that start, end and pad a text, and nothing else of what came with the weights."""
     there: Any = module.generation_config
-    return GenerationConfig(
-        **{f"{name}_token_id": getattr(there, f"{name}_token_id") for name in ("bos", "eos", "pad")}
-    )
+    names = ("bos", "eos", "pad", "decoder_start")
+    return GenerationConfig(**{f"{name}_token_id": getattr(there, f"{name}_token_id", None) for name in names})
 
 
 def decoding(prompt: int, max_new_tokens: int | None, options: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:

@@ -26,7 +26,7 @@ from clew.models.state import Held, in_state
 from clew.models.tokens import check_ids, check_lengths, listed, rows_of
 from clew.models.trace import Receipt, Trace, receipts_frame
 from clew.scale.shared import Shared
-from clew.sites import PATTERNS, Site
+from clew.sites import ENCODER, PATTERNS, Site
 from clew.tables import SHOWN, as_texts, more
 
 Prompts = Int[Tensor, "batch seq"] | Given | Sequence[Given]
@@ -368,10 +368,10 @@ class Model:
         """
         tokens, known = self.tokens(tokens)
         real = known if real is None else real.to(self.device)
-        self._check_lengths(real, 0 if past is None else int(past.get_seq_length()))
+        self._check_lengths(tokens, real, 0 if past is None else int(past.get_seq_length()))
         if not bool(real.all()):
             self.body.require("padding")
-            self._check_padding(real)
+            self._check_padding(tokens, real)
         if prompt is not None and not 1 <= prompt <= tokens.shape[1]:
             raise ValueError(f"prompt={prompt} of {tokens.shape[1]} columns: give 1 to all of them, or None for all")
         if base is not None:
@@ -401,9 +401,11 @@ class Model:
         )
         return forward(visitors, keep=logits, base=base, record=record, past=past)
 
-    def _check_padding(self, real: Tensor) -> None:
+    def _check_padding(self, tokens: Tensor, real: Tensor) -> None:
         """Raises: ValueError for padding on the side where it would be taken for a part of the prompt."""
-        if not self.body.layout.causal:
+        if self.body.inputs.parted:
+            real = real[:, self.body.columns(tokens, ENCODER)]
+        if self.body.inputs.parted or not self.body.layout.causal:
             if bool((~real[:, :-1] & real[:, 1:]).any()) or not bool(real[:, 0].all()):
                 raise ValueError(f"padding must be on the right: {self.name} counts positions from the first on")
         elif bool((real[:, :-1] & ~real[:, 1:]).any()) or not bool(real[:, -1].all()):
@@ -453,7 +455,7 @@ class Model:
         self.body.check_causal("generate")
         tokens, real = self.tokens(prompts)
         new, settings = decoding(tokens.shape[1], max_new_tokens, options)
-        self._check_lengths(real, new)
+        self._check_lengths(tokens, real, new)
         if not bool(real.all()):
             self.body.require("padding")
         if settings["use_cache"]:
@@ -461,24 +463,27 @@ class Model:
         trace = Trace(tokens, real, dictionaries=self.dictionaries)
         visitors = Visitors(self.body, self.dictionaries, trace, self.activation_edits, prompt=tokens.shape[1])
         pad = {"pad_token_id": self._pad_token()}
+        asked = real[:, self.body.columns(tokens, ENCODER)] if self.body.inputs.parted else real
 
         def write(held: Held) -> Any:
             held.put(self.body.module, "generation_config", bare_config(self.body.module))
             held.hook(self.body.module, _follow(visitors), before=True, kwargs=True)
             visitors.enter(held)
             return cast("Any", self.body.module).generate(
-                **self.body.inputs.of(tokens), attention_mask=real.long(), max_new_tokens=new, **pad | settings
+                **self.body.inputs.of(tokens), attention_mask=asked.long(), max_new_tokens=new, **pad | settings
             )
 
         written = in_state(self.body.module, write)
         written = getattr(written, "sequences", written)
         check_receipts(trace)
-        rows = zip(written, real, strict=True)
+        rows = zip(written, real[:, self.body.columns(tokens)], strict=True)
         texts = [str(self.tokenizer.decode(row[len(r) - int(r.sum()) :], skip_special_tokens=True)) for row, r in rows]
         return Generation(tuple(texts), written, trace.receipts)
 
-    def _check_lengths(self, real: Tensor, more: int) -> None:
-        check_lengths(real.sum(1) + more, self.body.context, self.name)
+    def _check_lengths(self, tokens: Tensor, real: Tensor, more: int) -> None:
+        for stack in self.body.stacks:
+            own = real[:, self.body.columns(tokens, stack)]
+            check_lengths(own.sum(1) + (0 if stack else more), self.body.context, self.name)
 
     def _pad_token(self) -> int:
         known: list[Any] = [self.tokenizer.pad_token_id, self.tokenizer.eos_token_id]
@@ -489,10 +494,12 @@ def _follow(visitors: Visitors) -> Any:
     """A pre-hook that tells the visitors which columns a call of `generate` computes."""
 
     def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        ids, cache = kwargs["input_ids"], kwargs.get("past_key_values")
+        parted, cache = visitors.body.inputs.parted, kwargs.get("past_key_values")
+        ids = kwargs["decoder_input_ids" if parted else "input_ids"]
         visitors.offset = 0 if cache is None else int(cache.get_seq_length())
         trace = visitors.trace
-        trace.tokens = torch.cat([trace.tokens[:, : visitors.offset], ids], dim=1)
+        known = visitors.body.columns(trace.tokens).start + visitors.offset
+        trace.tokens = torch.cat([trace.tokens[:, :known], ids], dim=1)
         new = trace.tokens.shape[1] - trace.real.shape[1]
         trace.real = torch.cat([trace.real, trace.real.new_ones(len(ids), new)], dim=1) if new > 0 else trace.real
 

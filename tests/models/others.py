@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from transformers import PreTrainedModel
 
 from clew.models import Model
 from clew.models.body import Body
+from clew.models.inference.infer import infer
+from clew.models.layout import Layout
 
 WORDS: dict[str, Any] = {
     "vocab_size": 97,
@@ -28,8 +31,12 @@ PICTURES: dict[str, Any] = {
     "image_size": 16,
     "patch_size": 4,
 }
+SIZES = {"layers": 2, "attention_heads": 4, "ffn_dim": 48}
 MASK, PICTURE = 3, 96
 """The token in whose place the masked models answer, and the one that holds the place of a picture in a text."""
+
+
+PARTED: dict[str, Any] = {"vocab_size": 97, "d_model": 32, "decoder_start_token_id": 0}
 
 
 def pictured() -> PreTrainedModel:
@@ -58,6 +65,17 @@ OTHERS: dict[str, Callable[[], PreTrainedModel]] = {
         hf.LlamaConfig(**WORDS, num_labels=3, pad_token_id=0)
     ),
     "clip text": lambda: hf.CLIPTextModel(hf.CLIPTextConfig(**WORDS, eos_token_id=2)),
+    "t5": lambda: hf.T5ForConditionalGeneration(
+        hf.T5Config(**PARTED, d_kv=8, d_ff=48, num_layers=2, num_decoder_layers=2, num_heads=4)
+    ),
+    "bart": lambda: hf.BartForConditionalGeneration(
+        hf.BartConfig(
+            **PARTED,
+            **{f"{stack}_{name}": n for stack in ("encoder", "decoder") for name, n in SIZES.items()},
+            max_position_embeddings=64,
+            forced_eos_token_id=None,
+        )
+    ),
     "vit": lambda: hf.ViTForImageClassification(hf.ViTConfig(**PICTURES, num_labels=5)),
     "clip vision": lambda: hf.CLIPVisionModel(hf.CLIPVisionConfig(**PICTURES)),
     "llava": pictured,
@@ -77,9 +95,14 @@ def module_of(name: str) -> PreTrainedModel:
     return made.double().eval()
 
 
+@cache
+def _layout(name: str) -> Layout:
+    return infer(module_of(name))
+
+
 def other(name: str) -> Model:
     """A view of it, unchecked."""
-    return Model(Body(module_of(name), None, name))
+    return Model(Body(module_of(name), None, name, _layout(name)))
 
 
 def asked(model: Model, n: int = 2) -> list[tuple[int, ...]]:

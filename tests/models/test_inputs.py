@@ -7,10 +7,12 @@ import torch
 
 from clew.changes import Scale, Update
 from clew.data.behaviours.pairs import Pair, encode
-from clew.models.inputs import SHOWN, given_by, samples, takes_words
+from clew.models.inputs import SHOWN, break_in, given_by, of_tokens, samples, takes_words
 from clew.models.selfcheck import selfcheck
+from clew.models.tokens import BREAK
 from clew.sites import Site, Where
 from tests.models.others import CLASSES, MASK, MASKED, OTHERS, PICTURE, asked, module_of, other
+from tests.models.tiny import word_tokenizer
 
 
 def bare(model, rows):
@@ -18,7 +20,7 @@ def bare(model, rows):
     module = model.body.module
     with torch.no_grad():
         if takes_words(module):
-            return given_by(module(input_ids=torch.tensor(rows)))
+            return given_by(module(**of_tokens(torch.tensor(rows))))
         return given_by(
             module(pixel_values=torch.cat([model.body.inputs._shown[row[0]]["pixel_values"] for row in rows]))
         )
@@ -29,7 +31,7 @@ def test_every_site_of_every_kind_holds_what_it_promises(name):
     model = other(name)
     check = selfcheck(model.body)
     refused = {finding.name for finding in check.findings if not finding.holds}
-    assert refused == ({"resume"} if name == "albert" else set()), check.lines
+    assert refused == ({"resume"} if name in ("albert", "t5") else set()), check.lines
     assert {s.part for s in model.sites()} >= {
         "embed",
         "q",
@@ -102,6 +104,60 @@ def test_blocks_that_share_modules_have_sites_of_their_own():
         assert torch.allclose(zeroed, wanted, rtol=1e-9, atol=1e-12)
     with pytest.raises(ValueError, match="blocks of albert share their weights"):
         shared.edited(Update("out.1", left=torch.ones(32, 32)))
+
+
+@pytest.mark.parametrize("name", ["t5", "bart"])
+def test_a_decoder_and_its_encoder_are_edited_each_by_its_own_positions(name):
+    model = other(name)
+    rows = asked(model)
+    at = break_in(torch.tensor(rows))
+    run = model.run(rows, read=model.sites())
+    assert {run[s].shape[1] for s in ("encoder.resid.1", "cross_k.0")} == {at} == {9}
+    assert {run[s].shape[1] for s in ("resid.1", "cross.0", "cross_q.0")} == {len(rows[0]) - at - 1}
+    assert run["cross_pattern.1"].shape[2:] == (6, 9) and str(Site.parse("decoder.resid.1")) == "resid.1"
+    heads = Scale(Site("cross_head", 1), factor=0.0, units=tuple(range(8, 16)))
+    zeroed = model.run(rows, edits=[heads]).logits
+    (out,) = (
+        m for n, m in model.body.block(1).named_modules() if n in ("encoder_attn.out_proj", "layer.1.EncDecAttention.o")
+    )
+    kept = out.weight.detach().clone()
+    with torch.no_grad():
+        out.weight[:, 8:16] = 0
+        assert torch.allclose(bare(model, rows), zeroed, rtol=1e-9, atol=1e-12)
+        out.weight.copy_(kept)
+    last = Scale(Site("resid", 1, "encoder"), factor=0.0, where=Where.at(-1))
+    assert model.run(rows, edits=[last]).receipts[0].fired == 2
+    held = model.run(rows, edits=[Scale(Site("final", stack="encoder"), factor=0.0)], read=["cross_v.0"])["cross_v.0"]
+    assert bool((held == held[:, :1]).all())  # the bias at most
+    with pytest.raises(ValueError, match="its decoder has no cross_pattern|has no site"):
+        model.run(rows, read=["encoder.cross.0"])
+
+
+def test_an_encoder_beside_a_decoder_is_padded_on_the_right_and_a_decoder_begins_by_itself():
+    for name in ("t5", "bart"):
+        model = other(name)
+        tokens, real = model.tokens([[5, 6, 7, 8], [5, 6]])
+        assert tokens[:, -1].tolist() == [0, 0] and real.int().sum(1).tolist() == [6, 4]
+        both = model.run([[5, 6, 7, 8], [5, 6]]).logits
+        assert torch.allclose(both[1], model.run([[5, 6]]).logits[0], rtol=1e-6, atol=1e-6)
+        assert torch.allclose(both[:1, -1], model.run([[5, 6, 7, 8]], logits=1).logits[:, -1], rtol=1e-6, atol=1e-6)
+        with pytest.raises(ValueError, match="decoders have written"):
+            model.run([[5, 6, BREAK, 0], [5, 6, BREAK, 0, 9]])
+        with pytest.raises(ValueError, match="on both sides"):
+            model.run([[5, 6, BREAK]])
+
+
+def test_a_decoder_writes_as_the_module_does_with_edits_at_every_step():
+    model = other("bart")
+    model.body._tokenizer = word_tokenizer()
+    with torch.no_grad():
+        wanted = model.body.module.generate(
+            input_ids=torch.tensor([[5, 6, 7, 8]]), max_new_tokens=5, num_beams=1, do_sample=False, eos_token_id=None
+        )
+    written = model.generate([[5, 6, 7, 8]], max_new_tokens=5, eos_token_id=None)
+    assert written.tokens.tolist() == wanted.tolist()
+    (receipt,) = model.edited(Scale(Site("cross", 1), factor=0.0)).generate([[5, 6, 7, 8]], max_new_tokens=5).receipts
+    assert receipt.calls == receipt.fired == 5
 
 
 def test_prompts_of_several_lengths_are_padded_on_the_right_of_an_encoder_and_mean_the_same():

@@ -15,7 +15,7 @@ from torch import Tensor
 from clew.data.text.spaces import space_between
 from clew.evidence import Given, Message, digest, groups, prompt_of
 from clew.files import check_names
-from clew.models.tokens import SHOWN, in_words, text_of, tokenised
+from clew.models.tokens import SHOWN, bare, in_words, text_of, tokenised
 from clew.models.trace import Trace
 
 
@@ -175,7 +175,8 @@ def encode(model: Any, pairs: Sequence[Pair]) -> list[Encoded | Misfit]:
     An answer is the one token by which prompt + answer is longer than the prompt. So " has" needs its space where
     words carry one, and a digit that would fuse with the digits before it is no answer. Warns of answers that lack it.
     In a prompt that holds the tokenizer's mask token, an answer is the one token that stands there when the mask is
-    replaced by it; for a model that answers with a class, it is the name of one.
+    replaced by it; for a model that answers with a class, it is the name of one; for one with an encoder and a decoder, the
+    one token that the answer is by itself, which its decoder writes first.
 
     Args: model: a model or a tokenizer.
     """
@@ -185,16 +186,25 @@ def encode(model: Any, pairs: Sequence[Pair]) -> list[Encoded | Misfit]:
     classes: tuple[str, ...] = getattr(body, "classes", ())
     words = [_rendered(tokenizer, pair) for pair, ids in zip(pairs, in_ids, strict=True) if not ids]
     texts = {str(t) for p in words for t in (p.clean, p.patch) if t is not None}
-    if not classes:
+    parted = body is not None and body.inputs.parted
+    if not classes and not parted:
         texts |= {_filled(tokenizer, p.clean, a) for p in words for a in (*p.answers, *p.patch_answers)}
     ordered = sorted(texts)
     table = dict(zip(ordered, tokenised(tokenizer, ordered), strict=True))
-    posed = [_encode(tokenizer, pair, table, classes) for pair in words]
-    if not classes:
+    told = _Answers(tokenizer, table, classes, parted)
+    posed = [_encode(told, pair) for pair in words]
+    if not classes and not parted:
         ends = [(p, e) for p, e in zip(words, posed, strict=True) if not _masked(tokenizer, p.clean)]
         _warn_of_spaces(tokenizer, [p for p, e in ends if isinstance(e, Encoded)], table)
     each = iter(posed)
-    return [_as_they_are(pair, body) if ids else next(each) for pair, ids in zip(pairs, in_ids, strict=True)]
+    found = [_as_they_are(pair, body) if ids else next(each) for pair, ids in zip(pairs, in_ids, strict=True)]
+    return [_framed(body, one) if parted and isinstance(one, Encoded) else one for one in found]
+
+
+def _framed(body: Any, pair: Encoded) -> Encoded:
+    """The same with what a decoder begins with, where its prompts do not say."""
+    framed = body.inputs.framed
+    return replace(pair, clean=framed(pair.clean), patch=None if pair.patch is None else framed(pair.patch))
 
 
 def _masked(tokenizer: Any, prompt: Given) -> bool:
@@ -259,11 +269,30 @@ def _as_they_are(pair: Pair, body: Any) -> Encoded | Misfit:
     return found
 
 
-def _encode(
-    tokenizer: Any, pair: Pair, ids: Mapping[str, list[int]], classes: tuple[str, ...] = ()
-) -> Encoded | Misfit:
+@dataclass(frozen=True)
+class _Answers:
+    """How answers in words are told."""
+
+    tokenizer: Any
+    ids: Mapping[str, list[int]]
+    """Of every text, its tokens."""
+    classes: tuple[str, ...]
+    parted: bool
+
+    def of(self, pair: Pair, answer: object) -> int | Misfit:
+        """The one token, or class, that an answer is."""
+        if self.classes:
+            return _class_of(pair, answer, self.classes)
+        if not self.parted:
+            return _answer(self.tokenizer, pair, answer, self.ids)
+        own = bare(self.tokenizer, str(answer))
+        shown = self.tokenizer.convert_ids_to_tokens(own)
+        return own[0] if len(own) == 1 else Misfit("an answer is not one token", f"{answer!r} is {shown}")
+
+
+def _encode(told: _Answers, pair: Pair) -> Encoded | Misfit:
+    ids, show = told.ids, told.tokenizer.convert_ids_to_tokens
     clean, patch = ids[str(pair.clean)], None if pair.patch is None else ids[str(pair.patch)]
-    show = tokenizer.convert_ids_to_tokens
     if pair.clean == pair.patch:
         return Misfit("clean and patch prompt are equal", repr(pair.clean))
     if patch is not None and len(clean) != len(patch):
@@ -273,7 +302,7 @@ def _encode(
         )
     found: list[int] = []
     for answer in (*pair.answers, *pair.patch_answers):
-        one = _class_of(pair, answer, classes) if classes else _answer(tokenizer, pair, answer, ids)
+        one = told.of(pair, answer)
         if isinstance(one, Misfit):
             return one
         found.append(one)
@@ -283,7 +312,7 @@ def _encode(
     if set(answers) & set(patch_answers):
         return Misfit(
             "an answer is also a patch answer",
-            f"{show(sorted(set(answers) & set(patch_answers))) if not classes else pair.answers} after {pair.clean!r}",
+            f"{show(sorted(set(answers) & set(patch_answers))) if not told.classes else pair.answers} after {pair.clean!r}",
         )
     return Encoded(clean, patch, answers, patch_answers)
 
