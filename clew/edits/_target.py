@@ -194,7 +194,7 @@ class _Descending:
         self.tokens, self.real, self.at = padded(of.model, rows)
         self.owner = owner.to(self.tokens.device)
         self.model = meeting(of.model, self.tokens, self.real)
-        resumes = "resume" not in of.model.body.refused
+        resumes = of.model.body.resumes
         with torch.no_grad():
             clean = self.model.run(self.tokens, real=self.real, logits=keep, record=resumes)
         self.base: Trace | None = clean if resumes else None

@@ -191,8 +191,10 @@ class Case:
         later = Site("resid", (site.layer or 0) + 1, site.stack)
         if later not in self.trace.values:
             return self.moves(site)
-        base = None if site.stack or "resume" in self.body.refused or self.body.inputs.parted else self.trace
-        found = run(self.body, self.tokens, read=[later], edits=[self._edit(site)], keep=0, base=base)
+        plain = not site.stack and not self.body.inputs.parted and not self.body.layout.order
+        found = run(
+            self.body, self.tokens, read=[later], edits=[self._edit(site)], keep=0, base=self.trace if plain else None
+        )
         return not torch.equal(found[later], self.trace[later])
 
     def _edit(self, site: Site) -> ActivationEdit:

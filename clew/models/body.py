@@ -328,6 +328,16 @@ class Body:
         if why := self.refused.get(promise, self.refused.get(f"{promise} {address}")):
             raise ValueError(f"{self.name}: {why} (`clew check` shows what was measured)")
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a run may take from a recorded one what comes below its first edit."""
+        return "resume" not in self.refused
+
+    def length(self, site: Site, tokens: Tensor) -> int:
+        """How many positions a site has in these rows."""
+        own = self.columns(tokens, self.stack_of(site))
+        return own.stop - own.start
+
     def holds(self, site: Site) -> bool:
         """Whether the model has this site and it is what it promises."""
         needs = ("exact", NEEDS.get(site.part, "exact"))

@@ -29,6 +29,8 @@ def held_sites(body: Body) -> set[Site]:
     """
     if not body.layout.adds_up:
         raise ValueError(f"{body.name} cannot be run frozen: its stream goes through a norm in every block")
+    if body.layout.encoder is not None:
+        raise ValueError(f"{body.name} cannot be run frozen: it has two streams, of an encoder and of a decoder")
     unheld = [
         f"{p.kind}.{i}" for i, block in enumerate(body.layout.parts) for p in block if p.kind == "mixer" or p.gated
     ]

@@ -100,7 +100,7 @@ class _Posed:
         self.places = [end, len(prompt) - 1]
         self.layers = range(model.n_layers)
         self.reads = [Site("embed"), *(Site(part, layer) for part in PARTS for layer in self.layers)]
-        self.resumes = "resume" not in model.body.refused
+        self.resumes = model.body.resumes
         with torch.no_grad():
             self.clean = model.run(self.tokens, read=self.reads, logits=len(self.answer), record=self.resumes)
 

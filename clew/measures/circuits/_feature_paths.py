@@ -100,7 +100,7 @@ class FeaturePaths:
         self, wired: Circuit, live: Bool[np.ndarray, " node"], batch: Batch, instead: Instead
     ) -> Float[Tensor, " example"]:
         share = len(batch) / len(self.trial.whole)
-        base = None if "resume" in self.model.body.refused else self.model.run(batch.clean, logits=1, record=True)
+        base = self.model.run(batch.clean, logits=1, record=True) if self.model.body.resumes else None
         held = {s: Held(self.model.dictionaries[s], self.columns[s], batch, *instead(s)) for s in self.trial.sites}
         for site, state in held.items():
             nodes = self.nodes(site)[live[self.nodes(site)]]

@@ -92,7 +92,7 @@ class NodeTrial(Trial):
         self.batches = list(behaviour.batches(model, tokens=batch_tokens(model)))
         self._logits = behaviour.needs.last
         self._copies = _at_once(model, self.batches)
-        self._first = 0 if "resume" in model.body.refused else first_block(self._visited())
+        self._first = first_block(self._visited()) if model.body.resumes else 0
         shared = model.shared if ablation.constants is None else None
         ends = shared.of(self._key, self._run_ends) if shared else self._run_ends()
         self._mean, self.other, self._bases, self.whole, self.empty, self.far = ends
@@ -197,7 +197,7 @@ class NodeTrial(Trial):
         else:
             code, left = self.instead(batch, None, site)
             there = dictionary.decode(torch.as_tensor(code)) + left
-        return (there.norm(dim=-1) / clean[site].norm(dim=-1)).expand(batch.clean.shape).flatten()
+        return (there.norm(dim=-1) / clean[site].norm(dim=-1)).expand(clean[site].shape[:2]).flatten()
 
     def metrics(self, keeps: Sequence[Keep]) -> Float[np.ndarray, "keep example"]:
         """Metric of every prompt with all nodes ablated but those that `keep` holds, for each keep, all at once."""
@@ -212,7 +212,7 @@ class NodeTrial(Trial):
         return torch.cat(values, dim=1).cpu().double().numpy()
 
     def _edits(self, batch: Batch, other: Trace | None, keeps: Sequence[Keep]) -> Iterator[ActivationEdit]:
-        rows, length = batch.clean.shape
+        rows = len(batch)
 
         def each(x: Tensor) -> Tensor:
             """What stands for every copy of the prompts, one after the other."""
@@ -223,6 +223,7 @@ class NodeTrial(Trial):
             if self._goes_by_what_fires(dictionary):
                 yield exchange(site, keeps, self.ablation.errors, dictionary, self._otherwise(batch, other, site))
                 continue
+            length = self.model.body.length(site, batch.clean)
             masks = torch.stack([keep.mask(site, dictionary.n_units, length) for keep in keeps]).to(batch.clean.device)
             mask = masks.repeat_interleave(rows, 0) if len(keeps) > 1 else masks
             code, left = (each(torch.as_tensor(x)) for x in self.instead(batch, other, site))
@@ -256,7 +257,7 @@ class NodeTrial(Trial):
 
 def _at_once(model: Model, batches: Sequence[Batch]) -> int:
     """How many copies of the prompts run side by side: by their tokens, and by the logits of their last positions."""
-    rows = at_once(model.body.vocabulary)
+    rows = at_once(max(1, model.body.n_answers))
     return min(max(1, min(TOKENS // batch.clean.numel(), rows // len(batch))) for batch in batches)
 
 

@@ -143,7 +143,7 @@ def _losses(model: Model, windows: Windows, dictionary: Dictionary, mean: Float[
             following = clean.tokens.roll(-1, 1)[counts]
             whole = _log_probabilities(clean.logits, counts)
             values = {"n": torch.ones(len(document)), "model": _nll(whole, following)}
-            base = None if "resume" in model.body.refused else clean
+            base = clean if model.body.resumes else None
             rebuilt = dictionary.reconstruct(as_read(clean[dictionary.reads], dictionary))
             instead = {"spliced": rebuilt, "mean ablation": mean, "zero ablation": 0.0}
             for name, value in instead.items():

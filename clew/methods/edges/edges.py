@@ -186,7 +186,7 @@ class Wiring:
         turns = [int(self._turns(site, some).max()) + 1 for site, some in rows.items() if len(some)]
         self.copies = copies_for(turns, self.batch.clean.numel(), self.tokens, BESIDE.get(self.model.device.type, MUCH))
         several, needs = self.copies > 1, self.contrast.behaviour.needs
-        resumes = several and "resume" not in self.model.body.refused
+        resumes = several and self.model.body.resumes
         keep = needs.last
         self.once = self.model.run(self.batch.clean, leaves=True, read=needs.reads, logits=keep, record=resumes)
         self.cut = self.once

@@ -91,9 +91,8 @@ def _patched_one_by_one(
             row[:, position] += delta.to(row.dtype)
         copies = batch.repeat(len(some))
         edit = Set(site, value=patched.flatten(0, 1))
-        needs = contrast.behaviour.needs
-        keep = needs.last
-        run = contrast.model.run(copies.clean, read=needs.reads, edits=[edit], logits=keep, base=clean)
+        needs, base = contrast.behaviour.needs, clean if contrast.model.body.resumes else None
+        run = contrast.model.run(copies.clean, read=needs.reads, edits=[edit], logits=needs.last, base=base)
         drop = whole - contrast.behaviour.measured(run, copies).view(len(some), -1)
         effect[:, some[:, 0], some[:, 1]] = drop.T.to(effect.dtype)
     return Scored(effect, there)

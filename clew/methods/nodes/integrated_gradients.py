@@ -73,7 +73,8 @@ def _along(
         line = torch.cat([torch.lerp(start, end.to(start.dtype), a) for a in chunk.tolist()])
         reads = [site, *contrast.behaviour.needs.reads]
         keep, edit = contrast.behaviour.needs.logits, Set(site, value=line)
-        run = contrast.model.run(copies.clean, read=reads, edits=[edit], grad=True, logits=keep, base=clean)
+        base = clean if contrast.model.body.resumes else None
+        run = contrast.model.run(copies.clean, read=reads, edits=[edit], grad=True, logits=keep, base=base)
         grad = run.gradients(loss(contrast.behaviour, run, copies))[site]
         total += grad.view(len(chunk), *start.shape).sum(0)
     return total

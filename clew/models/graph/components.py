@@ -47,6 +47,11 @@ class Components:
                 f"the stream of {body.name} goes through a norm in every block, so what is written there does not add up, "
                 "and its edges are not those of a graph of components; circuits of nodes (model.components()) can be had"
             )
+        if body.layout.encoder is not None:
+            raise ValueError(
+                f"{body.name} has two streams, of an encoder and of a decoder, and a graph of components is of one; circuits "
+                "of nodes (model.components()) can be had of both"
+            )
         _ = body.final_norm  # what the logits read is the stream, and nothing else
         self.body = body
         self.n_layers, self.n_heads = body.n_layers, body.n_heads
