@@ -54,3 +54,25 @@ def test_the_effect_of_a_component_is_that_of_putting_the_other_prompts_write_in
         wanted += float((whole - task.measured(run, batch)).mean())
     (score,) = (node.score for node in found if node.site == at and node.unit == 0)
     assert score == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:.*noise.*")
+def test_edges_run_within_both_stacks_and_across_from_the_encoder_to_the_heads_that_read_it(monkeypatch):
+    model = other("t5")
+    model.body.refused["resume"] = "as selfcheck finds"
+    view, task = model.components(), behaviour(model)
+    nodes = clew.find(view, task, by="attribution_patching", held_out=False, positions=False)
+    wired = clew.find(view, task, nodes, by="edges", held_out=False)
+    names = [(str(wired.sites[i]), int(u)) for i, u in zip(wired.site, wired.unit, strict=True)]
+    pairs = {(names[s][0], names[t][0]) for s, t in zip(wired.source, wired.target, strict=True) if t >= 0}
+    assert {("encoder.mlp.1", "cross_head.0"), ("encoder.head.0", "encoder.mlp.1"), ("cross_head.0", "mlp.1")} <= pairs
+    assert not [
+        pair for pair in pairs if pair[0].startswith("encoder") and not pair[1].startswith(("encoder", "cross"))
+    ]
+    assert not [pair for pair in pairs if not pair[0].startswith("encoder") and pair[1].startswith("encoder")]
+    monkeypatch.setattr("clew.methods.edges.edges.mixes_positions", lambda model, site: True)
+    one_by_one = clew.find(view, task, nodes, by="edges", held_out=False)
+    assert wired.weight == pytest.approx(one_by_one.weight, rel=1e-9, abs=1e-15)
+    for target in (names.index(("cross_head.1", 0)), names.index(("encoder.mlp.1", 0))):
+        arriving = wired.weight[wired.target == target].sum()
+        assert arriving != 0

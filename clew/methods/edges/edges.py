@@ -32,11 +32,14 @@ from clew.dictionaries.sparse import Sparse, is_wide, pull_back
 from clew.finder import load
 from clew.methods._nodes import Gradients, effects, passes
 from clew.models import Model
+from clew.models.layout import Part
 from clew.models.trace import as_read
 from clew.progress import Tell
 from clew.readings.contrast import Baseline, Contrast, State, check_fits, found_with
 from clew.sites import Site
 
+MIXING = ("attn", "cross", "mixer")
+"""Parts of a block in which positions meet."""
 MOST = 20_000
 """More nodes than this have too many pairs for one table."""
 BESIDE, MUCH = {"cpu": 32}, 1024
@@ -427,20 +430,25 @@ def _turn(seats: Int[Tensor, " row"]) -> Int[Tensor, " row"]:
 
 def mixes_positions(model: Model, site: Site) -> bool:
     """Whether attention, or another mixer, that no view site cuts lies between a site and the leaves it reads."""
-    view = set(model.dictionaries)
-    layer = model.n_layers - 1 if site.layer is None else site.layer
-    below = [s.layer for s in view if s.part == "resid" and s < site]
+    view, parts, stack = set(model.dictionaries), model.body.stacks[site.stack].parts, site.stack
+    layer = len(parts) - 1 if site.layer is None else site.layer
+    below = [s.layer for s in view if s.part == "resid" and s.stack == stack and s < site]
     first = max((b for b in below if b is not None), default=-1) + 1
+
+    def cut(part: Part, i: int) -> bool:
+        return Site(part.kind, i, stack) in view or Site(part.site("head"), i, stack) in view
 
     def held(i: int, before: int | None = None) -> bool:
         """Whether the view cuts every mixer of a block, or those among its first few parts."""
-        mixing = [p.kind for p in model.body.layout.parts[i][:before] if p.kind != "mlp"]
-        return all(Site(kind, i) in view or (kind == "attn" and Site("head", i) in view) for kind in mixing)
+        return all(cut(part, i) for part in parts[i][:before] if part.kind in MIXING)
 
-    if site.part in ("pattern", "head", "mixer") or (site.part == "attn" and Site("head", layer) not in view):
-        return True
     if any(not held(i) for i in range(first, layer)):
         return True
-    if site.part in ("mlp_in", "neuron", "mlp_out", "mlp"):
-        return first <= layer and not held(layer, model.body.part("mlp", layer).after)
-    return site.part in ("resid", "final") and first <= layer and not held(layer)
+    if site.part in ("embed", "resid", "final"):
+        return site.part != "embed" and first <= layer and not held(layer)
+    part = model.body.part_at(site)
+    if site.part in (part.site("head"), part.site("pattern"), "cross_k", "cross_v", "mixer"):
+        return True  # keys of an encoder's states lie behind all of its blocks
+    if site.part == part.kind and part.kind in MIXING and Site(part.site("head"), layer, stack) not in view:
+        return True
+    return first <= layer and not held(layer, part.after)
