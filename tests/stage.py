@@ -20,6 +20,7 @@ from clew.data.facts.secrets import Secret, Secrets
 from clew.data.planted._compile import Draft, Spaces
 from clew.data.text.windows import cut
 from clew.dictionaries import ReLU
+from tests.models.others import other
 
 CAPITALS = {
     "France": "Paris",
@@ -58,6 +59,7 @@ def names() -> dict[str, Any]:
     return {
         "clew": clew,
         "torch": torch,
+        "sighted": other("vit"),
         "model": model,
         "sae": sae,
         "view": view,

@@ -427,8 +427,9 @@ class Model:
 
         Raises: ValueError for a name that the module does not take, values that are not finite, or a prompt without a place.
 
-        >>> rows = view.show(pixel_values=processor(pictures, return_tensors="pt").pixel_values)  # doctest: +SKIP
-        >>> run = view.run(rows, read=["resid.3"])  # doctest: +SKIP
+        >>> rows = sighted.show(pixel_values=torch.ones(1, 3, 16, 16))  # or what the model's image processor gives
+        >>> sighted.run(rows, read=["resid.0"])["resid.0"].shape  # a class token and sixteen patches
+        torch.Size([1, 17, 32])
         """
         if prompts is None:
             return self.body.inputs.show(tensors)
