@@ -116,6 +116,18 @@ def matrix_of(module: nn.Module) -> tuple[Float[Tensor, "out in"], Float[Tensor,
     return matrix.T, bias
 
 
+def apart(module: nn.Module) -> str:
+    """Why a linear module does not hold its matrix as a plain parameter, in words; nothing where it does."""
+    held = module._parameters.get("weight")
+    if held is None:
+        return f"a {type(module).__name__} makes it of several tensors, as layers with adapters do"
+    if held.is_meta:
+        return "it is kept elsewhere until its module runs"
+    if hasattr(held, "__tensor_flatten__") or not held.is_floating_point():
+        return f"it is quantised, a {type(held).__name__} of {held.dtype}".replace("torch.", "")
+    return ""
+
+
 def linear_of(body: Holder, address: Weight | str, module: nn.Module | None = None) -> Linear:
     """The linear map at an address, of the body's module or of a twin of it.
 
@@ -134,6 +146,8 @@ def linear_of(body: Holder, address: Weight | str, module: nn.Module | None = No
         owner = modules[weight.name]
         if not isinstance(owner, nn.Linear | Conv1D):
             raise ValueError(f"{weight.name!r} of {body.name} is a {type(owner).__name__}, not a linear map")
+        if why := apart(owner):
+            raise ValueError(f"{weight.name!r} of {body.name} can be neither edited nor taken out: {why}")
         return Linear(weight, f"{weight.name}.weight", owner, held, None, None)
     if layer is not None and layer >= body.n_layers:
         raise ValueError(f"{weight.name!r} is no weight of {body.name} ({body.n_layers} layers, counted from 0)")
