@@ -59,6 +59,8 @@ class Adapter:
         tensors or holds some that have no place in it, which PEFT would make up or leave out.
         """
         peft = required(str(self.folder))
+        if not any((self.folder / f"adapter_model.{kind}").is_file() for kind in ("safetensors", "bin")):
+            raise ValueError(f"{self.folder} holds the config of an adapter and no adapter_model.safetensors")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say is refused below
             try:
@@ -69,6 +71,8 @@ class Adapter:
                 raise ValueError(
                     f"the adapter in {self.folder} does not fit {self.base!r}: {why[-1].strip()}"
                 ) from error
+        if wrapped.active_peft_config.is_prompt_learning:  # its tensors lie elsewhere; it is refused for what it is
+            return wrapped
         for what, names in (("lacks", loaded.missing_keys), ("holds", loaded.unexpected_keys)):
             if names:
                 where = "that its config asks for" if what == "lacks" else f"that have no place in {self.base!r}"
@@ -91,7 +95,7 @@ def required(name: str) -> Any:
 def switched(module: nn.Module) -> Iterator[str]:
     """What layers with adapters compute beside what their tensors say: which are on, merged or off, and their scales."""
     for path, layer in module.named_modules():
-        if hasattr(layer, "active_adapters") and hasattr(layer, "disable_adapters"):
-            held: Any = layer
-            said = {name: getattr(held, name, None) for name in ("active_adapters", "merged_adapters", "scaling")}
-            yield f"{path} {'off' if held.disable_adapters else 'on'} {said}\n"
+        off: Any = getattr(layer, "disable_adapters", None)
+        if isinstance(off, bool):  # a transformers model has a method of that name
+            said = {name: getattr(layer, name, None) for name in ("active_adapters", "merged_adapters", "scaling")}
+            yield f"{path} {'off' if off else 'on'} {said}\n"

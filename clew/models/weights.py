@@ -120,7 +120,8 @@ def apart(module: nn.Module) -> str:
     """Why a linear module does not hold its matrix as a plain parameter, in words; nothing where it does."""
     held = module._parameters.get("weight")
     if held is None:
-        return f"a {type(module).__name__} makes it of several tensors, as layers with adapters do"
+        kind = f"{type(module).__name__} of {type(module).__module__.partition('.')[0]}"
+        return f"a {kind} holds it in a form of its own, quantised or with an adapter beside it"
     if held.is_meta:
         return "it is kept elsewhere until its module runs"
     if hasattr(held, "__tensor_flatten__") or not held.is_floating_point():
@@ -190,7 +191,11 @@ def twin_of(module: nn.Module) -> Any:
     """
     shared = {id(t): t for t in (*module.parameters(), *module.buffers())}
     own = {i: nn.Parameter(t.detach(), t.requires_grad) for i, t in shared.items() if type(t) is nn.Parameter}
-    return copy.deepcopy(module, shared | own)
+    twin = copy.deepcopy(module, shared | own)
+    for m in twin.modules():
+        if hasattr(vars(m).get("forward"), "_torchdynamo_orig_callable"):  # compiled, it would run the module it is of
+            del m.forward
+    return twin
 
 
 def updated(body: Holder, updates: Iterable[Update]) -> Any:
