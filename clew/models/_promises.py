@@ -426,7 +426,8 @@ def _edit_gap(case: Case, site: Site, first: Site) -> float:
 def _gradients(case: Case) -> Iterator[Trial]:
     """Of layers that are no plain linear maps, such as quantised ones, through which a gradient may get lost unsaid."""
     blocks = [case.body.block(i, stack) for stack, held in case.body.stacks.items() for i in range(len(held.parts))]
-    for module in (m for part in (*blocks, case.body.unembed) for m in part.modules()):
+    ends = [case.body.unembed] if case.body.layout.unembed else []
+    for module in (m for part in (*blocks, *ends) for m in part.modules()):
         weight = getattr(module, "weight", None)
         plain = isinstance(weight, Tensor) and not hasattr(weight, "__tensor_flatten__")
         if hasattr(module, "in_features") and not (plain and type(module).forward is torch.nn.Linear.forward):

@@ -67,10 +67,8 @@ class Adapter:
                 wrapped = peft.PeftModel.from_pretrained(module, str(self.folder))
                 loaded = wrapped.load_adapter(str(self.folder), "default")  # again, for what became of each tensor
             except Exception as error:  # kinds of adapters fail in their own ways
-                why = str(error).strip().splitlines() or [type(error).__name__]
-                raise ValueError(
-                    f"the adapter in {self.folder} does not fit {self.base!r}: {why[-1].strip()}"
-                ) from error
+                why = str(error).strip().rpartition("\n")[2].strip() or type(error).__name__
+                raise ValueError(f"the adapter in {self.folder} does not fit {self.base!r}: {why}") from error
         if wrapped.active_peft_config.is_prompt_learning:  # its tensors lie elsewhere; it is refused for what it is
             return wrapped
         for what, names in (("lacks", loaded.missing_keys), ("holds", loaded.unexpected_keys)):

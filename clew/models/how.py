@@ -106,5 +106,7 @@ def _quantisation(given: Quantisation | None) -> QuantizationConfigMixin | None:
         return given
     try:
         return AutoQuantizationConfig.from_dict(dict(given))
+    except ImportError:
+        raise
     except Exception as error:  # each config of transformers' looks at its fields in its own way
         raise ValueError(f"quantization_config={dict(given)!r} is none that transformers knows: {error}") from error

@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
-    AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -27,6 +26,7 @@ from transformers import (
 
 from clew.doors import door
 from clew.files import cache_folder
+from clew.models._promises import told
 from clew.models.adapters import CONFIG as ADAPTER
 from clew.models.adapters import Adapter, required
 from clew.models.architecture import has_record, known
@@ -234,9 +234,9 @@ def _opened(
         required(name)  # without it transformers passes over an adapter that lies beside a model
     if (adapter := Adapter.of(folder)) is None:
         return _load(folder, label, how, tokenizer)
-    if tokenizer is None and adapter.tokenizer is not None:
-        tokenizer = AutoTokenizer.from_pretrained(adapter.tokenizer, trust_remote_code=False)
     try:
+        if tokenizer is None and adapter.tokenizer is not None:
+            tokenizer = tokenizer_of(adapter.tokenizer, None)
         base, revision = named(adapter.base, adapter.revision)
         module, tokenizer = _load(_folder(base), base, replace(how, revision=revision), tokenizer)
     except ValueError as error:
@@ -249,6 +249,7 @@ def _opened(
 def _load(
     folder: str, name: str, how: How, tokenizer: PreTrainedTokenizerBase | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    config = None
     try:
         config = config_of(folder, how.revision)
         kind = _class_of(config, name)
@@ -276,9 +277,11 @@ def _load(
             "then clew.open(module, tokenizer=...)"
         ) from error
     except Exception as error:  # what loads quantised or spread layers fails in ways of its own
-        if isinstance(error, ImportError) or not how.asks:
+        if isinstance(error, ImportError) or not (how.asks or hasattr(config, "quantization_config")):
             raise
-        raise ValueError(f"{name} cannot be loaded as was asked for ({type(error).__name__}: {error})") from error
+        raise ValueError(
+            f"{name} cannot be loaded with its layers quantised or spread as was asked for ({told(error)})"
+        ) from error
     if loaded["missing_keys"]:
         raise ValueError(
             f"{name} lacks {len(loaded['missing_keys'])} tensors that its config asks for, first "

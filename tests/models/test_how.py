@@ -1,5 +1,6 @@
 """How a model is loaded: what is handed on to transformers, and what is refused before that."""
 
+import json
 import warnings
 
 import pytest
@@ -45,10 +46,10 @@ def test_what_is_one_state_of_a_model_has_no_revision(name, folder):
 
 
 def test_the_revision_reaches_config_weights_and_tokenizer_and_stays_in_the_name(folder, monkeypatch):
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM
 
     asked = []
-    for kind in (AutoConfig, AutoModelForCausalLM, AutoTokenizer):
+    for kind in (AutoConfig, LlamaForCausalLM, AutoTokenizer):
         real = kind.from_pretrained
 
         def from_hub(name, *, real=real, revision=None, **more):
@@ -96,10 +97,17 @@ def test_what_goes_wrong_below_in_loading_as_was_asked_is_one_sentence(folder, m
     def broken(*_, **__):
         raise NotImplementedError("no kernel here")
 
-    monkeypatch.setattr("clew.models.open.AutoModelForCausalLM.from_pretrained", broken)
-    with pytest.raises(ValueError, match=r"cannot be loaded as was asked for \(NotImplementedError: no kernel here\)"):
+    monkeypatch.setattr("transformers.LlamaForCausalLM.from_pretrained", broken)
+    with pytest.raises(
+        ValueError, match=r"quantised or spread as was asked for \(NotImplementedError: no kernel here\)"
+    ):
         open_model(folder, device_map="auto")
     with pytest.raises(NotImplementedError):
+        open_model(folder)
+    config = json.loads((folder / "config.json").read_text())
+    saved = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
+    (folder / "config.json").write_text(json.dumps(config | saved))
+    with pytest.raises(ValueError, match="as was asked for"):
         open_model(folder)
 
 
