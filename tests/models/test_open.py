@@ -21,6 +21,7 @@ from transformers import (
 from clew.changes import Update
 from clew.models import open_model
 from clew.models.fingerprint import fingerprint
+from clew.models.open import _finite
 from tests.models.tiny import model_of, module_of, prompts, sharp, word_tokenizer
 
 
@@ -109,6 +110,11 @@ def test_a_file_that_is_no_whole_gguf_is_refused_every_time(tmp_path, data, word
             open_model(tmp_path / "a.gguf")
     with pytest.raises(ValueError, match="there is no file"):
         open_model(tmp_path / "b.gguf")
+
+
+def test_weights_of_8_bits_in_which_torch_cannot_tell_numbers_are_looked_at():
+    eight = torch.tensor([1.0, 2.0]).to(torch.float8_e4m3fn)
+    assert bool(_finite(eight).all()) and not bool(_finite(torch.tensor([float("nan")]).to(torch.float8_e4m3fn)).any())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -289,10 +295,10 @@ class Parts(torch.Tensor):
         return torch.Tensor._make_wrapper_subclass(cls, whole.shape, dtype=scale.dtype)
 
     def __init__(self, whole, scale):
-        self.whole, self.scale = whole, scale
+        self.whole, self.scale, self.how = whole, scale, "weights alone"
 
     def __tensor_flatten__(self):
-        return ["whole", "scale"], None
+        return ["whole", "scale"], self.how
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
@@ -317,7 +323,12 @@ def test_a_model_whose_weights_are_tensors_of_parts_opens():
     with pytest.raises(ValueError, match=r"down_proj' .* neither edited nor taken out: it is quantised, a Parts"):
         model.body.linear("model.layers.0.mlp.down_proj")
     assert torch.equal(model.run(prompts(), read=model.sites()).logits, model.run(prompts()).logits)
-    module.model.layers[1].mlp.down_proj.weight.whole[0, 0] += 1
+    odd = module.model.layers[1].mlp.down_proj.weight
+    odd.how = "activations too"  # as torchao's do, with the same numbers in them
+    assert model.body.fingerprint != first
+    odd.how = "weights alone"
+    assert model.body.fingerprint == first
+    odd.whole[0, 0] += 1
     assert model.body.fingerprint != first
 
 
