@@ -18,12 +18,10 @@ from torch import Tensor
 from clew.changes import Set
 from clew.data.behaviours.behaviour import Behaviour
 from clew.models import Model
+from clew.models.layout import KINDS
 from clew.models.likelihood import log_softmax
 from clew.scale.budget import at_once
 from clew.sites import Site
-
-WRITES = ("attn", "mixer", "mlp")
-"""Parts of a block that write into its stream."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Drift:
     own: Mapping[Site, Float[np.ndarray, " prompt"]]
     """Of what parts write, where their block is given the parent's stream; empty for a child in which none can be edited."""
     kl: Float[np.ndarray, "2 prompt"]
-    """KL(parent || child) of the next token, in nats: over all tokens, and at the last, where the answer is due."""
+    """KL(parent || child) of what the logits say, in nats: over all tokens, and where the answer is due."""
     agree: Float[np.ndarray, "2 prompt"]
     """The share of tokens at which both hold the same token for the most likely; the same two."""
 
@@ -45,7 +43,7 @@ def drift(parent: Model, child: Model, behaviour: Behaviour, parts: Iterable[str
 
     Args: parts: whose sites to compare, in every layer in which both models have them.
     Returns: a Drift. Costs: 3 forwards.
-    Raises: ValueError for parts that the two do not share.
+    Raises: ValueError for parts that the two do not share, and for models without logits.
     """
     names = tuple(parts)
     sites = [site for site in parent.sites(*names) if child.body.holds(site)]
@@ -53,13 +51,15 @@ def drift(parent: Model, child: Model, behaviour: Behaviour, parts: Iterable[str
         raise ValueError(
             f"parts={list(names)}: give some that {parent.name} and {child.name} share, such as attn, mlp and resid"
         )
-    stream = [Site("embed"), *(Site("resid", layer) for layer in range(parent.n_layers))]
-    writes = [s for s in sites if s.part in WRITES]
+    if parent.body.layout.answers == "states":
+        raise ValueError(f"{parent.name} has no head that gives logits, whose drift could be told")
+    stream = [site for site in parent.body.taps if site.part in ("embed", "resid")]
+    writes = [site for site in sites if site.part in KINDS]
     held = all(child.body.holds(s) and not {"edits", f"edits {s}"} & child.body.refused.keys() for s in stream)
     n = len(behaviour)
     found, own = ({s: np.zeros(n) for s in some} for some in (sites, writes if held else ()))
     kl, agree = np.zeros((2, n)), np.zeros((2, n))
-    width = sum(parent.body.widths[s] for s in {*sites, *stream}) + 2 * parent.body.vocabulary
+    width = sum(parent.body.widths[s] for s in {*sites, *stream}) + 2 * parent.body.n_answers
     done = 0
     for batch in behaviour.batches(parent, tokens=min(4096, at_once(width, copies=2))):
         rows = slice(done, done := done + len(batch.clean))
@@ -76,8 +76,10 @@ def drift(parent: Model, child: Model, behaviour: Behaviour, parts: Iterable[str
             before, after = log_softmax(here.logits), log_softmax(there.logits.to(here.logits.device))
             off = (before.exp() * (before - after)).sum(-1).clamp(min=0)
             same = (before.argmax(-1) == after.argmax(-1)).to(off.dtype)
+            at = parent.body.answered_at(batch.clean) if parent.body.layout.answers == "mask" else -1
             for table, values in ((kl, off), (agree, same)):
-                table[:, rows] = torch.stack([values.mean(1), values[:, -1]]).double().cpu().numpy()
+                answers = values[torch.arange(len(values)), at]
+                table[:, rows] = torch.stack([values.mean(1), answers]).double().cpu().numpy()
     return Drift(found, own, kl, agree)
 
 

@@ -10,6 +10,8 @@ from clew import Model
 from clew.models.body import Body
 from clew.readings.drift import drift
 from clew.sites import Site
+from tests.methods.test_other_kinds import behaviour
+from tests.models.others import other
 from tests.planted import random_behaviour, tiny_model
 
 MODEL, TASK = tiny_model("llama"), random_behaviour(n=6)
@@ -73,3 +75,25 @@ def test_a_child_that_cannot_be_edited_does_not_tell_what_each_block_adds():
 def test_parts_that_the_two_do_not_share_are_refused(parts):
     with pytest.raises(ValueError, match="give some that .* share, such as attn, mlp and resid"):
         drift(MODEL, MODEL, TASK, parts)
+
+
+@pytest.mark.parametrize("name", ["bert", "bert of classes", "t5"])
+def test_models_that_answer_otherwise_drift_too_and_the_answer_is_where_they_give_it(name):
+    model, child = other(name), other(name)
+    first = next(p for n, p in child.body.module.named_parameters() if p.ndim > 1 and ("layer" in n or "block" in n))
+    still = drift(model, child, behaviour(model), PARTS)
+    assert max(values.max() for values in (*still.sites.values(), *still.own.values(), still.kl)) < 1e-12
+    with torch.no_grad():
+        first.mul_(1.5)
+    task = behaviour(model)
+    found, at = drift(model, child, task, PARTS), 0
+    assert found.kl.min() > 0 and ("encoder" in {s.stack for s in found.own}) == (name == "t5")
+    for batch in task.batches(model):
+        p, q = (m.run(batch.clean, logits=1).logits[:, -1].softmax(-1) for m in (model, child))
+        rows = slice(at, at := at + len(p))
+        assert found.kl[1, rows] == pytest.approx((p * (p / q).log()).sum(-1).numpy(), rel=1e-6)
+
+
+def test_a_model_without_logits_is_refused():
+    with pytest.raises(ValueError, match="has no head that gives logits"):
+        drift(other("bert without a head"), other("bert without a head"), TASK, PARTS)

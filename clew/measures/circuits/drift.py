@@ -20,6 +20,7 @@ from clew.measures.circuits._rerun import Rerun
 from clew.measures.circuits._trial import Trial
 from clew.measures.circuits._trials import trial_of
 from clew.models import Model
+from clew.models.layout import KINDS
 from clew.readings.ablation import Ablation
 from clew.readings.drift import Drift
 from clew.readings.drift import drift as read_drift
@@ -34,7 +35,7 @@ def drift(
     *,
     child: Model,
     of: str = "child",
-    parts: Sequence[str] = ("attn", "mixer", "mlp", "resid", "final"),
+    parts: Sequence[str] = (*KINDS, "resid", "final"),
     search: str | Callable[..., Circuit] | None = None,
     sizes: Sequence[int] = (10, 30, 100),
     ablation: Ablation | str = Ablation(),
@@ -102,6 +103,8 @@ def _flows(found: Drift, trial: Trial, of: str) -> Iterator[Row]:
 
 
 def _by_part(sites: Mapping[Site, np.ndarray]) -> dict[str, np.ndarray]:
-    """The mean over the layers of each part."""
-    parts = dict.fromkeys(site.part for site in sites)
-    return {part: np.mean([values for site, values in sites.items() if site.part == part], axis=0) for part in parts}
+    """The mean over the layers of each part of each stack."""
+    found: dict[str, list[np.ndarray]] = {}
+    for site, values in sites.items():
+        found.setdefault(f"{site.stack}.{site.part}".lstrip("."), []).append(values)
+    return {part: np.mean(values, axis=0) for part, values in found.items()}
