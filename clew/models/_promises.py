@@ -21,7 +21,7 @@ from clew.models.layout import Part
 from clew.models.run import Visitors, forward
 from clew.models.state import state
 from clew.models.trace import Trace
-from clew.models.weights import linear_of, matrix_of
+from clew.models.weights import apart, linear_of, matrix_of
 from clew.sites import ENCODER, EVERY, PATTERNS, Site, Weight, Where
 
 SHORT, MIDDLE, LONG = 9, 64, 1024
@@ -396,12 +396,9 @@ def _maps(case: Case) -> Iterator[Trial]:
 def _map_gap(case: Case, address: Weight) -> float:
     linear = linear_of(case.body, address)
     assert linear.reads
-    held = linear.parameter
-    if held.is_meta or hasattr(held, "__tensor_flatten__"):
-        raise ValueError(
-            "it is kept elsewhere until its module runs" if held.is_meta else f"it is a {type(held).__name__}"
-        )
-    matrix = linear.matrix()
+    if why := apart(linear.owner):
+        raise ValueError(why)
+    held, matrix = linear.parameter, linear.matrix()
     out = case.trace[linear.writes] if linear.writes else case.projected[linear.reads]
     mapped = torch.nn.functional.linear(case.trace[linear.reads], matrix, linear.bias)
     off = gap(mapped.reshape(-1), out.reshape(-1))
@@ -429,12 +426,12 @@ def _edit_gap(case: Case, site: Site, first: Site) -> float:
 def _gradients(case: Case) -> Iterator[Trial]:
     """Of layers that are no plain linear maps, such as quantised ones, through which a gradient may get lost unsaid."""
     blocks = [case.body.block(i, stack) for stack, held in case.body.stacks.items() for i in range(len(held.parts))]
-    for block in blocks:
-        for module in block.modules():
-            weight = getattr(module, "weight", None)
-            plain = isinstance(weight, Tensor) and not hasattr(weight, "__tensor_flatten__")
-            if hasattr(module, "in_features") and not (plain and type(module).forward is torch.nn.Linear.forward):
-                yield (), partial(_slope_gap, case, module)
+    ends = [case.body.unembed] if case.body.layout.unembed else []
+    for module in (m for part in (*blocks, *ends) for m in part.modules()):
+        weight = getattr(module, "weight", None)
+        plain = isinstance(weight, Tensor) and not hasattr(weight, "__tensor_flatten__")
+        if hasattr(module, "in_features") and not (plain and type(module).forward is torch.nn.Linear.forward):
+            yield (), partial(_slope_gap, case, module)
 
 
 def _slope_gap(case: Case, module: Any) -> float:

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask, create_mask
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -166,11 +167,16 @@ def _ungrouped(module: nn.Module) -> Iterator[None]:
 def _seen(module: nn.Module, query: Tensor, key: Tensor, mask: Any, rest: Mapping[str, Any]) -> Tensor:
     """Which keys each query sees, [batch, head, query, key] or 1 for the first two: as the mask says, or without one.
 
+    Flex attention is given a function that says it of a query and a key.
     Implementations with flash attention's contract know by themselves that attention is causal, get the window as an
     argument, and as mask at most which keys [batch, key] are no padding. Raises: ValueError for a mask of another kind.
     """
     if isinstance(mask, Tensor) and mask.ndim == 4:
         return mask
+    if isinstance(mask, BlockMask):
+        return create_mask(
+            mask.mask_mod, query.shape[0], query.shape[1], query.shape[-2], key.shape[-2], query.device.type
+        )
     if mask is not None and not (isinstance(mask, Tensor) and mask.ndim == 2):
         raise ValueError(
             f"the attention is given a {type(mask).__name__} as its mask, from which no pattern can be made"

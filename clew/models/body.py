@@ -23,7 +23,7 @@ from clew.models.offloaded import held, runs_on
 from clew.models.state import Held, in_state, lock_of
 from clew.models.taps import Tap, taps_of
 from clew.models.tokens import BREAK, padded, rows_of
-from clew.models.weights import Linear, linear_of, updated, weights_of
+from clew.models.weights import Linear, apart, linear_of, updated, weights_of
 from clew.near import near
 from clew.sites import ENCODER, PARTS, PATTERNS, Site, Weight
 
@@ -188,9 +188,11 @@ class Body:
         Raises: ValueError for a layer that holds none, as quantised ones may.
         """
         weight = getattr(self.unembed, "weight", None)
-        if not isinstance(weight, Tensor):
-            kind = type(self.unembed).__name__
-            raise ValueError(f"the unembedding of {self.name}, a {kind}, holds no matrix; open the model unquantised")
+        why = "" if isinstance(weight, Tensor) and weight.is_meta else apart(self.unembed)
+        if why or not isinstance(weight, Tensor):
+            raise ValueError(
+                f"the unembedding of {self.name} holds no matrix of its own: {why}; open the model unquantised, and merged"
+            )
         with lock_of(self.module):
             return held(self.unembed, "weight", weight).detach()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import struct
 import subprocess
 import sys
 import zipfile
@@ -137,11 +136,21 @@ def convert_gguf(path: Path, folder: Path) -> None:
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from clew.models.header import check_header, check_taken
+
+    numbers = check_header(path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-        module = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
-    except (struct.error, IndexError) as error:
-        raise ValueError(f"{path} is a GGUF file cut short or damaged ({error})") from error
+        module, loaded = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
+            path.parent,
+            gguf_file=path.name,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told below
+        )
+    except Exception as error:  # whatever a library below makes of a file that is odd
+        raise ValueError(f"transformers cannot read the GGUF file {path} ({type(error).__name__}: {error})") from error
+    check_taken(path, numbers, module, loaded)
     weights = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     if module.config.tie_word_embeddings:
         weights.pop("lm_head.weight", None)

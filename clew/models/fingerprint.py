@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -12,15 +13,20 @@ import torch
 from torch import Tensor, nn
 
 from clew.models import offloaded
+from clew.models.adapters import switched
 
 CHUNK = 1 << 24
 """Bytes that are hashed as one; the hash of a tensor is made of those of its chunks, whoever hashes them."""
+PLACE = re.compile(r" at 0x[0-9a-f]+")
+"""Where an object lies, as it tells of itself; another in every process."""
 LOOKED_AT = 1024
 """About how many values of a tensor are looked at to see whether it has changed."""
 
 
 def fingerprint(module: nn.Module) -> str:
     """A hash of every byte of the state dict, with names, shapes and dtypes: the same on every machine and device.
+
+    And of what no tensor says: how adapters are switched, and how tensors that are made of several are to be read.
 
     Tensors that share their memory are hashed once. Costs a pass over the weights, on as many threads as there are cores.
     """
@@ -33,12 +39,22 @@ def fingerprint(module: nn.Module) -> str:
     digest = hashlib.sha256(type(module).__name__.encode())
     for name, t in held.items():
         digest.update(f"{name} {tuple(t.shape)} {t.dtype} {content[_place(t)]}\n".encode())
+    digest.update("".join(_unsaid(module)).encode())
     return digest.hexdigest()[:16]
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     """The state dict in plain tensors: quantised ones are made of several, and layers may keep some in a tuple."""
     return {name: t for key, value in module.state_dict().items() for name, t in plain(key, value)}
+
+
+def _unsaid(module: nn.Module) -> Iterator[str]:
+    """What decides what a module computes, beside its config, and is in none of its tensors; nothing for most."""
+    yield from switched(module)
+    for path, t in module.named_parameters():
+        if hasattr(t, "__tensor_flatten__"):
+            how = cast("Any", t).__tensor_flatten__()[1]
+            yield f"{path} {type(t).__name__} {PLACE.sub('', repr(how))}\n"
 
 
 def plain(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
@@ -88,7 +104,7 @@ def stamp(module: nn.Module) -> str:
     torch counts no change made through `tensor.data` or NumPy, so about a thousand evenly spaced values of every tensor
     are looked at, too; fewer changed in that way can be missed.
     """
-    digest = hashlib.sha256(repr(versions(module)).encode())
+    digest = hashlib.sha256(repr((versions(module), *_unsaid(module))).encode())
     for t in tensors_of(module).values():
         if t.is_meta:
             continue  # on disk, where nothing of ours writes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from itertools import groupby
@@ -15,11 +16,9 @@ from typing import Any, cast
 import torch
 import transformers
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
-    AutoConfig,
-    AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -27,10 +26,14 @@ from transformers import (
 
 from clew.doors import door
 from clew.files import cache_folder
+from clew.models._promises import told
+from clew.models.adapters import CONFIG as ADAPTER
+from clew.models.adapters import Adapter, required
 from clew.models.architecture import has_record, known
 from clew.models.body import Body
 from clew.models.bundled import BUNDLED, bundled_folder, convert_gguf
 from clew.models.fingerprint import plain
+from clew.models.how import How, Placed, Quantisation, config_of, named, tokenizer_of
 from clew.models.model import Model
 from clew.models.offloaded import held, is_offloaded, runs_on
 from clew.models.selfcheck import known_refusals
@@ -55,6 +58,9 @@ def open_model(
     dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
+    revision: str | None = None,
+    quantization_config: Quantisation | None = None,
+    device_map: Placed | None = None,
 ) -> Model:
     """Open a transformer: a causal language model, an encoder, a classifier, a model of pictures or one of both; the module
     itself is never modified.
@@ -62,15 +68,22 @@ def open_model(
     Args:
         name: a bundled name (`smollm2-135m`, `gemma3-270m`), a hub id, a folder, a GGUF file, or a
             `PreTrainedModel` you hold (then also pass its `tokenizer`). One that is compiled, that DataParallel wraps or in
-            which PEFT has put adapters is opened as the model inside, which runs as it is, uncompiled.
+            which PEFT has put adapters is opened as the model inside, which runs as it is, uncompiled. A folder with an
+            adapter is opened as the model that it was made for, with the adapter in its layers (extra `adapters`).
         dtype: of the weights, such as torch.bfloat16 or "bf16"; float32 for bundled and GGUF models, else as saved.
         device: where to put it ("cpu", "cuda", "cuda:1", "mps"); where it is, or the CPU, by default.
+        revision: of a model on the hub, a branch, a tag or a commit; also behind its name, as in "owner/name@step3000".
+        quantization_config: with which layers quantised to load it, a config of transformers' or a dict with its
+            `quant_method`; what needs the matrices of such layers is refused by name.
+        device_map: how accelerate shall spread it over devices and disk ("auto", ...; extra `offload`).
 
-    Raises: ValueError naming what was given and what can be opened.
+    Raises: ValueError naming what was given and what can be opened; ImportError naming the package that is needed for it.
     """
     dtype, device = _dtype(dtype), _device(device)
+    how = How(dtype, device, revision, quantization_config, device_map)
     name = _unwrapped(name) if isinstance(name, nn.Module) else name
     if isinstance(name, PreTrainedModel):
+        how.check_module(type(name).__name__)
         module, label = name, name.config.name_or_path or type(name).__name__
         of, here = next(module.parameters()).dtype, runs_on(module)
         if dtype not in (None, of) or (device is not None and device.type != here.type):
@@ -79,12 +92,12 @@ def open_model(
                 "yourself, or open it by name"
             )
     else:
-        label = str(name)
-        folder = _folder(label)
-        module, tokenizer = _load(folder, label, dtype, tokenizer)
-        module = module if device is None else module.to(device)  # pyright: ignore[reportArgumentType]
+        name, revision = named(str(name), revision)
+        label = name if revision is None else f"{name}@{revision}"
+        module, tokenizer = _opened(name, label, replace(how, revision=revision), tokenizer)
+        module = module.to(device) if how.moved else module  # pyright: ignore[reportArgumentType]
     kept = ((n, t) for n, p in module.named_parameters() for _, t in plain(n, held(module, n, p)))
-    bad = next((name for name, t in kept if not bool(torch.isfinite(t).all())), None)
+    bad = next((name for name, t in kept if not bool(_finite(t).all())), None)
     if bad is not None:
         raise ValueError(
             f"the weights of {label} hold values that are not finite numbers (NaN or inf), first in {bad!r}"
@@ -98,6 +111,11 @@ def open_model(
             "some of its weights are offloaded (accelerate's device_map), so none can be changed or taken out; open it whole"
         )
     return Model(body)
+
+
+def _finite(t: Tensor) -> Tensor:
+    """Where it is a number; of 8 bits torch cannot say."""
+    return torch.isfinite(t.float() if t.is_floating_point() and t.itemsize == 1 else t)
 
 
 def _counted(refused: Iterable[str]) -> str:
@@ -167,12 +185,7 @@ def _folder(name: str) -> str:
             raise ValueError(f"there is no file {path}")
         return str(_converted(path))
     if path.is_dir():
-        if (path / "adapter_config.json").exists() and not (path / "config.json").exists():
-            raise ValueError(
-                f"{path} holds an adapter (PEFT) and no model: put it into the model that it was made for, with "
-                f"peft.PeftModel.from_pretrained(module, {str(path)!r}), and give clew.open what that returns"
-            )
-        if not (path / "config.json").exists():
+        if not (path / "config.json").exists() and not (path / ADAPTER).exists():
             raise ValueError(f"{path} is no transformers folder: it has no config.json")
         return str(path)
     if path.exists() or name.count("/") > 1 or name.startswith((".", "~", "/")):
@@ -212,16 +225,38 @@ def _class_of(config: PreTrainedConfig, name: str) -> type[PreTrainedModel]:
     return named
 
 
-def _load(
-    folder: str, name: str, dtype: torch.dtype | None, tokenizer: PreTrainedTokenizerBase | None
+def _opened(
+    name: str, label: str, how: How, tokenizer: PreTrainedTokenizerBase | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The module behind a name, with its adapter where the name is that of one."""
+    folder = _folder(name)
+    if (Path(folder) / ADAPTER).is_file():
+        required(name)  # without it transformers passes over an adapter that lies beside a model
+    if (adapter := Adapter.of(folder)) is None:
+        return _load(folder, label, how, tokenizer)
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        if tokenizer is None and adapter.tokenizer is not None:
+            tokenizer = tokenizer_of(adapter.tokenizer, None)
+        base, revision = named(adapter.base, adapter.revision)
+        module, tokenizer = _load(_folder(base), base, replace(how, revision=revision), tokenizer)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} holds an adapter of the model {adapter.base!r}, which does not open: {error}"
+        ) from error
+    return _unwrapped(adapter.put_into(module)), tokenizer
+
+
+def _load(
+    folder: str, name: str, how: How, tokenizer: PreTrainedTokenizerBase | None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    config = None
+    try:
+        config = config_of(folder, how.revision)
         kind = _class_of(config, name)
         if has_record(config, kind.__name__):  # else it takes the weights to infer one
             known(kind.__name__, config)
         module, loaded = kind.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
-            folder, config=config, dtype=dtype or "auto", output_loading_info=True, trust_remote_code=False
+            folder, config=config, output_loading_info=True, trust_remote_code=False, **how.arguments()
         )
     except SafetensorError as error:
         raise ValueError(f"the weights of {name} are damaged or cut short ({error}); fetch them again") from error
@@ -241,6 +276,12 @@ def _load(
             f"{name} brings code of its own (auto_map in its config.json), which clew does not run; load the module, "
             "then clew.open(module, tokenizer=...)"
         ) from error
+    except Exception as error:  # what loads quantised or spread layers fails in ways of its own
+        if isinstance(error, ImportError) or not (how.asks or hasattr(config, "quantization_config")):
+            raise
+        raise ValueError(
+            f"{name} cannot be loaded with its layers quantised or spread as was asked for ({told(error)})"
+        ) from error
     if loaded["missing_keys"]:
         raise ValueError(
             f"{name} lacks {len(loaded['missing_keys'])} tensors that its config asks for, first "
@@ -248,6 +289,6 @@ def _load(
             f"{' or '.join(config.architectures or ['model without a name'])})"
         )
     try:
-        return module, tokenizer or AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return module, tokenizer or tokenizer_of(folder, how.revision)
     except (OSError, ValueError) as error:
         raise ValueError(f"{name} comes without a tokenizer that can be read; pass tokenizer=... to open it") from error

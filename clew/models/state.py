@@ -58,6 +58,8 @@ class Held:
                 self.put(m, "_compiled_call_impl", None)
             if "_orig_mod" in m._modules:
                 self.put(m, "forward", m._orig_mod)
+            elif (own := getattr(vars(m).get("forward"), "_torchdynamo_orig_callable", None)) is not None:
+                self.put(m, "forward", own)
         for p in learning:
             p.requires_grad_(False)
 

@@ -116,6 +116,19 @@ def matrix_of(module: nn.Module) -> tuple[Float[Tensor, "out in"], Float[Tensor,
     return matrix.T, bias
 
 
+def apart(module: nn.Module) -> str:
+    """Why a linear module does not hold its matrix as a plain parameter, in words; nothing where it does."""
+    held = module._parameters.get("weight")
+    if held is None:
+        kind = f"{type(module).__name__} of {type(module).__module__.partition('.')[0]}"
+        return f"a {kind} holds it in a form of its own, quantised or with an adapter beside it"
+    if held.is_meta:
+        return "it is kept elsewhere until its module runs"
+    if hasattr(held, "__tensor_flatten__") or not held.is_floating_point():
+        return f"it is quantised, a {type(held).__name__} of {held.dtype}".replace("torch.", "")
+    return ""
+
+
 def linear_of(body: Holder, address: Weight | str, module: nn.Module | None = None) -> Linear:
     """The linear map at an address, of the body's module or of a twin of it.
 
@@ -134,6 +147,8 @@ def linear_of(body: Holder, address: Weight | str, module: nn.Module | None = No
         owner = modules[weight.name]
         if not isinstance(owner, nn.Linear | Conv1D):
             raise ValueError(f"{weight.name!r} of {body.name} is a {type(owner).__name__}, not a linear map")
+        if why := apart(owner):
+            raise ValueError(f"{weight.name!r} of {body.name} can be neither edited nor taken out: {why}")
         return Linear(weight, f"{weight.name}.weight", owner, held, None, None)
     if layer is not None and layer >= body.n_layers:
         raise ValueError(f"{weight.name!r} is no weight of {body.name} ({body.n_layers} layers, counted from 0)")
@@ -176,7 +191,11 @@ def twin_of(module: nn.Module) -> Any:
     """
     shared = {id(t): t for t in (*module.parameters(), *module.buffers())}
     own = {i: nn.Parameter(t.detach(), t.requires_grad) for i, t in shared.items() if type(t) is nn.Parameter}
-    return copy.deepcopy(module, shared | own)
+    twin = copy.deepcopy(module, shared | own)
+    for m in twin.modules():
+        if hasattr(vars(m).get("forward"), "_torchdynamo_orig_callable"):  # compiled, it would run the module it is of
+            del m.forward
+    return twin
 
 
 def updated(body: Holder, updates: Iterable[Update]) -> Any:

@@ -10,6 +10,7 @@ CLAIMS = {"measures.circuits": "circuit", "measures.dictionaries": "dictionary",
 MEASURES = [(room, name) for room in CLAIMS for name in finder.names(room)]
 OURS = {
     "curve": "faithfulness, for several sizes",
+    "drift": "relative errors and divergences as everyone takes them",
     "recovery": "what is found against what was planted",
     "fit": "shares and losses as everyone takes them",
     "undone": "bits that differ",

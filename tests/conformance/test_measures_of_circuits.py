@@ -35,6 +35,7 @@ MORE: dict[str, Callable[[], dict[str, object]]] = {
     "recovery": lambda: {"truth": planted().circuit},
     "reuse": lambda: {"other": found().top(3)},
     "change": lambda: {"child": planted().model.edited(Scale("head.2", factor=0.0)), "sizes": (3, 5)},
+    "drift": lambda: {"child": planted().model.edited(Scale("head.2", factor=0.0)), "sizes": (3, 5)},
     "hypothesis_tests": lambda: {"pool": found()},
     "interchangeability": lambda: {"groups": [["head.0/2", "head.0/3"]]},
     "stability": lambda: {"sizes": (3, 5), "draws": 2},
@@ -50,6 +51,11 @@ TRUE: dict[str, list[tuple[str, str, float, float]]] = {
     ],  # one of three heads is silent there
     "controls": [("faithfulness", "", *ONE), ("faithfulness", "random", -0.1, 0.5)],
     "curve": [("faithfulness", "components", *ONE), ("completeness", "components", *NOTHING)],
+    "drift": [
+        ("drift", "child resid.0", *NOTHING),
+        ("own drift", "child attn.2", *ONE),
+        ("metric change", "child", -9, -1),
+    ],
     "edge_faithfulness": [("faithfulness", "edges", *NOTHING), ("faithfulness", "random edges", *NOTHING)],
     "faithfulness": [("faithfulness", "", *ONE), ("completeness", "", *NOTHING)],
     "hypothesis_tests": [("equivalence", "p", 0.5, 1)],

@@ -43,6 +43,7 @@ from clew.labels import Label, Labels
 from clew.methods.weights.bigram_subnetwork import load_masks, matrices, save_masks
 from clew.models import layout as layouts
 from clew.models import selfcheck
+from clew.models.adapters import Adapter
 from clew.models.inference import kept as inferred
 from clew.models.selfcheck import Finding, SelfCheck
 from clew.readings import moments
@@ -793,6 +794,12 @@ def windows() -> Any:
 def _(folder: Path) -> Path:
     found = (Finding("a", "what is promised", True, 0.0), Finding("b", "more", False, 0.5, "what is refused"))
     return write_json(folder / "a.json", SelfCheck("gpt2", "0123", found).to_json())
+
+
+@door("an adapter's config", lambda path: Adapter.of(str(path.parent)), "models/adapters")
+def _(folder: Path) -> Path:
+    said = {"base_model_name_or_path": "owner/name", "revision": None, "peft_type": "LORA", "r": 4}
+    return write_json(folder / "adapter_config.json", said)
 
 
 @door("an inferred record", lambda path: dataclasses.asdict(inferred._read(path)), "models/inference/kept")

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import flash_attention_mask
 
@@ -90,6 +91,41 @@ def test_an_implementation_for_which_transformers_makes_no_mask_shows_its_patter
     monkeypatch.delitem(AttentionMaskInterface._global_mapping, "toy_flash")
     one = flash_model.run(prompts(seq=12), read=["pattern.0"])["pattern.0"]
     assert torch.allclose(one, model_of("mistral").run(prompts(seq=12), read=["pattern.0"])["pattern.0"], atol=1e-5)
+
+
+def flex(module, query, key, value, mask, scaling, **rest):
+    """As transformers calls flex attention, uncompiled."""
+    out = flex_attention(query, key, value, block_mask=mask, scale=scaling, enable_gqa=True)
+    return out.transpose(1, 2).contiguous(), None
+
+
+def flex_mask(**given):
+    sizes = given["batch_size"], None, given["q_length"], given["kv_length"], given["device"]
+    return create_block_mask(given["mask_function"], *sizes, BLOCK_SIZE=4, _compile=False)
+
+
+@pytest.mark.parametrize("padding", [0, 3])
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_shows_the_pattern_that_its_function_of_a_query_and_a_key_makes(monkeypatch, padding):
+    """With a window of 5, in blocks of 4 so that whole blocks are left out."""
+    monkeypatch.setitem(AttentionInterface._global_mapping, "toy_flex", flex)
+    monkeypatch.setitem(AttentionMaskInterface._global_mapping, "toy_flex", flex_mask)
+    model, tokens = model_of("mistral"), prompts(seq=12)
+    real = torch.arange(12).expand(2, 12) >= padding
+    if padding:
+        seen = real[:, None, None, :]
+        monkeypatch.setitem(
+            AttentionMaskInterface._global_mapping,
+            "toy_flex",
+            lambda **given: flex_mask(
+                **given | {"mask_function": lambda b, h, q, k: given["mask_function"](b, h, q, k) & seen[b, 0, 0, k]}
+            ),
+        )
+    model.body.module.config._attn_implementation = "toy_flex"
+    trace = model.run(tokens, real=real, read=["pattern.1"])
+    other = model_of("mistral").run(tokens, real=real, read=["pattern.1"])
+    assert torch.allclose(trace["pattern.1"][:, :, padding:], other["pattern.1"][:, :, padding:], atol=1e-5)
+    assert torch.equal(trace.logits, model.run(tokens, real=real).logits)
 
 
 def test_a_mask_of_a_kind_that_is_not_known_gives_no_pattern(flash_model, monkeypatch):

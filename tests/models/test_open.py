@@ -18,8 +18,10 @@ from transformers import (
     XLNetLMHeadModel,
 )
 
+from clew.changes import Update
 from clew.models import open_model
 from clew.models.fingerprint import fingerprint
+from clew.models.open import _finite
 from tests.models.tiny import model_of, module_of, prompts, sharp, word_tokenizer
 
 
@@ -81,7 +83,7 @@ def test_a_folder_without_a_tokenizer_opens_when_one_is_given(folder):
 
 @pytest.mark.parametrize("name", ["smollm2-135", "smollm2_135m"])
 def test_an_unknown_name_lists_near_ones(name, monkeypatch):
-    monkeypatch.setattr("clew.models.open.AutoConfig.from_pretrained", lambda _: pytest.fail("the hub was asked first"))
+    monkeypatch.setattr("clew.models.how.AutoConfig.from_pretrained", lambda _: pytest.fail("the hub was asked first"))
     with pytest.raises(ValueError, match=f"'{name}' is no model; did you mean 'smollm2-135m'"):
         open_model(name)
 
@@ -98,7 +100,7 @@ def test_a_folder_without_config_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "words"), [(b"PK\x03\x04zip", "not a GGUF file"), (b"GGUF\x03\x00\x00\x00", "cut short")]
+    ("data", "words"), [(b"PK\x03\x04zip", "not a GGUF file"), (b"GGUF\x03\x00\x00\x00", "not a whole GGUF")]
 )
 def test_a_file_that_is_no_whole_gguf_is_refused_every_time(tmp_path, data, words):
     pytest.importorskip("gguf")
@@ -108,6 +110,11 @@ def test_a_file_that_is_no_whole_gguf_is_refused_every_time(tmp_path, data, word
             open_model(tmp_path / "a.gguf")
     with pytest.raises(ValueError, match="there is no file"):
         open_model(tmp_path / "b.gguf")
+
+
+def test_weights_of_8_bits_in_which_torch_cannot_tell_numbers_are_looked_at():
+    eight = torch.tensor([1.0, 2.0]).to(torch.float8_e4m3fn)
+    assert bool(_finite(eight).all()) and not bool(_finite(torch.tensor([float("nan")]).to(torch.float8_e4m3fn)).any())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -209,6 +216,17 @@ def test_a_module_that_is_compiled_runs_uncompiled_while_it_is_read_and_is_compi
     assert not calls and module._compiled_call_impl is not None
 
 
+def test_a_forward_that_is_compiled_runs_uncompiled_also_in_a_model_with_a_changed_weight():
+    module = module_of("llama")
+    module.forward = own = torch.compile(module.forward, backend="eager")
+    model = open_model(module)
+    assert model.body.refused == {}
+    update = Update("down.1", left=torch.ones(32, 1), right=torch.ones(1, 48))
+    changed, plain = (m.edited(update).run(prompts()).logits for m in (model, model_of("llama")))
+    assert torch.equal(changed, plain) and not torch.equal(changed, model.run(prompts()).logits)
+    assert module.forward is own
+
+
 @pytest.mark.parametrize(
     ("module", "words"),
     [
@@ -220,12 +238,6 @@ def test_a_module_that_is_compiled_runs_uncompiled_while_it_is_read_and_is_compi
 def test_a_module_that_is_no_transformers_model_is_refused_in_words(module, words):
     with pytest.raises(ValueError, match=words):
         open_model(module)
-
-
-def test_a_folder_with_an_adapter_says_what_to_do_with_it(tmp_path):
-    (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"holds an adapter \(PEFT\) and no model: .*give clew.open what that returns"):
-        open_model(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +279,7 @@ def test_quantised_layers_open_with_their_sites_and_refuse_what_needs_their_weig
         model.body.linear("down.1")
     with pytest.raises(ValueError, match="Gradients get lost in a layer of this model, so they are not taken"):
         model.run(prompts(), read=["resid.0"], grad=True)
-    with pytest.raises(ValueError, match="holds no matrix; open the model unquantised"):
+    with pytest.raises(ValueError, match="holds no matrix of its own: a Linear of torch .* open the model unquantised"):
         _ = model.body.unembedding
     again = fingerprint(other)
     assert model.body.fingerprint == again
@@ -283,10 +295,10 @@ class Parts(torch.Tensor):
         return torch.Tensor._make_wrapper_subclass(cls, whole.shape, dtype=scale.dtype)
 
     def __init__(self, whole, scale):
-        self.whole, self.scale = whole, scale
+        self.whole, self.scale, self.how = whole, scale, "weights alone"
 
     def __tensor_flatten__(self):
-        return ["whole", "scale"], None
+        return ["whole", "scale"], self.how
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
@@ -308,8 +320,15 @@ def test_a_model_whose_weights_are_tensors_of_parts_opens():
     model = open_model(module)
     assert set(model.body.refused) == {f"weights down.{i}" for i in range(3)}
     first = model.body.fingerprint
+    with pytest.raises(ValueError, match=r"down_proj' .* neither edited nor taken out: it is quantised, a Parts"):
+        model.body.linear("model.layers.0.mlp.down_proj")
     assert torch.equal(model.run(prompts(), read=model.sites()).logits, model.run(prompts()).logits)
-    module.model.layers[1].mlp.down_proj.weight.whole[0, 0] += 1
+    odd = module.model.layers[1].mlp.down_proj.weight
+    odd.how = "activations too"  # as torchao's do, with the same numbers in them
+    assert model.body.fingerprint != first
+    odd.how = "weights alone"
+    assert model.body.fingerprint == first
+    odd.whole[0, 0] += 1
     assert model.body.fingerprint != first
 
 

@@ -7,6 +7,7 @@ Models and behaviours are typed as Any: their classes come with torch, which `cl
 
 # Annotations are evaluated here, not kept as strings: a group may be extended in another file, which lacks these names.
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,6 +35,12 @@ class Machine:
     """float32, float16, bfloat16 or float64; by default float32 for bundled and GGUF models, else as saved."""
     device: str | None = None
     """Where to run: cpu, cuda, cuda:1, mps."""
+    revision: str | None = None
+    """Of a model on the hub, a branch, a tag or a commit; OWNER/NAME@REVISION says the same wherever a model is named."""
+    quantization_config: Annotated[tuple[str, ...], Several] = ()
+    """With which layers quantised to load it, as transformers says it: quant_method=bitsandbytes load_in_8bit=true."""
+    device_map: str | None = None
+    """How accelerate shall spread it over devices and disk: auto, balanced, sequential."""
 
     def open(self, model: str) -> Any:
         """The model that the user named. Raises: ValueError for a dtype that it cannot run in, or a device that is none."""
@@ -44,14 +51,36 @@ class Machine:
 
         if model.startswith(PLANTED):
             if self != Machine():
-                raise ValueError(f"{model} is in float64 on the CPU; leave --dtype and --device out")
+                raise ValueError(f"{model} is in float64 on the CPU; leave --dtype, --device and the like out")
             return load("data.planted", model.removeprefix(PLANTED))().model
         device = self.device
         if device == "cuda" and "LOCAL_RANK" in os.environ:  # each of torchrun's processes has a GPU of its own
             device = f"cuda:{os.environ['LOCAL_RANK']}"
         transformers.utils.logging.disable_progress_bar()
         with working(f"opening {model}"):
-            return clew.open(model, dtype=self.dtype, device=device)
+            return clew.open(model, dtype=self.dtype, device=device, **self._loading())
+
+    def _loading(self) -> dict[str, Any]:
+        """What else is handed on to transformers, if anything is. Raises: ValueError for what says not what it is."""
+        given = {
+            "revision": self.revision,
+            "quantization_config": _pairs("--quantization-config", self.quantization_config, "quant_method=NAME")
+            or None,
+            "device_map": self.device_map,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def _pairs(option: str, words: Sequence[str], example: str) -> dict[str, Any]:
+    """Names and values, numbers and true and false among them. Raises: ValueError for a word that is no pair."""
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"{option} {word!r} says not what is what; write {example}")
+        plain = {"true": True, "false": False}.get(value.lower())
+        found[name] = plain if plain is not None else int(value) if value.isdecimal() else value
+    return found
 
 
 @Parameter(name="*", group=Group("View of the model", sort_key=2))

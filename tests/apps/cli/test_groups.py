@@ -18,6 +18,17 @@ def test_dtype_reaches_the_model(toys, monkeypatch):
     assert Machine("float64", "cpu").open("tiny") == {"dtype": "float64", "device": "cpu"}
 
 
+def test_how_a_model_is_loaded_reaches_it(toys, monkeypatch):
+    monkeypatch.setattr(clew, "open", lambda name, **options: options, raising=False)
+    said = ("quant_method=bitsandbytes", "load_in_8bit=true", "bits=4")
+    opened = Machine(revision="step3", quantization_config=said, device_map="auto").open("owner/tiny")
+    eight = {"quant_method": "bitsandbytes", "load_in_8bit": True, "bits": 4}
+    rest = {"dtype": None, "device": None}
+    assert opened == {"revision": "step3", "quantization_config": eight, "device_map": "auto"} | rest
+    with pytest.raises(ValueError, match="--quantization-config '8' says not what is what; write quant_method=NAME"):
+        Machine(quantization_config=("8",)).open("tiny")
+
+
 @pytest.mark.parametrize(
     ("options", "words"), [("--dtype int8", "'int8' is not a dtype that clew"), ("--device gpu", "use cpu, cuda")]
 )
