@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 import transformers
-from torch import nn
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
@@ -31,16 +30,19 @@ def _all(value: Any, names: str) -> dict[str, Any]:
 
 
 SMALL: dict[str, Any] = {
-    **_all(32, "hidden_size hidden_size_global hc_lowrank n_embd d_model dim embedding_size word_embed_proj_dim emb_dim dim_model embedding_dim"),
+    **_all(32, "hidden_size hidden_size_global hc_lowrank n_embd d_model dim embedding_size embedding_dim"),
+    **_all(32, "word_embed_proj_dim emb_dim dim_model"),
     **_all(LAYERS, "num_hidden_layers n_layer num_layers n_layers decoder_layers num_blocks num_decoder_layers"),
-    **_all(2, "encoder_layers num_encoder_layers"),
+    **_all(LAYERS, "encoder_layers num_encoder_layers"),  # some caches count these in a decoder
     **_all(4, "num_attention_heads n_head num_heads n_heads decoder_attention_heads encoder_attention_heads"),
     **_all(2, "num_key_value_heads num_kv_heads n_head_kv multi_query_group_num"),
     **_all(8, "head_dim dim_head attention_head_dim kv_channels global_head_dim"),
     **_all(48, "intermediate_size ffn_dim decoder_ffn_dim encoder_ffn_dim d_inner dim_ff dff n_inner"),
     **_all(48, "ffn_hidden_size feed_forward_size mlp_hidden_size block_ff_dim intermediate_size_mlp"),
     **_all(VOCABULARY, "vocab_size vocab_size_per_layer_input encoder_hash_byte_group_vocab"),
-    **_all(64, "max_position_embeddings n_positions n_ctx max_sequence_length max_target_positions max_source_positions"),
+    **_all(
+        64, "max_position_embeddings n_positions n_ctx max_sequence_length max_target_positions max_source_positions"
+    ),
     **_all(64, "max_seq_len max_seq_length model_max_length context_length"),
     **_all(4, "num_experts num_local_experts n_routed_experts moe_num_experts"),
     **_all(2, "num_experts_per_tok num_experts_per_token moe_topk moe_k moe_top_k top_k_experts"),
@@ -67,8 +69,8 @@ SMALL: dict[str, Any] = {
     **_all(2, "swa_num_key_value_heads zero_expert_num"),
     **_all(8, "swa_head_dim attention_head_size linear_head_dim"),
     **_all(4, "linear_num_heads"),
-    **_all(16, "rel_extent o_lora_rank router_hidden_size shared_experts_intermediate_size pronunciation_embed_dim shape_embed_dim pronunciation_vocab_size shape_vocab_size"),
-    **_all(16, "lru_width"),
+    **_all(16, "rel_extent o_lora_rank router_hidden_size shared_experts_intermediate_size lru_width"),
+    **_all(16, "pronunciation_embed_dim shape_embed_dim pronunciation_vocab_size shape_vocab_size"),
     "is_decoder": True,
 }
 """How small each field is, in whatever config has it."""

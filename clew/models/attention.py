@@ -19,7 +19,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from clew.models.state import Held
+from clew.models.state import Held, configs_of
 
 Look = Callable[[Tensor, Tensor, Tensor, float], None]
 """Called with queries [batch, head, seq, d_head] and keys (one per key-value head) as they are multiplied, that is
@@ -66,13 +66,22 @@ def heads_apart(held: Held, module: PreTrainedModel, owners: Sequence[nn.Module]
 
 def show_patterns(held: Held, module: PreTrainedModel) -> None:
     """Route attention through `_attend`, if it does not go there already."""
-    own = module.config._attn_implementation or "eager"
-    if own.startswith(OURS):
-        return
-    AttentionInterface.register(OURS + own, _attend)
-    if own in ALL_MASK_ATTENTION_FUNCTIONS:  # else transformers makes no mask for it, and none for this name either
-        AttentionMaskInterface.register(OURS + own, ALL_MASK_ATTENTION_FUNCTIONS[own])
-    held.setting(module.config, "_attn_implementation", OURS + own)
+    route(held, module.config, OURS, lambda own: _attend)
+
+
+def route(held: Held, config: Any, prefix: str, attend: Callable[[str], Callable[..., Any]]) -> None:
+    """Have a config, and each inside it, name an implementation of ours in place of its own, if it does not already.
+
+    Args: prefix: what our names begin with, before that of its own. attend: what the implementation is, by the name of its own.
+    """
+    owns = [(each, each._attn_implementation or "eager") for each in configs_of(config)]
+    for each, own in owns:
+        if own.startswith(prefix):
+            continue
+        AttentionInterface.register(prefix + own, attend(own))
+        if own in ALL_MASK_ATTENTION_FUNCTIONS:  # else transformers makes no mask for it, and none for this name either
+            AttentionMaskInterface.register(prefix + own, ALL_MASK_ATTENTION_FUNCTIONS[own])
+        held.setting(each, "_attn_implementation", prefix + own)
 
 
 def _attend(

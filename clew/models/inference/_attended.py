@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from clew.models.attention import route
 from clew.models.state import Held
 
 SEEN = "clew_seen_"
@@ -62,12 +62,8 @@ def attended(
     """
     found: list[Attended] = []
     functions = _Functions(found, innermost, tokens)
-    own = getattr(module.config, "_attn_implementation", None)
-    if own is not None and interface:
-        AttentionInterface.register(SEEN + own, _noting(own, functions))
-        if own in ALL_MASK_ATTENTION_FUNCTIONS:
-            AttentionMaskInterface.register(SEEN + own, ALL_MASK_ATTENTION_FUNCTIONS[own])
-        held.setting(module.config, "_attn_implementation", SEEN + own)
+    if getattr(module.config, "_attn_implementation", None) is not None and interface:
+        route(held, module.config, SEEN, lambda own: _noting(own, functions))
     with functions:
         yield found
 

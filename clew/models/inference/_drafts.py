@@ -43,6 +43,7 @@ class Draft:
         """A first guess: an attention if one ran in it, else an MLP if it reads the stream, and a mixer if not."""
         place, after = _place(seen, found, others, streams)
         kind: Kind = "attn" if found.attended else "mlp" if place else "mixer"
+        projection = None if kind == "mixer" else found.projection  # a mixer has no neurons
         why = f"what {below(found.block, found.write)} reads is neither the stream nor one norm of it"
         part = Part(
             kind,
@@ -52,8 +53,8 @@ class Draft:
             after,
             found.factor,
             found.norm_after,
-            "" if found.projection is None else below(found.block, found.projection),
-            "" if found.projection in (None, found.write) else below(found.block, found.write),
+            "" if projection is None else below(found.block, projection),
+            "" if projection in (None, found.write) else below(found.block, found.write),
             missing={} if place else {f"{kind}_in": why},
         )
         return cls(found, place, part)
