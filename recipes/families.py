@@ -1,7 +1,7 @@
 """The table of families: each kind of causal language model that the installed transformers knows, opened and checked.
 
 For each, a tiny random model in which every kind of block occurs (recipes/tiny_families.py) is opened, all promises of
-selfcheck are tried at all its sites, and a sample of the sites is checked by surgery (recipes/surgery.py), which knows nothing
+selfcheck are tried at all its sites, and a sample of the sites is checked by surgery (recipes/surgery.py), which has nothing
 of selfcheck. Each is done in a process of its own, on one thread, with so much memory and time and no more. What is done is
 kept, so a run that was killed goes on; when clew or this recipe changes, all is done anew.
 
@@ -112,9 +112,10 @@ def _reason(said: str) -> str:
 
 
 def _in_words(error: BaseException) -> str:
-    """An error in one line; of those of a config, the innermost."""
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    return f"{type(error).__name__}: {' '.join(lines)}"[:300]
+    """An error in one line; where it tells of another one, that."""
+    lines = [line.strip() for line in f"{type(error).__name__}: {str(error).strip()}".splitlines()]
+    inner = next((i for i in reversed(range(len(lines))) if re.match(r"\w+Error: ", lines[i])), 0)
+    return " ".join(filter(None, lines[inner:]))[:300]
 
 
 # Each in a process of its own.
@@ -231,11 +232,10 @@ def run(kinds: list[str]) -> Families:
         )
     about = {"transformers": transformers.__version__, "torch": torch.__version__, "sources": _sources()}
     place = cache_folder("families") / "-".join(about.values()).replace("+", "-")
-    found = map(alone, kinds, folder=place, about=about, tries=1, progress=Progress("families")).whole("table")
-    held: dict[str, Row] = {row["type"]: row for row in read_any_json(RESULT)["rows"]} if RESULT.exists() else {}
-    held = {kind: row for kind, row in held.items() if kinds != list(tiny_families.CAUSAL)} | {
-        row["type"]: row for row in found
-    }
+    found = map(alone, kinds, folder=place, about=about, retry=True, progress=Progress("families")).whole("table")
+    before = read_any_json(RESULT) if RESULT.exists() else {"transformers": ""}
+    others = kinds != list(tiny_families.CAUSAL) and before["transformers"] == transformers.__version__
+    held: dict[str, Row] = {row["type"]: row for row in (*(before["rows"] if others else ()), *found)}
     rows = [held[kind] for kind in sorted(held)]
     write_json(RESULT, {"transformers": transformers.__version__, "torch": torch.__version__, "rows": rows})
     families = short(rows)

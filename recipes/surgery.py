@@ -133,7 +133,7 @@ def _claims(model: Model, patient: Patient) -> Iterator[Claim]:
     body = model.body
     yield from _ends(model, patient)
     for layer, parts in enumerate(body.layout.parts):
-        path = f"{body.layout.blocks}.{layer}"
+        path = body.layout.path(layer)
         if body.holds(site := Site("resid", layer)):
             yield _edited(model, patient, [_halved(site)], patient.without(path, _halving), f"{site}")
         writes = [Site(part.kind, layer) for part in parts]
@@ -149,7 +149,7 @@ def _claims(model: Model, patient: Patient) -> Iterator[Claim]:
 def _ends(model: Model, patient: Patient) -> Iterator[Claim]:
     layout = model.body.layout
     if model.body.holds(Site("embed")):
-        less = patient.without(f"{layout.blocks}.0", lambda block: Around(block, before=_half))
+        less = patient.without(layout.path(0), lambda block: Around(block, before=_half))
         yield _edited(model, patient, [_halved(Site("embed"))], less, "embed")
     if model.body.holds(Site("final")):
         less = patient.without(layout.unembed, lambda linear: _without_columns(linear, [0, 5]))
@@ -157,7 +157,7 @@ def _ends(model: Model, patient: Patient) -> Iterator[Claim]:
 
 
 def _part_claims(model: Model, patient: Patient, layer: int, part: Part) -> Iterator[Claim]:
-    body, path = model.body, f"{model.body.layout.blocks}.{layer}"
+    body, path = model.body, model.body.layout.path(layer)
     if body.holds(write := Site(part.kind, layer)):
         silent = patient.without(f"{path}.{part.write}", lambda inner: Around(inner, after=torch.zeros_like))
         yield _edited(model, patient, [_zeroed(write)], silent, f"{write}")
@@ -177,7 +177,7 @@ def _part_claims(model: Model, patient: Patient, layer: int, part: Part) -> Iter
 
 def _columns(model: Model, patient: Patient, layer: int, part: Part) -> Iterator[Claim]:
     """Coordinates of what an output projection reads are its columns; so is what its weight does by its address."""
-    body, path = model.body, f"{model.body.layout.blocks}.{layer}.{part.projection}"
+    body, path = model.body, f"{model.body.layout.path(layer)}.{part.projection}"
     site = Site("head" if part.kind == "attn" else "neuron", layer)
     if not body.holds(site):
         return
@@ -192,14 +192,14 @@ def _columns(model: Model, patient: Patient, layer: int, part: Part) -> Iterator
     if not {"weights", f"weights {weight}"} & body.refused.keys():
         matrix = body.linear(weight).matrix()
         change = torch.zeros_like(matrix).index_copy(1, torch.tensor(some), -matrix[:, some])
-        found = model.edited(Update(weight, left=change)).run(patient.tokens).logits
+        found = model.edited(Update(weight, left=change)).run(patient.tokens).end
         assert found is not None
         yield _claim("an edit of the weight", f"{weight}", found, less, patient.bare)
 
 
 def _heads(model: Model, patient: Patient, layer: int, part: Part) -> Iterator[Claim]:
     """Queries, keys and values of a head are rows of their maps, and reach that head's columns alone; the pattern mixes."""
-    body, path = model.body, f"{model.body.layout.blocks}.{layer}"
+    body, path = model.body, model.body.layout.path(layer)
     apart = body.holds(Site("head", layer)) and part.heads[0] > 1
     for name, rows in part.maps.items():
         if not body.holds(site := Site(name, layer)):
@@ -231,14 +231,17 @@ def _reach(patient: Patient, path: str, part: Part, name: str, some: Sequence[in
 
 
 def _uniform(model: Model, patient: Patient, layer: int, part: Part) -> Claim:
-    """One head that attends to all positions alike gives the mean of the values so far."""
-    path, (n, n_kv), head = f"{model.body.layout.blocks}.{layer}", part.heads, layer % part.heads[0]
+    """One head that attends to all positions alike gives the mean of the values that it may see."""
+    path, (n, n_kv), head = model.body.layout.path(layer), part.heads, layer % part.heads[0]
     made, rows = patient.seen(f"{path}.{part.maps['v'].path}", "after"), part.maps["v"].rows
     values = (made if rows is None else made[..., rows]).unflatten(-1, (n_kv, -1))[:, :, head * n_kv // n]
     clip = getattr(model.body.module.config, "clip_qkv", None)
     values = values if clip is None else values.clamp(-clip, clip)
-    so_far = torch.arange(1, values.shape[1] + 1)[:, None]
-    mean = values.cumsum(1) / so_far
+    length = values.shape[1]
+    seen = torch.ones(length, length)
+    seen = seen.tril() if model.body.layout.causal else seen
+    alike = seen / seen.sum(1, keepdim=True)
+    mean = alike @ values
 
     def mixed(x: Tensor) -> Tensor:
         by_head = x.reshape(*values.shape[:2], n, -1).clone()
@@ -246,7 +249,6 @@ def _uniform(model: Model, patient: Patient, layer: int, part: Part) -> Claim:
         return by_head.reshape(x.shape)
 
     due = patient.without(f"{path}.{part.projection}", lambda linear: Around(linear, before=mixed))
-    alike = torch.ones(len(so_far), len(so_far)).tril() / so_far
     others = (torch.arange(n) != head)[:, None, None]
     edit = Set(f"pattern.{layer}", value=alike, keep=others)
     return _edited(model, patient, [edit], due, f"pattern.{layer}")
@@ -254,7 +256,7 @@ def _uniform(model: Model, patient: Patient, layer: int, part: Part) -> Claim:
 
 def _experts(model: Model, patient: Patient, layer: int, part: Part) -> Iterator[Claim]:
     """An expert without its outputs, or that no row is sent to with any weight, is one whose weights are 0."""
-    body, path = model.body, f"{model.body.layout.blocks}.{layer}.{part.experts}"
+    body, path = model.body, f"{model.body.layout.path(layer)}.{part.experts}"
     d_model = patient.seen(path, "after").shape[-1]
     sites = {name: site for name in ("expert", "router") if body.holds(site := Site(name, layer))}
     n = body.widths[Site("expert", layer)] // d_model
@@ -267,7 +269,7 @@ def _experts(model: Model, patient: Patient, layer: int, part: Part) -> Iterator
 
 def _adds_up(model: Model, patient: Patient, layer: int) -> Claim:
     """What the parts of a block write, seen in the bare module, makes its output of its input."""
-    path = f"{model.body.layout.blocks}.{layer}"
+    path = model.body.layout.path(layer)
     x = total = patient.seen(path, "before")
     for part in model.body.layout.parts[layer]:
         total = total + part.factor * patient.seen(f"{path}.{part.write}", "after")
@@ -370,7 +372,7 @@ def _halved(site: Site) -> ActivationEdit:
 
 
 def _edited(model: Model, patient: Patient, edits: Sequence[ActivationEdit], due: Tensor, address: str) -> Claim:
-    found = model.run(patient.tokens, edits=edits).logits
+    found = model.run(patient.tokens, edits=edits).end
     assert found is not None
     return _claim("an edit", address, found, due, patient.bare)
 

@@ -72,7 +72,7 @@ def show_patterns(held: Held, module: PreTrainedModel) -> None:
 def route(held: Held, config: Any, prefix: str, attend: Callable[[str], Callable[..., Any]]) -> None:
     """Have a config, and each inside it, name an implementation of ours in place of its own, if it does not already.
 
-    Args: prefix: what our names begin with, before that of its own. attend: what the implementation is, by the name of its own.
+    Args: prefix: what our names begin with, before that of its own. attend: the implementation, by the name of its own.
     """
     owns = [(each, each._attn_implementation or "eager") for each in configs_of(config)]
     for each, own in owns:

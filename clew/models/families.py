@@ -1,7 +1,7 @@
 """The table of families: of each type of model that transformers knows, what holds in a tiny random one.
 
-Made by recipes/families.py, which opens each and checks it by surgery, too; what is measured of a model of yours, whatever its
-family, `clew check` says.
+Made by recipes/families.py, which opens each and checks it by surgery, too. What holds of a model of yours, whatever its
+family, `clew check` measures.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ FILE = Path(__file__).with_suffix(".json")
 """The table that comes with clew."""
 
 Verdict = Literal["exact", "partly", "refused", "wrong", "not built"]
-"""Every site with every promise; some sites or promises are refused by name, and all else holds; clew does not open it; surgery
-disagrees with what clew says; transformers does not build it from a small config."""
+"""Every site with every promise; some sites or promises are refused by name, and all else holds; clew does not open it;
+surgery disagrees with what clew says; transformers does not build it from a small config."""
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 

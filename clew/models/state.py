@@ -87,7 +87,7 @@ class Held:
         held[name] = value
 
     def setting(self, config: Any, name: str, value: Any) -> None:
-        """A setting, set by the config's own rules, by which it may be handed to configs inside; these get theirs back, too."""
+        """A setting, set by the config's own rules; if they hand it to configs inside, these get their own back, too."""
         for each in reversed(configs_of(config)):
             self._undo.append(partial(setattr, each, name, getattr(each, name, None)))
         setattr(config, name, value)
