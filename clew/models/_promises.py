@@ -440,6 +440,8 @@ def _slope_gap(case: Case, module: Any) -> float:
     x, move = (torch.randn(2, 3, module.in_features, generator=generator).to(case.trace["embed"]) for _ in range(2))
     with torch.enable_grad():
         y = module(x.requires_grad_())
+        if not isinstance(y, Tensor):  # a router, which chooses beside it
+            return 0.0
         seed = torch.randn(y.shape, generator=generator).to(y)
         (slope,) = torch.autograd.grad(y, x, seed)
     with torch.no_grad():

@@ -20,7 +20,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from clew.models.state import Held
+from clew.models.state import Held, configs_of
 
 Look = Callable[[Tensor, Tensor, Tensor, float], None]
 """Called with queries [batch, head, seq, d_head] and keys (one per key-value head) as they are multiplied, that is
@@ -67,24 +67,25 @@ def heads_apart(held: Held, module: PreTrainedModel, owners: Sequence[nn.Module]
 
 def show_patterns(held: Held, module: PreTrainedModel) -> None:
     """Route attention through `_attend`, if it does not go there already."""
-    for config in configs_of(module):
-        own = config._attn_implementation or "eager"
-        if not own.startswith(OURS):
-            routed(held, config, OURS, own, _attend)
+    route(held, module, OURS, lambda own: _attend)
 
 
-def configs_of(module: PreTrainedModel) -> list[Any]:
-    """The configs of all models in a module: an encoder and a decoder have copies of their own."""
-    found = {id(m.config): m.config for m in module.modules() if isinstance(m, PreTrainedModel)}
-    return [config for config in found.values() if hasattr(config, "_attn_implementation")]
+def route(held: Held, module: PreTrainedModel, prefix: str, attend: Callable[[str], Callable[..., Any]]) -> None:
+    """Have every config in a module name an implementation of ours in place of its own, if it does not already.
 
-
-def routed(held: Held, config: Any, prefix: str, own: str, attend: Callable[..., Any]) -> None:
-    """Have attention by a config go through `attend`, which is called `own` with this prefix, with masks as they were."""
-    AttentionInterface.register(prefix + own, attend)
-    if own in ALL_MASK_ATTENTION_FUNCTIONS:  # else transformers makes no mask for it, and none for this name either
-        AttentionMaskInterface.register(prefix + own, ALL_MASK_ATTENTION_FUNCTIONS[own])
-    held.put(config, "_attn_implementation_internal", prefix + own)  # the setter would set those of other configs, too
+    An encoder and a decoder have configs of their own, and a config may hold others.
+    Args: prefix: what our names begin with, before that of its own. attend: the implementation, by the name of its own.
+    """
+    models = (part.config for part in module.modules() if isinstance(part, PreTrainedModel))
+    every = {id(each): each for config in models for each in configs_of(config)}
+    for each in every.values():
+        own = getattr(each, "_attn_implementation", None) or "eager"
+        if own.startswith(prefix):
+            continue
+        AttentionInterface.register(prefix + own, attend(own))
+        if own in ALL_MASK_ATTENTION_FUNCTIONS:  # else transformers makes no mask for it, and none for this name either
+            AttentionMaskInterface.register(prefix + own, ALL_MASK_ATTENTION_FUNCTIONS[own])
+        held.put(each, "_attn_implementation_internal", prefix + own)  # the setter would set those of others, too
 
 
 def _attend(

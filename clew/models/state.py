@@ -36,6 +36,12 @@ def lock_of(module: nn.Module) -> Any:
     return _locks[module]
 
 
+def configs_of(config: Any) -> list[Any]:
+    """A config and those inside it, the outermost first."""
+    inside = (getattr(config, name, None) for name in getattr(config, "sub_configs", ()))
+    return [config, *(each for held in inside if held is not None for each in configs_of(held))]
+
+
 class Held:
     """What stands on a module for a while. Every undoing is noted before its doing, and may happen twice.
 
@@ -83,8 +89,9 @@ class Held:
         held[name] = value
 
     def setting(self, config: Any, name: str, value: Any) -> None:
-        """A setting, set by the config's own rules."""
-        self._undo.append(partial(setattr, config, name, getattr(config, name)))
+        """A setting, set by the config's own rules; if they hand it to configs inside, these get their own back, too."""
+        for each in reversed(configs_of(config)):
+            self._undo.append(partial(setattr, each, name, getattr(each, name, None)))
         setattr(config, name, value)
 
     def listed(self, table: dict[nn.Module, list[Any]], module: nn.Module, entry: Any) -> None:

@@ -41,6 +41,7 @@ from clew.data.text.windows import cut
 from clew.dictionaries import AbsTopK, BatchTopK, Crosscoder, Dictionary, Gated, JumpReLU, ReLU, TopK
 from clew.labels import Label, Labels
 from clew.methods.weights.bigram_subnetwork import load_masks, matrices, save_masks
+from clew.models import families as tables
 from clew.models import layout as layouts
 from clew.models import selfcheck
 from clew.models.adapters import Adapter
@@ -800,6 +801,14 @@ def _(folder: Path) -> Path:
 def _(folder: Path) -> Path:
     said = {"base_model_name_or_path": "owner/name", "revision": None, "peft_type": "LORA", "r": 4}
     return write_json(folder / "adapter_config.json", said)
+
+
+@door("a table of families", lambda path: tables.Families.load(path).to_json(), "models/families")
+def _(folder: Path) -> Path:
+    lacks = (tables.Lack("pattern", 3, "it is not seen"), tables.Lack("cache", 0, "it differs"))
+    some = tables.Family("a", "AForCausalLM", "causal", "partly", {"embed": 1, "resid": 3}, lacks, checks=12)
+    none = tables.Family("b", "BForCausalLM", "causal", "refused", {}, why="it has no blocks")
+    return tables.Families("5.0", "2.6", (some, none)).save(folder / "a.json")
 
 
 @door("an inferred record", lambda path: dataclasses.asdict(inferred._read(path)), "models/inference/kept")

@@ -223,6 +223,19 @@ def test_a_weight_that_is_no_matrix_is_refused_alone():
         model.edited([Update("down.1", left=change)])
 
 
+class Router(torch.nn.Linear):
+    """Gives two things, as those of Llama 4 and Phi-3.5 do."""
+
+    def forward(self, input):
+        return super().forward(input), None
+
+
+def test_a_linear_map_that_gives_several_things_is_no_reason_to_refuse_gradients():
+    module = module_of("llama")
+    module.model.layers[1].mlp.router = Router(4, 4)
+    assert all(finding.holds for finding in selfcheck(Body(module, None, "routed")).findings)
+
+
 def test_a_site_where_nothing_passes_is_refused_alone():
     """As in a block that calls a projection without its module."""
     module = module_of("llama")

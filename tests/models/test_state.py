@@ -3,8 +3,9 @@
 import pytest
 import torch
 from torch import nn
+from transformers import GotOcr2Config
 
-from clew.models.state import Held, in_state, lock_of, state
+from clew.models.state import Held, configs_of, in_state, lock_of, state
 
 
 def module() -> nn.Linear:
@@ -50,6 +51,18 @@ def test_an_attribute_comes_back_or_goes():
     held.release()
     held.release()
     assert "forward" not in vars(one) and one.in_features == 1
+
+
+def test_a_setting_that_a_config_hands_on_comes_back_in_those_inside_it():
+    one = module()
+    outer = GotOcr2Config()
+    outer._attn_implementation, outer.text_config._attn_implementation = "eager", "sdpa"
+    with state(one) as held:
+        held.setting(outer, "_attn_implementation", "mine")
+        assert outer.text_config._attn_implementation == "mine"
+        held.setting(outer.text_config, "_attn_implementation", "theirs")
+        assert [c._attn_implementation for c in configs_of(outer)].count("mine") == 2
+    assert [c._attn_implementation for c in (outer, outer.text_config)] == ["eager", "sdpa"]
 
 
 def test_parameters_are_put_back_whoever_took_their_places():

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from clew.models.attention import configs_of, routed
+from clew.models.attention import route
 from clew.models.state import Held
 
 SEEN = "clew_seen_"
@@ -62,10 +62,8 @@ def attended(
     """
     found: list[Attended] = []
     functions = _Functions(found, innermost, tokens)
-    configs = configs_of(module) if interface else []
-    for config in configs:
-        if (own := config._attn_implementation) is not None:
-            routed(held, config, SEEN, own, _noting(own, functions))
+    if getattr(module.config, "_attn_implementation", None) is not None and interface:
+        route(held, module, SEEN, lambda own: _noting(own, functions))
     with functions:
         yield found
 

@@ -88,13 +88,13 @@ def source(received: Tensor, maps: Sequence[Call], norms: Sequence[Call]) -> tup
     A head that several query heads share counts once. Raises: ValueError where a column is that of no map, or of several.
     """
     flat = before_norms(received, norms)
-    best, where = 0, "there is none before the attention"
+    best, where = 0, "none gives one of their columns"
     for call in maps:
         assert call.y is not None
         hits = _alike(flat, call.y.reshape(len(flat), -1))
         if bool((hits.sum(1) == 1).all()):
             return call, _each_once(hits.to(torch.int8).argmax(1).cpu(), received.shape[1])
-        if (some := int((hits.sum(1) == 1).sum())) >= best:
+        if (some := int((hits.sum(1) == 1).sum())) > best:
             best, where = some, f"{some} of {flat.shape[1]} columns are those of {call.path}"
     raise ValueError(f"come from no one linear map ({where})")
 

@@ -48,6 +48,7 @@ class Draft:
         kind: Kind = "mlp" if place else "mixer"
         if found.attended:
             kind = "cross" if seen.memory is not None and _is_cross(found) else "attn"
+        projection = None if kind == "mixer" else found.projection  # a mixer has no neurons
         why = f"what {below(found.block, found.write)} reads is neither the stream nor one norm of it"
         part = Part(
             kind,
@@ -57,8 +58,8 @@ class Draft:
             after,
             found.factor,
             found.norm_after,
-            "" if found.projection is None else below(found.block, found.projection),
-            "" if found.projection in (None, found.write) else below(found.block, found.write),
+            "" if projection is None else below(found.block, projection),
+            "" if projection in (None, found.write) else below(found.block, found.write),
             missing={} if place else {f"{kind}_in": why},
         )
         return cls(found, place, part)

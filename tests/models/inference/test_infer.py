@@ -8,10 +8,12 @@ import transformers
 
 from clew.models.inference.infer import infer
 from clew.models.layout import Map
+from clew.models.state import configs_of
 from tests.conformance.shape import untouched
 from tests.models.kinds import kind_of
 from tests.models.test_selfcheck import LLAMA, VARIANTS, build
 from tests.models.tiny import FAMILIES, module_of, record, sharp
+from tests.recipes.recipe import recipe
 
 FUSED = ("falcon grouped", "falcon grouped, one norm", "falcon multi head", "falcon alibi sequential")
 SEQUENTIAL = ("neox sequential", "phi with norms", "gemma2 capped", "llama with wide heads", "gpt2 unscaled")
@@ -133,6 +135,18 @@ def test_blocks_of_other_kinds_and_what_has_no_place_in_them(name, blocks, missi
     layout = infer(kind_of(name))
     assert said(layout) == blocks
     assert {site for parts in layout.parts for part in parts for site in part.missing} == missing
+
+
+def test_a_mixer_whose_input_is_not_found_has_no_neurons():
+    (mixer,) = infer(recipe("tiny_families").build("zamba2")).parts[1]
+    assert (mixer.kind, mixer.reads, mixer.projection) == ("mixer", "", "") and set(mixer.missing) == {"mixer_in"}
+
+
+def test_a_config_inside_another_keeps_an_attention_of_its_own():
+    module = recipe("tiny_families").build("got_ocr2")
+    own = [config._attn_implementation for config in configs_of(module.config)]
+    assert len(set(own)) == 2 and len(infer(module).parts) == 3
+    assert [config._attn_implementation for config in configs_of(module.config)] == own
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
