@@ -194,7 +194,7 @@ def table(families: Families) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in families.rows:
-        lacks = "; ".join(f"`{one.what}`{f' ({one.sites})' * bool(one.sites)}: {one.why}" for one in row.lacks)
+        lacks = "; ".join(f"{_what(lacks)}: {why}" for why, lacks in row.reasons.items())
         said = (row.why or lacks).replace("|", "\\|").replace("<", "&lt;")
         cells = [
             f"`{row.type}`",
@@ -206,6 +206,10 @@ def table(families: Families) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _what(lacks: Iterable[Lack]) -> str:
+    return ", ".join(f"`{one.what}`{f' ({one.sites})' * bool(one.sites)}" for one in lacks)
 
 
 def on_page(page: str, made: str) -> str:

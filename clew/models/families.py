@@ -64,6 +64,13 @@ class Family:
         """What is not there, or why nothing is, in one line."""
         return self.why or ", ".join(map(str, self.lacks))
 
+    @property
+    def reasons(self) -> dict[str, tuple[Lack, ...]]:
+        """Each reason why something is not there, and what it is the reason of."""
+        return {
+            why: tuple(one for one in self.lacks if one.why == why) for why in dict.fromkeys(x.why for x in self.lacks)
+        }
+
 
 @dataclass(frozen=True)
 class Families:

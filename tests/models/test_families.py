@@ -38,6 +38,7 @@ def test_a_table_comes_back_from_its_file(tmp_path):
     row = Family("a_b", "ABForCausalLM", "causal", "partly", {"embed": 1}, lacks, checks=2)
     table = Families("5.0", "2.6", (row,))
     assert Families.load(table.save(tmp_path / "a.json")) == table
+    assert row.reasons == {"it is not seen": lacks[:1], "it differs": lacks[1:]}
     assert row.said == "pattern (3), cache" and table.named("a-b") == table.named("abfor") == table
 
 

@@ -51,8 +51,8 @@ def _say_families(name: str | None, json: bool) -> None:
 
 
 def _whys(row: Any) -> list[str]:
-    """Each thing that a family lacks, with the reason, and an empty line at the end."""
-    lines = [f"{row.type}: no {lack}: {lack.why}" for lack in row.lacks]
+    """What a family lacks, by the reason, and an empty line at the end."""
+    lines = [f"{row.type}: no {', '.join(map(str, lacks))}: {why}" for why, lacks in row.reasons.items()]
     return [*lines, ""] if lines else []
 
 
