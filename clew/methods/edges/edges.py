@@ -32,6 +32,7 @@ from clew.dictionaries.sparse import Sparse, is_wide, pull_back
 from clew.finder import load
 from clew.methods._nodes import Gradients, effects, passes
 from clew.models import Model
+from clew.models.layout import Kind
 from clew.models.trace import as_read
 from clew.progress import Tell
 from clew.readings.contrast import Baseline, Contrast, State, check_fits, found_with
@@ -41,6 +42,12 @@ MOST = 20_000
 """More nodes than this have too many pairs for one table."""
 BESIDE, MUCH = {"cpu": 32}, 1024
 """What a pass costs beside its tokens, as so many tokens, by device; elsewhere, where kernels must be launched, much."""
+READING: dict[str, Kind] = {
+    **dict.fromkeys(("attn_in", "q", "k", "v"), "attn"),
+    "mixer_in": "mixer",
+    **dict.fromkeys(("mlp_in", "router", "expert", "neuron", "mlp_out", "mlp"), "mlp"),
+}
+"""Parts whose values follow, position by position, from what a part of the block reads, and that part."""
 
 
 def edges(
@@ -441,6 +448,6 @@ def mixes_positions(model: Model, site: Site) -> bool:
         return True
     if any(not held(i) for i in range(first, layer)):
         return True
-    if site.part in ("mlp_in", "neuron", "mlp_out", "mlp"):
-        return first <= layer and not held(layer, model.body.part("mlp", layer).after)
+    if kind := READING.get(site.part):
+        return first <= layer and not held(layer, model.body.part(kind, layer).after)
     return site.part in ("resid", "final") and first <= layer and not held(layer)
