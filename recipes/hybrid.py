@@ -1,39 +1,43 @@
 """A hybrid whose circuits are planted: attention, state spaces and experts of a small Jamba, trained here, found by clew.
 
-Three tasks of 16 tokens are planted in a Jamba of four blocks, each in parts of a kind of its own:
+Three tasks of 16 tokens are planted in a Jamba of four blocks, each in parts of other kinds:
 
-- *recall*, `k v k v ... k k k k k`: which value followed the last key; five keys with a value each, then five that are asked. The state space of block 0 notes which key stands before a value, and
-  head 2 of block 1 looks for it: an induction circuit of a mixer and a head.
-- *latest*, `. . m . m . ?`: which mark came last. The state space of block 2 alone.
-- *table*, `. . c . . x`: one of two tables, by the class c, takes x to y. The state space of block 0 carries the class to x, and of
-  the four experts of block 1 the first holds the table of class a, the second that of class b.
+- *recall*, `k v k v ... k k k k k`: five keys with a value each, then five keys that are asked; which value followed the last
+  one. The state space of block 0 notes at a value which key stands before it, and head 2 of block 1 looks for the key that is
+  asked: an induction circuit of a mixer and a head.
+- *latest*, `. . m . m . ?`: which mark came last. The state space of block 2, alone.
+- *table*, `. . c . . x`: one of two tables, by the class c, takes x to y. The state space of block 0 carries the class to x,
+  and of the four experts of block 1 the first has the table of one class, the second that of the other.
 
-Planted means: by strict interchange intervention training (Geiger et al. 2022, arXiv:2112.00826; Gupta et al. 2024,
-arXiv:2407.14494, for the strict kind). At every step parts take what they wrote on another prompt of their task. Where a planted part
-does, the right answer is what the algorithm above gives with that step from the other prompt (a new key-before-value, another
-class); where any other part does, it is what it was. And the router is told its expert at x.
-The truth is then not taken from the training, but counted by plain hooks, without clew, on prompts never seen: all 2^14
-sets of parts of this model are patched from each pair's other prompt. Claim: the sets under which the answer stays are exactly those
-that hold no planted part. No smaller circuit has the behaviour and no other part belongs to it, whatever one takes a circuit to be.
+How they are planted: by strict interchange intervention training (Geiger et al. 2022, arXiv:2112.00826; Gupta et al. 2024,
+arXiv:2407.14494, for "strict"). At every step parts take what they wrote on another prompt of their task. Where a planted
+part does, at the positions of its step, the right answer is what the algorithm above gives with that step taken from the
+other prompt; where any other part does, or a planted one elsewhere, it is what it was. The router is told the expert of x.
 
-What clew finds is held against that. Expected: attribution, its integrated kin and exact patching give every planted part a score
-above every other one, in every task; the planted parts alone are as faithful as the whole model, and equally many of the others carry
-nothing; experts of the class at hand are the whole of what block 1 does; an edit of one expert takes one table and leaves the rest.
+The truth is not taken from the training. It is counted, by plain hooks and without clew, on prompts never seen: all 32,768
+sets of the 14 parts and of "the planted parts at other positions" are patched from each pair's other prompt. Claim: the
+answer is the clean one under exactly those sets that hold no planted part, and that of the other prompt under all others. So
+no part but the planted ones belongs to the circuit, and none of them can be missed, whatever one takes a circuit to be.
 
-Minutes: about ten on one core, most of them training; `--tiny` takes one task and few steps. The trained model is kept in the cache
-folder. Writes docs/results/hybrid.json and prints its tables.
+What clew finds is held against that. Expected: integrated gradients and exact patching, of parts and of edges, rank every
+planted part above every other one; attribution patching, one gradient at the clean prompt, does not where softmaxes are
+saturated. What was planted is as faithful as the whole model. Without one expert the model has lost one table and no more.
+
+Minutes: about ten on one core, most of them training. `--tiny` takes few steps and prompts and writes nothing; `--model
+FOLDER` keeps the trained model, for clew's commands. Writes docs/results/hybrid.json and prints its tables.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
@@ -41,9 +45,16 @@ from transformers import JambaConfig, JambaForCausalLM, PreTrainedTokenizerFast
 from transformers.models.jamba import modeling_jamba
 
 import clew
-from clew.files import cache_folder, jsonable, write_json
+from clew.changes import Scale
+from clew.circuits.circuit import OUTPUT
+from clew.data.planted import Planted
+from clew.data.planted._compile import known_circuit
+from clew.files import jsonable, write_json
+from clew.models.graph.components import Components
+from clew.sites import READERS
 
 RESULT = Path(__file__).parent.parent / "docs" / "results" / "hybrid.json"
+STEPS = 2500
 LENGTH, HEADS, HEAD, EXPERTS = 16, 4, 2, 4
 KEYS, VALUES, MARKS, CLASSES, INPUTS, FILLERS = 5, 10, 4, 2, 8, 8
 SPECIAL = ("recall", "latest", "table", "?")
@@ -66,9 +77,9 @@ PLANTED = {
 }
 """Of each task, the part that takes the first step and the part that takes the last, and at which positions."""
 CHAINS = {
-    "recall": ("embed -> mixer_in.0", f"mixer.0 -> k.1/{HEAD // 2}", f"head.1/{HEAD} -> final"),
-    "latest": ("embed -> mixer_in.2", "mixer.2 -> final"),
-    "table": ("embed -> mixer_in.0", "mixer.0 -> mlp_in.1", "mlp.1 -> final"),
+    "recall": ("embed -> mixer_in.0", f"mixer.0 -> k.1/{HEAD // 2}", f"head.1/{HEAD} -> logits"),
+    "latest": ("embed -> mixer_in.2", "mixer.2 -> logits"),
+    "table": ("embed -> mixer_in.0", "mixer.0 -> mlp_in.1", "mlp.1 -> logits"),
 }
 """Over which edges runs what two prompts of a pair do not have in common."""
 
@@ -254,7 +265,9 @@ def trained(tasks: Sequence[str], *, steps: int, each: int = 32, seed: int = 0) 
             swaps.donor, swaps.swapped = made.donor, made.swapped
             logits = module(input_ids=tokens, logits_to_keep=KEYS, use_cache=False).logits
             pairs = zip(logits.split(each), right.split(each), strict=True)
-            loss = sum(nn.functional.cross_entropy(said.transpose(1, 2), due, ignore_index=-1) for said, due in pairs)
+            loss = torch.zeros(()) + sum(
+                nn.functional.cross_entropy(said.transpose(1, 2), due, ignore_index=-1) for said, due in pairs
+            )
             if "table" in tasks:
                 loss = loss + 0.3 * nn.functional.cross_entropy(swaps.router[:, -1], experts, ignore_index=-1)
             optimizer.zero_grad()
@@ -313,13 +326,239 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="f0")
 
 
+# What clew makes of it.
+
+NODES = ("attribution_patching", "integrated_gradients", "exact_patching")
+EDGES = ("eap", "eap_ig_inputs", "exact_edge_patching")
+PATCH = clew.Ablation("patch")
+
+
 def said(tokens: Tensor) -> str:
     return " ".join(WORDS[token] for token in tokens.tolist())
 
 
-def behaviour(task: str, n: int) -> clew.Behaviour:
+def behaviour(task: str, n: int, seed: int = 2) -> clew.Behaviour:
     """Pairs of prompts that differ in what the first step finds, in words."""
-    clean = drawn(task, n, torch.Generator().manual_seed(2))
+    clean = drawn(task, n, torch.Generator().manual_seed(seed))
     other = clean.other()
     rows = zip(clean.tokens, other.tokens, clean.answer.tolist(), other.answer.tolist(), strict=True)
-    return clew.Behaviour(f"planted {task}", [clew.Pair(said(a), said(b), f" {WORDS[x]}", f" {WORDS[y]}") for a, b, x, y in rows])
+    pairs = tuple(clew.Pair(said(a), said(b), f" {WORDS[x]}", f" {WORDS[y]}") for a, b, x, y in rows)
+    return clew.Behaviour(f"planted {task}", pairs, aligned=task == "recall")
+
+
+def valued(report: clew.Report) -> dict[str, list[float]]:
+    """[value, low, high] of each row."""
+    return {f"{row.measure} {row.of}".strip(): [row.value, row.low, row.high] for row in report.rows}
+
+
+def searched(model: clew.Model, task: str, n: int, searches: Sequence[str] = (*NODES, *EDGES)) -> dict[str, Any]:
+    """What each search finds of the planted parts, and how faithful what was planted is."""
+    view, asked = model.components(), behaviour(task, n)
+    truth = Planted(model, asked, known_circuit(model, CHAINS[task]), WORDS)
+    found: dict[str, Any] = {}
+    for by in searches:
+        options: dict[str, Any] = {"positions": False} if by in NODES else {}
+        circuit = clew.find(view, asked, by=by, **options)
+        rows = valued(
+            clew.verify(view, asked, circuit, by="recovery", truth=truth.nodes if by in NODES else truth.circuit)
+        )
+        size = {node.address: abs(node.score) for node in circuit if node.site.part not in READERS}
+        parts = {node.address for node in truth.nodes}
+        least, most = min(size[p] for p in parts), max(v for p, v in size.items() if p not in parts)
+        found[by] = {
+            "recovered": {name: value for name, (value, *_) in rows.items()},
+            "least true": least,
+            "most other": most,
+        }
+    nodes = truth.nodes
+    return {
+        "searches": found,
+        "nodes": valued(clew.verify(view, asked, nodes, ablation=PATCH)),
+        "random nodes": valued(
+            clew.verify(view, asked, nodes, by="controls", ablation=PATCH, draws=50, depth_matched=False)
+        ),
+        "edges": valued(clew.verify(model, asked, truth.circuit)),
+        "edges planted": len(truth.circuit.weight),
+        "edges in all": Components(model.body).n_edges,
+    }
+
+
+def placed_right(model: clew.Model, n: int) -> dict[str, Any]:
+    """Of recall, where clew finds the parts: the share of each one's |effect| that lies at its planted positions."""
+    circuit = clew.find(model.components(), behaviour("recall", n), by="exact_patching", positions=True)
+    shares: dict[str, Any] = {}
+    for part, places in PLANTED["recall"].items():
+        address = part if "/" in part else f"{part}/0"
+        at = {node.position: abs(node.score) for node in circuit if f"{node.site}/{node.unit}" == address}
+        inside = sum(at.get(p, 0.0) for p in range(LENGTH)[places])
+        shares[part] = inside / sum(at.values())
+    return shares
+
+
+def experts_of(model: clew.Model, n: int) -> dict[str, Any]:
+    """Experts among components: the weight of each at x by class, their effects, and how faithful the two of the plan are."""
+    view, asked = model.components(experts=True), behaviour("table", n)
+    planted = ("mixer.0/0", *(f"expert.1/{c}" for c in range(CLASSES)))
+    scores, circuit = {}, clew.find(view, asked, by="exact_patching", positions=False)
+    for by in NODES:
+        found = clew.find(view, asked, by=by, positions=False)
+        scores[by] = {node.address: node.score for node in found}
+    circuit = circuit.keep(np.isin([node.address for node in circuit], planted))
+    some = drawn("table", n, torch.Generator().manual_seed(3))
+    weights = model.run(some.tokens, read=["router.1"], logits=0)["router.1"][:, -1]
+    wired = clew.find(view, asked, circuit, by="edges", gradient="integrated_gradients")
+    names = [node.address for node in wired]
+    return {
+        "weights": {f"c{c}": weights[some.noted == c].mean(0).tolist() for c in range(CLASSES)},
+        "scores": scores,
+        "planted": valued(clew.verify(view, asked, circuit, ablation=PATCH)),
+        "random": valued(
+            clew.verify(view, asked, circuit, by="controls", ablation=PATCH, draws=50, depth_matched=False)
+        ),
+        "edges": [
+            (names[u], "metric" if v == OUTPUT else names[v], weight)
+            for u, v, weight in zip(wired.source.tolist(), wired.target.tolist(), wired.weight.tolist(), strict=True)
+        ],
+    }
+
+
+def told(model: clew.Model, asked: Asked) -> Tensor:
+    """[prompt] whether the model goes on with the answer, by `generate`."""
+    written = model.generate([said(tokens) for tokens in asked.tokens], max_new_tokens=1).tokens[:, -1]
+    return written == asked.answer
+
+
+def accuracies(model: clew.Model, n: int) -> dict[str, float]:
+    """Right answers, generated, by task and of the table by class."""
+    g = torch.Generator().manual_seed(3)
+    asked = {task: drawn(task, n, g) for task in PLANTED}
+    right = {task: told(model, some) for task, some in asked.items()}
+    by_class = {f"table c{c}": right["table"][asked["table"].noted == c] for c in range(CLASSES)}
+    return {name: float(r.float().mean()) for name, r in (right | by_class).items() if name != "table"}
+
+
+def edited(model: clew.Model, n: int) -> dict[str, dict[str, float]]:
+    """Right answers without one unit, in every position and at every token that is written."""
+    view = model.components(experts=True)
+    units = [f"expert.1/{e}" for e in range(EXPERTS)] + [f"head.1/{h}" for h in range(HEADS)] + ["mixer.2/0"]
+    found = {"none": accuracies(view, n)}
+    for unit in units:
+        site, _, number = unit.partition("/")
+        off = Scale(site, factor=0.0, units=(int(number),), basis="code")
+        found[unit] = accuracies(view.edited(off), n)
+    return found
+
+
+def marked(mark: int, n: int, seed: int) -> Asked:
+    """Prompts whose last mark is this one."""
+    asked = drawn("latest", 8 * n, torch.Generator().manual_seed(seed))
+    chosen = (asked.noted == mark).nonzero()[:n, 0]
+    return Asked("latest", asked.tokens[chosen], asked.noted[chosen], asked.rest[chosen])
+
+
+def steered(model: clew.Model, n: int) -> dict[str, float]:
+    """The share of prompts with mark 0 of which the model says mark 1: as it is, steered at mixer.2, and at random."""
+    sides = tuple([said(tokens) for tokens in marked(mark, n, 4).tokens] for mark in (1, 0))
+    last = clew.Steer(where=clew.Where.at(-1))
+    stack = clew.edit(model, sides, by="mean_difference", sites=["mixer.2"], steer=last)
+    (add,) = cast(tuple[clew.Add], tuple(stack))
+    noise = torch.randn(add.vector.shape, generator=torch.Generator().manual_seed(0))
+    random = replace(add, vector=noise * add.vector.norm() / noise.norm())
+    held = marked(0, n, 5)
+    wanted = Asked("latest", held.tokens, held.noted + 1, held.rest)
+    views = {"as it is": model, "steered": model.edited(stack), "random": model.edited(random)}
+    return {name: float(told(view, wanted).float().mean()) for name, view in views.items()}
+
+
+def dictionary(model: clew.Model, n: int, steps: int) -> dict[str, Any]:
+    """Learn a dictionary of what the mixer of block 2 writes, and find the task in its units."""
+    texts = [said(tokens) for tokens in drawn("latest", 16 * n, torch.Generator().manual_seed(6)).tokens]
+    windows = clew.cut(texts, model.tokenizer, packing="documents", skip=0)
+    with TemporaryDirectory() as place:
+        store = clew.record(model, windows, sites=["mixer.2"], to=Path(place) / "states")
+        plan = clew.Plan("topk", "mixer.2", options={"units": 32, "k": 2})
+        (made,) = clew.train(store, [plan], to=Path(place) / "made", steps=steps, batch=256)
+        view, asked = model.through(made), behaviour("latest", n)
+    some = drawn("latest", n, torch.Generator().manual_seed(7))
+    code = view.run(some.tokens, read=["mixer.2"], logits=0).code("mixer.2")[:, -1]
+    fires = torch.stack([(code[some.noted == mark] != 0).float().mean(0) for mark in range(MARKS)])
+    own = fires.argmax(1)
+    found = clew.find(view, asked)
+    units = found.keep(found.unit >= 0).top(MARKS + 2)
+    off = Scale("mixer.2", factor=0.0, units=(int(own[0]),), basis="code")
+    without = told(view.edited(off), some)
+    return {
+        "fires": {f"m{mark}": [int(own[mark]), float(fires[mark, own[mark]])] for mark in range(MARKS)},
+        "circuit": {node.address: node.score for node in units},
+        "units alone": valued(clew.verify(view, asked, units, ablation=clew.Ablation("patch", errors="remove"))),
+        "random units": valued(clew.verify(view, asked, units, by="controls", ablation=PATCH, draws=50)),
+        "right without the unit of m0": [float(without[some.noted == mark].float().mean()) for mark in range(MARKS)],
+    }
+
+
+def table(rows: list[list[Any]]) -> str:
+    """Markdown, the first row its head; numbers to two places."""
+    cells = [[f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    return "\n".join([lines[0], "|---" * len(cells[0]) + "|", *lines[1:]])
+
+
+def main(folder: Path, *, steps: int, n: int, tiny: bool) -> dict[str, Any]:
+    """All that is measured; prints as it goes."""
+    started, made = time.process_time(), dict[str, Any]()
+    if not (folder / "config.json").exists():
+        module = trained(tuple(PLANTED), steps=steps)
+        module.save_pretrained(folder)
+        tokenizer().save_pretrained(folder)
+        made["training"] = {"steps": steps, "CPU-seconds": time.process_time() - started}
+    module = JambaForCausalLM.from_pretrained(folder).eval()
+    made["truth"] = {task: counted(module, task, sets=subsets()[:: 997 if tiny else 1]) for task in PLANTED}
+    print(table([["task", "sets", "as planted"], *([t, v["sets"], v["as planted"]] for t, v in made["truth"].items())]))
+    model = clew.open(folder)
+    made["searches"] = {task: searched(model, task, n) for task in PLANTED}
+    rows = [
+        [
+            task,
+            by,
+            v["recovered"]["AUROC nodes"],
+            v["least true"],
+            v["most other"],
+            v["recovered"].get("AUROC edges", ""),
+        ]
+        for task, of in made["searches"].items()
+        for by, v in of["searches"].items()
+    ]
+    print(table([["task", "search", "AUROC of parts", "least planted", "most other", "AUROC of edges"], *rows]))
+    columns = ("faithfulness", "completeness")
+    rows = [
+        [task, kind, *(of[kind][f"{column}{' random' * (kind == 'random nodes')}"][0] for column in columns)]
+        for task, of in made["searches"].items()
+        for kind in ("nodes", "random nodes", "edges")
+    ]
+    print(table([["task", "what was planted", *columns], *rows]))
+    made["places"] = placed_right(model, n)
+    made["experts"] = experts_of(model, n)
+    made["without"] = edited(model, n)
+    print(
+        table(
+            [
+                ["without", *made["without"]["none"]],
+                *([unit, *right.values()] for unit, right in made["without"].items()),
+            ]
+        )
+    )
+    made["steered"] = steered(model, n)
+    made["dictionary"] = dictionary(model, n, 40 if tiny else 800)
+    return made | {"CPU-seconds": time.process_time() - started}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tiny", action="store_true", help="few steps and prompts; nothing is written")
+    parser.add_argument("--model", type=Path, help="keep the trained model in this folder, or take it from there")
+    given = parser.parse_args()
+    steps, n = (20, 8) if given.tiny else (STEPS, 64)
+    with TemporaryDirectory() as place:
+        found = main(given.model or Path(place), steps=steps, n=n, tiny=given.tiny)
+    if not given.tiny:
+        write_json(RESULT, jsonable(found))

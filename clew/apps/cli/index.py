@@ -53,7 +53,8 @@ def index(
     model
         A bundled name (`clew models`), a folder, a GGUF file or a hub id.
     dictionaries
-        A file, a folder or a pack (`clew dictionaries`), or neurons, heads, experts or components; several with commas between.
+        A file, a folder or a pack (`clew dictionaries`), or neurons, heads, experts or components; several with commas
+        between.
     texts
         Files or folders of text, `wikipedia`, or hub:OWNER/NAME, as for `clew record`.
     to
