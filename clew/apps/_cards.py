@@ -15,6 +15,8 @@ IN_PART = "in part: "
 WHOLE = {"all": "", "windows": " in windows", "unit": ""}
 """Of what a score is that is said of a label, and how that is said."""
 READS = {"q": "queries", "k": "keys", "v": "values"}
+COMPONENTS = ("heads", "experts", "components")
+"""Units that are parts of the model, and not of a dictionary."""
 FIRES, RAISES, TESTED, NAME, NAME_OF_EDGE, WIDE = 34, 28, 33, 34, 66, 115
 """How wide columns of a table may be, and a table of nodes."""
 
@@ -32,7 +34,7 @@ def in_words(circuit: Any, address: str) -> str:
     if kind == "prompt_graph" and part in ("embed", "final"):
         return "token" if part == "embed" else "next token"
     units = str(circuit.provenance.get("units") or "units")
-    components = kind == "components" or units in ("heads", "components")
+    components = kind == "components" or units in COMPONENTS
     if components and (said := _component(part, layer, unit, circuit.kind.components)):
         return said
     name = "feature" if kind == "attention" else units.removesuffix("s")
@@ -45,8 +47,10 @@ def _component(part: str, layer: str, unit: str, card: Any) -> str:
     if part in READS:
         shared = part != "q" and card is not None and card.n_kv_heads != card.n_heads
         return f"{READS[part]} of {'key-value head' if shared else 'head'} {unit} of {of}"
-    said = {"embed": "embedding", "final": "logits", "head": f"head {unit} of {of}", "mlp": f"MLP of {of}"}
-    return {**said, "mlp_in": f"input of the MLP of {of}", "attn": f"attention of {of}"}.get(part, "")
+    named = {"attn": "attention", "mixer": "mixer", "mlp": "MLP"}
+    said = {"embed": "embedding", "final": "logits", "head": f"head {unit} of {of}", "expert": f"expert {unit} of {of}"}
+    said |= {kind: f"{name} of {of}" for kind, name in named.items()}
+    return (said | {f"{kind}_in": f"input of the {name} of {of}" for kind, name in named.items()}).get(part, "")
 
 
 def known(circuit: Any, address: str, table: str) -> list[str] | None:
@@ -171,7 +175,7 @@ def _beside(circuit: Any, card: dict[str, Any]) -> str:
     words = (circuit.kind.prompt.tokens if circuit.kind.prompt else None) or circuit.details.get("tokens") or []
     at = f"at {str(words[int(position)]).strip()}" if position and int(position) < len(words) else ""
     units = str(circuit.provenance.get("units"))
-    return " ".join(filter(None, [card["words"] if units in ("heads", "components") else "", at]))
+    return " ".join(filter(None, [card["words"] if units in COMPONENTS else "", at]))
 
 
 def _clipped(text: str, wide: int) -> str:

@@ -25,8 +25,8 @@ from clew.sites import Site, Weight
 
 MOST = 1000
 """The strongest nodes whose units are looked at; what is written about more nobody reads."""
-STREAM = ("embed", "attn", "mlp", "resid")
-"""Parts that stand in the stream."""
+STREAM = ("embed", "attn", "mixer", "mlp", "resid", "expert")
+"""Parts that stand in the stream; experts side by side."""
 PROJECTED = {"head": "out", "neuron": "down"}
 """Parts that a linear map carries there."""
 BATCH = 2048
@@ -184,6 +184,8 @@ def moved(model: Model, site: Site, rows: Float[Tensor, "unit d"], n: int) -> li
         norm, factor = model.body.after(name, site.layer or 0)
         rows = rows.to(matrix) @ matrix.T * factor
         rows = rows if norm is None else rows * norm(torch.ones_like(rows[:1]))
+    if site.part == "expert":
+        rows = rows.unflatten(-1, (-1, model.body.widths[Site("embed")])).sum(-2)
     readout = Readout.of(model)
     still = readout.lens(torch.zeros_like(rows[:1]))  # what a bias or a shift of the norm raises, whatever is written
     found: list[tuple[Hand, Hand]] = []

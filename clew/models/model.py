@@ -107,7 +107,9 @@ class Model:
     def units(self) -> str:
         """What the units of this view are called: features, neurons, heads, experts, components; units where mixed."""
         kinds = {dictionary.unit for dictionary in self.dictionaries.values()}
-        return f"{'component' if kinds == {'head', 'component'} else kinds.pop() if len(kinds) == 1 else 'unit'}s"
+        if "component" in kinds <= {"head", "expert", "component"}:
+            return "components"
+        return f"{kinds.pop() if len(kinds) == 1 else 'unit'}s"
 
     def sites(self, *parts: str) -> list[Site]:
         """All sites of these parts (of every part without arguments) that hold what they promise, in forward order."""
@@ -188,10 +190,14 @@ class Model:
         width = self.body.widths[Site("embed")]
         return self.through(*(Partition(s, (width,) * (self.body.widths[s] // width)) for s in sites))
 
-    def components(self) -> Model:
+    def components(self, *, experts: bool = False) -> Model:
         """The same model seen in what writes into its stream: the embedding, every head, every MLP; a unit each.
 
         A state space, and an attention without heads that could be told apart, is one unit.
+
+        Args:
+            experts: see each expert of a mixture as a unit, in place of the mixture as one. An expert that every token goes
+                through beside those that are chosen is then in no unit.
         """
         body, sizes = self.body, dict[Site, tuple[int, ...]]()
         for stack, layout in body.stacks.items():
@@ -201,7 +207,12 @@ class Model:
                 heads = part.heads[0] if part.kind != "mlp" and part.projection else 0
                 site = body.site(Site(part.site("head") if heads else part.kind, layer, stack))
                 sizes[site] = (body.widths[site] // (heads or 1),) * (heads or 1)
-        return self.through(*(Partition(site, size) for site, size in sizes.items()))
+        whole = self.through(*(Partition(site, size) for site, size in sizes.items()))
+        if not experts:
+            return whole
+        each = self.experts().dictionaries
+        left = (d for s, d in whole.dictionaries.items() if s.part != "mlp" or replace(s, part="expert") not in each)
+        return self.through(*left, *each.values())
 
     def sharing(self, gib: float = 1.0) -> Model:
         """The same model, which keeps in memory what the steps of a whole circuit have in common.

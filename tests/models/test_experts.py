@@ -5,12 +5,15 @@ import torch
 from torch.nn.functional import silu
 
 from clew.changes import Scale, Set
+from clew.explain.top_tokens import moved
 from clew.methods.nodes.attribution_patching import attribution_patching
 from clew.methods.nodes.exact_patching import exact_patching
 from clew.models import Model
 from clew.models.body import Body
 from clew.models.experts import Chosen, count
+from clew.sites import Site
 from tests.models.kinds import kind, kind_of
+from tests.models.tiny import word_tokenizer
 from tests.planted import random_behaviour
 
 TOKENS = torch.randint(3, 90, (2, 7), generator=torch.Generator().manual_seed(0))
@@ -87,6 +90,27 @@ def test_the_view_of_experts_is_searched_and_its_units_are_experts():
     assert model.units == "experts" and [d.n_units for d in model.dictionaries.values()] == [4, 4, 4]
     near, exact = attribution_patching(model, behaviour), exact_patching(model, behaviour)
     assert exact.sites == near.sites and max(abs(node.score) for node in near) > 0
+
+
+def test_among_components_each_expert_stands_in_place_of_its_mixture():
+    model = kind("experts")
+    whole, each = model.components(), model.components(experts=True)
+    assert each.units == whole.units == "components"
+    assert [str(s).replace("expert", "mlp") for s in each.dictionaries] == [str(s) for s in whole.dictionaries]
+    with pytest.raises(ValueError, match="expert"):
+        kind("convolutions").components(experts=True)
+    of_each, of_whole = (attribution_patching(view, random_behaviour()) for view in (each, whole))
+    for site in whole.sites("mlp"):  # experts add up to what their mixture writes, and so do their parts
+        experts = sum(node.score for node in of_each if node.site == Site("expert", site.layer))
+        assert experts == pytest.approx(sum(node.score for node in of_whole if node.site == site), rel=1e-6)
+
+
+def test_an_expert_promotes_what_it_writes_where_it_writes_most():
+    model = Model(Body(kind_of("experts"), word_tokenizer(), "experts"))
+    rows = torch.zeros(1, 4, 32).double()
+    rows[0, 2] = torch.randn(32, generator=torch.Generator().manual_seed(0)).double()
+    written = moved(model, Site("expert", 1), rows.flatten(1), 3)
+    assert written == moved(model, Site("mlp", 1), rows[:, 2], 3) and len(written[0][0]) == 3
 
 
 def test_what_is_called_in_another_way_holds_no_experts_that_are_known():

@@ -96,16 +96,22 @@ class View:
     """Sites whose single coordinates are the units, such as resid.3."""
     heads: Flag = False
     """Let attention heads be the units."""
+    experts: Flag = False
+    """Let the experts of mixtures be the units; with --components, each in place of its mixture."""
     components: Flag = False
-    """Let the embedding, heads and MLPs be the units; a circuit of edges between these needs no such word."""
+    """Let the embedding, heads, mixers and MLPs be the units; a circuit of edges between these needs no such word."""
 
     def __bool__(self) -> bool:
         return bool(self.typed())
 
     def open(self, model: str, machine: Machine = Machine()) -> Any:
         """The model that the user named, in the basis that the user asked for."""
-        if bool(self.through) + bool(self.neurons) + self.heads + self.components > 1:
-            raise ValueError("--through, --neurons, --heads and --components are ways to see a model; give one of them")
+        parts = self.components or self.experts
+        if bool(self.through) + bool(self.neurons) + self.heads + parts > 1:
+            raise ValueError(
+                "--through, --neurons, --heads, --experts and --components are ways to see a model; give one of them, "
+                "or the last two together"
+            )
         if self.layers and not self.through:
             raise ValueError("--layers chooses among the dictionaries of --through; name them too")
         opened = machine.open(model)
@@ -118,7 +124,9 @@ class View:
         if self.neurons:
             return opened.neurons(*self.neurons)
         if self.components:
-            return opened.components()
+            return opened.components(experts=self.experts)
+        if self.experts:
+            return opened.experts()
         return opened.heads() if self.heads else opened
 
     def typed(self) -> list[str]:
@@ -126,7 +134,8 @@ class View:
         words = [f"--through {path}" for path in self.through]
         words += [f"--layers {' '.join(map(str, self.layers))}"] * bool(self.layers)
         words += [f"--neurons {' '.join(self.neurons)}"] * bool(self.neurons)
-        return words + ["--heads"] * self.heads + ["--components"] * self.components
+        words += ["--heads"] * self.heads + ["--experts"] * self.experts
+        return words + ["--components"] * self.components
 
 
 @Parameter(name="*", group=Group("Model that is studied", sort_key=2))

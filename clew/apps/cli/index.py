@@ -12,7 +12,7 @@ from clew.apps.cli._reading import Cutting, Running, Texts
 from clew.apps.cli._terminal import Json, Several, aside, say, telling, working
 from clew.apps.cli._thin import say_if_thin
 
-VIEWS = ("neurons", "heads", "components")
+VIEWS = ("neurons", "heads", "experts", "components")
 
 
 @unfolded
@@ -53,7 +53,8 @@ def index(
     model
         A bundled name (`clew models`), a folder, a GGUF file or a hub id.
     dictionaries
-        A file, a folder or a pack (`clew dictionaries`), or neurons, heads or components; several with commas between.
+        A file, a folder or a pack (`clew dictionaries`), or neurons, heads, experts or components; several with commas
+        between.
     texts
         Files or folders of text, `wikipedia`, or hub:OWNER/NAME, as for `clew record`.
     to
@@ -95,8 +96,7 @@ def _named(model: Any, name: str) -> list[Any]:
 
     if name not in VIEWS or Path(name).exists():
         return clew.Dictionary.load(name)
-    view = {"neurons": model.neurons, "heads": model.heads, "components": model.components}[name]()
-    return list(view.dictionaries.values())
+    return list(getattr(model, name)().dictionaries.values())
 
 
 def _summary(found: Any, to: Path) -> dict[str, Any]:

@@ -64,8 +64,8 @@ def _edges(
 ) -> tuple[Float[np.ndarray, " edge"], Bool[np.ndarray, " edge"]]:
     """|weight| of every edge of the component graph, and whether it is true."""
     graph = Components(model.body)
-    keys = next(site for site in circuit.sites if site.part == "k")
-    view = Components(model.body, ungrouped=circuit.units[keys] != graph.n_kv_heads)
+    keys = next((circuit.units[site] for site in circuit.sites if site.part == "k"), graph.n_kv_heads)
+    view = Components(model.body, ungrouped=keys != graph.n_kv_heads)
     weight = torch.zeros(graph.legal.shape, dtype=torch.float64)
     together = [_grouped(graph, view, i) for i in range(len(view.readers))]
     weight.index_add_(1, torch.tensor(together), view.table(circuit, np.nan_to_num(circuit.weight)))

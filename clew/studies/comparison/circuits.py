@@ -24,6 +24,7 @@ from clew.measures.circuits.recovery import recovery
 from clew.models import Model
 from clew.models.costs import Cost, counted
 from clew.report import Report
+from clew.sites import READERS
 from clew.studies.comparison.items import completed, everything, random_ranking
 from clew.studies.comparison.results import RANDOM, Cell, Results
 from clew.studies.comparison.searches import Search
@@ -208,7 +209,7 @@ def _spent(cost: Cost, tokens: int) -> dict[str, int | float | None]:
 
 def _writers(truth: Circuit) -> int:
     """How many components a true circuit has."""
-    return sum(node.site.part in ("embed", "head", "mlp") for node in truth)
+    return sum(node.site.part not in READERS for node in truth)
 
 
 def _reason(error: Exception) -> str:

@@ -162,7 +162,13 @@ class Sources:
 def _plain_views(model: Model, sites: list[str]) -> Iterator[Model]:
     """The ways to see a model without learned dictionaries."""
     yield model
-    ways = (lambda: model.neurons(*sites), model.heads, model.components)
+    ways = (
+        lambda: model.neurons(*sites),
+        model.heads,
+        model.experts,
+        model.components,
+        lambda: model.components(experts=True),
+    )
     for way in ways:
         try:
             yield way()

@@ -11,6 +11,8 @@ from clew.methods.edges.eap import eap
 from clew.methods.edges.eap_ig_inputs import eap_ig_inputs
 from clew.methods.nodes.attribution_patching import attribution_patching
 from clew.models.graph.components import Components
+from tests.models.kinds import kind
+from tests.planted import random_behaviour
 
 IND, IOI = induction(n=4), ioi(n=4)
 
@@ -63,6 +65,13 @@ def test_ungrouped_readers_count_for_the_head_that_they_share():
         kv = unit // 2 if site.part in ("k", "v") else unit
         weight[:, i] = grouped[:, graph.readers.index((site, kv))].float()
     assert set(judged(IOI, view.circuit(weight)).values()) == {1.0}
+
+
+def test_a_model_without_attention_has_edges_that_are_judged():
+    model = kind("state spaces")
+    truth = known_circuit(model, ["embed -> mixer_in.0", "mixer.0 -> logits"])
+    rows = recovery(model, random_behaviour(), eap(model, random_behaviour()), truth=truth).rows
+    assert {row.of for row in rows} == {"nodes", "edges"}
 
 
 def test_the_numbers_are_those_of_scikit_learn():

@@ -172,6 +172,17 @@ def test_a_mixer_mixes_positions_unless_the_view_cuts_it() -> None:
     assert {str(s) for s in cut.dictionaries if mixes_positions(cut, s)} == {"resid.1", "mixer.2"}
 
 
+def test_what_an_expert_and_a_query_read_is_mixed_before_them() -> None:
+    model = kinds.kind("experts")
+    view = model.through(*model.components(experts=True).dictionaries.values())
+    cut = {str(s) for s in view.dictionaries if mixes_positions(view, s)}
+    assert cut == {"head.0", "head.1", "head.2"}
+    uncut = model.through(model.components().dictionaries[Site("embed")], *model.experts().dictionaries.values())
+    assert all(mixes_positions(uncut, site) for site in model.sites("expert"))
+    queries = model.neurons("resid.0", "q.1", "mlp_in.1")
+    assert {str(s) for s in queries.dictionaries if mixes_positions(queries, s)} == {"resid.0", "mlp_in.1"}
+
+
 @pytest.mark.parametrize("positions", [True, False])
 def test_edges_into_a_node_add_up_to_its_rows(positions: bool) -> None:
     view, behaviour = LENSES["sequential"], random_behaviour()
