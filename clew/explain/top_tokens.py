@@ -177,7 +177,7 @@ def moved(model: Model, site: Site, rows: Float[Tensor, "unit d"], n: int) -> li
     Returns: of each row the `n` tokens that it raises, then those that it lowers, the strongest first; none where nothing
         linear carries the site to the stream, or a row is zero.
     """
-    if site.part not in (*STREAM, *PROJECTED):
+    if site.part not in (*STREAM, *PROJECTED) or site.stack:
         return [([], []) for _ in rows]
     if name := PROJECTED.get(site.part):
         matrix = model.body.linear(Weight(f"{name}.{site.layer}")).matrix()
@@ -199,7 +199,7 @@ def moved(model: Model, site: Site, rows: Float[Tensor, "unit d"], n: int) -> li
 
 def _strongest_words(model: Model, logits: Float[Tensor, " token"], n: int, *, lowest: bool = False) -> Hand:
     top = logits.topk(n, largest=not lowest)
-    words = [str(model.tokenizer.decode([token])) for token in top.indices.tolist()]
+    words = [model.told(token) for token in top.indices.tolist()]
     return list(zip(words, top.values.tolist(), strict=True))
 
 

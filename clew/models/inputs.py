@@ -22,6 +22,9 @@ from clew.models.offloaded import runs_on
 from clew.models.tokens import BREAK, SHOWN
 
 WORDS = "input_ids"
+TYPES = "mm_token_type_ids"
+TOKENWISE = frozenset({TYPES, "token_type_ids"})
+"""What holds a number for each token of a text with something shown."""
 PLACES = ("image_token_id", "image_token_index", "audio_token_id", "audio_token_index", "video_token_id")
 """Fields of configs with the token in whose places a picture or a recording stands in a text."""
 
@@ -111,6 +114,8 @@ class Inputs:
         self.module = module
         self.positions = positions
         self._shown: dict[int, dict[str, Tensor]] = {}
+        self._place: dict[int, int] = {}
+        """The token in whose places each of them stands in a text."""
 
     @property
     def places(self) -> frozenset[int]:
@@ -123,7 +128,8 @@ class Inputs:
 
         Args: tensors: by the name under which the module takes them, [row, ...]; all of them belong to the row where there is
             one row of ids. rows: token ids of texts, in which the tokens of `places` are put in place of.
-        Raises: ValueError for a name that the module does not take, values that are not finite, or a row without a place.
+        Raises: ValueError for a name that the module does not take, values that are not finite, a row without a place or with
+            places of two kinds, or one without the kinds of its tokens where positions follow from them.
         """
         takes = parameters_of(type(self.module))
         for name, tensor in tensors.items():
@@ -133,6 +139,17 @@ class Inputs:
                 raise ValueError(f"{name} holds values that are not finite numbers (NaN or inf)")
         if not tensors or (self.module.main_input_name not in tensors and not rows):
             raise ValueError(f"there is nothing to show: give {self.module.main_input_name}=...")
+        if rows and TYPES in takes and TYPES not in tensors:
+            raise ValueError(
+                f"in {type(self.module).__name__} the positions of what is shown follow from {TYPES}, [prompt, seq]: 0 for "
+                "a token of the text, 1 in the places of a picture, 2 of a video; give it too, as the model's processor does"
+            )
+        main = tensors.get(self.module.main_input_name)
+        if self.positions and main is not None and main.shape[1:] != (made := samples(self.module, 1)[0].shape):
+            raise ValueError(
+                f"{self.module.main_input_name} is {list(main.shape)}; for {self.positions} positions give "
+                f"[prompt, {', '.join(map(str, made))}]"
+            )
         n = 1 if len(rows) == 1 else len(rows) or len(next(iter(tensors.values())))
         if wrong := [name for name, tensor in tensors.items() if n > 1 and len(tensor) != n]:
             raise ValueError(f"{wrong[0]} has {len(tensors[wrong[0]])} rows, and there are {n} prompts")
@@ -140,12 +157,19 @@ class Inputs:
         for i in range(n):
             held = {name: (t if n == 1 else t[i : i + 1]).detach() for name, t in tensors.items()}
             one = SHOWN | int(_digest(held), 16) % SHOWN
-            if rows and not self.places & set(rows[i]):
+            here = sorted(self.places & set(rows[i])) if rows else []
+            if len(here) > 1:
+                raise ValueError(
+                    f"prompt {i} has places of several kinds, of the tokens {here}; a prompt holds things of one kind"
+                )
+            if rows and not here:
                 raise ValueError(
                     f"prompt {i} has no place for what is shown; its config names {sorted(self.places) or 'none'}, the token "
                     "that the model's processor writes there"
                 )
             self._shown[one] = {name: t.to(runs_on(self.module)) for name, t in held.items()}
+            if here:
+                self._place[one] = here[0]
             found.append(
                 tuple(one if token in self.places else token for token in rows[i]) if rows else (one,) * self.positions
             )
@@ -178,16 +202,32 @@ class Inputs:
         return [*row, BREAK, self.start] if self.parted and BREAK not in row else [*row]
 
     def of(self, ids: Tensor) -> dict[str, Tensor]:
-        """What the module takes in place of these rows."""
+        """What the module takes in place of these rows.
+
+        Raises: ValueError for rows that do not go together: what they were shown has other names, or numbers for each token
+            of rows of another length.
+        """
         shown = ids > BREAK
         if not bool(shown.any()):
             return of_tokens(ids)
         rows = [list(dict.fromkeys(row[here].tolist())) for row, here in zip(ids, shown, strict=True)]
         held = [self._shown[one] for row in rows for one in row]
+        if other := [one.keys() ^ held[0].keys() for one in held if one.keys() != held[0].keys()]:
+            names = ", ".join(sorted(other[0]))
+            raise ValueError(f"some of these prompts were shown with {names}, and others without; run them apart")
+        for name in TOKENWISE & held[0].keys():
+            if len(held) != len(ids) or any(one[name].shape != (1, ids.shape[1]) for one in held):
+                raise ValueError(
+                    f"prompts that are shown something with {name}, a number for each token, are not padded; run together "
+                    "those of one length that are all shown something"
+                )
         tensors = {name: torch.cat([one[name] for one in held]) for name in held[0]}
         if self.positions:
             return tensors
-        return {WORDS: torch.where(shown, min(self.places), ids)} | tensors
+        words = ids.clone()
+        for one in {one for row in rows for one in row}:
+            words[ids == one] = self._place[one]
+        return {WORDS: words} | tensors
 
 
 def _digest(held: Mapping[str, Tensor]) -> str:

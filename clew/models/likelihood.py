@@ -50,8 +50,9 @@ def likelihoods(model: Model, posed: Sequence[Posed]) -> list[Likelihood]:
     the answer counts as the response. Questions of one length run together and nothing is padded.
 
     Returns: one for each question, in their order; computed in float32 or better.
-    Raises: ValueError for an empty prompt or answer.
+    Raises: ValueError for an empty prompt or answer, or a model that does not say what comes next.
     """
+    model.body.check_causal("the likelihood of an answer")
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for i, (asked, answer) in enumerate(posed):
         if not len(asked) or not len(answer):

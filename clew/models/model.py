@@ -21,6 +21,7 @@ from clew.doors import door
 from clew.evidence import Given
 from clew.models.body import Body
 from clew.models.decoding import bare_config, decoding
+from clew.models.inputs import break_in
 from clew.models.run import Visitors, check_receipts, forward
 from clew.models.state import Held, in_state
 from clew.models.tokens import check_ids, check_lengths, listed, rows_of
@@ -83,6 +84,11 @@ class Model:
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         return self.body.tokenizer
+
+    def told(self, answer: int) -> str:
+        """A token as text, or a class by its name, of the number that it has among the logits."""
+        classes = self.body.classes
+        return classes[answer] if classes else str(self.tokenizer.decode([answer]))
 
     @property
     def device(self) -> torch.device:
@@ -327,6 +333,11 @@ class Model:
         """
         if isinstance(prompts, Tensor):
             tokens, real = prompts.to(self.device), None
+            if self.body.inputs.parted and tokens.ndim == 2 and break_in(tokens) is None:
+                raise ValueError(
+                    f"{self.name} has an encoder and a decoder, and this tensor does not say what the decoder has written; "
+                    "give lists of ids, after which it begins, or columns with a BREAK between both"
+                )
         else:
             tokens, real = self.body.tokens(listed(prompts))
         check_ids(tokens, self.body.vocabulary, self.name, self.body.inputs.knows(tokens))

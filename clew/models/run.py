@@ -270,6 +270,7 @@ def forward(
         try:
             cached = {} if past is None else {"use_cache": True, "past_key_values": past}
             found = body.call(trace.tokens, trace.real, **cached)
+            trace.apart = body.layout.answers == "mask" and keep is None
             trace.logits, trace.states = (None, found) if body.layout.answers == "states" else (found, None)
         except _Enough:
             pass

@@ -62,6 +62,8 @@ class Trace:
     logits: Float[Tensor, "batch keep vocab"] | None = None
     """Of the last positions, as many as `Model.run` was asked for, or of where the model answers: in the place of the mask,
     or [batch, 1, class]. None when the run stopped at its last read site, or the model has no head."""
+    apart: bool = False
+    """Whether `logits` are of all positions and the model answers elsewhere than at the last, as in the place of a mask."""
     states: Float[Tensor, "batch seq d_model"] | None = None
     """What a model without a head gives in their place: its last states, of all positions."""
     values: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])

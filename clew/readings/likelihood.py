@@ -40,7 +40,9 @@ def predictions(model: Model, batch: WindowBatch, *, lead: float = LEAD) -> Floa
     Edits that mean no position of this batch are left out of the run, for elsewhere they may mean some.
 
     Args: lead: the share of the columns that is the prompt; 1 for all.
+    Raises: ValueError for a model that does not say what comes next.
     """
+    model.body.check_causal("what is made of running text")
     prompt = lead_of(batch, lead)
     with torch.no_grad():
         logits = meeting(model, batch.ids, batch.real, prompt).run(batch.ids, real=batch.real, prompt=prompt).logits

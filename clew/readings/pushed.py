@@ -65,6 +65,7 @@ class Contexts:
 
     def __init__(self, model: Model, tokens: Int[Tensor, "context token"]) -> None:
         """Args: tokens: ids of two contexts or more."""
+        model.body.check_causal("what an addition pushes")
         self.model, self._base = model, model.run(tokens, record=True, logits=1)
         assert self._base.logits is not None
         self.clean: Float[Tensor, "context token"] = log_softmax(self._base.logits[:, -1])

@@ -154,6 +154,7 @@ class Tangent:
     @classmethod
     def of(cls, model: Model, fact: Fact, before: str, at: Site, to: Site) -> Tangent:
         """Run the prompt once."""
+        model.body.check_causal("a relation")
         position = subject_last(model.tokenizer, fact, before)
         base = model.run(before + fact.asked, read=[at, to], record=True)
         return cls(model, base, position, at, to)

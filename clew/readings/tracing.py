@@ -73,6 +73,7 @@ def trace_facts(
         raise ValueError(f"window={window}, samples={samples}, noise={noise}: all must be above 0")
     if bare := [f.asked for f in facts if not f.old]:
         raise ValueError(f"{bare[0]!r} has no `old` answer, whose probability tracing looks at; give one")
+    model.body.check_causal("tracing a fact")
     posed = [_Posed(model, fact) for fact in facts]
     sigma = noise * float(torch.cat([p.clean[Site("embed")][0][p.subject[0]].flatten() for p in posed]).double().std())
     generator = torch.Generator().manual_seed(seed)

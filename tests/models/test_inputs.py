@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers as hf
+from transformers import PreTrainedModel
 
 from clew.changes import Scale, Update
+from clew.data.behaviours.behaviour import Behaviour
 from clew.data.behaviours.pairs import Pair, encode
-from clew.models.inputs import SHOWN, break_in, given_by, of_tokens, samples, takes_words
+from clew.data.text.windows import Windows
+from clew.dictionaries import Identity
+from clew.edits.components.remove_feature import remove_feature
+from clew.explain.top_tokens import moved
+from clew.measures.dictionaries.fit import fit
+from clew.models.inputs import SHOWN, Inputs, ask, break_in, given_by, of_tokens, samples, takes_words
+from clew.models.likelihood import likelihoods
 from clew.models.selfcheck import selfcheck
 from clew.models.tokens import BREAK
+from clew.readings.likelihood import predictions
+from clew.readings.pushed import Contexts
 from clew.sites import Site, Where
-from tests.models.others import CLASSES, MASK, MASKED, OTHERS, PICTURE, asked, module_of, other
+from tests.models.others import CLASSES, MASK, MASKED, OTHERS, PICTURE, WORDS, asked, module_of, other
 from tests.models.tiny import word_tokenizer
 
 
@@ -229,3 +240,99 @@ def test_a_module_that_gives_neither_logits_nor_states_is_refused():
     with pytest.raises(ValueError, match="neither logits nor last_hidden_state, but start_logits"):
         given_by(type("Output", (), {"keys": lambda self: ["start_logits"]})())
     assert module_of("vit").main_input_name == "pixel_values"
+
+
+def test_a_tensor_for_a_decoder_says_what_it_has_written():
+    model = other("bart")  # the module by itself would give its decoder what the encoder is asked
+    with pytest.raises(ValueError, match="does not say what the decoder has written"):
+        model.run(torch.tensor([[5, 6, 7, 8]]))
+    framed = torch.tensor([[5, 6, 7, 8, BREAK, 0]])
+    assert torch.equal(model.run(framed).logits, model.run([[5, 6, 7, 8]]).logits)
+
+
+def test_logits_of_all_positions_are_not_measured_as_those_of_the_mask():
+    model = other("bert")
+    (row,) = asked(model, 1)
+    behaviour = Behaviour("filled", (Pair(row, (*row[:-1], 50), (7,), (8,)),))
+    (batch,) = behaviour.batches(model)
+    with pytest.raises(ValueError, match="answers in the place of its mask; run with logits=1"):
+        behaviour.measured(model.run(batch.clean), batch)
+    at = row.index(MASK)
+    found = model.run(batch.clean).logits[0, at]
+    assert torch.allclose(behaviour.measured(model.run(batch.clean, logits=1), batch), (found[7] - found[8])[None])
+
+
+def test_what_is_about_the_next_token_is_refused_by_models_that_do_not_tell_it():
+    for name in ("bert", "bert of classes", "llama of classes", "clip text"):
+        model = other(name)
+        (row,) = asked(model, 1)
+        flat, counted = torch.tensor(row, dtype=torch.int32), torch.ones(9, dtype=torch.bool)
+        text = Windows(flat, torch.tensor([9]), counted, torch.tensor([0]), {})
+        (batch,) = text.batches(9)
+        with pytest.raises(ValueError, match="likelihood of an answer needs a causal language model"):
+            likelihoods(model, [(row, (1,))])
+        with pytest.raises(ValueError, match="running text needs a causal language model"):
+            predictions(model, batch)
+        with pytest.raises(ValueError, match="an addition pushes needs a causal language model"):
+            Contexts(model, torch.tensor([row, row]))
+        with pytest.raises(ValueError, match="the loss of a text needs a causal language model"):
+            fit(model, text, Identity(Site("resid", 0), 32))
+
+
+def test_an_answer_is_told_by_its_class_and_a_unit_of_an_encoder_is_not_read_by_the_maps_of_the_decoder():
+    assert other("bert of classes").told(1) == "so so"
+    model = other("t5")
+    assert moved(model, Site("neuron", 0, "encoder"), torch.ones(1, 48, dtype=torch.float64), 2) == [([], [])]
+    with pytest.raises(ValueError, match="stream of the encoder"):
+        remove_feature(model, at="encoder.resid.0", direction=torch.ones(32))
+
+
+def pictured_with_kinds() -> PreTrainedModel:
+    """A language model that is shown pictures, in which positions follow from their grid."""
+    text = WORDS | {"num_key_value_heads": 2, "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2]}}
+    vision = {"depth": 1, "hidden_size": 32, "num_heads": 4, "intermediate_size": 48, "out_hidden_size": 32}
+    grid = {"patch_size": 4, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 16}
+    torch.manual_seed(0)
+    return hf.Qwen2_5_VLForConditionalGeneration(
+        hf.Qwen2_5_VLConfig(
+            text_config=text | {"bos_token_id": None, "eos_token_id": None},
+            vision_config=vision | grid | {"fullatt_block_indexes": [0]},
+            image_token_id=91,
+            video_token_id=90,
+            vision_start_token_id=94,
+            vision_end_token_id=93,
+        )
+    ).eval()
+
+
+def test_what_is_shown_stands_in_its_own_places_and_with_what_belongs_to_each_token():
+    module = pictured_with_kinds()
+    inputs, grid, text = Inputs(module), torch.tensor([[1, 4, 4]]), [5, 94, *[91] * 4, 93, 7]
+    given = {"pixel_values": torch.randn(16, 96), "image_grid_thw": grid}
+    kinds = (torch.tensor([text]) == 91).long()
+    with pytest.raises(ValueError, match="positions of what is shown follow from mm_token_type_ids"):
+        inputs.show(given, [text])
+    (row,) = inputs.show(given | {"mm_token_type_ids": kinds}, [text])
+    assert inputs.of(torch.tensor([row]))["input_ids"].tolist() == [text]
+    with torch.no_grad():
+        wanted = module(input_ids=torch.tensor([text]), mm_token_type_ids=kinds, **given).logits
+        assert torch.equal(ask(module, inputs.of(torch.tensor([row]))).logits, wanted)
+    with pytest.raises(ValueError, match="mm_token_type_ids, a number for each token, are not padded"):
+        inputs.of(torch.tensor([[0, 0, *row]]))
+    with pytest.raises(ValueError, match="are not padded"):
+        inputs.of(torch.tensor([row, range(5, 5 + len(row))]))
+    with pytest.raises(ValueError, match=r"places of several kinds, of the tokens \[90, 91\]"):
+        inputs.show(given | {"mm_token_type_ids": kinds}, [[90, *text[1:]]])
+
+
+def test_prompts_that_were_shown_by_other_names_are_not_run_as_one_batch():
+    model = other("llava")
+    given, text = {"pixel_values": samples(model.body.module.model.vision_tower, 1)}, [[5, *[PICTURE] * 16, 7, 8]]
+    plain, sized = model.show(text, **given), model.show(text, **given, image_sizes=torch.tensor([[16, 16]]))
+    with pytest.raises(ValueError, match="shown with image_sizes, and others without"):
+        model.run([*plain, *sized])
+
+
+def test_pictures_of_another_size_are_refused():
+    with pytest.raises(ValueError, match=r"for 17 positions give \[prompt, 3, 16, 16\]"):
+        other("vit").show(pixel_values=torch.zeros(1, 3, 32, 32))

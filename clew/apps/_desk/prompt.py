@@ -50,7 +50,7 @@ def _likely(model: Any, logits: Tensor, n: int) -> list[list[Likely]]:
     """The most likely tokens of each row."""
     top = logits.float().softmax(-1).topk(min(n, logits.shape[-1]))
     rows = zip(top.indices.tolist(), top.values.tolist(), strict=True)
-    return [[Likely(str(model.tokenizer.decode([t])), round(p, 6)) for t, p in zip(*row, strict=True)] for row in rows]
+    return [[Likely(model.told(t), round(p, 6)) for t, p in zip(*row, strict=True)] for row in rows]
 
 
 def _fires(view: View, trace: Any, n: int, length: int) -> Iterator[FiresAt]:

@@ -170,13 +170,18 @@ def hash_of(*parts: object) -> str:
 
 
 def last_logits(trace: Trace) -> Float[Tensor, "batch vocab"]:
-    """Logits of the next token, in float32 or better."""
+    """Logits of the next token, or of what the model answers with, in float32 or better."""
     if trace.states is not None:
         raise ValueError(
             "this model has no head that gives logits; give a metric of its states, as @reading('final', logits=0) makes one"
         )
     if trace.logits is None:
         raise ValueError("this run stopped before the logits (logits=0); run with logits=1 to measure it")
+    if trace.apart:
+        raise ValueError(
+            "this run kept the logits of all positions, and the model answers in the place of its mask; run with logits=1 to "
+            "measure it"
+        )
     return _wide(trace.logits[:, -1])
 
 

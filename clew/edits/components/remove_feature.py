@@ -54,6 +54,10 @@ def remove_feature(
     site = model.body.site(at)
     if site.part not in STREAM:
         raise ValueError(f"what {site} holds is not in the coordinates of the stream; give {', '.join(STREAM)}")
+    if site.stack:
+        raise ValueError(
+            f"{site} is in the stream of the {site.stack}, and maps of the decoder's stream alone are changed"
+        )
     if (unit is None) == (direction is None):
         raise ValueError("give either a unit of the dictionary at this site, or a direction")
     last = (-1 if site.layer is None else site.layer) if up_to is None else up_to

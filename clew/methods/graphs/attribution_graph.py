@@ -77,6 +77,7 @@ def attribution_graph(
         raise ValueError(f"of={of!r}: an attribution graph explains 'logits' or the 'metric'")
     if of == "metric" and tokens is not None:
         raise ValueError("of='metric' explains the metric, and tokens= are explained as logits; give one of them")
+    model.body.check_causal("an attribution graph")
     if not 0 <= example < len(behaviour):
         raise ValueError(f"example={example}: {behaviour.name} has the examples 0 to {len(behaviour) - 1}")
     one = replace(behaviour, pairs=behaviour.pairs[example : example + 1], split=None)

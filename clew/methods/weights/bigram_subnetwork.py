@@ -69,6 +69,7 @@ def bigram_subnetwork(
             f"{model.name} has {len(model.edits)} edits in force, which masks over weights would not see; "
             "give the model without them"
         )
+    model.body.check_causal("bigram_subnetwork")
     logits = model.run(text.flat[None, :1].long(), logits=1).logits
     assert logits is not None
     bigrams = Bigrams(text, logits.shape[-1], smoothing)

@@ -313,7 +313,7 @@ def _sizes(view: Model, dictionary: Dictionary, x: Float[Tensor, "token d"]) -> 
     groups = torch.arange(dictionary.n_units, device=code.device)
     owner = dictionary.unfold(groups.to(code)).round().long()
     matrix = None
-    if dictionary.writes.part == "head":
+    if dictionary.writes.part == "head" and not dictionary.writes.stack:
         matrix = view.body.linear(Weight(f"out.{dictionary.writes.layer}")).matrix().to(code)
     parts = (
         code[:, owner == unit] if matrix is None else code[:, owner == unit] @ matrix[:, owner == unit].T
