@@ -256,7 +256,7 @@ class NodeTrial(Trial):
 
 def _at_once(model: Model, batches: Sequence[Batch]) -> int:
     """How many copies of the prompts run side by side: by their tokens, and by the logits of their last positions."""
-    rows = at_once(model.body.vocabulary)
+    rows = at_once(model.body.n_answers)
     return min(max(1, min(TOKENS // batch.clean.numel(), rows // len(batch))) for batch in batches)
 
 
