@@ -4,18 +4,18 @@ from __future__ import annotations
 
 # torch and transformers leave arguments of their methods without a type:
 # pyright: reportUnknownMemberType=false
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from clew.data.text.windows import Windows, cut
-from clew.evidence import Given
+from clew.data.text.windows import Windows, cut, of_ids
+from clew.evidence import Given, is_prompt
 from clew.files import write_json
 from clew.models import Model
-from clew.models.tokens import check_lengths
+from clew.models.tokens import check_lengths, in_words
 from clew.scale.alone import alone
 from clew.tensors import open_tensors
 
@@ -34,13 +34,26 @@ def made_in(model: Model) -> dict[str, Any]:
 
 
 def windows_of(model: Model, texts: Given | Iterable[Given] | Windows, tokens: int | None) -> Windows:
-    """What is recorded. Raises: ValueError for windows that are longer than what the model is made for."""
+    """What is recorded: texts are cut, rows of ids are windows as they are.
+
+    Raises: ValueError for windows that are longer than what the model is made for.
+    """
     if isinstance(texts, Windows):
         windows = texts if tokens is None else texts.first(tokens)
+    elif (rows := _in_ids(texts)) is not None:
+        windows = of_ids(rows, limit=100_000 if tokens is None else tokens)
     else:
         windows = cut(texts, model.tokenizer, limit=100_000 if tokens is None else tokens)
     check_lengths(windows.lengths, model.body.context, model.name)
     return windows
+
+
+def _in_ids(texts: Given | Iterable[Given]) -> Sequence[Sequence[int]] | None:
+    """The rows, where ids are given and no texts."""
+    given: Any = [texts] if is_prompt(texts) else texts
+    if isinstance(given, Sequence) and given and not in_words(cast("Given", given[0])):
+        return cast("Sequence[Sequence[int]]", given)
+    return None
 
 
 def groups(windows: Windows, size: int) -> list[Tensor]:

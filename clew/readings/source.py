@@ -141,7 +141,7 @@ def harvest(model: Model, windows: Windows, sites: Sequence[Site], batch: int) -
         model, view=model.dictionaries
     )  # a plain model would build its neurons' dictionaries for every batch
     first = windows.kept_lengths.cumsum(0) - windows.kept_lengths
-    for some in windows.batches(batch):
+    for some in windows.batches(batch, left=model.body.layout.causal):
         with torch.inference_mode():
             trace = model.run(some.ids, real=some.real, read=sites, logits=0)
         # Both are worked out where they lie, on the CPU: a mask on the device would make every site wait for it.

@@ -234,10 +234,10 @@ def record(
 
     Args:
         texts: cut into windows as `clew.data.text.windows.cut` does by default; or windows that are cut already, by its
-            options or from chats.
+            options or from chats; or rows of ids, which are windows as they are, such as `model.show` gives for pictures.
         sites: recorded in the same pass, which stops at the last of them.
         to: the folder; a recording that was killed there goes on where it stopped.
-        tokens: how many positions to record, to the end of a window, fewer if the text is shorter; 100,000 of texts,
+        tokens: how many positions to record, to the end of a window, fewer if there are no more; 100,000 of texts and rows,
             and all of windows, by default.
         dtype: on disk. float16 where it fits (a site with larger values is kept in float32); int8 is half of it, with
             one float32 scale per row; `Store.lost` says what that cost.

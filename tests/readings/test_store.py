@@ -22,6 +22,7 @@ from clew.readings.source import Source
 from clew.readings.store import Store, record
 from clew.sites import Site
 from clew.tensors import read_tensors, write_tensors
+from tests.models.others import other
 from tests.models.tiny import model_of, word_tokenizer
 
 TEXTS = [
@@ -49,6 +50,24 @@ def test_what_is_recorded_is_what_flows(tmp_path: Path) -> None:
     assert torch.allclose(store["mlp.1"], wanted, atol=2e-2, rtol=2e-3)
     assert store.tokens.tolist() == [t for row in rows for t in row[1:]]
     assert len(store) == len(wanted) and store["resid.0"].dtype == torch.float32
+
+
+def test_pictures_are_recorded_whole_by_the_ids_that_stand_for_them(tmp_path: Path) -> None:
+    model = other("vit")
+    pixels = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows = model.show(pixel_values=pixels)
+    store = record(model, rows, sites=["resid.0"], to=tmp_path, dtype="float32")
+    with torch.no_grad():
+        hidden = model.body.module(pixel_values=pixels, output_hidden_states=True).hidden_states[1]
+    assert torch.allclose(store["resid.0"], hidden.flatten(0, 1).float(), atol=1e-5, rtol=1e-5)
+    assert store.tokens.tolist() == [one for row in rows for one in row]
+
+
+def test_windows_of_an_encoder_are_padded_where_it_does_not_see_them(tmp_path: Path) -> None:
+    model, rows = other("bert"), [[5, 6, 7, 8, 9], [10, 11], [12, 13, 14]]
+    store = record(model, rows, sites=["resid.1"], to=tmp_path, dtype="float32")
+    wanted = torch.cat([model.run([row], read=["resid.1"])["resid.1"][0] for row in rows])
+    assert torch.allclose(store["resid.1"], wanted.float(), atol=1e-5, rtol=1e-5)
 
 
 def test_the_bare_module_says_the_same(tmp_path: Path) -> None:

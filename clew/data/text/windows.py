@@ -24,7 +24,7 @@ from transformers import PreTrainedTokenizerBase
 from clew.data.text.texts import CLASSES, Chat, rendered, sentences, token_classes, windows
 from clew.doors import door
 from clew.evidence import Given, Prompt, Side, in_half, is_chat, is_prompt
-from clew.models.tokens import as_text, lead_of, twice
+from clew.models.tokens import SHOWN, as_text, lead_of, twice
 
 Packing = Literal["sentences", "documents", "blocks", "none"]
 AT_ONCE = 128
@@ -33,7 +33,7 @@ AT_ONCE = 128
 
 @dataclass(frozen=True)
 class WindowBatch:
-    """Windows of like length, left padded, as `model.run` takes them."""
+    """Windows of like length, padded, as `model.run` takes them."""
 
     ids: Int[Tensor, "batch seq"]
     real: Bool[Tensor, "batch seq"]
@@ -148,16 +148,20 @@ class Windows:
         counted = torch.cat([torch.zeros(1, dtype=torch.long), self.kept.cumsum(0)])
         return counted[self.starts + self.lengths] - counted[self.starts]
 
-    def batches(self, tokens: int = 2048) -> Iterator[WindowBatch]:
-        """Every window once, longest first, alike lengths together; about `tokens` with the padding in each batch."""
+    def batches(self, tokens: int = 2048, *, left: bool = True) -> Iterator[WindowBatch]:
+        """Every window once, longest first, alike lengths together; about `tokens` with the padding in each batch.
+
+        Args: left: on which side they are padded; for a model that reads both ways, not on the left.
+        """
         order, first = self.lengths.argsort(descending=True, stable=True), 0
         while first < len(order):
             longest = int(self.lengths[order[first]])
             index = order[first : first + max(1, tokens // longest)]
             first += len(index)
-            column = torch.arange(longest) - longest + self.lengths[index, None]
-            real = column >= 0
-            place = self.starts[index, None] + column.clamp(min=0)
+            lengths = self.lengths[index, None]
+            column = torch.arange(longest) + (lengths - longest if left else torch.zeros_like(lengths))
+            real = (column >= 0) & (column < lengths)
+            place = self.starts[index, None] + column.clamp(min=0).minimum(lengths - 1)
             classes = None if self.flat_classes is None else self.flat_classes[place].long().masked_fill(~real, -1)
             ids, keep = self.flat[place].long() * real, self.kept[place] & real
             yield WindowBatch(ids, real, keep, self.document[index], index, classes)
@@ -324,6 +328,19 @@ def chats(
     return replace(found, policy={**found.policy, "cut off": cut_off})
 
 
+def of_ids(rows: Iterable[Sequence[int]], *, skip: int = 0, limit: int | None = None) -> Windows:
+    """Rows of ids as windows, each whole and as it is: token ids, or what `model.show` gives for pictures.
+
+    Args: skip, limit: as for `cut`. Raises: ValueError for rows without a position that counts.
+
+    >>> of_ids([[5, 6, 7], [8, 9]])
+    Windows(2 windows, 5 positions that count, ids)
+    """
+    made = ((row, i, None) for i, row in enumerate(rows))
+    policy = {"packing": "ids", "skip": skip, "limit": limit}
+    return _pile(made, lambda ids, _: np.ones(len(ids), dtype=bool), skip, limit, policy)
+
+
 def _lead(tokenizer: PreTrainedTokenizerBase, bos: bool | None) -> list[int]:
     """What every window starts with."""
     if bos is None:
@@ -413,7 +430,7 @@ def _pile(
     documents: list[int] = []
     total = 0
     for ids, document, kinds in made:
-        row = np.array(ids, dtype=np.int32)
+        row = np.array(ids, dtype=np.int32 if max(ids, default=0) < SHOWN else np.int64)
         keep = counting(row, kinds)
         keep[:skip] = False
         found = int(keep.sum())

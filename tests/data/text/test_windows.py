@@ -8,7 +8,7 @@ import torch
 from tokenizers import processors
 
 from clew.data.text.texts import windows as sentence_windows
-from clew.data.text.windows import CLASSES, Windows, chats, cut
+from clew.data.text.windows import CLASSES, Windows, chats, cut, of_ids
 from tests.models.tiny import word_tokenizer
 
 TEXTS = [
@@ -211,3 +211,16 @@ def test_classes_travel_with_their_tokens() -> None:
             assert (batch.classes[row][~batch.real[row]] == -1).all()
     for tokens, classes in zip(windows.ids, windows.classes, strict=True):
         assert (classes[tokens == EOS] == 0).all() and (classes[tokens == ids("king")[0]] == 1).all()
+
+
+def test_rows_of_ids_are_windows_as_they_are() -> None:
+    rows = [[5, 6, 7], [8], [9, 2**62 + 3]]
+    windows = of_ids(rows)
+    assert lists(windows) == rows and windows.tokens == 6 and windows.document.tolist() == [0, 1, 2]
+    (left,), (right,) = windows.batches(), windows.batches(left=False)
+    assert left.ids.tolist() == [[5, 6, 7], [0, 9, 2**62 + 3], [0, 0, 8]]
+    assert right.ids.tolist() == [[5, 6, 7], [9, 2**62 + 3, 0], [8, 0, 0]]
+    assert torch.equal(right.real, right.keep) and right.real.sum(1).tolist() == [3, 2, 1]
+    assert lists(of_ids(rows, skip=1, limit=2)) == [[5, 6, 7]]
+    with pytest.raises(ValueError, match="nothing to record"):
+        of_ids([[5]], skip=1)
