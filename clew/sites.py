@@ -38,8 +38,12 @@ PARTS: dict[str, str] = {
     "mlp_in": "what the MLP reads, after its norm",
     "router": "weights of the experts of a mixture, 0 for those that are not chosen",
     "expert": "what each expert gives, times its weight, all side by side; they add up to what the chosen ones put out",
+    "shared_in": "what the shared experts, a second MLP beside a mixture, read, after their norm",
+    "shared_neuron": "hidden units of the shared experts, before their output projection",
+    "shared_out": "what that projection gives; `shared`, but for a norm, a factor or a gate that may follow it",
+    "shared": "what the shared experts add: to the stream, where they stand beside the mixture, or within it to `mlp`",
     "neuron": "MLP hidden units, before the output projection",
-    "mlp_out": "what the MLP's output projection gives; `mlp`, but for a norm or a factor that may follow it",
+    "mlp_out": "what the MLP's output projection, or a mixture, gives; `mlp`, but for a norm or a factor that may follow it",
     "mlp": "what the MLP adds to the stream",
     "resid": "the stream after the block",
     "final": "the stream after the last norm, as the unembedding reads it",
@@ -57,6 +61,7 @@ READERS = {
     "cross_in": "cross",
     "cross_q": "cross_head",
     "mixer_in": "mixer",
+    "shared_in": "shared",
     "mlp_in": "mlp",
 }
 """Parts that read the stream, and the part of the same layer that writes what they let in."""

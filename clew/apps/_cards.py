@@ -46,7 +46,9 @@ def _component(part: str, layer: str, unit: str, card: Any) -> str:
         shared = part != "q" and card is not None and card.n_kv_heads != card.n_heads
         return f"{READS[part]} of {'key-value head' if shared else 'head'} {unit} of {of}"
     said = {"embed": "embedding", "final": "logits", "head": f"head {unit} of {of}", "mlp": f"MLP of {of}"}
-    return {**said, "mlp_in": f"input of the MLP of {of}", "attn": f"attention of {of}"}.get(part, "")
+    said |= {"attn": f"attention of {of}", "mixer": f"mixer of {of}", "shared": f"shared experts of {of}"}
+    inputs = {"mlp_in": "MLP", "attn_in": "attention", "mixer_in": "mixer", "shared_in": "shared experts"}
+    return said.get(part) or (f"input of the {inputs[part]} of {of}" if part in inputs else "")
 
 
 def known(circuit: Any, address: str, table: str) -> list[str] | None:

@@ -17,7 +17,7 @@ from clew.changes import ActivationEdit, Add, Scale
 from clew.models.body import Body
 from clew.models.fields import APART
 from clew.models.inputs import WORDS, break_in
-from clew.models.layout import Part
+from clew.models.layout import INNER, Part
 from clew.models.run import Visitors, forward
 from clew.models.state import state
 from clew.models.trace import Trace
@@ -92,7 +92,7 @@ class Case:
             return out
 
         with state(self.body.module) as held, torch.no_grad():
-            for site in self.sites("head", "cross_head", "neuron", "expert"):
+            for site in self.sites("head", "cross_head", "neuron", "shared_neuron", "expert"):
                 behind = replace(self.body.taps[site], side="out", columns=None, factor=1.0)
                 behind.attach(held, partial(keep, site), len(self.tokens))
             self.body.call(self.tokens)
@@ -305,14 +305,14 @@ def _projection_gap(case: Case, site: Site) -> float:
 def _passages(case: Case) -> Iterator[Trial]:
     for stack, layout in case.body.stacks.items():
         for layer, part in ((layer, part) for layer, parts in enumerate(layout.parts) for part in parts):
-            site = Site("neuron" if part.kind == "mlp" else part.site("head"), layer, stack)
-            if part.projection and site in case.trace.values:
+            site = Site(INNER.get(part.kind, part.kind) if part.projection else "mlp_out", layer, stack)
+            if (part.projection or part.mixture) and site in case.trace.values:
                 yield (Site(part.kind, layer, stack),), partial(_passage_gap, case, site, part)
 
 
 def _passage_gap(case: Case, site: Site, part: Part) -> float:
     """How far a write is from what its output projection gives, through the norm and times the factor that are said."""
-    out = case.projected[site]
+    out = case.projected[site] if part.projection else case.trace[site]
     written = case.trace[Site(part.kind, site.layer, site.stack)]
     out = out.reshape(written.shape)
     if part.norm_out:
@@ -334,6 +334,21 @@ def _experts(case: Case) -> Iterator[Trial]:
 def _experts_gap(case: Case, site: Site) -> float:
     out = case.projected[site]
     return gap(case.trace[site].unflatten(-1, (-1, out.shape[-1])).sum(-2).reshape(-1), out.reshape(-1))
+
+
+def _shared(case: Case) -> Iterator[Trial]:
+    for site in case.sites("shared"):
+        mlp = case.body.stacks[site.stack].part("mlp", site.layer or 0)
+        inside = mlp is not None and mlp.shared
+        beside = partial(_sum_gap, case, site.layer or 0, site.stack)
+        yield (site,), partial(_shared_gap, case, site) if inside else beside
+
+
+def _shared_gap(case: Case, site: Site) -> float:
+    """How far what a mixture gives without its shared experts is from what it gives less what they give."""
+    given = replace(site, part="mlp_out")
+    without = run(case.body, case.tokens, read=[given], edits=[Scale(site, factor=0.0)], keep=0, base=case.trace)
+    return gap(without[given] + case.trace[site], case.trace[given])
 
 
 def _patterns(case: Case) -> Iterator[Trial]:
@@ -518,8 +533,8 @@ PROMISES = (
     Promise(
         "neurons",
         "the neurons, through the output projection, are what the MLP puts out",
-        "The site neuron is not what the MLP's output projection reads",
-        partial(_projections, ("neuron",)),
+        "The neurons are not what the MLP's output projection reads",
+        partial(_projections, ("neuron", "shared_neuron")),
     ),
     Promise(
         "passage",
@@ -533,6 +548,12 @@ PROMISES = (
         "the experts that are chosen add up to what their module puts out",
         "The site expert is not what the experts give",
         _experts,
+    ),
+    Promise(
+        "shared",
+        "what shared experts add joins the stream, or what their mixture gives, as it is",
+        "The site shared is not what the shared experts add",
+        _shared,
     ),
     Promise(
         "pattern",

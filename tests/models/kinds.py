@@ -31,6 +31,19 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "state spaces": ("Mamba", {"state_size": 4, "residual_in_fp32": False} | dict.fromkeys(ATTENTION)),
     "both at once": ("FalconH1", MAMBA | {"ssm_out_multiplier": 0.7, "attention_out_multiplier": 0.9}),
     "experts": ("Mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    "shared experts": (
+        "GraniteMoeShared",
+        {"num_local_experts": 4, "num_experts_per_tok": 2, "shared_intermediate_size": 24, "residual_multiplier": 0.22},
+    ),
+    "a gated shared expert": (
+        "Qwen2Moe",
+        {
+            "num_experts": 4,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 16,
+            "shared_expert_intermediate_size": 24,
+        },
+    ),
     "norms in the stream": (
         "Bert",
         {"is_decoder": True, "num_key_value_heads": None, "bos_token_id": None, "hidden_dropout_prob": 0.0},

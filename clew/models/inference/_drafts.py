@@ -23,6 +23,7 @@ from clew.models.inference._parts import (
 )
 from clew.models.inference._proof import Trial, exchanged, far, heads_apart, swap_all, swap_first
 from clew.models.inference._seen import Call, Seen, giving, same
+from clew.models.inference._shared import mixture_of, within
 from clew.models.layout import NO_PATTERN, Kind, Map, Part
 from clew.models.taps import Tap
 
@@ -175,9 +176,11 @@ def prove(seen: Seen, drafts: Sequence[Draft]) -> None:
     """Tell what mixes positions from what does not; take back what a part is not proved to read, and heads that are none."""
     for draft in drafts:
         if draft.part.kind == "mlp" and not draft.part.projection:
-            draft.part = without(draft.part, NO_NEURONS, "neuron", "mlp_out")
+            draft.part = _mixture(draft)
     _prove_mlps(seen, [d for d in drafts if d.place and d.part.kind == "mlp"])
-    _find_experts(seen, [d for d in drafts if d.part.kind == "mlp" and not d.part.projection])
+    mixtures = [d for d in drafts if d.part.kind == "mlp" and not d.part.projection]
+    _find_experts(seen, mixtures)
+    _find_shared(seen, [d for d in mixtures if d.part.mixture])
     _prove_mixing(seen, [d for d in drafts if d.place and d.part.kind != "mlp"])
     _find_gates(seen, [d for d in drafts if d.part.by_heads])
     _prove_heads(seen, [d for d in drafts if d.part.maps and d.part.projection and not d.part.pattern])
@@ -219,11 +222,26 @@ def _find_experts(seen: Seen, drafts: Sequence[Draft]) -> None:
         draft.part = replace(draft.part, experts=path.removeprefix(f"{draft.found.block.path}."))
 
 
+def _find_shared(seen: Seen, drafts: Sequence[Draft]) -> None:
+    """The module of each mixture that is its shared experts."""
+    for draft, part in zip(drafts, within(seen, [(d.found, d.part) for d in drafts]), strict=True):
+        draft.part = part
+
+
+def _mixture(draft: Draft) -> Part:
+    """The same part, which no linear map writes: a mixture, where there are experts."""
+    found, mixture = draft.found, mixture_of(draft.found)
+    if not mixture:
+        return without(draft.part, NO_NEURONS, "neuron", "mlp_out")
+    norm = "" if found.maker is found.write else below(found.block, found.write)
+    return without(replace(draft.part, mixture=mixture, norm_out=norm), NO_NEURONS, "neuron")
+
+
 def _mixer(part: Part) -> Part:
     """The same part, found to mix positions: it has no neurons."""
     missing = {"mixer_in" if name == "mlp_in" else name: why for name, why in part.missing.items()}
     kept = {name: why for name, why in missing.items() if name not in ("neuron", "mlp_out")}
-    return replace(part, kind="mixer", projection="", missing=kept)
+    return replace(part, kind="mixer", projection="", mixture="", missing=kept)
 
 
 def _trial(seen: Seen, draft: Draft) -> Trial:

@@ -121,7 +121,19 @@ def _layout(value: Any, origin: str) -> Layout:
 
 def _part(held: Any, origin: str) -> Part:
     check_whole(held, [field.name for field in fields(Part)], origin)
-    words = ("write", "reads", "norm", "norm_after", "norm_out", "projection", "pattern", "attends", "experts")
+    words = (
+        "write",
+        "reads",
+        "norm",
+        "norm_after",
+        "norm_out",
+        "projection",
+        "pattern",
+        "attends",
+        "experts",
+        "mixture",
+    )
+    words += ("shared", "shared_gate", "shared_projection")
     said: dict[str, str] = {name: entry(held, name, str, origin=origin) for name in words}
     n_heads, n_kv_heads = entries(held, "heads", int, origin=origin)
     maps = entry(held, "maps", dict, origin=origin)

@@ -172,6 +172,48 @@ def test_two_that_give_the_same_are_refused():
         infer(granite(change))
 
 
+def with_two_mlps(layer):
+    """A second MLP beside the first."""
+
+    def forward(self, h, **rest):
+        h = h + self.self_attn(hidden_states=self.input_layernorm(h), **rest)[0]
+        x = self.post_attention_layernorm(h)
+        return h + (self.mlp(x) + self.second(x))
+
+    layer.second = copy.deepcopy(layer.mlp)
+    layer.second.down_proj.weight.data.mul_(torch.linspace(-1, 2, 32)[:, None])
+    layer.forward = MethodType(forward, layer)
+
+
+def test_of_two_mlps_neither_of_which_is_a_mixture_none_is_that_of_shared_experts():
+    with pytest.raises(
+        ValueError, match=r"has two parts of one kind \(mlp and second, each a mlp\), which have no address"
+    ):
+        infer(granite(with_two_mlps))
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        lambda experts, shared, x: experts + torch.tanh(shared(x)),
+        lambda experts, shared, x: experts + shared(x) * x.norm(dim=-1, keepdim=True),
+        lambda experts, shared, x: experts * torch.sigmoid(shared(x)),
+    ],
+)
+def test_what_does_not_just_join_its_mixture_is_no_shared_expert_of_it(joined):
+    module = kind_of("a gated shared expert")
+    for layer in module.model.layers:
+
+        def forward(self, x):
+            flat = x.view(-1, x.shape[-1])
+            _, weights, index = self.gate(flat)
+            return joined(self.experts(flat, index, weights), self.shared_expert, flat).view(x.shape)
+
+        layer.mlp.forward = MethodType(forward, layer.mlp)
+    parts = [parts[1] for parts in infer(module).parts]
+    assert all(part.mixture == "mlp" and part.shared == "" for part in parts)
+
+
 @pytest.mark.parametrize("shared", [1, 2])
 def test_a_norm_over_all_heads_leaves_none_however_many_share_a_key(shared):
     def change(layer):

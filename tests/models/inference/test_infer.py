@@ -124,9 +124,11 @@ def said(layout):
         ("convolutions", ["mixer* mlp", "attn mlp", "mixer* mlp"], set()),
         ("state spaces", ["mixer*"] * 3, set()),
         ("both at once", ["attn mixer* mlp"] * 3, set()),
-        ("experts", ["attn mlp*"] * 3, {"neuron", "mlp_out"}),
+        ("experts", ["attn mlp*"] * 3, {"neuron"}),
+        ("shared experts", ["attn shared mlp*"] * 3, {"neuron"}),
+        ("a gated shared expert", ["attn mlp*"] * 3, {"neuron"}),
         ("norms in the stream", ["attn mlp"] * 3, set()),
-        ("low-rank keys", ["attn mlp", "attn mlp*", "attn mlp*"], {"k", "neuron", "mlp_out"}),
+        ("low-rank keys", ["attn mlp", "attn mlp*", "attn mlp*"], {"k", "neuron"}),
     ],
 )
 def test_blocks_of_other_kinds_and_what_has_no_place_in_them(name, blocks, missing):
