@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from clew.changes import ActivationEdit, Add, Scale
+from clew.models.attention import gated
 from clew.models.body import Body
 from clew.models.fields import APART
 from clew.models.inputs import WORDS, break_in
@@ -27,7 +28,7 @@ from clew.sites import ENCODER, EVERY, PATTERNS, Site, Weight, Where
 SHORT, MIDDLE, LONG = 9, 64, 1024
 """Tokens of the prompts; at most, where that exceeds a window; at most of the one prompt that exceeds a longer window."""
 
-MIXING = ("pattern", "v", "head", "cross_pattern", "cross_v", "cross_head")
+MIXING = ("pattern", "v", "gate", "head", "cross_pattern", "cross_v", "cross_head")
 """What shows whether a pattern is one."""
 
 FAR = sys.float_info.max
@@ -366,14 +367,19 @@ def _pattern_gap(case: Case, site: Site) -> float:
 
 
 def _seen_gap(body: Body, trace: Trace, site: Site) -> float:
-    """How much of the probabilities is on padding, or after the query, or lacks to 1, at queries that are no padding."""
+    """How much of the probabilities is on padding, or after the query, or is off from 1, at queries that are no padding.
+
+    Sinks may take some of it.
+    """
     cross = site.part == "cross_pattern"
     stacks = site.stack, ENCODER if cross else site.stack
     asking, asked = (trace.real[0, body.columns(trace.tokens, stack)] for stack in stacks)
     pattern = trace[site]
     later = pattern.triu(1) * (body.stacks[site.stack].causal and not cross)
     wrong = (later + pattern * ~asked)[:, :, asking]
-    off = max(float(wrong.abs().max()), float((pattern[:, :, asking].sum(-1) - 1).abs().max()))
+    over = pattern[:, :, asking].sum(-1) - 1
+    over = over.relu() if body.part_at(site).sinks else over.abs()
+    off = max(float(wrong.abs().max()), float(over.max()))
     return off if math.isfinite(off) else FAR
 
 
@@ -386,6 +392,8 @@ def _mixing_gap(body: Body, trace: Trace, site: Site) -> float:
     heads, n_kv = part.heads
     per_head = value.unflatten(-1, (n_kv, -1)).repeat_interleave(heads // n_kv, dim=2)
     mixed = torch.einsum("bhqk,bkhd->bqhd", trace[site], per_head).flatten(2)
+    if part.gate:
+        mixed = gated(mixed, trace[replace(site, part="gate")], part.gate)
     real = trace.real[:, body.columns(trace.tokens, site.stack)]
     return gap(mixed[real], head[real])
 
@@ -557,7 +565,7 @@ PROMISES = (
     ),
     Promise(
         "pattern",
-        "attention probabilities are of what may be seen, sum to 1 and mix the values into the heads",
+        "attention probabilities are of what may be seen, sum to 1 with what sinks take, and mix the values into the heads",
         "The site pattern is not the attention of this model",
         _patterns,
         softmax=True,

@@ -73,11 +73,15 @@ class Part:
     norm_out: str = ""
     """That norm, between the projection and the stream, as in Gemma 2."""
     maps: Mapping[str, Map] = field(default_factory=dict[str, Map])
-    """Of an attention, what makes its `q`, `k` and `v`."""
+    """Of an attention, what makes its `q`, `k` and `v`, and its `gate` where it has one."""
     gated: bool = False
     """Whether an attention follows from more than its queries, keys and values, as where a gate reads the stream, too."""
+    gate: str = ""
+    """The function through which that gate goes before it multiplies what the heads mix; see `attention.GATES`."""
     pattern: str = ""
     """Where attention probabilities are seen: `interface` of transformers, or the path of a module that gives them."""
+    sinks: bool = False
+    """Whether a sink takes its share of them, so that those of a query sum to less than 1, as in gpt-oss."""
     attends: str = ""
     """The module that calls that interface, where it is not the one that holds the projection."""
     heads: tuple[int, int] = (0, 0)

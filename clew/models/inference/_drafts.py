@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clew.models.inference._columns import Projections
 from clew.models.inference._experts import experts_in
+from clew.models.inference._gates import gate_of
 from clew.models.inference._parts import (
     Found,
     Place,
@@ -73,16 +74,21 @@ class Draft:
             names = map(part.site, ("q", "k", "v", "pattern", "head"))
             self.part = without(replace(part, projection=""), str(error), *names)
             return known
-        part = replace(part, maps=self._told_apart(seen, maps), heads=maps.heads)
+        part = replace(part, maps=self._told_apart(seen, maps.maps), heads=maps.heads)
         if maps.missing:
             part = replace(part, missing={**part.missing, **{part.site(n): why for n, why in maps.missing.items()}})
+        once = len(found.attended) == 1
+        gate = gate_of(seen, found, maps.maps, maps.heads[0]) if once and part.kind == "attn" else None
+        if gate is not None:
+            gate_map = self._told_apart(seen, {"gate": gate[0]})
+            part = replace(part, maps={**part.maps, **gate_map}, gate=gate[1], gated=True)
         if found.projection is None:
             part = without(part, "what the attention writes is given by no linear map", *map(part.site, MIXED))
-        elif len(found.attended) > 1:
+        elif not once:
             why = f"attention ran {len(found.attended)} times"
             part = without(replace(part, projection=""), why, *map(part.site, MIXED))
-        elif pattern := _pattern(seen, found):
-            part = _called(seen, found, replace(part, pattern=pattern))
+        elif pattern := _pattern(seen, found, gate is not None):
+            part = _called(seen, found, replace(part, pattern=pattern, sinks=found.attended[0].sinks))
         else:
             part = without(part, NO_PATTERN, part.site("pattern"))
         if part.pattern and "v" not in part.maps:
@@ -91,15 +97,13 @@ class Draft:
         self.part = part
         return maps
 
-    def _told_apart(self, seen: Seen, maps: Projections) -> dict[str, Map]:
+    def _told_apart(self, seen: Seen, maps: Mapping[str, Map]) -> dict[str, Map]:
         """The maps, those marked that do not read what the part reads."""
         block = self.found.block.path
         x = getattr(seen.call(f"{block}.{self.part.reads}"), "x", None)
-        calls = {name: seen.call(f"{block}.{map.path}") for name, map in maps.maps.items()}
+        calls = {name: seen.call(f"{block}.{map.path}") for name, map in maps.items()}
         read = dict.fromkeys("kv", seen.memory) if self.part.kind == "cross" else {}
-        return {
-            n: replace(m, latent=not same(getattr(calls[n], "x", None), read.get(n, x))) for n, m in maps.maps.items()
-        }
+        return {n: replace(m, latent=not same(getattr(calls[n], "x", None), read.get(n, x))) for n, m in maps.items()}
 
     def fails(self) -> None:
         """What it reads is not where it seemed, or not all of it."""
@@ -151,10 +155,10 @@ def _places(seen: Seen, found: Found, others: Sequence[Found], streams: Sequence
         yield placed(seen, found, outer, streams)
 
 
-def _pattern(seen: Seen, found: Found) -> str:
-    """Where the probabilities are seen; nowhere, unless what they mix is what the output projection reads."""
+def _pattern(seen: Seen, found: Found, gated: bool) -> str:
+    """Where the probabilities are seen; nowhere, unless what they mix is what the output projection, or a gate, reads."""
     projection, (attended, *_) = found.projection, found.attended
-    if projection is None or not same(projection.x, attended.mix):
+    if projection is None or not (gated or same(projection.x, attended.mix)):
         return ""
     if attended.interface:
         return "interface"

@@ -144,6 +144,19 @@ def test_an_attention_with_a_gate_is_one_source_and_one_reader_and_no_frozen_run
         kind("both at once").run(TOKENS, read=["resid.0"], frozen=True, grad=True)
 
 
+def test_a_gate_that_reads_more_than_one_map_gives_is_no_site():
+    def change(layer):
+        def forward(self, hidden_states, own, **rest):
+            self.o_proj.read = self.o_proj.gate(hidden_states) + hidden_states.mean(-1, keepdim=True)
+            return own(hidden_states, **rest)
+
+        layer.self_attn.o_proj = Gated(layer.self_attn.o_proj)
+        around(layer.self_attn, forward)
+
+    attention = infer(granite(change)).parts[1][0]
+    assert "gate" not in attention.maps and attention.gate == "" and attention.pattern == ""
+
+
 def test_values_from_another_block_are_no_matter_of_what_is_read():
     kept = {}
 
