@@ -47,7 +47,7 @@ def _component(part: str, layer: str, unit: str, card: Any) -> str:
     if part in READS:
         shared = part != "q" and card is not None and card.n_kv_heads != card.n_heads
         return f"{READS[part]} of {'key-value head' if shared else 'head'} {unit} of {of}"
-    named = {"attn": "attention", "mixer": "mixer", "mlp": "MLP"}
+    named = {"attn": "attention", "mixer": "mixer", "mlp": "MLP", "shared": "shared experts"}
     said = {"embed": "embedding", "final": "logits", "head": f"head {unit} of {of}", "expert": f"expert {unit} of {of}"}
     said |= {kind: f"{name} of {of}" for kind, name in named.items()}
     return (said | {f"{kind}_in": f"input of the {name} of {of}" for kind, name in named.items()}).get(part, "")

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from clew.changes import ActivationEdit, Add, Scale
+from clew.models.attention import gated
 from clew.models.body import Body
 from clew.models.fields import APART
 from clew.models.inputs import WORDS, break_in
-from clew.models.layout import Part
+from clew.models.layout import INNER, Part
 from clew.models.run import Visitors, forward
 from clew.models.state import state
 from clew.models.trace import Trace
@@ -27,7 +28,7 @@ from clew.sites import ENCODER, EVERY, PATTERNS, Site, Weight, Where
 SHORT, MIDDLE, LONG = 9, 64, 1024
 """Tokens of the prompts; at most, where that exceeds a window; at most of the one prompt that exceeds a longer window."""
 
-MIXING = ("pattern", "v", "head", "cross_pattern", "cross_v", "cross_head")
+MIXING = ("pattern", "v", "gate", "head", "cross_pattern", "cross_v", "cross_head")
 """What shows whether a pattern is one."""
 
 FAR = sys.float_info.max
@@ -92,7 +93,7 @@ class Case:
             return out
 
         with state(self.body.module) as held, torch.no_grad():
-            for site in self.sites("head", "cross_head", "neuron", "expert"):
+            for site in self.sites("head", "cross_head", "neuron", "shared_neuron", "expert"):
                 behind = replace(self.body.taps[site], side="out", columns=None, factor=1.0)
                 behind.attach(held, partial(keep, site), len(self.tokens))
             self.body.call(self.tokens)
@@ -305,14 +306,14 @@ def _projection_gap(case: Case, site: Site) -> float:
 def _passages(case: Case) -> Iterator[Trial]:
     for stack, layout in case.body.stacks.items():
         for layer, part in ((layer, part) for layer, parts in enumerate(layout.parts) for part in parts):
-            site = Site("neuron" if part.kind == "mlp" else part.site("head"), layer, stack)
-            if part.projection and site in case.trace.values:
+            site = Site(INNER.get(part.kind, part.kind) if part.projection else "mlp_out", layer, stack)
+            if (part.projection or part.mixture) and site in case.trace.values:
                 yield (Site(part.kind, layer, stack),), partial(_passage_gap, case, site, part)
 
 
 def _passage_gap(case: Case, site: Site, part: Part) -> float:
     """How far a write is from what its output projection gives, through the norm and times the factor that are said."""
-    out = case.projected[site]
+    out = case.projected[site] if part.projection else case.trace[site]
     written = case.trace[Site(part.kind, site.layer, site.stack)]
     out = out.reshape(written.shape)
     if part.norm_out:
@@ -336,6 +337,21 @@ def _experts_gap(case: Case, site: Site) -> float:
     return gap(case.trace[site].unflatten(-1, (-1, out.shape[-1])).sum(-2).reshape(-1), out.reshape(-1))
 
 
+def _shared(case: Case) -> Iterator[Trial]:
+    for site in case.sites("shared"):
+        mlp = case.body.stacks[site.stack].part("mlp", site.layer or 0)
+        inside = mlp is not None and mlp.shared
+        beside = partial(_sum_gap, case, site.layer or 0, site.stack)
+        yield (site,), partial(_shared_gap, case, site) if inside else beside
+
+
+def _shared_gap(case: Case, site: Site) -> float:
+    """How far what a mixture gives without its shared experts is from what it gives less what they give."""
+    given = replace(site, part="mlp_out")
+    without = run(case.body, case.tokens, read=[given], edits=[Scale(site, factor=0.0)], keep=0, base=case.trace)
+    return gap(without[given] + case.trace[site], case.trace[given])
+
+
 def _patterns(case: Case) -> Iterator[Trial]:
     for site in case.sites(*PATTERNS):
         yield (site,), partial(_pattern_gap, case, site)
@@ -351,14 +367,19 @@ def _pattern_gap(case: Case, site: Site) -> float:
 
 
 def _seen_gap(body: Body, trace: Trace, site: Site) -> float:
-    """How much of the probabilities is on padding, or after the query, or lacks to 1, at queries that are no padding."""
+    """How much of the probabilities is on padding, or after the query, or is off from 1, at queries that are no padding.
+
+    Sinks may take some of it.
+    """
     cross = site.part == "cross_pattern"
     stacks = site.stack, ENCODER if cross else site.stack
     asking, asked = (trace.real[0, body.columns(trace.tokens, stack)] for stack in stacks)
     pattern = trace[site]
     later = pattern.triu(1) * (body.stacks[site.stack].causal and not cross)
     wrong = (later + pattern * ~asked)[:, :, asking]
-    off = max(float(wrong.abs().max()), float((pattern[:, :, asking].sum(-1) - 1).abs().max()))
+    over = pattern[:, :, asking].sum(-1) - 1
+    over = over.relu() if body.part_at(site).sinks else over.abs()
+    off = max(float(wrong.abs().max()), float(over.max()))
     return off if math.isfinite(off) else FAR
 
 
@@ -371,6 +392,8 @@ def _mixing_gap(body: Body, trace: Trace, site: Site) -> float:
     heads, n_kv = part.heads
     per_head = value.unflatten(-1, (n_kv, -1)).repeat_interleave(heads // n_kv, dim=2)
     mixed = torch.einsum("bhqk,bkhd->bqhd", trace[site], per_head).flatten(2)
+    if part.gate:
+        mixed = gated(mixed, trace[replace(site, part="gate")], part.gate)
     real = trace.real[:, body.columns(trace.tokens, site.stack)]
     return gap(mixed[real], head[real])
 
@@ -517,8 +540,8 @@ PROMISES = (
     Promise(
         "neurons",
         "the neurons, through the output projection, are what the MLP puts out",
-        "The site neuron is not what the MLP's output projection reads",
-        partial(_projections, ("neuron",)),
+        "The neurons are not what the MLP's output projection reads",
+        partial(_projections, ("neuron", "shared_neuron")),
     ),
     Promise(
         "passage",
@@ -534,8 +557,14 @@ PROMISES = (
         _experts,
     ),
     Promise(
+        "shared",
+        "what shared experts add joins the stream, or what their mixture gives, as it is",
+        "The site shared is not what the shared experts add",
+        _shared,
+    ),
+    Promise(
         "pattern",
-        "attention probabilities are of what may be seen, sum to 1 and mix the values into the heads",
+        "attention probabilities are of what may be seen, sum to 1 with what sinks take, and mix the values into the heads",
         "The site pattern is not the attention of this model",
         _patterns,
         softmax=True,

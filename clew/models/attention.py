@@ -2,7 +2,7 @@
 
 The value of the attention stays that of the implementation the model runs with (sdpa, eager), bit
 for bit, unless the pattern is edited; the probabilities are computed beside it. Sources: the softmax
-of Vaswani et al. 2017 with the scale, mask and soft cap that the model passes to the interface.
+of Vaswani et al. 2017 with the scale, mask, soft cap and sinks that the model passes to the interface.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, create_mask
+from torch.nn.functional import silu, softplus
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -28,6 +29,9 @@ rotated and normed; which keys each query sees, as a mask with four dimensions; 
 
 OURS = "clew_"
 """What the names of the implementations begin with that go through `_attend`."""
+
+GATES: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "softplus": softplus, "silu": silu}
+"""Functions through which the gates of attentions go."""
 
 _watchers: dict[nn.Module, list[Callable[[Tensor], Tensor]]] = {}
 _lookers: dict[nn.Module, list[Look]] = {}
@@ -43,6 +47,12 @@ class Shared:
     keys: Tensor
     """One for each query head; a gradient here is that head's share."""
     values: Tensor
+
+
+def gated(mix: Tensor, gate: Tensor, function: str) -> Tensor:
+    """What heads mix, [..., heads side by side], times a function of a gate for each of its numbers, or for each head."""
+    factor = GATES[function](gate)
+    return (mix.unflatten(-1, (factor.shape[-1], -1)) * factor.unsqueeze(-1)).flatten(-2)
 
 
 def watch(held: Held, module: nn.Module, visit: Callable[[Tensor], Tensor]) -> None:
@@ -93,7 +103,7 @@ def _attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    mask: Any,
+    attention_mask: Any,
     scaling: float | None = None,
     **rest: Any,
 ) -> tuple[Tensor, Tensor | None]:
@@ -102,7 +112,7 @@ def _attend(
     attend = ALL_ATTENTION_FUNCTIONS.get_interface(own, eager)
     factor = query.shape[-1] ** -0.5 if scaling is None else scaling
     for see in _lookers.get(module, ()):
-        see(query, key, _seen(module, query, key, mask, rest), factor)
+        see(query, key, _seen(module, query, key, attention_mask, rest), factor)
     groups = query.shape[1] // key.shape[1]
     if module in _apart:
         copies = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
@@ -110,20 +120,21 @@ def _attend(
             seen.append(Shared(key, value, *copies))
         key, value, groups = *copies, 1
         with _ungrouped(module):
-            out, _ = attend(module, query, key, value, mask, scaling=scaling, **rest)
+            out, _ = attend(module, query, key, value, attention_mask, scaling=scaling, **rest)
     else:
-        out, _ = attend(module, query, key, value, mask, scaling=scaling, **rest)
+        out, _ = attend(module, query, key, value, attention_mask, scaling=scaling, **rest)
     if module not in _watchers:
         return out, None
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    pattern = new = _pattern(query, key, _seen(module, query, key, mask, rest), factor, rest)
+    pattern = new = _pattern(query, key, _seen(module, query, key, attention_mask, rest), factor, rest)
     for visit in _watchers[module]:
         new = visit(new)
     mixed = (new @ value if new.requires_grad else cast("Tensor", _MixedBy.apply(new, value, False))).transpose(1, 2)
     # Where no edit changed the pattern, the value is that of the model's own attention, bit for bit; the gradient
     # goes through the pattern.
     moved = (new != pattern).any(-1).transpose(1, 2).unsqueeze(-1)
-    return torch.where(moved, mixed, out.detach() + (mixed - mixed.detach()) if mixed.requires_grad else out), None
+    new = torch.where(moved, mixed, out.detach() + (mixed - mixed.detach()) if mixed.requires_grad else out)
+    return new.contiguous(), None  # as every implementation gives it: some families take a view of it
 
 
 class _MixedBy(torch.autograd.Function):
@@ -192,6 +203,7 @@ def _seen(module: nn.Module, query: Tensor, key: Tensor, mask: Any, rest: Mappin
 
 
 def _pattern(query: Tensor, key: Tensor, mask: Tensor, scaling: float, rest: Mapping[str, Any]) -> Tensor:
+    """Probabilities; with sinks, a logit for each head that attends to nothing, what they leave."""
     scores = query @ key.transpose(-1, -2) * scaling
     if (bias := rest.get("position_bias")) is not None:  # as T5 says how far away a key is
         scores = scores + bias
@@ -201,5 +213,7 @@ def _pattern(query: Tensor, key: Tensor, mask: Tensor, scaling: float, rest: Map
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     else:
         scores = scores + mask[..., : key.shape[-2]]
+    if (sinks := rest.get("s_aux")) is not None:
+        scores = torch.cat([scores, sinks.to(scores).view(1, -1, 1, 1).expand(*scores.shape[:-1], 1)], -1)
     wide = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
-    return wide.to(query.dtype)
+    return wide[..., : key.shape[-2]].to(query.dtype)

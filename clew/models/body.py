@@ -31,11 +31,13 @@ NEEDS = {
     "attn": "writes",
     "cross": "writes",
     "mixer": "writes",
+    "shared": "shared",
     "mlp": "writes",
     "head": "heads",
     "cross_head": "heads",
     "cross_pattern": "pattern",
     "neuron": "neurons",
+    "shared_neuron": "neurons",
     "pattern": "pattern",
     "expert": "experts",
     "final": "final",
@@ -291,7 +293,8 @@ class Body:
         """The part that a site belongs to. Raises: StopIteration for a site that is none of a part."""
         kind = next((k for k in KINDS if site.part == k or site.part.startswith(f"{k}_")), None)
         kind = kind or ("mlp" if site.part in ("neuron", "router", "expert") else "attn")
-        return next(p for p in self.stacks[site.stack].parts[site.layer or 0] if p.kind == kind)
+        parts = self.stacks[site.stack].parts[site.layer or 0]
+        return next(p for p in parts if p.kind == kind or (kind == "shared" and p.shared))
 
     def part(self, kind: Kind, layer: int) -> Part:
         """A part of a block. Raises: ValueError where the block has none of that kind."""

@@ -32,7 +32,10 @@ def held_sites(body: Body) -> set[Site]:
     if body.layout.encoder is not None:
         raise ValueError(f"{body.name} cannot be run frozen: it has two streams, of an encoder and of a decoder")
     unheld = [
-        f"{p.kind}.{i}" for i, block in enumerate(body.layout.parts) for p in block if p.kind == "mixer" or p.gated
+        f"{p.kind}.{i}"
+        for i, block in enumerate(body.layout.parts)
+        for p in block
+        if p.kind in ("mixer", "shared") or p.gated
     ]
     if unheld:
         raise ValueError(

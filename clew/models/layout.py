@@ -13,11 +13,17 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-Kind = Literal["attn", "cross", "mixer", "mlp"]
+Kind = Literal["attn", "cross", "mixer", "shared", "mlp"]
 """Attention; attention to the states of an encoder; what mixes positions in another way, as state spaces, recurrences and
-convolutions do; what mixes none."""
+convolutions do; what mixes none: an MLP, and beside one that is a mixture of experts the MLP of its shared ones."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+INNER = {"attn": "head", "cross": "cross_head", "shared": "shared_neuron", "mlp": "neuron"}
+"""By kind, what the output projection of a part reads."""
+
+OUTER = {"shared": "shared_out", "mlp": "mlp_out"}
+"""By kind, what it gives, where that is a site of its own."""
 
 Answers = Literal["next", "mask", "class", "states"]
 """Where a model answers: with the token after the last position; in the place of a mask; with a class of the whole input; or
@@ -67,17 +73,29 @@ class Part:
     norm_out: str = ""
     """That norm, between the projection and the stream, as in Gemma 2."""
     maps: Mapping[str, Map] = field(default_factory=dict[str, Map])
-    """Of an attention, what makes its `q`, `k` and `v`."""
+    """Of an attention, what makes its `q`, `k` and `v`, and its `gate` where it has one."""
     gated: bool = False
     """Whether an attention follows from more than its queries, keys and values, as where a gate reads the stream, too."""
+    gate: str = ""
+    """The function through which that gate goes before it multiplies what the heads mix; see `attention.GATES`."""
     pattern: str = ""
     """Where attention probabilities are seen: `interface` of transformers, or the path of a module that gives them."""
+    sinks: bool = False
+    """Whether a sink takes its share of them, so that those of a query sum to less than 1, as in gpt-oss."""
     attends: str = ""
     """The module that calls that interface, where it is not the one that holds the projection."""
     heads: tuple[int, int] = (0, 0)
     """Of an attention, query heads and key-value heads."""
     experts: str = ""
     """Of an MLP that is a mixture, the module that is told which experts rows go to, and gives their weighted sum."""
+    mixture: str = ""
+    """Of such an MLP, the module that gives what its experts give, all of them, before a norm that may follow."""
+    shared: str = ""
+    """Of a mixture, the module of its shared experts, whose output is part of what it gives, times a gate if there is one."""
+    shared_gate: str = ""
+    """The linear map whose sigmoid is that gate."""
+    shared_projection: str = ""
+    """The linear map that gives the output of the shared experts."""
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
     """Parts of addresses that have no place here though others of its kind have them, and why."""
 

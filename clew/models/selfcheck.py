@@ -17,7 +17,6 @@ import torch
 import transformers
 
 from clew.files import cache_folder, check_whole, entries, entry, read_json, spared, texts_by_name, write_json
-from clew.models import _promises
 from clew.models._promises import FAR, PROMISES, Case, Promise, allowed, hooks_on, prompts, told
 from clew.models.body import Body
 from clew.models.state import state
@@ -93,9 +92,9 @@ def cached_selfcheck(body: Body) -> SelfCheck:
     if hooks_on(body):  # which are not in its weights
         return selfcheck(body)
     attention = body.module.config._attn_implementation
-    source = b"".join(Path(str(file)).read_bytes() for file in (__file__, _promises.__file__))
+    source = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
     source += repr(body.layout).encode()
-    checks = hashlib.sha256(source).hexdigest()[:8]  # what is promised, and where the sites are, may change with clew
+    checks = hashlib.sha256(source).hexdigest()[:8]  # what is promised, and how sites are seen, may change with clew
     versions = f"{transformers.__version__}-{torch.__version__}-{checks}"
     setting = f"{body.fingerprint}-{body.config_hash}-{body.dtype}-{body.device.type}-{attention}-{versions}"
     path = cache_folder("selfcheck") / f"{setting.replace('torch.', '')}.json"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from clew.models import attention, experts
-from clew.models.layout import Layout, Part
+from clew.models.layout import INNER, OUTER, Layout, Part
 from clew.models.state import Held
 from clew.sites import ENCODER, Site
 
@@ -34,6 +34,8 @@ class Tap:
     """What the module's output is multiplied by after it; the site is the product."""
     turn: int | None = None
     """Which call of a module that is called several times in a pass, as in ALBERT; None for one that is called once."""
+    gate: nn.Module | None = None
+    """A linear map of what the module reads to one number, whose sigmoid multiplies the output, too."""
 
     def attach(self, held: Held, visit: Visit, batch: int) -> None:
         """Hook the module so that every call goes through `visit`, for as long as `held` holds."""
@@ -48,8 +50,16 @@ class Tap:
             experts.visit_router(held, self.module, visit, batch)
         elif self.side == "in":
             held.hook(self.module, partial(_before, through), before=True, kwargs=True)
+        elif self.gate is not None:
+            held.hook(self.module, partial(self._gated, visit, batch))
         else:
             held.hook(self.module, partial(_after, through))
+
+    def _gated(self, visit: Visit, batch: int, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        assert self.gate is not None
+        gate: Callable[..., Tensor] = self.gate.forward  # which no hook sees
+        share = gate(args[0]).sigmoid()
+        return self._through(lambda x: _scaled(x, share.view(*x.shape[:-1], 1), visit), batch, output)
 
     def _through(self, visit: Visit, batch: int, x: Tensor) -> Tensor:
         seen = x.unflatten(0, (batch, -1)) if x.ndim == 2 else x  # OPT flattens batch and sequence
@@ -67,7 +77,7 @@ def _on_turn(turn: int, visit: Visit) -> Visit:
     return lambda x: visit(x) if next(calls) == turn else x
 
 
-def _scaled(x: Tensor, factor: float, visit: Visit) -> Tensor:
+def _scaled(x: Tensor, factor: float | Tensor, visit: Visit) -> Tensor:
     """What flows on where `factor` times it was visited: as it was, to the bit, where nothing changed there."""
     seen = x * factor
     new = visit(seen)
@@ -117,9 +127,18 @@ def _taps_of_part(block: nn.Module, part: Part) -> Iterator[tuple[str, Tap]]:
         yield f"{part.kind}_in", Tap(block.get_submodule(part.reads), "in")
     if part.projection:
         projection = block.get_submodule(part.projection)
-        yield "neuron" if part.kind == "mlp" else site("head"), Tap(projection, "in")
-        if part.kind == "mlp":
-            yield "mlp_out", Tap(projection, "out")
+        yield INNER[part.kind], Tap(projection, "in")
+        if part.kind in OUTER:
+            yield OUTER[part.kind], Tap(projection, "out")
+    if part.mixture:
+        yield "mlp_out", Tap(block.get_submodule(part.mixture), "out")
+    if part.shared:
+        gate = block.get_submodule(part.shared_gate) if part.shared_gate else None
+        yield "shared", Tap(block.get_submodule(part.shared), "out", gate=gate)
+    if part.shared_projection:
+        projection = block.get_submodule(part.shared_projection)
+        yield "shared_neuron", Tap(projection, "in")
+        yield "shared_out", Tap(projection, "out")
     if part.experts:
         for name in ("router", "expert"):
             yield name, Tap(block.get_submodule(part.experts), name)

@@ -25,12 +25,35 @@ SHAPE: dict[str, Any] = {
 }
 ATTENTION = ("num_attention_heads", "num_key_value_heads", "max_position_embeddings", "intermediate_size")
 MAMBA = {"mamba_d_ssm": 64, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 8, "mamba_n_groups": 1}
+ROPE = {"rope_type": "default", "rope_theta": 1e4}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "factors": ("Granite", {"residual_multiplier": 0.22, "embedding_multiplier": 3.0, "logits_scaling": 2.0}),
     "convolutions": ("Lfm2", {"layer_types": ["conv", "full_attention", "conv"], "block_auto_adjust_ff_dim": False}),
     "state spaces": ("Mamba", {"state_size": 4, "residual_in_fp32": False} | dict.fromkeys(ATTENTION)),
     "both at once": ("FalconH1", MAMBA | {"ssm_out_multiplier": 0.7, "attention_out_multiplier": 0.9}),
     "experts": ("Mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    "gated heads": (
+        "Afmoe",
+        {"num_dense_layers": 2, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "head_dim": 8}
+        | {"layer_types": ["full_attention", "sliding_attention", "full_attention"], "sliding_window": 4},
+    ),
+    "sinks": (
+        "GptOss",
+        {"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 8, "sliding_window": 4, "rope_parameters": ROPE},
+    ),
+    "shared experts": (
+        "GraniteMoeShared",
+        {"num_local_experts": 4, "num_experts_per_tok": 2, "shared_intermediate_size": 24, "residual_multiplier": 0.22},
+    ),
+    "a gated shared expert": (
+        "Qwen2Moe",
+        {
+            "num_experts": 4,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 16,
+            "shared_expert_intermediate_size": 24,
+        },
+    ),
     "norms in the stream": (
         "Bert",
         {"is_decoder": True, "num_key_value_heads": None, "bos_token_id": None, "hidden_dropout_prob": 0.0},

@@ -8,8 +8,9 @@ from transformers.masking_utils import flash_attention_mask
 
 from clew.changes import Scale, Set
 from clew.models import EditDidNotFire
-from clew.models.attention import _MixedBy
+from clew.models.attention import _MixedBy, gated
 from clew.sites import Site, Where
+from tests.models.kinds import kind
 from tests.models.tiny import model_of, prompts
 
 P = Site("pattern", 1)
@@ -174,3 +175,38 @@ def test_many_gradients_go_back_through_one_pattern_that_is_held():
     assert torch.allclose(*together, atol=1e-12)
     (once,) = torch.autograd.grad(held, value, seeds[1], create_graph=True)
     assert torch.allclose(once, together[0][1], atol=1e-12)
+
+
+def test_a_sink_takes_of_the_first_token_what_its_logit_is_worth_beside_the_one_score():
+    model = kind("sinks")
+    trace = model.run(prompts(), read=["q.1", "k.1", "pattern.1"])
+    q, k = trace["q.1"][:, 0].unflatten(-1, (4, -1)), trace["k.1"][:, 0].unflatten(-1, (2, -1))
+    score = (q * k.repeat_interleave(2, 1)).sum(-1) * 8**-0.5  # no rotation at position 0
+    sinks = model.body.attentions[1].sinks
+    torch.testing.assert_close(trace["pattern.1"][:, :, 0].sum(-1), torch.sigmoid(score - sinks), rtol=1e-6, atol=1e-6)
+    with torch.no_grad():
+        sinks.fill_(-1e9)
+    rows = model.run(prompts(), read=["pattern.1"])["pattern.1"].sum(-1)
+    torch.testing.assert_close(rows, torch.ones_like(rows), rtol=1e-6, atol=1e-6)
+
+
+def test_a_gate_multiplies_the_mix_that_the_pattern_makes():
+    model = kind("gated heads")
+    trace = model.run(prompts(), read=["attn_in.1", "gate.1", "v.1", "pattern.1", "head.1"])
+    gate = torch.nn.functional.linear(trace["attn_in.1"], model.body.attentions[1].gate_proj.weight)
+    torch.testing.assert_close(trace["gate.1"], gate)
+    v = trace["v.1"].unflatten(-1, (2, -1)).repeat_interleave(2, dim=2)
+    mix = torch.einsum("bhqk,bkhd->bqhd", trace["pattern.1"], v).flatten(2)
+    torch.testing.assert_close(trace["head.1"], mix * torch.sigmoid(gate), rtol=1e-6, atol=1e-6)
+    closed, opened = (
+        model.run(prompts(), read=["head.1"], edits=[Set("gate.1", value=torch.full((32,), to))])["head.1"]
+        for to in (-1e4, 1e4)
+    )
+    assert not closed.any()
+    torch.testing.assert_close(opened, mix, rtol=1e-6, atol=1e-6)
+
+
+def test_a_gate_for_each_head_multiplies_all_of_it():
+    mix, gate = torch.arange(1.0, 5), torch.tensor([0.0, 100.0])
+    assert torch.allclose(gated(mix, gate, "sigmoid"), torch.tensor([0.5, 1.0, 3.0, 4.0]))
+    assert torch.allclose(gated(mix, gate, "silu"), torch.tensor([0.0, 0.0, 300.0, 400.0]))

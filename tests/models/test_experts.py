@@ -70,12 +70,20 @@ def test_an_edit_of_the_router_may_choose_an_expert_that_was_not():
     assert not found["expert.1"].unflatten(-1, (4, -1))[..., 3, :].any()
 
 
-@pytest.mark.parametrize("site", ["expert.2", "router.2"])
-def test_gradients_there_are_differences(site):
-    model = kind("experts")
+@pytest.mark.parametrize(
+    ("name", "site"),
+    [
+        ("experts", "expert.2"),
+        ("experts", "router.2"),
+        ("shared experts", "shared.2"),
+        ("a gated shared expert", "shared.2"),
+    ],
+)
+def test_gradients_there_are_differences(name, site):
+    model = kind(name)
     trace = model.run(TOKENS, read=[site], grad=True)
     (slope,) = trace.gradients(trace.logits[:, -1, 5].sum()).values()
-    move = 1e-3 * torch.randn(slope.shape, generator=torch.Generator().manual_seed(0)).double() * (trace[site] != 0)
+    move = 1e-2 * torch.randn(slope.shape, generator=torch.Generator().manual_seed(0)).double() * (trace[site] != 0)
     ends = [
         model.run(TOKENS, edits=[Set(site, value=trace[site].detach() + sign * move)], logits=1).logits[:, -1, 5].sum()
         for sign in (1, -1)
@@ -111,6 +119,54 @@ def test_an_expert_promotes_what_it_writes_where_it_writes_most():
     rows[0, 2] = torch.randn(32, generator=torch.Generator().manual_seed(0)).double()
     written = moved(model, Site("expert", 1), rows.flatten(1), 3)
     assert written == moved(model, Site("mlp", 1), rows[:, 2], 3) and len(written[0][0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "all_of_it"),
+    [
+        ("shared experts", "shared_mlp.output_linear", ["mlp"]),
+        ("a gated shared expert", "mlp.shared_expert.down_proj", ["mlp", "expert"]),
+        ("low-rank keys", "mlp.shared_experts.down_proj", ["mlp", "expert"]),
+    ],
+)
+def test_shared_experts_scaled_to_nothing_are_those_whose_matrix_is_zero(name, path, all_of_it):
+    model, other = kind(name), kind(name)
+    with torch.no_grad():
+        other.body.module.model.layers[1].get_submodule(path).weight.zero_()
+    whole = other.run(TOKENS, read=["resid.1", "mlp.1", "shared.1"], logits=7)
+    found = model.run(TOKENS, read=["resid.1", "mlp.1"], edits=[Scale("shared.1", factor=0.0)], logits=7)
+    for site in ("resid.1", "mlp.1"):
+        torch.testing.assert_close(found[site], whole[site], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found.logits, whole.logits, rtol=1e-9, atol=1e-9)
+    assert not whole["shared.1"].any() and float((found.logits - model.run(TOKENS, logits=7).logits).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["a gated shared expert", "low-rank keys"])
+def test_within_a_mixture_the_experts_and_the_shared_ones_add_up_to_it(name):
+    model = kind(name)
+    trace = model.run(TOKENS, read=["expert.1", "shared.1", "mlp.1", "mlp_out.1"])
+    total = trace["expert.1"].unflatten(-1, (4, -1)).sum(-2) + trace["shared.1"]
+    torch.testing.assert_close(total, trace["mlp.1"], rtol=1e-9, atol=1e-9)
+    assert torch.equal(trace["mlp_out.1"], trace["mlp.1"])
+
+
+def test_a_gate_multiplies_what_the_shared_expert_gives():
+    model = kind("a gated shared expert")
+    trace = model.run(TOKENS, read=["mlp_in.1", "shared.1", "shared_out.1", "shared_neuron.1"])
+    mlp = model.body.module.model.layers[1].mlp
+    gate = mlp.shared_expert_gate(trace["mlp_in.1"]).sigmoid()
+    torch.testing.assert_close(trace["shared.1"], gate * trace["shared_out.1"], rtol=1e-12, atol=1e-12)
+    down = mlp.shared_expert.down_proj.weight
+    torch.testing.assert_close(trace["shared_neuron.1"] @ down.T, trace["shared_out.1"], rtol=1e-9, atol=1e-9)
+
+
+def test_shared_experts_beside_a_mixture_are_one_component_more():
+    view = kind("shared experts").components()
+    near, exact = attribution_patching(view, random_behaviour()), exact_patching(view, random_behaviour())
+    assert {site.part for site in exact.sites} == {"embed", "head", "shared", "mlp"} and exact.sites == near.sites
+    assert kind("a gated shared expert").components().dictionaries.keys().isdisjoint({Site("shared", 1)})
+    with pytest.raises(ValueError, match=r"cannot be run frozen: shared\.0"):
+        view.run(TOKENS, read=["resid.0"], frozen=True, grad=True)
 
 
 def test_what_is_called_in_another_way_holds_no_experts_that_are_known():

@@ -49,6 +49,8 @@ class Attended:
     """[batch, head, query, key], where a softmax was seen."""
     turn: int | None = None
     """Which call of its owner, where blocks share modules."""
+    sinks: bool = False
+    """Whether a logit that attends to nothing takes its share of them."""
 
 
 @contextmanager
@@ -74,15 +76,15 @@ def _noting(own: str, functions: _Functions) -> Callable[..., Any]:
     def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **rest: Any) -> Any:
         eager: Any = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
         inner = ALL_ATTENTION_FUNCTIONS.get_interface(own, eager)
-        given = [functions.noted(t) for t in (query, key, value)]
+        asked, by, mixed = (functions.noted(t) for t in (query, key, value))
         functions.inside += 1
         try:
             out = inner(module, query, key, value, *args, **rest)
         finally:
             functions.inside -= 1
         mix = functions.noted(out[0]).flatten(2)
-        turn = functions.innermost()[1]
-        functions.found.append(Attended(module, given[0], given[1], given[2], mix, interface=True, turn=turn))
+        turn, sinks = functions.innermost()[1], rest.get("s_aux") is not None
+        functions.found.append(Attended(module, asked, by, mixed, mix, True, turn=turn, sinks=sinks))
         return out
 
     return attend

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clew.models.inference._columns import Projections
 from clew.models.inference._experts import experts_in
+from clew.models.inference._gates import gate_of
 from clew.models.inference._parts import (
     Found,
     Place,
@@ -23,6 +24,7 @@ from clew.models.inference._parts import (
 )
 from clew.models.inference._proof import Trial, exchanged, far, heads_apart, swap_all, swap_first
 from clew.models.inference._seen import Call, Seen, giving, same
+from clew.models.inference._shared import mixture_of, within
 from clew.models.layout import NO_PATTERN, Kind, Map, Part
 from clew.models.taps import Tap
 
@@ -73,16 +75,21 @@ class Draft:
             names = map(part.site, ("q", "k", "v", "pattern", "head"))
             self.part = without(replace(part, projection=""), str(error), *names)
             return known
-        part = replace(part, maps=self._told_apart(seen, maps), heads=maps.heads)
+        part = replace(part, maps=self._told_apart(seen, maps.maps), heads=maps.heads)
         if maps.missing:
             part = replace(part, missing={**part.missing, **{part.site(n): why for n, why in maps.missing.items()}})
+        once = len(found.attended) == 1
+        gate = gate_of(seen, found, maps.maps, maps.heads[0]) if once and part.kind == "attn" else None
+        if gate is not None:
+            gate_map = self._told_apart(seen, {"gate": gate[0]})
+            part = replace(part, maps={**part.maps, **gate_map}, gate=gate[1], gated=True)
         if found.projection is None:
             part = without(part, "what the attention writes is given by no linear map", *map(part.site, MIXED))
-        elif len(found.attended) > 1:
+        elif not once:
             why = f"attention ran {len(found.attended)} times"
             part = without(replace(part, projection=""), why, *map(part.site, MIXED))
-        elif pattern := _pattern(seen, found):
-            part = _called(seen, found, replace(part, pattern=pattern))
+        elif pattern := _pattern(seen, found, gate is not None):
+            part = _called(seen, found, replace(part, pattern=pattern, sinks=found.attended[0].sinks))
         else:
             part = without(part, NO_PATTERN, part.site("pattern"))
         if part.pattern and "v" not in part.maps:
@@ -91,15 +98,13 @@ class Draft:
         self.part = part
         return maps
 
-    def _told_apart(self, seen: Seen, maps: Projections) -> dict[str, Map]:
+    def _told_apart(self, seen: Seen, maps: Mapping[str, Map]) -> dict[str, Map]:
         """The maps, those marked that do not read what the part reads."""
         block = self.found.block.path
         x = getattr(seen.call(f"{block}.{self.part.reads}"), "x", None)
-        calls = {name: seen.call(f"{block}.{map.path}") for name, map in maps.maps.items()}
+        calls = {name: seen.call(f"{block}.{map.path}") for name, map in maps.items()}
         read = dict.fromkeys("kv", seen.memory) if self.part.kind == "cross" else {}
-        return {
-            n: replace(m, latent=not same(getattr(calls[n], "x", None), read.get(n, x))) for n, m in maps.maps.items()
-        }
+        return {n: replace(m, latent=not same(getattr(calls[n], "x", None), read.get(n, x))) for n, m in maps.items()}
 
     def fails(self) -> None:
         """What it reads is not where it seemed, or not all of it."""
@@ -151,10 +156,10 @@ def _places(seen: Seen, found: Found, others: Sequence[Found], streams: Sequence
         yield placed(seen, found, outer, streams)
 
 
-def _pattern(seen: Seen, found: Found) -> str:
-    """Where the probabilities are seen; nowhere, unless what they mix is what the output projection reads."""
+def _pattern(seen: Seen, found: Found, gated: bool) -> str:
+    """Where the probabilities are seen; nowhere, unless what they mix is what the output projection, or a gate, reads."""
     projection, (attended, *_) = found.projection, found.attended
-    if projection is None or not same(projection.x, attended.mix):
+    if projection is None or not (gated or same(projection.x, attended.mix)):
         return ""
     if attended.interface:
         return "interface"
@@ -176,9 +181,11 @@ def prove(seen: Seen, drafts: Sequence[Draft]) -> None:
     """Tell what mixes positions from what does not; take back what a part is not proved to read, and heads that are none."""
     for draft in drafts:
         if draft.part.kind == "mlp" and not draft.part.projection:
-            draft.part = without(draft.part, NO_NEURONS, "neuron", "mlp_out")
+            draft.part = _mixture(draft)
     _prove_mlps(seen, [d for d in drafts if d.place and d.part.kind == "mlp"])
-    _find_experts(seen, [d for d in drafts if d.part.kind == "mlp" and not d.part.projection])
+    mixtures = [d for d in drafts if d.part.kind == "mlp" and not d.part.projection]
+    _find_experts(seen, mixtures)
+    _find_shared(seen, [d for d in mixtures if d.part.mixture])
     _prove_mixing(seen, [d for d in drafts if d.place and d.part.kind != "mlp"])
     _find_gates(seen, [d for d in drafts if d.part.by_heads])
     _prove_heads(seen, [d for d in drafts if d.part.maps and d.part.projection and not d.part.pattern])
@@ -220,11 +227,26 @@ def _find_experts(seen: Seen, drafts: Sequence[Draft]) -> None:
         draft.part = replace(draft.part, experts=path.removeprefix(f"{draft.found.block.path}."))
 
 
+def _find_shared(seen: Seen, drafts: Sequence[Draft]) -> None:
+    """The module of each mixture that is its shared experts."""
+    for draft, part in zip(drafts, within(seen, [(d.found, d.part) for d in drafts]), strict=True):
+        draft.part = part
+
+
+def _mixture(draft: Draft) -> Part:
+    """The same part, which no linear map writes: a mixture, where there are experts."""
+    found, mixture = draft.found, mixture_of(draft.found)
+    if not mixture:
+        return without(draft.part, NO_NEURONS, "neuron", "mlp_out")
+    norm = "" if found.maker is found.write else below(found.block, found.write)
+    return without(replace(draft.part, mixture=mixture, norm_out=norm), NO_NEURONS, "neuron")
+
+
 def _mixer(part: Part) -> Part:
     """The same part, found to mix positions: it has no neurons."""
     missing = {"mixer_in" if name == "mlp_in" else name: why for name, why in part.missing.items()}
     kept = {name: why for name, why in missing.items() if name not in ("neuron", "mlp_out")}
-    return replace(part, kind="mixer", projection="", missing=kept)
+    return replace(part, kind="mixer", projection="", mixture="", missing=kept)
 
 
 def _trial(seen: Seen, draft: Draft) -> Trial:

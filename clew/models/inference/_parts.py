@@ -8,6 +8,7 @@ from itertools import takewhile
 
 from torch import Tensor
 
+from clew.models.experts import count
 from clew.models.inference._attended import Attended
 from clew.models.inference._seen import Call, Seen, giving, same
 from clew.models.inference._writes import Sum
@@ -83,11 +84,11 @@ def _shared(a: str, b: str) -> int:
 def maker_of(seen: Seen, block: Call, write: Call) -> Call:
     """Who gave what norms, or other modules without parts, made a write of; the write itself where none did.
 
-    Looks no further than a linear map.
+    Looks no further than a linear map, or experts.
     """
     inside, call = seen.within(block.path), write
     for _ in range(3):
-        if call.linear or next(call.module.children(), None) is not None:
+        if call.linear or count(call.module) or next(call.module.children(), None) is not None:
             break
         before = next(iter(giving((c for c in inside if c is not call), call.x)), None)
         if before is None:

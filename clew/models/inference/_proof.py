@@ -69,7 +69,7 @@ def _exchanged(seen: Seen, trials: Sequence[Trial], chosen: Sequence[bool], swap
             assert trial.write.y is not None
             for tap in trial.taps:
                 tap.attach(held, swapped, len(seen.tokens))
-            keep = partial(_keep, written, trial.write.path, trial.write.y)
+            keep = partial(kept, written, trial.write.path, trial.write.y)
             Tap(trial.write.module, "out", turn=trial.write.turn).attach(held, keep, len(seen.tokens))
         run(seen.module, seen.tokens)
 
@@ -113,7 +113,7 @@ def _moved(seen: Seen, blocks: Sequence[tuple[Call, Part]], name: str) -> list[T
             first = Tap(call.module, "out", every[: len(every) // n], turn=call.turn)
             first.attach(held, swap_all, len(seen.tokens))
             Tap(output.module, "in", turn=output.turn).attach(
-                held, partial(_keep, read, output.path, output.x), len(seen.tokens)
+                held, partial(kept, read, output.path, output.x), len(seen.tokens)
             )
         run(seen.module, seen.tokens)
 
@@ -159,6 +159,7 @@ def swap_first(x: Tensor) -> Tensor:
     return torch.cat([x[:, :1].flip(0), x[:, 1:]], 1)
 
 
-def _keep(written: dict[str, Tensor], path: str, own: Tensor, x: Tensor) -> Tensor:
+def kept(written: dict[str, Tensor], path: str, own: Tensor, x: Tensor) -> Tensor:
+    """Notes what flows, and lets `own` flow on in its place."""
     written[path] = x.detach().to(own.device, copy=True)
     return own.to(x.device, copy=True)  # the block may add to it in place

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import combinations, permutations, product
+from operator import add
 
 import torch
 from torch import Tensor
@@ -122,33 +124,37 @@ def _sums(block: Call, values: dict[str, Tensor], paths: Sequence[str], scaled: 
         factors = torch.linalg.lstsq(whole, (out.double() - x.double()).reshape(-1, 1)).solution[:, 0]
         tried = _tries(factors.tolist(), x.dtype)
     for factors in tried:
-        pairs = zip(paths, factors, strict=True)
-        found = list(_orders(x, out, {p: values[p] if f == 1 else values[p] * f for p, f in pairs}, factors))
+        found = list(_orders(x, out, {p: (values[p], f) for p, f in zip(paths, factors, strict=True)}))
         yield from found
         if found:
             return
 
 
-def _orders(x: Tensor, out: Tensor, written: dict[str, Tensor], factors: Sequence[float]) -> Iterator[Sum]:
-    of = dict(zip(written, factors, strict=True))
+def _orders(x: Tensor, out: Tensor, written: dict[str, tuple[Tensor, float]]) -> Iterator[Sum]:
     for paths in permutations(written):
         for streams in _folds(x, [written[p] for p in paths]):
             last = streams[-1]
             if last is not None and torch.equal(last, out):
-                yield Sum(paths, tuple(of[p] for p in paths), streams)
+                yield Sum(paths, tuple(written[p][1] for p in paths), streams)
 
 
-def _folds(x: Tensor, writes: Sequence[Tensor]) -> Iterator[tuple[Tensor | None, ...]]:
+def _folds(x: Tensor, writes: Sequence[tuple[Tensor, float]]) -> Iterator[tuple[Tensor | None, ...]]:
     """The ways to add writes to the stream in this order: one by one, or the first, or the last, few joined before."""
     if not writes:
         yield (x,)
         return
     for n in range(1, len(writes) + 1):
-        joined = writes[0]
-        for write in writes[1:n]:
-            joined = joined + write
-        for streams in _folds(x + joined, writes[n:]):
-            yield (x, *[None] * (n - 1), *streams)
+        for joined in _joined(writes[:n]):
+            for streams in _folds(x + joined, writes[n:]):
+                yield (x, *[None] * (n - 1), *streams)
+
+
+def _joined(writes: Sequence[tuple[Tensor, float]]) -> Iterator[Tensor]:
+    """The ways to add up writes: each times its factor, or where they share one, that times their sum."""
+    yield reduce(add, [write if factor == 1 else write * factor for write, factor in writes])
+    factors = {factor for _, factor in writes}
+    if len(writes) > 1 and len(factors) == 1 and factors != {1.0}:
+        yield reduce(add, [write for write, _ in writes]) * factors.pop()
 
 
 def _tries(measured: Sequence[float], dtype: torch.dtype) -> Iterator[tuple[float, ...]]:

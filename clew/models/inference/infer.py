@@ -23,6 +23,7 @@ from clew.models.inference._drafts import Draft, prove, without
 from clew.models.inference._parts import Found, parts_of
 from clew.models.inference._proof import is_causal
 from clew.models.inference._seen import Call, Seen, look, look_again, positions_apart
+from clew.models.inference._shared import beside
 from clew.models.inference._stream import Stream, streams_of
 from clew.models.inference._writes import sums_of
 from clew.models.inputs import Inputs, samples, takes_words
@@ -121,7 +122,7 @@ def _layout(seen: Seen, short: Seen, stream: Stream) -> Layout:
                 known[draft.part.kind] = draft.attend(seen, short, known.get(draft.part.kind))
         layers.append(drafts)
     prove(seen, [draft for drafts in layers for draft in drafts])
-    blocks = tuple(_ordered([draft.part for draft in drafts]) for drafts in layers)
+    blocks = tuple(_ordered(beside([draft.part for draft in drafts])) for drafts in layers)
     for block, parts in zip(stream.calls, blocks, strict=True):
         if twice := [kind for kind, n in Counter(part.kind for part in parts).items() if n > 1]:
             writes = " and ".join(part.write for part in parts if part.kind == twice[0])

@@ -121,7 +121,19 @@ def _layout(value: Any, origin: str) -> Layout:
 
 def _part(held: Any, origin: str) -> Part:
     check_whole(held, [field.name for field in fields(Part)], origin)
-    words = ("write", "reads", "norm", "norm_after", "norm_out", "projection", "pattern", "attends", "experts")
+    words = (
+        "write",
+        "reads",
+        "norm",
+        "norm_after",
+        "norm_out",
+        "projection",
+        "pattern",
+        "attends",
+        "experts",
+        "mixture",
+    )
+    words += ("gate", "shared", "shared_gate", "shared_projection")
     said: dict[str, str] = {name: entry(held, name, str, origin=origin) for name in words}
     n_heads, n_kv_heads = entries(held, "heads", int, origin=origin)
     maps = entry(held, "maps", dict, origin=origin)
@@ -130,6 +142,7 @@ def _part(held: Any, origin: str) -> Part:
         after=entry(held, "after", int, origin=origin, at_least=0),
         factor=entry(held, "factor", float, origin=origin),
         gated=entry(held, "gated", bool, origin=origin),
+        sinks=entry(held, "sinks", bool, origin=origin),
         heads=(n_heads, n_kv_heads),
         maps={name: _map(maps[name], f"{origin}.maps.{name}") for name in maps},
         missing=texts_by_name(held, "missing", origin=origin),

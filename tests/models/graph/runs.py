@@ -12,7 +12,7 @@ def graph_and_runs(family: str) -> tuple[Model, Components, Batch, Trace, Trace]
     model = kind(family) if family in KINDS else tiny_model(family)
     graph = Components(model.body)
     batch = next(random_behaviour().batches(model))
-    parts = ("q", "k", "v", "mixer_in", "attn_in", "mlp_in", "mixer", "attn", "mlp", "resid")
+    parts = ("q", "k", "v", "mixer_in", "attn_in", "mlp_in", "shared_in", "mixer", "attn", "mlp", "shared", "resid")
     reads = [*graph.source_sites, *model.sites(*parts)]
     clean, patch = (model.run(tokens, read=reads, logits=1) for tokens in (batch.clean, batch.patch))
     return model, graph, batch, clean, patch

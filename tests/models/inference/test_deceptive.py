@@ -144,6 +144,19 @@ def test_an_attention_with_a_gate_is_one_source_and_one_reader_and_no_frozen_run
         kind("both at once").run(TOKENS, read=["resid.0"], frozen=True, grad=True)
 
 
+def test_a_gate_that_reads_more_than_one_map_gives_is_no_site():
+    def change(layer):
+        def forward(self, hidden_states, own, **rest):
+            self.o_proj.read = self.o_proj.gate(hidden_states) + hidden_states.mean(-1, keepdim=True)
+            return own(hidden_states, **rest)
+
+        layer.self_attn.o_proj = Gated(layer.self_attn.o_proj)
+        around(layer.self_attn, forward)
+
+    attention = infer(granite(change)).parts[1][0]
+    assert "gate" not in attention.maps and attention.gate == "" and attention.pattern == ""
+
+
 def test_values_from_another_block_are_no_matter_of_what_is_read():
     kept = {}
 
@@ -170,6 +183,48 @@ def test_two_that_give_the_same_are_refused():
 
     with pytest.raises(ValueError, match="give the same, so which of them writes cannot be told"):
         infer(granite(change))
+
+
+def with_two_mlps(layer):
+    """A second MLP beside the first."""
+
+    def forward(self, h, **rest):
+        h = h + self.self_attn(hidden_states=self.input_layernorm(h), **rest)[0]
+        x = self.post_attention_layernorm(h)
+        return h + (self.mlp(x) + self.second(x))
+
+    layer.second = copy.deepcopy(layer.mlp)
+    layer.second.down_proj.weight.data.mul_(torch.linspace(-1, 2, 32)[:, None])
+    layer.forward = MethodType(forward, layer)
+
+
+def test_of_two_mlps_neither_of_which_is_a_mixture_none_is_that_of_shared_experts():
+    with pytest.raises(
+        ValueError, match=r"has two parts of one kind \(mlp and second, each a mlp\), which have no address"
+    ):
+        infer(granite(with_two_mlps))
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        lambda experts, shared, x: experts + torch.tanh(shared(x)),
+        lambda experts, shared, x: experts + shared(x) * x.norm(dim=-1, keepdim=True),
+        lambda experts, shared, x: experts * torch.sigmoid(shared(x)),
+    ],
+)
+def test_what_does_not_just_join_its_mixture_is_no_shared_expert_of_it(joined):
+    module = kind_of("a gated shared expert")
+    for layer in module.model.layers:
+
+        def forward(self, x):
+            flat = x.view(-1, x.shape[-1])
+            _, weights, index = self.gate(flat)
+            return joined(self.experts(flat, index, weights), self.shared_expert, flat).view(x.shape)
+
+        layer.mlp.forward = MethodType(forward, layer.mlp)
+    parts = [parts[1] for parts in infer(module).parts]
+    assert all(part.mixture == "mlp" and part.shared == "" for part in parts)
 
 
 @pytest.mark.parametrize("shared", [1, 2])

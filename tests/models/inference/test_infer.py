@@ -126,9 +126,13 @@ def said(layout):
         ("convolutions", ["mixer* mlp", "attn mlp", "mixer* mlp"], set()),
         ("state spaces", ["mixer*"] * 3, set()),
         ("both at once", ["attn mixer* mlp"] * 3, set()),
-        ("experts", ["attn mlp*"] * 3, {"neuron", "mlp_out"}),
+        ("experts", ["attn mlp*"] * 3, {"neuron"}),
+        ("gated heads", ["attn mlp", "attn mlp", "attn mlp*"], {"neuron"}),
+        ("sinks", ["attn mlp*"] * 3, {"neuron"}),
+        ("shared experts", ["attn shared mlp*"] * 3, {"neuron"}),
+        ("a gated shared expert", ["attn mlp*"] * 3, {"neuron"}),
         ("norms in the stream", ["attn mlp"] * 3, set()),
-        ("low-rank keys", ["attn mlp", "attn mlp*", "attn mlp*"], {"k", "neuron", "mlp_out"}),
+        ("low-rank keys", ["attn mlp", "attn mlp*", "attn mlp*"], {"k", "neuron"}),
     ],
 )
 def test_blocks_of_other_kinds_and_what_has_no_place_in_them(name, blocks, missing):
@@ -164,6 +168,16 @@ def test_what_a_part_reads_counts_the_parts_before_it():
         ("mixer", 0, 0.7),
         ("mlp", 2, 1.0),
     ]
+
+
+def test_a_gate_may_be_the_rest_of_the_map_that_gives_the_queries():
+    config = LLAMA | {"head_dim": 8, "layer_types": ["full_attention"] * 3, "pad_token_id": 0}
+    torch.manual_seed(0)
+    attention = infer(sharp(transformers.Qwen3_5ForCausalLM(transformers.Qwen3_5TextConfig(**config)))).parts[1][0]
+    q, gate = (torch.arange(64).view(4, 2, 8)[:, i].flatten().tolist() for i in (0, 1))
+    path = "self_attn.q_proj"
+    assert (attention.maps["q"], attention.maps["gate"]) == (Map(path, tuple(q)), Map(path, tuple(gate)))
+    assert (attention.gate, attention.gated, attention.pattern) == ("sigmoid", True, "interface")
 
 
 def test_an_mlp_that_mixes_positions_is_a_mixer():
