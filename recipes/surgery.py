@@ -204,7 +204,7 @@ def _heads(model: Model, patient: Patient, layer: int, part: Part) -> Iterator[C
     for name, rows in part.maps.items():
         if not body.holds(site := Site(name, layer)):
             continue
-        n = part.heads[name != "q"]
+        n = part.heads[name in "kv"]
         some = _head(body.widths[site], n, layer)
         less = patient.without(f"{path}.{rows.path}", lambda linear, r=rows, s=some: _with_rows(linear, r, s, 0))
         yield _edited(model, patient, [_zeroed(site, some)], less, f"{site}")
@@ -224,14 +224,18 @@ def _reach(patient: Patient, path: str, part: Part, name: str, some: Sequence[in
         f"{path}.{part.maps[name].path}", lambda linear: _with_rows(linear, part.maps[name], some, -1)
     ):
         now = patient.seen(f"{path}.{part.projection}", "before")
-    n = part.heads[name != "q"]
+    n = part.heads[name in "kv"]
     group = _head(own.shape[-1], n, some[0] // len(some))
     others = [i for i in range(own.shape[-1]) if i not in group]
     return Claim("what one head reaches", address, _gap(now[..., others], own[..., others]), _gap(now, own))
 
 
+GATES = {"sigmoid": torch.sigmoid, "silu": torch.nn.functional.silu, "softplus": torch.nn.functional.softplus}
+"""What a gate goes through, by the name that a layout gives it."""
+
+
 def _uniform(model: Model, patient: Patient, layer: int, part: Part) -> Claim:
-    """One head that attends to all positions alike gives the mean of the values that it may see."""
+    """One head that attends to all positions alike gives the mean of the values that it may see, times its gate if it has one."""
     path, (n, n_kv), head = model.body.layout.path(layer), part.heads, layer % part.heads[0]
     made, rows = patient.seen(f"{path}.{part.maps['v'].path}", "after"), part.maps["v"].rows
     values = (made if rows is None else made[..., rows]).unflatten(-1, (n_kv, -1))[:, :, head * n_kv // n]
@@ -242,6 +246,11 @@ def _uniform(model: Model, patient: Patient, layer: int, part: Part) -> Claim:
     seen = seen.tril() if model.body.layout.causal else seen
     alike = seen / seen.sum(1, keepdim=True)
     mean = alike @ values
+    if part.gate:
+        gate = patient.seen(f"{path}.{part.maps['gate'].path}", "after")
+        rows = part.maps["gate"].rows
+        share = GATES[part.gate]((gate if rows is None else gate[..., rows]).reshape(*values.shape[:2], n, -1))
+        mean = mean * share[:, :, head]
 
     def mixed(x: Tensor) -> Tensor:
         by_head = x.reshape(*values.shape[:2], n, -1).clone()
@@ -292,7 +301,7 @@ def _mixes(patient: Patient, path: str, part: Part, address: str) -> Claim:
     with patient.operated(f"{path}.{part.reads}", lambda inner: Around(inner, before=changed)):
         now = patient.seen(f"{path}.{part.write}", "after")
     later = _gap(now[:, 1:], own[:, 1:])
-    off = later if part.kind == "mlp" else float(later <= CLOSE)
+    off = later if part.kind in ("mlp", "shared") else float(later <= CLOSE)
     return Claim("what mixes positions", address, off, _gap(now, own))
 
 

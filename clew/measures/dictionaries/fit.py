@@ -46,8 +46,8 @@ def fit(model: Model, windows: Windows, dictionary: Dictionary, *, outlier: floa
     - outlier dimensions: coordinates of y whose mean |y| is more than `outlier` times that of the median coordinate.
 
     Cost: a run to the site, a whole run, and three runs of what is above the site.
-    Raises: ValueError when the dictionary does not fit the model, the model tells no next token, or no position that counts
-        has one.
+    Raises: ValueError when the dictionary does not fit the model, no next token is told by it, or no position that counts
+    has one.
     """
     model.body.check_causal("the loss of a text")
     dictionary = placed(model, dictionary)
