@@ -235,7 +235,7 @@ GATES = {"sigmoid": torch.sigmoid, "silu": torch.nn.functional.silu, "softplus":
 
 
 def _uniform(model: Model, patient: Patient, layer: int, part: Part) -> Claim:
-    """One head that attends to all positions alike gives the mean of the values that it may see, times its gate if it has one."""
+    """One head that attends to all positions alike gives the mean of the values it may see, times its gate if it has one."""
     path, (n, n_kv), head = model.body.layout.path(layer), part.heads, layer % part.heads[0]
     made, rows = patient.seen(f"{path}.{part.maps['v'].path}", "after"), part.maps["v"].rows
     values = (made if rows is None else made[..., rows]).unflatten(-1, (n_kv, -1))[:, :, head * n_kv // n]
