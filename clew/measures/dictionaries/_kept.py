@@ -37,7 +37,8 @@ def kept(model: Model, windows: Windows, *dictionaries: Dictionary, tokens: int 
     Args: tokens: how many run at once; as many as the codes leave room for when 0.
     """
     sites = {s for d in dictionaries for s in (d.reads, d.writes)}
-    for batch in windows.batches(tokens or at_once(max(d.n_units for d in dictionaries))):
+    much, left = tokens or at_once(max(d.n_units for d in dictionaries)), model.body.layout.causal
+    for batch in windows.batches(much, left=left):
         trace = model.run(batch.ids, real=batch.real, read=sites, logits=0)
         document, keep = of_tokens(batch), batch.keep.to(model.device)
         classes = None if batch.classes is None else batch.classes[batch.keep]

@@ -5,11 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from clew.data.text.windows import of_ids
 from clew.dictionaries import Identity, Partition, ReLU
 from clew.measures.dictionaries import _cosines
 from clew.measures.dictionaries._cosines import coherence
+from clew.measures.dictionaries._kept import kept
 from clew.measures.dictionaries.geometry import geometry
 from tests.measures.dictionaries.planted_dictionaries import SITE, model, row, text, values
+from tests.models.others import other
 from tests.planted import random_dictionary
 
 
@@ -117,3 +120,10 @@ def test_heads_and_single_units_are_refused() -> None:
         geometry(model(), text(), Partition("head.0", (8, 8, 8, 8)))
     with pytest.raises(ValueError, match="coherence is of two or more"):
         geometry(model(), text(), always(three()[:1], on=1))
+
+
+def test_what_an_encoder_holds_of_windows_of_several_lengths_is_read_without_their_padding() -> None:
+    view, rows, plain = other("bert"), [[5, 6, 7, 8, 9], [10, 11, 12]], Identity("resid.0", 32)
+    (some,) = [one for (one,) in kept(view, of_ids(rows), plain)]
+    assert torch.allclose(some.value, torch.cat([view.run([r], read=["resid.0"])["resid.0"][0] for r in rows]))
+    assert geometry(view, of_ids(rows), plain)["coherence"].value == 0
