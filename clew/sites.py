@@ -20,6 +20,8 @@ from clew.near import near
 PARTS: dict[str, str] = {
     "embed": "what enters the first block",
     "attn_in": "what the attention reads, after its norm",
+    "q_latent": "what low-rank queries are made of, after its norm",
+    "kv_latent": "what low-rank values, and as much of the keys as does not rotate, are made of, after its norm",
     "q": "queries, before rotation; all heads side by side",
     "k": "keys, before rotation; one per key-value head",
     "v": "values; one per key-value head",
@@ -38,6 +40,7 @@ PARTS: dict[str, str] = {
     "mixer": "what such a mixer adds to the stream",
     "mlp_in": "what the MLP reads, after its norm",
     "router": "weights of the experts of a mixture, 0 for those that are not chosen",
+    "expert_neuron": "hidden units of each expert, times its weight, all side by side; its output projection gives `expert`",
     "expert": "what each expert gives, times its weight, all side by side; they add up to what the chosen ones put out",
     "shared_in": "what the shared experts, a second MLP beside a mixture, read, after their norm",
     "shared_neuron": "hidden units of the shared experts, before their output projection",

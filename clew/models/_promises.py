@@ -16,6 +16,7 @@ from torch import Tensor
 from clew.changes import ActivationEdit, Add, Scale
 from clew.models.attention import gated
 from clew.models.body import Body
+from clew.models.experts import put_out
 from clew.models.fields import APART
 from clew.models.inputs import WORDS, break_in
 from clew.models.layout import INNER, Part
@@ -330,11 +331,23 @@ def _passage_gap(case: Case, site: Site, part: Part) -> float:
 def _experts(case: Case) -> Iterator[Trial]:
     for site in case.sites("expert"):
         yield (site,), partial(_experts_gap, case, site)
+    for site in case.sites("expert_neuron"):
+        yield (site,), partial(_units_gap, case, site)
 
 
 def _experts_gap(case: Case, site: Site) -> float:
     out = case.projected[site]
     return gap(case.trace[site].unflatten(-1, (-1, out.shape[-1])).sum(-2).reshape(-1), out.reshape(-1))
+
+
+def _units_gap(case: Case, site: Site) -> float:
+    """How far the units of experts, through their output projections, and the biases are from what the experts give."""
+    module = case.body.taps[site].module
+    weights, given = (case.trace[replace(site, part=part)].flatten(0, 1) for part in ("router", "expert"))
+    shape = (len(weights), weights.shape[-1], -1)
+    out = put_out(module, case.trace[site].reshape(shape))
+    bias = module._parameters.get("down_proj_bias")
+    return gap(out if bias is None else out + weights[..., None].to(out) * bias.to(out), given.reshape(shape))
 
 
 def _shared(case: Case) -> Iterator[Trial]:
@@ -552,8 +565,8 @@ PROMISES = (
     ),
     Promise(
         "experts",
-        "the experts that are chosen add up to what their module puts out",
-        "The site expert is not what the experts give",
+        "the experts that are chosen add up to what their module puts out, and their units make what each gives",
+        "The experts are not what their module says",
         _experts,
     ),
     Promise(

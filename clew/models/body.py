@@ -39,6 +39,7 @@ NEEDS = {
     "neuron": "neurons",
     "shared_neuron": "neurons",
     "pattern": "pattern",
+    "expert_neuron": "experts",
     "expert": "experts",
     "final": "final",
 }
@@ -292,7 +293,7 @@ class Body:
     def part_at(self, site: Site) -> Part:
         """The part that a site belongs to. Raises: StopIteration for a site that is none of a part."""
         kind = next((k for k in KINDS if site.part == k or site.part.startswith(f"{k}_")), None)
-        kind = kind or ("mlp" if site.part in ("neuron", "router", "expert") else "attn")
+        kind = kind or ("mlp" if site.part in ("neuron", "router", "expert_neuron", "expert") else "attn")
         parts = self.stacks[site.stack].parts[site.layer or 0]
         return next(p for p in parts if p.kind == kind or (kind == "shared" and p.shared))
 

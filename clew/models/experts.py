@@ -1,14 +1,16 @@
-"""The sites `router` and `expert`: which experts a mixture chooses, how much of each, and what each of them gives.
+"""The sites `router`, `expert` and `expert_neuron`: which experts a mixture chooses, how much of each, and what each gives.
 
 Transformers' mixtures hand a module of experts the rows x, the indices of the experts chosen for each row and their weights;
 it gives the weighted sum. One at a time these are the outputs of single experts: the same module is asked once for each slot.
-What flows on stays the module's own, bit for bit, unless something changed there. Source: Jacobs et al. 1991, Adaptive
+Their hidden units are seen with the unit matrix in place of the output projection. What flows on stays the module's own, bit
+for bit, unless something changed there. Source: Jacobs et al. 1991, Adaptive
 Mixtures of Local Experts; Shazeer et al. 2017, arXiv:1701.06538, for the sparse kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,6 +20,8 @@ from torch import Tensor, nn
 from clew.models.state import Held
 
 Visit = Callable[[Tensor], Tensor]
+SHIFT = "clew_shift"
+"""What an output bears by which an edit of hidden units moved each expert, [row, expert, d_model]."""
 NAMES = ("hidden_states", "top_k_index", "top_k_weights")
 
 
@@ -66,6 +70,68 @@ def each(module: nn.Module, chosen: Chosen) -> Tensor:
     return out
 
 
+def down_of(module: nn.Module) -> Tensor | None:
+    """The output projections of experts, [expert, d_model, unit]; None for a module that holds them in another way."""
+    down = module._parameters.get("down_proj")
+    if down is None or down.ndim != 3 or type(down) is not nn.Parameter:
+        return None
+    return down.mT if getattr(module, "is_transposed", False) else down
+
+
+def neurons(module: nn.Module, chosen: Chosen) -> Tensor:
+    """The hidden units of every expert, times its weight, [row, expert, unit]; 0 for those that were not chosen.
+
+    Raises: ValueError for a module that holds no output projections that are known.
+    """
+    down = down_of(module)
+    if down is None:
+        raise ValueError(f"a {type(module).__name__} holds no output projections of experts that are known")
+    _, width, units = down.shape
+    parts: list[Tensor] = []
+    for first in range(0, units, width):
+        some = torch.zeros_like(down)
+        index = torch.arange(min(width, units - first), device=down.device)
+        some[:, index, first + index] = 1
+        with _in_place_of_down(module, some):
+            parts.append(each(module, chosen)[..., : len(index)])
+    return torch.cat(parts, -1)
+
+
+@contextmanager
+def _in_place_of_down(module: nn.Module, down: Tensor) -> Iterator[None]:
+    """Other output projections, without biases; whoever comes here holds the module."""
+    own = {
+        name: p for name, p in module._parameters.items() if name in ("down_proj", "down_proj_bias") and p is not None
+    }
+    stored = down.mT.contiguous() if getattr(module, "is_transposed", False) else down
+    try:
+        for name, p in own.items():
+            new = stored if name == "down_proj" else torch.zeros_like(p)
+            module._parameters[name] = nn.Parameter(new, requires_grad=False)
+        yield
+    finally:
+        module._parameters.update(own)
+
+
+def put_out(module: nn.Module, units: Tensor) -> Tensor:
+    """What experts give of their hidden units, [row, expert, d_model], without the biases of their output projections."""
+    down = down_of(module)
+    assert down is not None, "inference has found them"
+    return torch.einsum("reu,edu->red", units, down.to(units))
+
+
+def biases(module: nn.Module, chosen: Chosen) -> Tensor:
+    """The biases of their output projections, times the weights of the chosen experts, [row, expert, d_model or 1]."""
+    dense = chosen.weights.new_zeros(len(chosen.x), count(module)).scatter(1, chosen.index, chosen.weights)
+    bias = module._parameters.get("down_proj_bias")
+    return dense[..., None] * (dense.new_zeros(count(module), 1) if bias is None else bias.detach().to(dense))
+
+
+def visit_neurons(held: Held, module: nn.Module, visit: Visit, batch: int) -> None:
+    """Let `visit` see, and replace, units times weights, [batch, seq, expert * unit]; before those who visit the experts."""
+    held.hook(module, partial(_within, visit, batch), kwargs=True)
+
+
 def visit_experts(held: Held, module: nn.Module, visit: Visit, batch: int) -> None:
     """Let `visit` see, and replace, what the experts give, [batch, seq, expert * d_model]."""
     held.hook(module, partial(_after, visit, batch), kwargs=True)
@@ -76,10 +142,26 @@ def visit_router(held: Held, module: nn.Module, visit: Visit, batch: int) -> Non
     held.hook(module, partial(_before, visit, batch), before=True, kwargs=True)
 
 
+def _within(visit: Visit, batch: int, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
+    chosen = Chosen.of(args, kwargs)
+    assert chosen is not None, "inference has seen it called so"
+    units = neurons(module, chosen)
+    seen = units.flatten(1).unflatten(0, (batch, -1))
+    new = visit(seen)
+    if not new.requires_grad and torch.equal(new, seen):
+        return output
+    shift = put_out(module, (new - seen).flatten(0, 1).unflatten(1, units.shape[1:]))
+    moved = output + shift.sum(1).to(output.dtype)
+    vars(moved)[SHIFT] = shift
+    return moved
+
+
 def _after(visit: Visit, batch: int, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
     chosen = Chosen.of(args, kwargs)
     assert chosen is not None, "inference has seen it called so"
     outputs = each(module, chosen)
+    if (shift := vars(output).get(SHIFT)) is not None:
+        outputs = outputs + shift.to(outputs)
     seen = outputs.flatten(1).unflatten(0, (batch, -1))
     new = visit(seen)
     total = new.unflatten(-1, outputs.shape[1:]).sum(-2).flatten(0, 1).to(output.dtype)

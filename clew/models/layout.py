@@ -88,6 +88,8 @@ class Part:
     """Of an attention, query heads and key-value heads."""
     experts: str = ""
     """Of an MLP that is a mixture, the module that is told which experts rows go to, and gives their weighted sum."""
+    expert_units: bool = False
+    """Whether their hidden units are found, too."""
     mixture: str = ""
     """Of such an MLP, the module that gives what its experts give, all of them, before a norm that may follow."""
     shared: str = ""

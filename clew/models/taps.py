@@ -21,13 +21,18 @@ Visit = Callable[[Tensor], Tensor]
 """Called with what flows at a site; returns what shall flow on."""
 
 
+LATENTS = {"q_latent": "q", "kv_latent": "v"}
+"""What low-rank maps of an attention read, and the map by which it is found."""
+
+
 @dataclass(frozen=True)
 class Tap:
     """One place to look into."""
 
     module: nn.Module
     side: str
-    """`in`, `out`, `pattern`: inside the attention interface of the module, or `expert` and `router`: beside its experts."""
+    """`in`, `out`, `pattern`: inside the attention interface of the module, or `router`, `expert_neuron`, `expert`: beside
+    its experts."""
     columns: Tensor | None = None
     """Columns of a fused projection that make up the site."""
     factor: float = 1.0
@@ -46,6 +51,8 @@ class Tap:
             attention.watch(held, self.module, visit)
         elif self.side == "expert":
             experts.visit_experts(held, self.module, visit, batch)
+        elif self.side == "expert_neuron":
+            experts.visit_neurons(held, self.module, visit, batch)
         elif self.side == "router":
             experts.visit_router(held, self.module, visit, batch)
         elif self.side == "in":
@@ -140,8 +147,12 @@ def _taps_of_part(block: nn.Module, part: Part) -> Iterator[tuple[str, Tap]]:
         yield "shared_neuron", Tap(projection, "in")
         yield "shared_out", Tap(projection, "out")
     if part.experts:
-        for name in ("router", "expert"):
+        for name in ("router", *(["expert_neuron"] if part.expert_units else []), "expert"):
             yield name, Tap(block.get_submodule(part.experts), name)
+    if part.kind == "attn":
+        for name, of in LATENTS.items():
+            if of in part.maps and part.maps[of].latent:
+                yield name, Tap(block.get_submodule(part.maps[of].path), "in")
     for name, map in part.maps.items():
         yield site(name), Tap(block.get_submodule(map.path), "out", map.rows)
     if part.pattern == "interface":

@@ -210,3 +210,15 @@ def test_a_gate_for_each_head_multiplies_all_of_it():
     mix, gate = torch.arange(1.0, 5), torch.tensor([0.0, 100.0])
     assert torch.allclose(gated(mix, gate, "sigmoid"), torch.tensor([0.5, 1.0, 3.0, 4.0]))
     assert torch.allclose(gated(mix, gate, "silu"), torch.tensor([0.0, 0.0, 300.0, 400.0]))
+
+
+def test_low_rank_queries_and_values_are_made_of_their_latents():
+    model = kind("low-rank keys")
+    trace = model.run(prompts(), read=["q_latent.1", "kv_latent.1", "q.1", "v.1"])
+    taps = model.body.taps
+    for latent, part in (("q_latent.1", "q.1"), ("kv_latent.1", "v.1")):
+        tap = taps[Site.parse(part)]
+        made = torch.nn.functional.linear(trace[latent], tap.module.weight)[..., tap.columns]
+        assert trace[latent].shape[-1] == 16 and torch.allclose(trace[part], made, atol=1e-12)
+    without = model.run(prompts(), read=["v.1", "head.1"], edits=[Scale("kv_latent.1", factor=0.0)])
+    assert not without["v.1"].any() and not without["head.1"].any()

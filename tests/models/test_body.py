@@ -37,7 +37,7 @@ def test_a_site_that_was_not_found_says_why():
         kind("convolutions").body.site("mixer.1")
 
 
-OTHERS = ("cross", "cross_head", "cross_pattern", "mixer", "expert", "shared", "shared_neuron")
+OTHERS = ("cross", "cross_head", "cross_pattern", "mixer", "expert_neuron", "expert", "shared", "shared_neuron")
 """Parts that a Llama does not have."""
 
 

@@ -40,13 +40,43 @@ def test_what_each_expert_gives_and_its_weight_are_those_of_the_formula():
     torch.testing.assert_close(found.sum(-2), trace["mlp.1"], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("name", "width"), [("experts", 48), ("sinks", 48)])
+def test_units_of_experts_are_those_of_the_formula_and_one_scaled_to_nothing_is_a_zero_in_its_matrix(name, width):
+    model, other = kind(name), kind(name)
+    trace = model.run(TOKENS, read=["mlp_in.1", "router.1", "expert_neuron.1", "expert.1"])
+    held = model.body.module.model.layers[1].mlp.experts
+    units = trace["expert_neuron.1"].unflatten(-1, (4, width))
+    if name == "experts":
+        gate, up = torch.einsum("bpd,efd->bpef", trace["mlp_in.1"], held.gate_up_proj).chunk(2, -1)
+        weighted = trace["router.1"][..., None].double() * silu(gate) * up
+        torch.testing.assert_close(units, weighted, rtol=1e-9, atol=1e-9)
+    with torch.no_grad():
+        theirs = other.body.module.model.layers[1].mlp.experts.down_proj
+        (theirs[2, 7] if held.is_transposed else theirs[2, :, 7]).zero_()
+    off = Scale("expert_neuron.1", factor=0.0, units=(2 * width + 7,))
+    found = model.run(TOKENS, read=["expert.1", "mlp.1"], edits=[off], logits=7)
+    whole = other.run(TOKENS, read=["expert.1", "mlp.1"], logits=7)
+    for site in ("expert.1", "mlp.1"):
+        torch.testing.assert_close(found[site], whole[site], rtol=1e-9, atol=1e-9)
+        assert not torch.equal(found[site], model.run(TOKENS, read=[site])[site])
+    torch.testing.assert_close(found.logits, whole.logits, rtol=1e-9, atol=1e-9)
+    assert held._parameters["down_proj"] is held.down_proj and float(held.down_proj.detach().abs().max()) < 3
+
+
+def test_edits_of_units_and_of_experts_add_up():
+    model = kind("experts")
+    both = [Scale("expert_neuron.1", factor=2.0), Scale("expert.1", factor=0.5)]
+    found = model.run(TOKENS, edits=both, logits=7).logits
+    torch.testing.assert_close(found, model.run(TOKENS, logits=7).logits, rtol=1e-9, atol=1e-9)
+
+
 def test_reading_them_changes_no_bit():
     module = kind_of("experts", torch.float32)
     module.config._experts_implementation = "grouped_mm"
     model = Model(Body(module, None, "grouped"))
     with torch.no_grad():
         bare = module(input_ids=TOKENS, use_cache=False).logits
-    assert torch.equal(model.run(TOKENS, read=model.sites("router", "expert"), logits=7).logits, bare)
+    assert torch.equal(model.run(TOKENS, read=model.sites("router", "expert_neuron", "expert"), logits=7).logits, bare)
 
 
 def test_an_expert_scaled_to_nothing_is_one_whose_matrix_is_zero():
@@ -75,6 +105,7 @@ def test_an_edit_of_the_router_may_choose_an_expert_that_was_not():
     [
         ("experts", "expert.2"),
         ("experts", "router.2"),
+        ("experts", "expert_neuron.2"),
         ("shared experts", "shared.2"),
         ("a gated shared expert", "shared.2"),
     ],

@@ -114,7 +114,18 @@ def test_every_layer_of_every_family_has_the_same_parts_in_forward_order(family)
     module = module_of(family)
     taps = taps_of(module, record(family).layout(module))
     layers = len(module.get_submodule(record(family).blocks))
-    others = ("embed", "final", "gate", "mixer_in", "mixer", "router", "expert")
+    others = (
+        "embed",
+        "final",
+        "q_latent",
+        "kv_latent",
+        "gate",
+        "mixer_in",
+        "mixer",
+        "router",
+        "expert_neuron",
+        "expert",
+    )
     parts = [part for part in PARTS if part not in others and not part.startswith(("shared", "cross"))]
     parts = [part for part in parts if part != "pattern" or record(family).pattern]
     assert set(taps) == {Site("embed"), Site("final")} | {Site(part, i) for part in parts for i in range(layers)}

@@ -221,10 +221,12 @@ def _prove_heads(seen: Seen, drafts: Sequence[Draft]) -> None:
 
 def _find_experts(seen: Seen, drafts: Sequence[Draft]) -> None:
     """The module of each mixture whose experts, asked one by one, add up to what it gives."""
-    rooms = {f"{d.found.block.path}.{d.part.write.partition('.')[0]}.": d for d in drafts}
-    for path in experts_in(seen, rooms):
+    doors = [below(d.found.block, d.found.maker).partition(".")[0] for d in drafts]
+    rooms = {f"{d.found.block.path}.{door}.": d for d, door in zip(drafts, doors, strict=True)}
+    for path, units in experts_in(seen, rooms).items():
         draft = next(d for room, d in rooms.items() if f"{path}.".startswith(room))
-        draft.part = replace(draft.part, experts=path.removeprefix(f"{draft.found.block.path}."))
+        below_block = path.removeprefix(f"{draft.found.block.path}.")
+        draft.part = replace(draft.part, experts=below_block, expert_units=units)
 
 
 def _find_shared(seen: Seen, drafts: Sequence[Draft]) -> None:

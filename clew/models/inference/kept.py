@@ -143,6 +143,7 @@ def _part(held: Any, origin: str) -> Part:
         factor=entry(held, "factor", float, origin=origin),
         gated=entry(held, "gated", bool, origin=origin),
         sinks=entry(held, "sinks", bool, origin=origin),
+        expert_units=entry(held, "expert_units", bool, origin=origin),
         heads=(n_heads, n_kv_heads),
         maps={name: _map(maps[name], f"{origin}.maps.{name}") for name in maps},
         missing=texts_by_name(held, "missing", origin=origin),
