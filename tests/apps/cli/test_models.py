@@ -26,7 +26,7 @@ def test_those_of_a_name_say_why_what_they_lack_is_not_there(capsys):
     assert typed("models --families mixtral") == 0
     said = capsys.readouterr().out
     (row,) = families().named("mixtral").rows
-    assert "mixtral: no neuron (3), mlp_out (3): what the MLP writes is given by no linear map" in said and row.lacks
+    assert "mixtral: no neuron (3): what the MLP writes is given by no linear map" in said and row.lacks
     assert typed("models --families mixtral --json") == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(families().named("mixtral").to_json()))
 
