@@ -104,11 +104,13 @@ def test_norms_stand_before_and_in_some_families_after_attention_and_mlp():
 
 def test_a_padded_batch_gets_a_mask_and_positions_that_count_from_the_first_real_token():
     real = torch.tensor([[False, False, True, True], [True, True, True, True]])
-    found = body_of().mask_arguments(real)
+    found = body_of().mask_arguments(real, real.long())
     assert found["attention_mask"].tolist() == [[0, 0, 1, 1], [1, 1, 1, 1]]
     assert found["position_ids"].tolist() == [[0, 0, 0, 1], [0, 1, 2, 3]]
-    assert set(body_of("bloom").mask_arguments(real)) == {"attention_mask"}  # it has no positions to be told
-    assert body_of().mask_arguments(real[1:]) == {}
+    assert set(body_of("bloom").mask_arguments(real, real.long())) == {
+        "attention_mask"
+    }  # it has no positions to be told
+    assert body_of().mask_arguments(real[1:], real[1:].long()) == {}
 
 
 def test_without_a_tokenizer_text_is_refused_and_with_one_it_is_padded_on_the_left():

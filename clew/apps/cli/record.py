@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 from clew.apps.cli._groups import Machine
 from clew.apps.cli._reading import Cutting, Running, Texts
 from clew.apps.cli._terminal import Json, Several, aside, say, telling, working
-from clew.sites import PATTERNS
 
 
 def record(
@@ -84,6 +83,8 @@ def _summary(store: Any, to: Path, dtype: str) -> dict[str, Any]:
 
 def matching(model: Any, patterns: Sequence[str]) -> list[Any]:
     """The sites that addresses and patterns such as resid.* name. Raises: ValueError for one that names none."""
+    from clew.sites import PATTERNS
+
     found = set()
     for pattern in patterns:
         some = [s for s in model.sites() if s.part not in PATTERNS and fnmatch(str(s), pattern)]

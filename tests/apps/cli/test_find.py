@@ -283,4 +283,4 @@ def test_a_planted_model_is_opened_by_name_wherever_a_model_is_and_so_is_its_beh
     assert typed("find planted/induktion planted/induction") == 1
     assert "did you mean 'induction'" in capsys.readouterr().err
     assert typed("find planted/ioi planted/ioi --dtype float32") == 1
-    assert "is in float64 on the CPU; leave --dtype and --device out" in capsys.readouterr().err
+    assert "is in float64 on the CPU; leave --dtype, --device and the like out" in capsys.readouterr().err

@@ -28,6 +28,7 @@ ABLATES = ("areas", "change", "controls", "curve", "edge_faithfulness", "faithfu
            "interchangeability", "minimality", "predicted_effects", "supernodes", "worst_case")  # fmt: skip
 """Judges that ablate what the circuit holds."""
 OTHER = {
+    "drift": "compares two models, site by site",
     "recovery": "holds a ranking against a truth",
     "reuse": "counts what two circuits share; with prompts of both it ablates",
     "stability": "searches anew",
