@@ -202,8 +202,8 @@ class Model:
         A state space, and an attention without heads that could be told apart, is one unit.
 
         Args:
-            experts: see each expert of a mixture as a unit, in place of the mixture as one. An expert that every token goes
-                through beside those that are chosen is then in no unit.
+            experts: see each expert of a mixture as a unit, and the shared ones that are part of it as one more, in place of
+                the mixture as one. Shared experts that have no site are then in no unit.
         """
         body, sizes = self.body, dict[Site, tuple[int, ...]]()
         for stack, layout in body.stacks.items():
@@ -216,7 +216,10 @@ class Model:
         whole = self.through(*(Partition(site, size) for site, size in sizes.items()))
         if not experts:
             return whole
-        each = self.experts().dictionaries
+        each = dict(self.experts().dictionaries)
+        for site in self.sites("shared"):  # within a mixture; beside one they are a component of their own
+            if site not in sizes and replace(site, part="expert") in each:
+                each[site] = Partition(site, (body.widths[site],))
         left = (d for s, d in whole.dictionaries.items() if s.part != "mlp" or replace(s, part="expert") not in each)
         return self.through(*left, *each.values())
 

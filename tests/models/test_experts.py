@@ -131,16 +131,18 @@ def test_the_view_of_experts_is_searched_and_its_units_are_experts():
     assert exact.sites == near.sites and max(abs(node.score) for node in near) > 0
 
 
-def test_among_components_each_expert_stands_in_place_of_its_mixture():
-    model = kind("experts")
+@pytest.mark.parametrize("name", ["experts", "a gated shared expert"])
+def test_among_components_each_expert_stands_in_place_of_its_mixture(name):
+    model = kind(name)
     whole, each = model.components(), model.components(experts=True)
     assert each.units == whole.units == "components"
-    assert [str(s).replace("expert", "mlp") for s in each.dictionaries] == [str(s) for s in whole.dictionaries]
+    units = [s for s in each.dictionaries if s.part != "shared"]
+    assert [str(s).replace("expert", "mlp") for s in units] == [str(s) for s in whole.dictionaries]
     with pytest.raises(ValueError, match="expert"):
         kind("convolutions").components(experts=True)
     of_each, of_whole = (attribution_patching(view, random_behaviour()) for view in (each, whole))
     for site in whole.sites("mlp"):  # experts add up to what their mixture writes, and so do their parts
-        experts = sum(node.score for node in of_each if node.site == Site("expert", site.layer))
+        experts = sum(n.score for n in of_each if n.site.part in ("expert", "shared") and n.site.layer == site.layer)
         assert experts == pytest.approx(sum(node.score for node in of_whole if node.site == site), rel=1e-6)
 
 
