@@ -127,6 +127,10 @@ class Body:
             return site
         if site in self.missing:
             raise ValueError(f"{self.name} has no site {str(site)!r}: {self.missing[site]}")
+        if site.part == "neuron" and (units := Site("expert_neuron", site.layer, site.stack)) in self.taps:
+            raise ValueError(
+                f"{self.name} has no site {str(site)!r}: this block is a mixture of experts, whose units are {str(units)!r}"
+            )
         parts = sorted({s.part for s in self.taps}, key=list(PARTS).index)
         if site.part not in parts:
             raise ValueError(f"{self.name} has no site {str(site)!r}; {near(site.part, parts)}")

@@ -29,7 +29,7 @@ def test_a_site_that_was_not_found_says_why():
         ValueError, match=r"has no site 'k\.1': the keys of model\.layers\.1 come from no one linear map"
     ):
         body.site("k.1")
-    with pytest.raises(ValueError, match=r"has no site 'neuron\.1': .* as in a mixture of experts"):
+    with pytest.raises(ValueError, match=r"has no site 'neuron\.1': .* whose units are 'expert_neuron\.1'"):
         body.site("neuron.1")
     with pytest.raises(ValueError, match=r"block 1 of low-rank keys has no linear map 'down\.1'"):
         body.linear("down.1")

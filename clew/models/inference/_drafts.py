@@ -226,7 +226,8 @@ def _find_experts(seen: Seen, drafts: Sequence[Draft]) -> None:
     for path, units in experts_in(seen, rooms).items():
         draft = next(d for room, d in rooms.items() if f"{path}.".startswith(room))
         below_block = path.removeprefix(f"{draft.found.block.path}.")
-        draft.part = replace(draft.part, experts=below_block, expert_units=units)
+        missing = {name: why for name, why in draft.part.missing.items() if name != "neuron" or not units}
+        draft.part = replace(draft.part, experts=below_block, expert_units=units, missing=missing)
 
 
 def _find_shared(seen: Seen, drafts: Sequence[Draft]) -> None:
